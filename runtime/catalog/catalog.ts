@@ -1,0 +1,138 @@
+// All functions of a project, and which of them takes a message. Immutable: a reload makes another catalog. Routing runs once
+// for every message, so rules are indexed by kind, the most specific first, and content is parsed only where a rule asks.
+import { NanoclawError } from '../protocol/errors.ts'
+import type { FunctionSpec, KeyRule, Routable } from '../protocol/function.ts'
+import { Content } from './content.ts'
+import { clashOf, KIND_ALONE, rankOf } from './specificity.ts'
+
+/** A rule made ready for the hot path. Its kind is not in it: the index has looked at that. */
+interface Entry {
+  readonly spec: FunctionSpec
+  readonly rank: number
+  readonly columns: readonly { readonly column: Column; readonly values: ReadonlySet<string | null> }[]
+  readonly content: readonly { readonly path: readonly string[]; readonly values: ReadonlySet<unknown> }[]
+}
+
+const COLUMNS = ['channelType', 'platformId', 'threadId'] as const
+type Column = (typeof COLUMNS)[number]
+
+/** Clashes told in one error; a folder that has more has one cause. */
+const CLASHES_TOLD_MAX = 10
+
+export class Catalog {
+  /** Sorted. */
+  readonly names: readonly string[]
+  /** Some rule or key looks into content: whoever routes must have it at hand. */
+  readonly readsContent: boolean
+  readonly #specs: ReadonlyMap<string, FunctionSpec>
+  readonly #broken: ReadonlySet<string>
+  readonly #byKind: ReadonlyMap<string, readonly Entry[]>
+  readonly #anyKind: readonly Entry[]
+  readonly #content = new Content()
+
+  /**
+   * `broken`: names of functions that could not be loaded; what they would have taken by default is held for them.
+   * @throws NanoclawError `bad_function` when two equally specific rules could take the same message.
+   */
+  constructor(specs: readonly FunctionSpec[], broken: readonly string[] = []) {
+    refuseClashes(specs)
+    const entries = specs.map(entryOf).sort((a, b) => b.rank - a.rank)
+    this.names = specs.map(({ name }) => name).sort()
+    this.readsContent = specs.some(({ rule, key }) => rule.content.length > 0 || keyReadsContent(key))
+    this.#specs = new Map(specs.map((spec) => [spec.name, spec]))
+    this.#broken = new Set(broken)
+    this.#byKind = indexByKind(entries)
+    this.#anyKind = entries.filter(({ spec }) => !spec.rule.kind)
+  }
+
+  get(name: string): FunctionSpec | undefined {
+    return this.#specs.get(name)
+  }
+
+  /** The function that takes this message: the most specific rule wins. undefined: nobody, or see brokenFor. */
+  route(message: Routable): FunctionSpec | undefined {
+    const entry = this.#match(message)
+    return this.#waitsForBroken(message, entry) ? undefined : entry?.spec
+  }
+
+  /**
+   * The broken function that this message waits for. It is taken to want its own name as kind, since what it says in `on`
+   * is not known; only a rule that is more specific than that takes such a message away.
+   */
+  brokenFor(message: Routable): string | undefined {
+    if (!this.#broken.has(message.kind)) return undefined
+    return this.#waitsForBroken(message, this.#match(message)) ? message.kind : undefined
+  }
+
+  /** Messages with the same key run one after the other; null: in no order. */
+  keyOf(spec: FunctionSpec, message: Routable): string | null {
+    if (spec.key === 'none') return null
+    if (spec.key === 'address') return textOf('', [message.channelType, message.platformId, message.threadId])
+    return textOf(
+      JSON.stringify(spec.key),
+      spec.key.map((path) => this.#part(path, message)),
+    )
+  }
+
+  #match(message: Routable): Entry | undefined {
+    for (const entry of this.#byKind.get(message.kind) ?? this.#anyKind) {
+      if (this.#takes(entry, message)) return entry
+    }
+    return undefined
+  }
+
+  #takes({ columns, content }: Entry, message: Routable): boolean {
+    for (const { column, values } of columns) if (!values.has(message[column])) return false
+    for (const { path, values } of content)
+      if (!values.has(this.#content.at(message.content, path))) return false
+    return true
+  }
+
+  #waitsForBroken(message: Routable, entry: Entry | undefined): boolean {
+    return this.#broken.has(message.kind) && (entry === undefined || entry.rank <= KIND_ALONE)
+  }
+
+  #part([first, ...rest]: readonly string[], message: Routable): unknown {
+    if (first === 'content') return this.#content.at(message.content, rest) ?? null
+    return message[first as Exclude<keyof Routable, 'content'>]
+  }
+}
+
+function refuseClashes(specs: readonly FunctionSpec[]): void {
+  const clashes = specs.flatMap((a, at) => specs.slice(at + 1).flatMap((b) => clashOf(a, b) ?? []))
+  if (clashes.length === 0) return
+  const more = clashes.length - CLASHES_TOLD_MAX
+  const told = clashes.slice(0, CLASHES_TOLD_MAX)
+  throw new NanoclawError(
+    'bad_function',
+    [...told, ...(more > 0 ? [`… and ${more} more pairs`] : [])].join('\n'),
+  )
+}
+
+function entryOf(spec: FunctionSpec): Entry {
+  return {
+    spec,
+    rank: rankOf(spec.rule),
+    columns: COLUMNS.flatMap((column) => {
+      const values = spec.rule[column]
+      return values ? [{ column, values: new Set(values) }] : []
+    }),
+    content: spec.rule.content.map(({ path, values }) => ({ path, values: new Set(values) })),
+  }
+}
+
+/** Each list has the rules without a kind in it too, in their place. */
+function indexByKind(entries: readonly Entry[]): Map<string, Entry[]> {
+  const kinds = new Set(entries.flatMap(({ spec }) => spec.rule.kind ?? []))
+  const takes = ({ spec }: Entry, kind: string) => spec.rule.kind?.includes(kind) ?? true
+  return new Map([...kinds].map((kind) => [kind, entries.filter((entry) => takes(entry, kind))]))
+}
+
+function keyReadsContent(key: KeyRule): boolean {
+  return typeof key !== 'string' && key.some(([first]) => first === 'content')
+}
+
+/** JSON keeps apart what joined texts would mix: 'a,b' + 'c' is not 'a' + 'b,c'. Keys of other paths never meet. */
+function textOf(paths: string, parts: readonly unknown[]): string | null {
+  return parts.every((part) => part === null) ? null : paths + JSON.stringify(parts)
+}

@@ -1,0 +1,150 @@
+// The far side of the pipe: loads one function, runs what it is told to, one message at a time, and answers.
+// Bundled together with the user's module, so it uses node: built-ins only and shares its process with code that may do
+// anything; whatever it says is checked again on the other side. Without a parent it has no reason to live.
+import { errorInfo } from '../protocol/errors.ts'
+import type { Handler, Message } from '../protocol/handler.ts'
+import type { ChildSetup, Dispatch, Order, Report, Result } from '../protocol/ipc.ts'
+import { Run } from './run.ts'
+
+/** A message that takes longer than this gives back what waits behind it, so that another child can have it. */
+const HAND_BACK_MS = 20
+
+/** Runs for ever: loads the module, reports its definition, then obeys. */
+export function serve(load: () => Promise<Record<string, unknown>>): void {
+  if (!process.send) throw new Error('A function bundle is started by the runtime, not by hand.')
+  const setup = JSON.parse(process.argv[2] ?? '{}') as ChildSetup
+  const worker = new Worker(setup, process.send.bind(process))
+  process.on('message', (order: Order) => worker.obey(order))
+  process.on('disconnect', () => process.exit(0))
+  process.on('uncaughtException', (error) => worker.uncaught(error))
+  process.on('unhandledRejection', (reason) => worker.uncaught(reason))
+  worker.load(load)
+}
+
+class Worker {
+  readonly #setup: ChildSetup
+  readonly #send: (report: Report) => void
+  #handler: Handler | undefined
+  #rawContent = false
+  #queue: Dispatch[] = []
+  #current: Run | undefined
+  #results: Result[] = []
+  #flushing = false
+  #working = false
+
+  constructor(setup: ChildSetup, send: (report: Report) => void) {
+    this.#setup = setup
+    this.#send = send
+  }
+
+  async load(load: () => Promise<Record<string, unknown>>): Promise<void> {
+    try {
+      const exported = unwrap(await load())
+      const definition = typeof exported === 'function' ? { handler: exported } : exported
+      if (
+        typeof definition === 'object' &&
+        definition !== null &&
+        'handler' in definition &&
+        typeof definition.handler === 'function'
+      ) {
+        this.#handler = definition.handler as Handler
+        this.#rawContent = 'rawContent' in definition && definition.rawContent === true
+      }
+      this.#send({ type: 'loaded', definition: describe(definition, 0) })
+    } catch (error) {
+      this.#send({ type: 'not-loaded', error: errorInfo(error) })
+    }
+  }
+
+  obey(order: Order): void {
+    if (order.type === 'abort') {
+      if (this.#current?.n === order.n) this.#current.abort(order.why)
+      return
+    }
+    this.#queue.push(...order.dispatches)
+    if (!this.#working) void this.#work()
+  }
+
+  uncaught(thrown: unknown): void {
+    this.#flush()
+    this.#send({ type: this.#handler ? 'uncaught' : 'not-loaded', error: errorInfo(thrown) })
+  }
+
+  async #work(): Promise<void> {
+    this.#working = true
+    const impatience = setInterval(() => this.#handBack('handed-back', () => true), HAND_BACK_MS)
+    for (let dispatch = this.#queue.shift(); dispatch; dispatch = this.#queue.shift()) {
+      impatience.refresh()
+      const result = await this.#handle(dispatch)
+      this.#current = undefined
+      this.#report(result)
+      const { lane } = dispatch
+      if (result.end !== 'replied' && lane !== '')
+        this.#handBack('behind-a-failure', (behind) => behind.lane === lane)
+    }
+    clearInterval(impatience)
+    this.#working = false
+    this.#flush()
+  }
+
+  #handle(dispatch: Dispatch): Result | Promise<Result> {
+    const { n, message } = dispatch
+    let content: unknown
+    try {
+      content = JSON.parse(message.content)
+    } catch (error) {
+      if (!this.#rawContent) return { n, ms: 0, end: 'bad-message', error: errorInfo(error) }
+    }
+    const parsed = Object.assign(
+      message,
+      { content },
+      this.#rawContent ? { rawContent: message.content } : {},
+    ) as Message
+    this.#current = new Run(dispatch, parsed, this.#setup, this.#send)
+    return this.#current.run(this.#handler!)
+  }
+
+  /** Results of handlers that end without waiting travel together; as soon as one waits, those before it are on their way. */
+  #report(result: Result): void {
+    this.#results.push(result)
+    if (this.#flushing) return
+    this.#flushing = true
+    setImmediate(() => this.#flush())
+  }
+
+  #flush(): void {
+    this.#flushing = false
+    if (this.#results.length > 0) this.#send({ type: 'results', results: this.#results.splice(0) })
+  }
+
+  #handBack(why: 'handed-back' | 'behind-a-failure', which: (dispatch: Dispatch) => boolean): void {
+    const back = this.#queue.filter(which)
+    if (back.length === 0) return
+    this.#queue = this.#queue.filter((dispatch) => !which(dispatch))
+    for (const { n } of back) this.#report({ n, ms: 0, end: 'back', why })
+  }
+}
+
+/** The default export, also of a CommonJS module and of one compiled from an ES module. */
+function unwrap(module: Record<string, unknown>): unknown {
+  const exported = module.default
+  const inner =
+    typeof exported === 'object' && exported !== null && '__esModule' in exported && 'default' in exported
+  return inner ? exported.default : exported
+}
+
+const DEPTH_MAX = 6
+
+/** The definition as JSON can say it, everything else by a word for what it is, so that the parent can name it in an error. */
+function describe(value: unknown, depth: number): unknown {
+  if (value === undefined || value === null || typeof value === 'string' || typeof value === 'boolean')
+    return value
+  if (typeof value === 'number') return Number.isFinite(value) ? value : `[${value}]`
+  if (typeof value !== 'object') return `[${typeof value}]`
+  if (depth > DEPTH_MAX) return '[too deep]'
+  if (Array.isArray(value)) return value.map((item) => describe(item, depth + 1))
+  const prototype = Object.getPrototypeOf(value)
+  if (prototype !== null && prototype !== Object.prototype)
+    return `[${prototype.constructor?.name ?? 'object'}]`
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, describe(item, depth + 1)]))
+}

@@ -1,0 +1,181 @@
+// One message in the hands of one handler: the context that the handler sees, and the one Result that comes of it.
+import { parseDuration } from '../protocol/duration.ts'
+import { errorInfo } from '../protocol/errors.ts'
+import type { Context, Handler, Logger, Message, ReplyOptions } from '../protocol/handler.ts'
+import type { ChildSetup, Dispatch, LogLevel, Report, Result } from '../protocol/ipc.ts'
+import type { BadReplyReason, Reply, RetryWish } from '../protocol/outcome.ts'
+
+export class Run implements Context {
+  readonly n: number
+  readonly functionName: string
+  readonly attempt: number
+  readonly deadline: number
+  readonly #message: Message
+  readonly #setup: ChildSetup
+  readonly #send: (report: Report) => void
+  readonly #replies: Reply[] = []
+  #controller: AbortController | undefined
+  #logBytes = 0
+  #ended = false
+
+  constructor(dispatch: Dispatch, message: Message, setup: ChildSetup, send: (report: Report) => void) {
+    this.n = dispatch.n
+    this.functionName = setup.functionName
+    this.attempt = dispatch.attempt
+    this.deadline = Date.now() + dispatch.timeoutMs
+    this.#message = message
+    this.#setup = setup
+    this.#send = send
+    this.reply = this.reply.bind(this)
+  }
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController()
+    return this.#controller.signal
+  }
+
+  get log(): Logger {
+    const at = (level: LogLevel) => (text: string, fields?: Record<string, unknown>) =>
+      this.#log(level, text, fields)
+    return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
+  }
+
+  reply(content: unknown, options: ReplyOptions = {}): void {
+    if (this.#ended)
+      throw new TypeError('ctx.reply was called after the handler had ended; await what you start')
+    this.#replies.push(toReply(content, options, this.#message, this.#setup.maxReplyBytes))
+  }
+
+  abort(why: 'timeout' | 'shutdown'): void {
+    const text = why === 'timeout' ? 'The time for this attempt is up.' : 'The runtime shuts down.'
+    this.#controller ??= new AbortController()
+    this.#controller.abort(new DOMException(text, why === 'timeout' ? 'TimeoutError' : 'AbortError'))
+  }
+
+  async run(handler: Handler): Promise<Result> {
+    const startedMs = performance.now()
+    try {
+      const returned = await handler(this.#message, this)
+      if (returned !== undefined && returned !== null) this.reply(returned)
+      return { n: this.n, ms: performance.now() - startedMs, end: 'replied', replies: this.#replies }
+    } catch (thrown) {
+      const end = { n: this.n, ms: performance.now() - startedMs, error: errorInfo(thrown) }
+      if (thrown instanceof BadReply) return { ...end, end: 'bad-reply', reason: thrown.reason }
+      return { ...end, end: 'threw', retry: retryWish(thrown) }
+    } finally {
+      this.#ended = true
+    }
+  }
+
+  #log(level: LogLevel, text: string, fields?: Record<string, unknown>): void {
+    const left = this.#setup.maxLogBytes - this.#logBytes
+    if (left <= 0) return
+    const said = safeFields(fields)
+    this.#logBytes += String(text).length + said.length
+    const cut =
+      this.#logBytes > this.#setup.maxLogBytes
+        ? ' … (this message has logged its maxLogBytes; the rest is dropped)'
+        : ''
+    this.#send({
+      type: 'log',
+      n: this.n,
+      level,
+      text: String(text).slice(0, left) + cut,
+      fields: said === '' || cut ? undefined : JSON.parse(said),
+    })
+  }
+}
+
+/** A reply that cannot be stored. Trying again would not help, so the message fails at once. */
+class BadReply extends TypeError {
+  override readonly name = 'BadReply'
+  readonly reason: BadReplyReason
+  constructor(reason: BadReplyReason, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.reason = reason
+  }
+}
+
+const OPTIONS = ['kind', 'platformId', 'channelType', 'threadId', 'deliverAfter']
+/** Kinds of a conversation: the answer to each of them is a chat message. */
+const ANSWERED_BY_CHAT = new Set(['chat', 'chat-sdk', 'task'])
+
+function toReply(content: unknown, options: ReplyOptions, message: Message, maxBytes: number): Reply {
+  const unknown = Object.keys(options).find((name) => !OPTIONS.includes(name))
+  if (unknown !== undefined)
+    throw new TypeError(`reply has no option ${JSON.stringify(unknown)}; legal are ${OPTIONS.join(', ')}`)
+  const { kind, platformId, channelType, threadId, deliverAfter } = options
+  for (const [name, value] of Object.entries({ kind, platformId, channelType, threadId }))
+    if (value !== undefined && value !== null && typeof value !== 'string')
+      throw new TypeError(`reply option ${name} must be a string, found ${typeof value}`)
+  if (
+    deliverAfter !== undefined &&
+    !(deliverAfter instanceof Date && Number.isFinite(deliverAfter.getTime()))
+  )
+    throw new TypeError('reply option deliverAfter must be a valid Date')
+  return {
+    kind: kind ?? (ANSWERED_BY_CHAT.has(message.kind) ? 'chat' : message.kind),
+    platformId: platformId === undefined ? message.platformId : platformId,
+    channelType: channelType === undefined ? message.channelType : channelType,
+    threadId: threadId === undefined ? message.threadId : threadId,
+    deliverAfterMs: deliverAfter?.getTime() ?? null,
+    content: toJson(content, maxBytes),
+  }
+}
+
+function toJson(content: unknown, maxBytes: number): string {
+  let json: string | undefined
+  try {
+    json =
+      typeof content === 'string' ? JSON.stringify({ text: content }) : JSON.stringify(content, refuseCode)
+  } catch (error) {
+    throw new BadReply(
+      'unserialisable_reply',
+      `JSON cannot say this reply: ${errorInfo(error).message}. Reply with plain data.`,
+      { cause: error },
+    )
+  }
+  if (json === undefined)
+    throw new BadReply(
+      'unserialisable_reply',
+      `JSON cannot say a reply of type ${typeof content}. Reply with plain data.`,
+    )
+  const bytes = json.length > maxBytes ? json.length : Buffer.byteLength(json)
+  if (bytes > maxBytes)
+    throw new BadReply(
+      'reply_too_large',
+      `The reply has ${bytes} bytes; maxReplyBytes is ${maxBytes}. Write big data to a file and reply with its name.`,
+    )
+  return json
+}
+
+/** JSON.stringify drops functions and symbols in silence; a reply that lost a part must not be stored. */
+function refuseCode(key: string, value: unknown): unknown {
+  if (typeof value === 'function' || typeof value === 'symbol')
+    throw new TypeError(`${key === '' ? 'it' : JSON.stringify(key)} is a ${typeof value}`)
+  return value
+}
+
+/** By name, not by class: the handler's copy of the class may be another one. */
+function retryWish(thrown: unknown): RetryWish {
+  if (typeof thrown !== 'object' || thrown === null || !('name' in thrown)) return { wish: 'policy' }
+  if (thrown.name === 'NonRetryableError') return { wish: 'never' }
+  if (thrown.name !== 'RetryAfterError' || !('retryAfter' in thrown)) return { wish: 'policy' }
+  const { retryAfter } = thrown
+  const delayMs =
+    retryAfter instanceof Date ? Math.max(retryAfter.getTime() - Date.now(), 0) : parseDuration(retryAfter)
+  return delayMs === undefined || Number.isNaN(delayMs) ? { wish: 'policy' } : { wish: 'after', delayMs }
+}
+
+function safeFields(fields: Record<string, unknown> | undefined): string {
+  if (fields === undefined) return ''
+  try {
+    return (
+      JSON.stringify(fields, (_key, value) =>
+        value instanceof Error ? errorInfo(value) : typeof value === 'bigint' ? String(value) : value,
+      ) ?? ''
+    )
+  } catch (error) {
+    return JSON.stringify({ unreadable: errorInfo(error).message })
+  }
+}

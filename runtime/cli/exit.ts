@@ -1,0 +1,62 @@
+// How a command ends: with which code, and with which last words. Only here is it decided.
+import { CommanderError } from 'commander'
+import { ConfigError } from '../config/load.ts'
+import { errorInfo, NanoclawError } from '../protocol/errors.ts'
+import { type Print, plainLines } from './print.ts'
+
+/** The numbers of sysexits.h where it has one; they are part of the interface. */
+export const EXIT = { ok: 0, bug: 1, usage: 2, locked: 75, configuration: 78 } as const
+
+/** The command did what it could and has said so; the code says that it was not what was wanted. */
+export class Refused extends Error {
+  override readonly name = 'Refused'
+  readonly exitCode: number
+  constructor(message: string, exitCode: number = EXIT.bug) {
+    super(message)
+    this.exitCode = exitCode
+  }
+}
+
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
+  if (error instanceof Refused) return error.exitCode
+  // A flag that is not legal is a slip of whoever types; what a file or a variable says is configuration.
+  if (error instanceof ConfigError && error.faults.every(({ source }) => source === 'flag')) return EXIT.usage
+  return error instanceof NanoclawError ? codeOf(error.code) : EXIT.bug
+}
+
+function codeOf(code: NanoclawError['code']): number {
+  switch (code) {
+    case 'bad_usage':
+    case 'bad_message':
+      return EXIT.usage
+    case 'locked':
+    case 'fenced':
+      return EXIT.locked
+    case 'bad_config':
+    case 'bad_function':
+    case 'outbound_unusable':
+    case 'inbound_unusable':
+      return EXIT.configuration
+    case 'not_readable_yet':
+      return EXIT.bug
+    default:
+      return code satisfies never
+  }
+}
+
+/** Commander has already printed its own; ours say what is wrong, and a bug shows where it is. */
+export function lastWords(error: unknown, print: Print): void {
+  if (error instanceof CommanderError) return
+  if (error instanceof NanoclawError || error instanceof Refused) {
+    print.talk(
+      ...plainLines(error.message, 100, 2_000).map((line, at) =>
+        at === 0 ? print.paintTalk('red', line) : line,
+      ),
+    )
+    return
+  }
+  const { name, message, stack } = errorInfo(error)
+  const head = print.paintTalk('red', 'This is a bug in nanoclaw. Please report it with the lines below.')
+  print.talk(head, ...plainLines(stack ?? `${name}: ${message}`, 40, 500))
+}

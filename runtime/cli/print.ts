@@ -1,0 +1,95 @@
+// The only printing helpers. Data goes to stdout, talk to stderr; colour only where somebody looks at it. Text that came
+// out of a file or a function is passed through `plain` first: it must not be able to move the cursor or fake a line.
+import { stripVTControlCharacters, styleText } from 'node:util'
+
+export interface Screen {
+  write(text: string): unknown
+  readonly isTTY?: boolean
+  readonly columns?: number
+}
+
+export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan'
+export type Paint = (style: Style, text: string) => string
+
+export class Print {
+  readonly #stdout: Screen
+  readonly #stderr: Screen
+  /** For text that goes to stdout. */
+  readonly paint: Paint
+  /** For text that goes to stderr. */
+  readonly paintTalk: Paint
+
+  constructor(stdout: Screen, stderr: Screen, env: Readonly<Record<string, string | undefined>>) {
+    this.#stdout = stdout
+    this.#stderr = stderr
+    this.paint = painter(hasColor(stdout, env))
+    this.paintTalk = painter(hasColor(stderr, env))
+  }
+
+  data(...lines: readonly string[]): void {
+    this.#stdout.write(lines.map((line) => `${line}\n`).join(''))
+  }
+
+  talk(...lines: readonly string[]): void {
+    this.#stderr.write(lines.map((line) => `${line}\n`).join(''))
+  }
+
+  json(value: unknown): void {
+    this.data(JSON.stringify(value))
+  }
+
+  /** Columns of the screen; what is not a screen has room for everything. */
+  get width(): number {
+    return this.#stdout.isTTY ? (this.#stdout.columns ?? 80) : Number.POSITIVE_INFINITY
+  }
+}
+
+/** FORCE_COLOR beats NO_COLOR, as in Node itself; without either, a screen has colour and a file has none. */
+export function hasColor(screen: Screen, env: Readonly<Record<string, string | undefined>>): boolean {
+  if (env.FORCE_COLOR !== undefined) return env.FORCE_COLOR !== '0' && env.FORCE_COLOR !== 'false'
+  if (env.NO_COLOR) return false
+  return screen.isTTY === true && env.TERM !== 'dumb'
+}
+
+function painter(colored: boolean): Paint {
+  return colored ? (style, text) => styleText(style, text, { validateStream: false }) : (_, text) => text
+}
+
+/** Rows with their columns below each other. A column whose cells are all empty is left out. */
+export function table(rows: readonly (readonly string[])[], indent = ''): string[] {
+  const columns = Math.max(0, ...rows.map((row) => row.length))
+  const widths = Array.from({ length: columns }, (_, at) =>
+    Math.max(0, ...rows.map((row) => shownLength(row[at] ?? ''))),
+  )
+  return rows.map((row) => {
+    const cells = row.flatMap((cell, at) =>
+      widths[at] ? [cell + ' '.repeat(widths[at] - shownLength(cell))] : [],
+    )
+    return (indent + cells.join('  ')).trimEnd()
+  })
+}
+
+function shownLength(text: string): number {
+  return stripVTControlCharacters(text).length
+}
+
+/** One line of foreign text: control characters are shown and not sent, and it ends after `max` characters. */
+export function plain(text: string, max = 200): string {
+  const cut = text.length > max ? `${text.slice(0, max)}…` : text
+  return cut.replace(UNPRINTABLE, (character) => {
+    const code = character.codePointAt(0) ?? 0
+    return ESCAPES[character] ?? `\\u${code.toString(16).padStart(4, '0')}`
+  })
+}
+
+const ESCAPES: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
+/** C0, DEL, C1, and what changes the direction of text or breaks a line unseen. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the purpose
+const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]/g
+
+/** Foreign text of several lines, each made plain. */
+export function plainLines(text: string, linesMax: number, max = 200): string[] {
+  const lines = text.split(/\r\n|\r|\n/)
+  const shown = lines.slice(0, linesMax).map((line) => plain(line, max))
+  return lines.length > linesMax ? [...shown, `… ${lines.length - linesMax} more lines`] : shown
+}

@@ -1,0 +1,75 @@
+// Settings on the command line: flags made from the one table, and the Config that they, the environment and the config
+// file come to. No flag has a default here; defaults come last, and from the table.
+import { type Command, Option } from 'commander'
+import type { LoadInput } from '../config/load.ts'
+import { CONFIG_VARIABLE, flagOf, variableOf } from '../config/names.ts'
+import { SETTING_NAMES, SETTINGS, type Setting, type SettingName } from '../config/options.ts'
+import type { Config } from '../protocol/config.ts'
+
+export interface Surroundings {
+  readonly cwd: string
+  readonly env: Readonly<Record<string, string | undefined>>
+}
+
+/** What people set often; the rest of the table stands under a heading of its own. */
+const COMMON: readonly SettingName[] = ['workspace', 'functions', 'concurrency', 'timeout', 'logLevel']
+
+export function addAllSettings(command: Command): void {
+  for (const name of COMMON) addSetting(command, name, 'Options:')
+  addConfigFlag(command)
+  for (const name of SETTING_NAMES) if (!COMMON.includes(name)) addSetting(command, name, 'Tuning:')
+}
+
+/** For commands that only need to know where the workspace is. */
+export function addWorkspaceSettings(command: Command): void {
+  addSetting(command, 'workspace', 'Options:')
+  addConfigFlag(command)
+}
+
+function addConfigFlag(command: Command): void {
+  const help = `config file (default: nanoclaw.config.* in the working directory; ${CONFIG_VARIABLE})`
+  command.addOption(new Option('--config <file>', help).helpGroup('Options:'))
+}
+
+function addSetting(command: Command, name: SettingName, group: string): void {
+  const { kind, fallback, help }: Setting<unknown> = SETTINGS[name]
+  const text = `${help} (${fallback === '' ? '' : `default: ${fallback}; `}${variableOf(name)})`
+  if (kind.placeholder === null) {
+    command.addOption(new Option(flagOf(name), text).helpGroup(group))
+    command.addOption(new Option(flagOf(name).replace('--', '--no-'), `do not ${help}`).helpGroup(group))
+    return
+  }
+  const option = new Option(`${flagOf(name)} ${kind.placeholder}`, text).helpGroup(group)
+  if (kind.separator !== undefined)
+    option.argParser((value: string, earlier?: string) =>
+      earlier ? `${earlier}${kind.separator}${value}` : value,
+    )
+  command.addOption(option)
+}
+
+/** @throws ConfigError */
+export async function loadSettings(flags: Flags, surroundings: Surroundings): Promise<Config> {
+  const { loadConfig } = await import('../config/load.ts')
+  return loadConfig(inputOf(flags, surroundings))
+}
+
+/** @throws ConfigError */
+export async function loadWorkspace(
+  flags: Flags,
+  surroundings: Surroundings,
+): Promise<Pick<Config, 'workspace' | 'paths'>> {
+  const { loadPaths } = await import('../config/load.ts')
+  return loadPaths(inputOf(flags, surroundings))
+}
+
+export type Flags = Readonly<Record<string, unknown>>
+
+function inputOf(flags: Flags, { cwd, env }: Surroundings): LoadInput {
+  const configFile = typeof flags.config === 'string' ? flags.config : undefined
+  return { cwd, env, flags, configFile, evaluate }
+}
+
+const evaluate: LoadInput['evaluate'] = async (path, { root, cache }) => {
+  const { evaluateFile } = await import('../runtime.ts')
+  return evaluateFile(path, root, cache)
+}

@@ -1,0 +1,199 @@
+// ONE table of all settings. Everything else about them is made from it: the flags of `start` and `dev`, the variables,
+// what load.ts accepts, the resolved defaults, docs/config.md. A default stands here as a user would write it, and is
+// read by the same kind as theirs; so a default that is not legal cannot be.
+import type { Retry } from '../protocol/handler.ts'
+import {
+  bytes,
+  duration,
+  type Kind,
+  list,
+  mebibytes,
+  number,
+  oneOf,
+  path,
+  truth,
+  whole,
+  wholeOrCores,
+} from './kinds.ts'
+import type { UserConfig } from './user.ts'
+
+export type { UserConfig } from './user.ts'
+
+export interface Setting<T> {
+  readonly kind: Kind<T>
+  readonly fallback: string | number | boolean
+  readonly help: string
+  /** Why this default. */
+  readonly why: string
+}
+
+/** As nanoclaw.config.ts says it; a field of `retry` has its path. */
+export type SettingName = Exclude<keyof UserConfig, 'retry'> | `retry.${keyof Retry}`
+
+const DAY_MS = 86_400_000
+const HOUR_MS = 3_600_000
+const GB = 1024 ** 3
+const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/
+
+export const SETTINGS = {
+  workspace: setting(path, '.nanoclaw', 'folder of inbound.db and outbound.db', 'hidden, beside the code'),
+  functions: setting(path, 'functions', 'folder of the functions', 'the name that people look for'),
+  cache: setting(
+    path,
+    '.nanoclaw/build',
+    'folder for built functions',
+    'in the project, not in the workspace: a workspace may be mounted from elsewhere, and many can share one project',
+  ),
+  concurrency: setting(
+    wholeOrCores(1024),
+    'cores',
+    'messages handled at the same time',
+    'one busy process for each core; raise it for handlers that mostly wait',
+  ),
+  timeout: setting(
+    duration(1, DAY_MS),
+    '30s',
+    'time for one attempt, unless the function says its own',
+    'longer than most calls to other services, shorter than the patience of a person who waits',
+  ),
+  'retry.attempts': setting(
+    whole(1, 1000),
+    5,
+    'attempts in all before a message has failed',
+    'with the default delays they span 15 s and more: a restart of a service, not its outage',
+  ),
+  'retry.minDelay': setting(duration(0, DAY_MS), '1s', 'wait before attempt two', 'hiccups are over by then'),
+  'retry.maxDelay': setting(
+    duration(0, 30 * DAY_MS),
+    '5m',
+    'longest wait between two attempts',
+    'when the other side is back, messages are too, within minutes',
+  ),
+  'retry.factor': setting(number(1, 100), 2, 'each wait is this many times the last', 'gentle, then rare'),
+  crashLimit: setting(
+    whole(1, 1000),
+    3,
+    'deaths of its process after which a message is given up',
+    'one death may be bad luck; three are this message',
+  ),
+  poll: setting(
+    duration(10, 60_000),
+    '250ms',
+    'how often inbound.db is looked at without a reason',
+    'watching is only a hint and is lost on some mounts; a look costs microseconds',
+  ),
+  watch: setting(
+    truth,
+    true,
+    'watch the workspace, to notice a message before the next poll',
+    'a few milliseconds instead of up to one poll; where it does not work, the poll does',
+  ),
+  heartbeat: setting(
+    duration(100, 60_000),
+    '2s',
+    'how often the heartbeat file is touched',
+    'hosts call a runtime busy while its heartbeat is younger than 6 s',
+  ),
+  abortGrace: setting(
+    duration(0, HOUR_MS),
+    '2s',
+    'time to end by itself for a handler whose signal has aborted',
+    'enough to close a connection; the time was up already',
+  ),
+  killGrace: setting(
+    duration(0, HOUR_MS),
+    '2s',
+    'time between SIGTERM and SIGKILL for a process',
+    'enough to flush what a library holds',
+  ),
+  drain: setting(
+    duration(0, HOUR_MS),
+    '7s',
+    'how long a stop waits for running handlers',
+    'containers get 8 to 10 s after SIGTERM: the runtime ends by itself before it is killed',
+  ),
+  loadTimeout: setting(
+    duration(100, HOUR_MS),
+    '30s',
+    'time for a process to load its function',
+    'large dependencies on a cold disk; longer is a module that hangs',
+  ),
+  warmMax: setting(
+    whole(0, 10_000),
+    16,
+    'idle processes kept warm, over all functions',
+    'an idle process costs some 40 MB; a start costs some 50 ms',
+  ),
+  maxMemory: setting(
+    mebibytes(32, 1024 * 1024),
+    512,
+    'heap of one process; a bare number counts MiB',
+    'a leak ends in one process that is replaced, not in a machine that swaps',
+  ),
+  maxReplyBytes: setting(
+    bytes(1, GB / 2),
+    '1mb',
+    'largest content of one reply',
+    'more than any chat platform takes; larger things are files',
+  ),
+  maxContentBytes: setting(
+    bytes(1, GB / 2),
+    '64mb',
+    'largest content of a message that is handed to a handler',
+    'a webhook with attachments fits; one row cannot fill the memory',
+  ),
+  maxLogBytes: setting(
+    bytes(0, GB),
+    '64kb',
+    'what one run may log and print; the rest is counted and dropped',
+    'a thousand lines tell the story; a loop that prints cannot fill the disk',
+  ),
+  maxMessagesPerWorker: setting(
+    whole(1, 1_000_000_000),
+    100_000,
+    'messages after which a process is replaced',
+    'slow leaks stay small, and the cost of a start is spread thin',
+  ),
+  env: setting(
+    list('names of environment variables', ',', VARIABLE),
+    '',
+    'variables that functions see beside PATH, HOME, LANG, TZ and TMPDIR',
+    'a function gets the secrets that somebody meant for it',
+  ),
+  nodeArgs: setting(
+    list('arguments', ' ', /./),
+    '',
+    'arguments for the node of each process',
+    'none are needed',
+  ),
+  external: setting(
+    list('package names', ',', /^[@\w][\w./@-]*$/),
+    '',
+    'packages loaded from node_modules rather than built in',
+    'native packages need it; for all others one file starts faster',
+  ),
+  journal: setting(
+    oneOf('delete', 'wal'),
+    'delete',
+    'journal of outbound.db; wal is faster, for one machine without container mounts',
+    'WAL needs shared memory that mounts between machines do not carry',
+  ),
+  logLevel: setting(
+    oneOf('debug', 'info', 'warn', 'error', 'silent'),
+    'info',
+    'least important log line that is written',
+    'one line for what a person may have to act on, or wants to count',
+  ),
+} satisfies Record<SettingName, Setting<unknown>>
+
+/** In the table's order. */
+export const SETTING_NAMES = Object.keys(SETTINGS) as SettingName[]
+
+function setting<T, F extends string | number | boolean>(
+  kind: Kind<T>,
+  fallback: F,
+  help: string,
+  why: string,
+) {
+  return { kind, fallback, help, why }
+}

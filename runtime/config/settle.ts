@@ -1,0 +1,196 @@
+// Which value each setting has, and who said so. Strength: flag, variable, file, default. Defaults are filled in last, so
+// a flag that nobody gave can never hide what the file says. Everything given is checked, also where something stronger
+// hides it; every fault is collected before one error is thrown.
+import { basename, dirname, join, resolve } from 'node:path'
+import type { Paths } from '../protocol/config.ts'
+import { formatDuration } from '../protocol/duration.ts'
+import { NanoclawError } from '../protocol/errors.ts'
+import { findConfigFile, readConfigFile, shown } from './file.ts'
+import { path as pathKind } from './kinds.ts'
+import { flagKeyOf, flagOf, PATH_VARIABLES, variableOf } from './names.ts'
+import { SETTING_NAMES, SETTINGS, type Setting, type SettingName } from './options.ts'
+
+export interface LoadInput {
+  /** Absolute. */
+  readonly cwd: string
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Parsed flags by their camelCase name; only those that were given. Those that the table does not know are ignored. */
+  readonly flags: Readonly<Record<string, unknown>>
+  /** What `--config` says. */
+  readonly configFile?: string | undefined
+  /** Runs a config file in a process of its own and returns its default export. */
+  readonly evaluate: (
+    path: string,
+    place: { readonly root: string; readonly cache: string },
+  ) => Promise<unknown>
+}
+
+export type Source = 'flag' | 'variable' | 'file' | 'default'
+
+export interface Fault {
+  readonly source: Source
+  readonly text: string
+}
+
+/** `bad_config`, with its faults one by one for those who treat a mistyped flag otherwise than a wrong file. */
+export class ConfigError extends NanoclawError {
+  readonly faults: readonly Fault[]
+  constructor(faults: readonly Fault[]) {
+    const head = faults.length === 1 ? 'A setting is wrong' : `${faults.length} settings are wrong`
+    super('bad_config', [`${head}:`, ...faults.map(({ text }) => `  ${text}`)].join('\n'))
+    this.faults = faults
+  }
+}
+
+export interface Given {
+  readonly name: SettingName
+  readonly value: unknown
+  readonly source: Source
+  readonly origin: string | null
+  /** The folder that a relative path is relative to. */
+  readonly base: string
+}
+
+export type Values = {
+  readonly [Name in SettingName]: (typeof SETTINGS)[Name] extends Setting<infer T> ? T : never
+}
+
+export interface Settled {
+  readonly root: string
+  readonly chosen: readonly Given[]
+  readonly values: Values
+  readonly paths: Paths
+  readonly pathOrigins: readonly {
+    readonly name: keyof typeof PATH_VARIABLES
+    readonly origin: string | null
+  }[]
+}
+
+/** @throws ConfigError that names every fault */
+export async function settle(input: LoadInput): Promise<Settled> {
+  const faults: Fault[] = []
+  const { root, given } = await gather(input, faults)
+  const legal = given.flatMap((each) => check(each, faults))
+  const chosen = SETTING_NAMES.map((name) => legal.find((each) => each.name === name) ?? fallback(name, root))
+  // Sound: check() and fallback() let only values through that the setting's own kind has made.
+  const values = Object.fromEntries(chosen.map(({ name, value }) => [name, value])) as unknown as Values
+  const { paths, pathOrigins } = pathsOf(input, values.workspace)
+  contradictions(chosen, values, paths, faults)
+  if (faults.length > 0) throw new ConfigError(faults)
+  return { root, chosen, values, paths, pathOrigins }
+}
+
+/**
+ * Only where the workspace is. When a flag or a variable says so, the config file is not even read: looking at a
+ * workspace works while its config is broken, and costs no process.
+ * @throws ConfigError
+ */
+export async function settlePaths(input: LoadInput): Promise<{ workspace: string; paths: Paths }> {
+  const [told] = [...fromFlags(input), ...fromVariables(input)].filter(({ name }) => name === 'workspace')
+  if (!told || input.configFile !== undefined) {
+    const { values, paths } = await settle(input)
+    return { workspace: values.workspace, paths }
+  }
+  const faults: Fault[] = []
+  const [legal] = check(told, faults)
+  if (!legal) throw new ConfigError(faults)
+  const workspace = String(legal.value)
+  return { workspace, paths: pathsOf(input, workspace).paths }
+}
+
+/** Strongest first. */
+async function gather(input: LoadInput, faults: Fault[]): Promise<{ root: string; given: Given[] }> {
+  const file = findConfigFile(input)
+  const root = file.path === null ? input.cwd : dirname(file.path)
+  const given = [...fromFlags(input), ...fromVariables(input)]
+  faults.push(...file.faults)
+  if (file.path === null) return { root, given }
+
+  const place = { root, cache: cacheFor(input, root) }
+  const fields = await readConfigFile(file.path, (path) => input.evaluate(path, place))
+  for (const text of fields.faults) faults.push({ source: 'file', text })
+  for (const [name, value] of fields.values)
+    given.push({ name, value, source: 'file', origin: `${basename(file.path)}: ${name}`, base: root })
+  return { root, given }
+}
+
+/** To run the config file somebody must know the cache before the file can say it; flags and variables can. */
+function cacheFor({ cwd, env, flags }: LoadInput, root: string): string {
+  const given = pathKind.read(flags.cache) ?? pathKind.read(env[variableOf('cache')])
+  return given === undefined ? resolve(root, SETTINGS.cache.fallback) : resolve(cwd, given)
+}
+
+function fromFlags({ cwd, flags }: LoadInput): Given[] {
+  return SETTING_NAMES.flatMap((name) => {
+    const value = flags[flagKeyOf(name)]
+    return value === undefined ? [] : [{ name, value, source: 'flag', origin: flagOf(name), base: cwd }]
+  })
+}
+
+/** A variable that is set to nothing counts as not set: that is how compose files leave one out. */
+function fromVariables({ cwd, env }: LoadInput): Given[] {
+  return SETTING_NAMES.flatMap((name) => {
+    const value = env[variableOf(name)]
+    return value ? [{ name, value, source: 'variable', origin: variableOf(name), base: cwd }] : []
+  })
+}
+
+function check(given: Given, faults: Fault[]): Given[] {
+  const { kind }: Setting<unknown> = SETTINGS[given.name]
+  const value = kind.read(given.value)
+  if (value === undefined) {
+    faults.push({
+      source: given.source,
+      text: `${given.origin}: found ${shown(given.value)}; expected ${kind.legal}`,
+    })
+    return []
+  }
+  return [{ ...given, value: kind === pathKind ? resolve(given.base, String(value)) : value }]
+}
+
+function fallback(name: SettingName, base: string): Given {
+  const value = SETTINGS[name].fallback
+  const [given] = check({ name, value, source: 'default', origin: null, base }, [])
+  if (!given) throw new Error(`The default of ${name} is not legal: ${shown(value)}`)
+  return given
+}
+
+function pathsOf({ cwd, env }: LoadInput, workspace: string): Pick<Settled, 'paths' | 'pathOrigins'> {
+  const override = (name: keyof typeof PATH_VARIABLES, otherwise: string) => {
+    const path = env[PATH_VARIABLES[name]]
+    return path
+      ? { name, path: resolve(cwd, path), origin: PATH_VARIABLES[name] }
+      : { name, path: otherwise, origin: null }
+  }
+  const inbound = override('inbound', join(workspace, 'inbound.db'))
+  const outbound = override('outbound', join(workspace, 'outbound.db'))
+  const heartbeat = override('heartbeat', join(workspace, '.heartbeat'))
+  const paths = {
+    inbound: inbound.path,
+    outbound: outbound.path,
+    heartbeat: heartbeat.path,
+    inbox: join(workspace, 'inbox'),
+    outbox: join(workspace, 'outbox'),
+    lock: join(dirname(outbound.path), '.runtime.lock'),
+  }
+  return { paths, pathOrigins: [inbound, outbound, heartbeat] }
+}
+
+/** What each value allows by itself but not beside another. */
+function contradictions(chosen: readonly Given[], values: Values, paths: Paths, faults: Fault[]): void {
+  const [minDelayMs, maxDelayMs] = [values['retry.minDelay'], values['retry.maxDelay']]
+  if (minDelayMs > maxDelayMs) {
+    const sides = chosen.filter(({ name }) => name === 'retry.minDelay' || name === 'retry.maxDelay')
+    const [least, most] = sides.map(({ origin }) => origin ?? 'the default')
+    const text = `retry.minDelay is ${formatDuration(minDelayMs)} (${least}), longer than retry.maxDelay, ${formatDuration(maxDelayMs)} (${most})`
+    faults.push({
+      source: sides.every(({ source }) => source === 'flag' || source === 'default') ? 'flag' : 'file',
+      text,
+    })
+  }
+  if (new Set([paths.inbound, paths.outbound, paths.heartbeat]).size < 3)
+    faults.push({
+      source: 'variable',
+      text: `${Object.values(PATH_VARIABLES).join(', ')}: expected three different files`,
+    })
+}

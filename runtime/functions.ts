@@ -1,0 +1,172 @@
+// From source files to a catalog: discover, bundle, start a child that reports what the function is, check it, route by it.
+// The code of a function never enters this process. A reload builds the next catalog beside the one in use; a function that
+// got worse (it does not build, or says something illegal) stays what it was until its source is right again.
+import { type Bundle, bundleFunction } from './catalog/bundle.ts'
+import { Catalog } from './catalog/catalog.ts'
+import { parseDefinition } from './catalog/definition.ts'
+import { discover, type Source } from './catalog/discover.ts'
+import type { Clock, Timer } from './clock.ts'
+import type { Config } from './protocol/config.ts'
+import { errorText, NanoclawError } from './protocol/errors.ts'
+import type { Events } from './protocol/events.ts'
+import type { FunctionSpec } from './protocol/function.ts'
+
+/** Starts a child for a bundle, and gives back what it reports of itself. */
+export interface Loader {
+  load(name: string, bundle: string): Promise<unknown>
+  keepOnly(bundles: ReadonlySet<string>): void
+}
+
+export interface FunctionsParts {
+  readonly config: Config
+  readonly clock: Clock
+  readonly events: Events
+  readonly loader: Loader
+  /** Functions whose module did not load have been tried again, with success. */
+  readonly onBetter: () => void
+}
+
+/** What became of one source. `wrong`: it must be edited. `broken`: it did not load, which may pass. */
+type Built =
+  | { readonly source: Source; readonly spec: FunctionSpec; readonly bundle: Bundle }
+  | { readonly source: Source; readonly wrong: string; readonly bundle?: Bundle }
+  | { readonly source: Source; readonly broken: string; readonly bundle: Bundle }
+
+/** A module that does not load is tried again after this, doubled each time up to the maximum. */
+const LOAD_RETRY_MIN_MS = 500
+const LOAD_RETRY_MAX_MS = 30_000
+
+export class Functions {
+  readonly #parts: FunctionsParts
+  #catalog = new Catalog([])
+  #built: readonly Built[] = []
+  #retry: Timer | undefined
+  #failures = 0
+  #stopped = false
+
+  constructor(parts: FunctionsParts) {
+    this.#parts = parts
+  }
+
+  get catalog(): Catalog {
+    return this.#catalog
+  }
+
+  /** Every function, and what is wrong with it, if anything. */
+  get list(): readonly { readonly name: string; readonly file: string; readonly broken?: string }[] {
+    return this.#built.map((built) => {
+      const { name, file } = built.source
+      return 'spec' in built
+        ? { name, file }
+        : { name, file, broken: 'wrong' in built ? built.wrong : built.broken }
+    })
+  }
+
+  /** Source files, to be watched. */
+  get inputs(): readonly string[] {
+    return this.#built.flatMap(({ bundle }) => bundle?.inputs ?? [])
+  }
+
+  /**
+   * Builds all functions. One that does not load is left out and tried again in the background.
+   * @throws NanoclawError `bad_function` naming every function that does not build, is not legal, or clashes with another
+   */
+  async start(): Promise<void> {
+    const built = await this.#build()
+    const wrong = built.flatMap((each) => ('wrong' in each ? each.wrong : []))
+    if (wrong.length > 0) throw new NanoclawError('bad_function', wrong.join('\n'))
+    this.#use(built)
+  }
+
+  /** Builds again what has changed; returns the names of functions that are different now. Never throws for a bad source. */
+  async reload(): Promise<readonly string[]> {
+    const before = new Map(this.#built.map((each) => [each.source.name, each]))
+    const built = (await this.#build()).map((each) => {
+      const old = before.get(each.source.name)
+      if ('spec' in each) return each
+      this.#report(each)
+      return old && 'spec' in old ? { ...old, bundle: each.bundle ?? old.bundle } : each
+    })
+    try {
+      this.#use(built)
+    } catch (error) {
+      for (const { source } of built)
+        if (before.get(source.name) === undefined)
+          this.#parts.events.emit('function-broken', {
+            functionName: source.name,
+            message: errorText(error),
+            retryMs: null,
+          })
+      return []
+    }
+    const specOf = (each: Built | undefined) => (each && 'spec' in each ? each.spec.bundle : undefined)
+    const names = new Set([...before.keys(), ...built.map(({ source }) => source.name)])
+    const after = new Map(built.map((each) => [each.source.name, each]))
+    return [...names].filter((name) => specOf(before.get(name)) !== specOf(after.get(name)))
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#retry?.cancel()
+  }
+
+  async #build(): Promise<readonly Built[]> {
+    const { functions, root } = this.#parts.config
+    const sources = await discover(functions, root)
+    return Promise.all(sources.map((source) => this.#buildOne(source)))
+  }
+
+  async #buildOne(source: Source): Promise<Built> {
+    const { config, loader } = this.#parts
+    let bundle: Bundle | undefined
+    try {
+      bundle = await bundleFunction(source, config)
+      const { path } = bundle
+      const known = this.#built.find((each) => 'spec' in each && each.spec.bundle === path)
+      if (known) return { ...known, source, bundle }
+      const definition = await loader.load(source.name, path).catch((error) => {
+        throw new LoadError(errorText(error))
+      })
+      return { source, bundle, spec: parseDefinition(definition, source, path, config) }
+    } catch (error) {
+      if (error instanceof LoadError && bundle)
+        return { source, bundle, broken: `${source.file} does not load: ${error.message}` }
+      if (error instanceof NanoclawError && error.code === 'bad_function')
+        return { source, wrong: error.message, ...(bundle && { bundle }) }
+      throw error
+    }
+  }
+
+  #use(built: readonly Built[]): void {
+    const specs = built.flatMap((each) => ('spec' in each ? each.spec : []))
+    const broken = built.filter((each) => !('spec' in each))
+    this.#catalog = new Catalog(
+      specs,
+      broken.map(({ source }) => source.name),
+    )
+    this.#built = built
+    this.#parts.loader.keepOnly(new Set(specs.map(({ bundle }) => bundle)))
+    if (broken.some((each) => 'broken' in each)) this.#tryAgainLater(broken)
+    else this.#failures = 0
+  }
+
+  #tryAgainLater(broken: readonly Built[]): void {
+    if (this.#stopped) return
+    const retryMs = Math.min(LOAD_RETRY_MIN_MS * 2 ** this.#failures++, LOAD_RETRY_MAX_MS)
+    for (const each of broken) this.#report(each, retryMs)
+    this.#retry?.cancel()
+    this.#retry = this.#parts.clock.after(retryMs, async () => {
+      const better = await this.reload()
+      if (better.length > 0) this.#parts.onBetter()
+    })
+  }
+
+  #report(built: Built, retryMs: number | null = null): void {
+    if ('spec' in built) return
+    const message = 'wrong' in built ? built.wrong : built.broken
+    this.#parts.events.emit('function-broken', { functionName: built.source.name, message, retryMs })
+  }
+}
+
+/** The module threw, ended its process or took too long: the same source may load another time. */
+class LoadError extends Error {}

@@ -1,0 +1,123 @@
+// The fields of a message, each checked and turned into its stored form. A value that is refused is named with the field,
+// what was found and what is legal; no file has been touched then.
+import { DURATION_FORMS, parseDuration } from '../protocol/duration.ts'
+import { NanoclawError } from '../protocol/errors.ts'
+import { isoTime, parseTime, sqliteTime } from '../protocol/time.ts'
+import { CRON_FORMS } from '../schedule/cron.ts'
+import { firstOccurrence, formatRecurrence, parseRecurrence } from './recurrence.ts'
+
+/** What the fields of one message are counted from. */
+export interface Intake {
+  readonly nowMs: number
+  readonly timeZone: string
+  readonly newId: () => string
+}
+
+/** Long enough for any platform's ids joined together, short enough to index. */
+const ID_CHARS_MAX = 1024
+/** The last instant whose text still sorts: the year has four digits. */
+const TIME_MAX_MS = Date.UTC(9999, 11, 31)
+const FOUND_CHARS_MAX = 80
+
+const DATE_FORMS = "a Date, or ISO 8601 text such as '2026-11-24T06:02:20Z'"
+const TIME_FORMS = `${DATE_FORMS}, or a length of time from now: ${DURATION_FORMS}`
+
+export function idField(field: string, value: unknown): string {
+  const text = textField(field, value)
+  // Bytes that are no text all read as U+FFFD: two such ids would be one.
+  if (text.length > ID_CHARS_MAX || text.includes('\uFFFD'))
+    throw refusal(field, value, `text of 1 to ${ID_CHARS_MAX} characters without U+FFFD`)
+  return text
+}
+
+/** Text that comes back from the file as it went in: SQLite stores half surrogates as broken bytes, and C stops at NUL. */
+export function textField(field: string, value: unknown): string {
+  if (typeof value !== 'string' || value === '' || /\0|\p{Surrogate}/u.test(value))
+    throw refusal(field, value, 'text that is not empty, without NUL and without half a surrogate pair')
+  return value
+}
+
+export function optionalTextField(field: string, value: unknown): string | null {
+  return value === undefined || value === null ? null : textField(field, value)
+}
+
+export function flagField(field: string, value: unknown, byDefault: boolean): 0 | 1 {
+  if (value !== undefined && typeof value !== 'boolean') throw refusal(field, value, 'true or false')
+  return (value ?? byDefault) ? 1 : 0
+}
+
+export function contentField(value: unknown): string {
+  const legal = 'anything that JSON can say; null for no content'
+  try {
+    const text = JSON.stringify(typeof value === 'string' ? { text: value } : value)
+    if (typeof text === 'string') return text
+  } catch (cause) {
+    throw refusal('content', value, legal, cause)
+  }
+  throw refusal('content', value, legal)
+}
+
+/** SQLite's form: every revision of the runner compares it rightly, the oldest only this one. */
+export function processAfterField(value: unknown, nowMs: number): string | null {
+  if (value === undefined || value === null) return null
+  const delayMs = parseDuration(value)
+  const atMs = dateMs(value) ?? (delayMs === undefined ? undefined : nowMs + delayMs)
+  if (atMs === undefined || atMs > TIME_MAX_MS) throw refusal('processAfter', value, TIME_FORMS)
+  return sqliteTime(Math.ceil(atMs))
+}
+
+export function timestampField(value: unknown, nowMs: number): string {
+  const atMs = value === undefined ? nowMs : dateMs(value)
+  if (atMs === undefined) throw refusal('timestamp', value, DATE_FORMS)
+  return isoTime(atMs)
+}
+
+export interface RecurrenceField {
+  readonly text: string
+  /** The first occurrence from now on, in SQLite's form. */
+  readonly firstAt: string
+}
+
+export function recurrenceField(value: unknown, { nowMs, timeZone }: Intake): RecurrenceField | null {
+  if (value === undefined || value === null) return null
+  const recurrence = typeof value === 'string' ? parseRecurrence(value) : value
+  const { cron, timeZone: ownZone, ...rest } = recurrence as Record<string, unknown>
+  const wellFormed = typeof cron === 'string' && (ownZone === undefined || typeof ownZone === 'string')
+  if (!wellFormed || Object.keys(rest).length > 0)
+    throw refusal('recurrence', value, `${CRON_FORMS}; or { cron, timeZone } with one of these`)
+  const checked = ownZone === undefined ? { cron } : { cron, timeZone: ownZone }
+  try {
+    const firstMs = firstOccurrence(checked, nowMs, timeZone)
+    return { text: formatRecurrence(checked), firstAt: sqliteTime(firstMs) }
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause
+    throw new NanoclawError('bad_message', `recurrence: ${cause.message}; expected ${CRON_FORMS}`, { cause })
+  }
+}
+
+export function unknownField(name: string, known: Iterable<string>): NanoclawError {
+  return new NanoclawError('bad_message', `there is no field ${shown(name)}; expected ${[...known].join(', ')}`)
+}
+
+export function refusal(field: string, found: unknown, legal: string, cause?: unknown): NanoclawError {
+  const text = `${field} is ${shown(found)}; expected ${legal}`
+  return new NanoclawError('bad_message', text, cause === undefined ? undefined : { cause })
+}
+
+/** Milliseconds since 1970 from a Date or a text, if it is one that the files can hold. */
+function dateMs(value: unknown): number | undefined {
+  let atMs: number | undefined
+  if (value instanceof Date) atMs = value.getTime()
+  else if (typeof value === 'string') atMs = parseTime(value.trim())
+  return atMs !== undefined && atMs >= 0 && atMs <= TIME_MAX_MS ? atMs : undefined
+}
+
+/** Any value in a few characters, hostile ones included. */
+function shown(value: unknown): string {
+  try {
+    const text = typeof value === 'string' ? JSON.stringify(value) : String(value)
+    return text.length > FOUND_CHARS_MAX ? `${text.slice(0, FOUND_CHARS_MAX)}…` : text
+  } catch {
+    return `a value of type ${typeof value} that cannot be shown`
+  }
+}

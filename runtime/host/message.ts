@@ -1,0 +1,105 @@
+// What a caller may say about a message, and its translation into a row. Everything is checked here, before any file is
+// touched.
+import type { Duration } from '../protocol/duration.ts'
+import { NanoclawError } from '../protocol/errors.ts'
+import type { MessageRow } from '../store/host-inbox.ts'
+import {
+  contentField,
+  flagField,
+  type Intake,
+  idField,
+  optionalTextField,
+  processAfterField,
+  recurrenceField,
+  refusal,
+  textField,
+  timestampField,
+  unknownField,
+} from './fields.ts'
+import type { Recurrence } from './recurrence.ts'
+
+export interface NewMessage {
+  /** Default: a new one. Enqueueing an id a second time changes nothing and says `duplicate: true`. */
+  readonly id?: string
+  /** What the message is, and usually the name of the function that takes it. */
+  readonly kind: string
+  /** Anything that JSON can say. A string becomes `{ text }`, as in a handler's replies; the rest is stored as it is. */
+  readonly content: unknown
+  /** The reply address; messages with the same one are handled in order. */
+  readonly platformId?: string | null
+  readonly channelType?: string | null
+  readonly threadId?: string | null
+  /**
+   * Not before this: a Date, ISO 8601 text (without a zone it is UTC), or a length of time from now. Default: at once, or
+   * the first occurrence of a recurrence.
+   */
+  readonly processAfter?: Date | Duration | string | null
+  /** Repeat: a cron expression in the host's time zone, or with a zone of its own. sync() makes the next occurrence. */
+  readonly recurrence?: string | Recurrence | null
+  /** False: context for an agent that does not wake it by itself. Default true. */
+  readonly trigger?: boolean
+  /** Only a freshly started agent may take it. Default false. */
+  readonly onWake?: boolean
+  /** The task that this message belongs to. Default: its own id. */
+  readonly seriesId?: string
+  /** The session that the answer goes back to. */
+  readonly sourceSessionId?: string | null
+  /** When the message came into being. Default: now. */
+  readonly timestamp?: Date | string
+}
+
+const FIELDS: ReadonlySet<string> = new Set<keyof NewMessage>([
+  'id',
+  'kind',
+  'content',
+  'platformId',
+  'channelType',
+  'threadId',
+  'processAfter',
+  'recurrence',
+  'trigger',
+  'onWake',
+  'seriesId',
+  'sourceSessionId',
+  'timestamp',
+])
+
+/**
+ * Rows from what the caller said, made one by one as they are asked for: a hundred thousand of them need not exist at once.
+ * @throws NanoclawError `bad_message`, naming the place in the list.
+ */
+export function* messageRows(messages: readonly NewMessage[], intake: Intake): Generator<MessageRow, void, undefined> {
+  for (const [index, message] of messages.entries()) {
+    try {
+      yield messageRow(message, intake)
+    } catch (error) {
+      if (!(error instanceof NanoclawError)) throw error
+      throw new NanoclawError('bad_message', `messages[${index}]: ${error.message}`, { cause: error.cause })
+    }
+  }
+}
+
+/** @throws NanoclawError `bad_message` */
+export function messageRow(message: NewMessage, intake: Intake): MessageRow {
+  if (typeof message !== 'object' || message === null || Array.isArray(message))
+    throw refusal('the message', message, "an object such as { kind: 'chat', content: { text: 'hello' } }")
+  for (const name in message) if (!FIELDS.has(name)) throw unknownField(name, FIELDS)
+
+  const id = message.id === undefined ? intake.newId() : idField('id', message.id)
+  const recurrence = recurrenceField(message.recurrence, intake)
+  return {
+    id,
+    kind: textField('kind', message.kind),
+    timestamp: timestampField(message.timestamp, intake.nowMs),
+    processAfter: processAfterField(message.processAfter, intake.nowMs) ?? recurrence?.firstAt ?? null,
+    recurrence: recurrence?.text ?? null,
+    seriesId: message.seriesId === undefined ? id : idField('seriesId', message.seriesId),
+    trigger: flagField('trigger', message.trigger, true),
+    platformId: optionalTextField('platformId', message.platformId),
+    channelType: optionalTextField('channelType', message.channelType),
+    threadId: optionalTextField('threadId', message.threadId),
+    content: contentField(message.content),
+    sourceSessionId: optionalTextField('sourceSessionId', message.sourceSessionId),
+    onWake: flagField('onWake', message.onWake, false),
+  }
+}

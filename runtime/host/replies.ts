@@ -1,0 +1,99 @@
+// Replies as a stream: rows of messages_out, each once, in the order in which the runtime committed them. It looks again
+// every few milliseconds and keeps nothing open in between; whoever needs to go on later remembers the last seq.
+import type { Clock } from '../clock.ts'
+import { NanoclawError } from '../protocol/errors.ts'
+import { type HostOutbox, type ReplyCursor, type ReplyRow, START } from '../store/host-outbox.ts'
+
+export interface HostReply {
+  readonly id: string
+  /** The runtime's number of the reply: odd and rising. Give it to `replies({ since })` to go on behind this one. */
+  readonly seq: number | null
+  /** The id of the message that was answered. */
+  readonly inReplyTo: string | null
+  readonly timestamp: string
+  /** Not to be delivered before this; null: at once. The stream does not wait for it. */
+  readonly deliverAfter: string | null
+  readonly kind: string
+  readonly platformId: string | null
+  readonly channelType: string | null
+  readonly threadId: string | null
+  /** The parsed content; undefined when it is not JSON. */
+  // biome-ignore lint/suspicious/noExplicitAny: content is the handler author's own shape
+  readonly content: any
+  readonly rawContent: string
+}
+
+export interface RepliesOptions {
+  /** Go on behind the reply with this seq: what was committed after it. Default: from the first. */
+  readonly since?: number
+  /** Ends the stream, as closing the host does. */
+  readonly signal?: AbortSignal
+  /** Time between two looks while there is nothing new, milliseconds. Default 20. */
+  readonly pollMs?: number
+}
+
+const POLL_MS = 20
+/** Rows in memory at a time; a stream that nobody reads from reads nothing. */
+const PAGE_ROWS = 200
+
+export async function* streamReplies(
+  outbox: HostOutbox,
+  clock: Clock,
+  { since, pollMs = POLL_MS }: RepliesOptions,
+  signal: AbortSignal,
+): AsyncGenerator<HostReply, void, undefined> {
+  let cursor = since === undefined ? START : undefined
+  while (!signal.aborted) {
+    cursor ??= startBehind(outbox, since!)
+    const page = cursor && outbox.repliesAfter(cursor, PAGE_ROWS)
+    const rows = page?.readable ? page.value : []
+    for (const row of rows) {
+      if (signal.aborted) return
+      cursor = { seq: row.seq, row: row.cursor }
+      yield hostReply(row)
+    }
+    if (rows.length < PAGE_ROWS) await pause(clock, pollMs, signal)
+  }
+}
+
+/** @throws NanoclawError `bad_usage` */
+export function checkRepliesOptions({ since, pollMs }: RepliesOptions): void {
+  if (since !== undefined && !(Number.isSafeInteger(since) && since >= 0))
+    throw new NanoclawError(
+      'bad_usage',
+      `replies: since is ${since}; expected the seq of a reply, or 0 for all`,
+    )
+  if (pollMs !== undefined && !(Number.isFinite(pollMs) && pollMs >= 1))
+    throw new NanoclawError('bad_usage', `replies: pollMs is ${pollMs}; expected milliseconds, 1 or more`)
+}
+
+export function hostReply({ cursor: _, content: rawContent, ...row }: ReplyRow): HostReply {
+  return { ...row, content: parsed(rawContent), rawContent }
+}
+
+function startBehind(outbox: HostOutbox, since: number): ReplyCursor | undefined {
+  const found = outbox.cursorAt(since)
+  return found.readable ? found.value : undefined
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** Resolves after `delayMs` or as soon as the signal aborts, whichever comes first. */
+export function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      timer.cancel()
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    const timer = clock.after(delayMs, done)
+    signal.addEventListener('abort', done, { once: true })
+    if (signal.aborted) done()
+  })
+}

@@ -1,0 +1,52 @@
+// Where one message stands, decided from what the two files say about it.
+import type { StoredMessage } from '../store/host-inbox.ts'
+import type { Read } from '../store/host-outbox.ts'
+
+/**
+ * pending     waiting, for its time or for its turn; also when it runs again after a failure
+ * processing  the runtime has claimed it
+ * completed, failed   it has ended
+ * paused      held back by the host
+ */
+export type MessageState = 'pending' | 'processing' | 'completed' | 'failed' | 'paused'
+
+export interface MessageStatus {
+  readonly id: string
+  readonly seq: number | null
+  readonly kind: string
+  /** The truth of both files: an ack that sync() has not carried over yet counts. */
+  readonly state: MessageState
+  /** When the state was written by the runtime, as text; null when the host's own column decides. */
+  readonly changedAt: string | null
+  readonly processAfter: string | null
+  readonly tries: number
+}
+
+export function messageStatus(
+  { id, seq, kind, status, tries, processAfter }: StoredMessage,
+  ack: Read<{ readonly status: string; readonly changedAt: string } | undefined>,
+): MessageStatus {
+  // What the host has decided itself (paused, ended) stands; only for what is open does the runtime's word count.
+  const said = ack.readable && status === 'pending' ? ack.value : undefined
+  return {
+    id,
+    seq,
+    kind,
+    state: stateOf(said?.status ?? status),
+    changedAt: said?.changedAt ?? null,
+    processAfter,
+    tries,
+  }
+}
+
+function stateOf(status: string): MessageState {
+  switch (status) {
+    case 'processing':
+    case 'completed':
+    case 'failed':
+    case 'paused':
+      return status
+    default:
+      return 'pending'
+  }
+}

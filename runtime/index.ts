@@ -1,0 +1,31 @@
+// What a handler author imports. Bundled into every function, so it stays light: no library, no side effect.
+import type { UserConfig } from './config/options.ts'
+import type { FunctionDefinition, Untyped } from './protocol/handler.ts'
+
+/** The typed identity: gives `handler` its types. A plain object or a bare function as default export works too. */
+export function defineFunction<Content = Untyped>(
+  definition: FunctionDefinition<Content>,
+): FunctionDefinition<Content> {
+  return definition
+}
+
+/** The typed identity for nanoclaw.config.ts. */
+export function defineConfig(config: UserConfig): UserConfig {
+  return config
+}
+
+export type { UserConfig } from './config/options.ts'
+export type { Duration } from './protocol/duration.ts'
+export { NanoclawError, NonRetryableError, RetryAfterError } from './protocol/errors.ts'
+export type {
+  Context,
+  FunctionDefinition,
+  Handler,
+  Json,
+  Logger,
+  Message,
+  On,
+  ReplyOptions,
+  Retry,
+  Untyped,
+} from './protocol/handler.ts'

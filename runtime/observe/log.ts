@@ -1,0 +1,62 @@
+// The runtime's events as log lines, JSON on stderr; pino enters the project here. What goes well is silent at `info`: a
+// runtime that answers thousands of messages a second says one line when it starts and one when it stops.
+// Text that functions print travels as a field, so nothing that they write can look like a line of ours.
+import { destination, type Logger, pino } from 'pino'
+import type { Events, Settled } from '../protocol/events.ts'
+
+export interface LogOptions {
+  readonly level: 'debug' | 'info' | 'warn' | 'error' | 'silent'
+  readonly destination: 'stderr'
+}
+
+export function createLog(events: Events, { level }: LogOptions): void {
+  const log = pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    destination({ fd: 2, sync: true }),
+  )
+  events.on('started', (about) => log.info(about, 'started'))
+  events.on('stopping', (about) => log.info(about, 'stopping'))
+  events.on('stopped', () => log.info('stopped'))
+  events.on('waiting', ({ path, reason }) => log.warn({ path, reason }, 'waiting for inbound.db'))
+  events.on('readable', ({ path }) => log.info({ path }, 'inbound.db is readable'))
+  events.on('refused', (about) => log.warn(about, 'message failed without a run'))
+  events.on('unroutable', (about) => log.warn(about, 'no function takes this message; it is held'))
+  events.on('commit-failed', (about) =>
+    log.error(about, 'outbound.db takes no writes; claims stop, results are held'),
+  )
+  events.on('commit-healed', (about) => log.info(about, 'outbound.db takes writes again'))
+  events.on('function-broken', (about) => log.error(about, 'function cannot be used; its messages wait'))
+  events.on('functions-changed', (about) => log.info(about, 'functions changed'))
+  events.on('watch-degraded', (about) => log.warn(about, 'no file events; the poll finds changes'))
+  events.on('worker-ended', (about) => log.debug(about, 'worker ended'))
+  events.on('worker-started', (about) => log.debug(about, 'worker started'))
+  events.on('output', ({ functionName, messageId, stream, line }) =>
+    log.info({ functionName, messageId, stream, line }, 'output'),
+  )
+  events.on('log', ({ functionName, messageId, level: at, text, fields }) =>
+    log[at]({ functionName, messageId, fields }, text),
+  )
+  events.on('fatal', ({ error, exitCode }) => log.fatal({ err: error, exitCode }, 'cannot go on'))
+  events.on('settled', (all) => {
+    for (const each of all) settled(log, each)
+  })
+}
+
+function settled(log: Logger, each: Settled): void {
+  const { outcome, verdict, nextAtMs, ...about } = each
+  if (verdict === 'done') return log.debug(about, 'completed')
+  const detail = {
+    ...about,
+    outcome: outcome.type,
+    ...('error' in outcome && { error: outcome.error }),
+    ...(nextAtMs !== null && { nextAt: new Date(nextAtMs) }),
+  }
+  if (verdict === 'failed') return log.error(detail, 'failed')
+  if (verdict === 'retry') return log.warn(detail, 'will be tried again')
+  log.info(detail, verdict)
+}

@@ -1,0 +1,46 @@
+// The settings of a runtime, resolved: every value present, every length in milliseconds. Where they come from and what
+// is legal stands in config/options.ts.
+import type { RetryPolicy } from './function.ts'
+
+export interface Paths {
+  readonly inbound: string
+  readonly outbound: string
+  readonly heartbeat: string
+  readonly inbox: string
+  readonly outbox: string
+  /** Locked by the one runtime that serves this folder. */
+  readonly lock: string
+}
+
+export interface Config {
+  /** The project: where nanoclaw.config.ts and functions/ are. Absolute, like every path here. */
+  readonly root: string
+  readonly workspace: string
+  readonly functions: string
+  readonly cache: string
+  readonly paths: Paths
+  readonly concurrency: number
+  readonly timeoutMs: number
+  readonly retry: RetryPolicy
+  /** Runs of one message that may end in the death of their process before it is given up. */
+  readonly crashLimit: number
+  readonly pollMs: number
+  readonly watch: boolean
+  readonly heartbeatMs: number
+  readonly abortGraceMs: number
+  readonly killGraceMs: number
+  readonly drainMs: number
+  readonly loadTimeoutMs: number
+  readonly warmMax: number
+  readonly maxMemoryMb: number
+  readonly maxReplyBytes: number
+  readonly maxContentBytes: number
+  readonly maxLogBytes: number
+  readonly maxMessagesPerWorker: number
+  /** Names of environment variables that functions see beside the basic ones. */
+  readonly env: readonly string[]
+  readonly nodeArgs: readonly string[]
+  readonly external: readonly string[]
+  readonly journal: 'delete' | 'wal'
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent'
+}

@@ -1,0 +1,71 @@
+// What the runtime says while it works. The core emits these and never logs; observe/ and cli/ listen.
+// Several messages often share one event: one commit, one list.
+import { EventEmitter } from 'node:events'
+import type { LogLevel } from './ipc.ts'
+import type { Outcome } from './outcome.ts'
+
+/** One run that a commit has just ended. */
+export interface Settled {
+  readonly id: string
+  readonly functionName: string
+  readonly run: number
+  readonly attempt: number
+  readonly outcome: Outcome
+  readonly durationMs: number
+  /** `done`: completed. `failed`: given up, with a reason. `retry`: runs again at nextAtMs. `released`: nothing charged. `lost`: no longer ours. */
+  readonly verdict: 'done' | 'failed' | 'retry' | 'released' | 'lost'
+  readonly reason: string | null
+  readonly nextAtMs: number | null
+}
+
+export interface RuntimeEvents {
+  started: [{ readonly epoch: number; readonly functions: readonly string[]; readonly interrupted: number }]
+  stopping: [{ readonly running: number }]
+  stopped: [{ readonly released: number }]
+  /** What the runtime cannot work without: emitted once when it goes missing, once when it is back. */
+  waiting: [{ readonly path: string; readonly reason: string }]
+  readable: [{ readonly path: string }]
+  claimed: [{ readonly ids: readonly string[]; readonly functionName: string }]
+  settled: [readonly Settled[]]
+  /** Messages that end without a run: a time that cannot be read, an id that is no text. */
+  refused: [{ readonly id: string; readonly reason: string; readonly detail: string }]
+  unroutable: [{ readonly id: string; readonly kind: string }]
+  /** outbound.db takes no writes; claims stop, results are held. */
+  'commit-failed': [
+    { readonly code: string; readonly message: string; readonly held: number; readonly retryMs: number },
+  ]
+  'commit-healed': [{ readonly held: number }]
+  'worker-started': [{ readonly functionName: string; readonly pid: number; readonly ms: number }]
+  'worker-ended': [{ readonly functionName: string; readonly pid: number; readonly why: string }]
+  /** A function cannot be used; its messages wait. `retryMs` null: until its source changes. */
+  'function-broken': [
+    { readonly functionName: string; readonly message: string; readonly retryMs: number | null },
+  ]
+  'functions-changed': [{ readonly changed: readonly string[]; readonly functions: readonly string[] }]
+  output: [
+    {
+      readonly functionName: string
+      readonly messageId: string | null
+      readonly stream: 'stdout' | 'stderr'
+      readonly line: string
+    },
+  ]
+  log: [
+    {
+      readonly functionName: string
+      readonly messageId: string | null
+      readonly level: LogLevel
+      readonly text: string
+      readonly fields: unknown
+    },
+  ]
+  'watch-degraded': [{ readonly reason: string }]
+  /** The runtime cannot go on; it stops, and the process ends with this exit code. */
+  fatal: [{ readonly error: Error; readonly exitCode: number }]
+}
+
+export type Events = EventEmitter<RuntimeEvents>
+
+export function createEvents(): Events {
+  return new EventEmitter<RuntimeEvents>()
+}

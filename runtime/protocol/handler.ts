@@ -1,0 +1,121 @@
+// What a handler author sees: the message, the context, the definition. Types only; nothing here exists at run time.
+import type { Duration } from './duration.ts'
+
+/** The content of a message whose handler says nothing about its type: used as one likes, at one's own risk. */
+// biome-ignore lint/suspicious/noExplicitAny: the one place where an author may work without types
+export type Untyped = any
+
+/** Anything that JSON can say. */
+export type Json =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly Json[]
+  | { readonly [key: string]: Json | undefined }
+
+/** A row of `messages_in`, every column in camelCase, with its content parsed. */
+export interface Message<Content = Untyped> {
+  readonly id: string
+  /** The host's number of the message: even and rising; null when the host gave none. */
+  readonly seq: number | null
+  readonly kind: string
+  /** As the host wrote it: ISO 8601, or SQLite's form (UTC). */
+  readonly timestamp: string
+  readonly status: string
+  readonly processAfter: string | null
+  readonly recurrence: string | null
+  readonly seriesId: string | null
+  /** How often the host reset this message; attempts of the runtime are `ctx.attempt`. */
+  readonly tries: number
+  /** False: the host marked it as context that would not wake an agent by itself. */
+  readonly trigger: boolean
+  readonly platformId: string | null
+  readonly channelType: string | null
+  readonly threadId: string | null
+  readonly sourceSessionId: string | null
+  readonly onWake: boolean
+  /** The parsed JSON; undefined when it is not JSON and the function says `rawContent: true`. */
+  readonly content: Content
+  /** The text as it stands in the file; only for functions that say `rawContent: true`. */
+  readonly rawContent?: string
+}
+
+/** Where a reply goes; whatever is left out is copied from the message. */
+export interface ReplyOptions {
+  /** Default: `chat` for messages of kind chat, chat-sdk and task; otherwise the message's own kind. */
+  readonly kind?: string
+  readonly platformId?: string | null
+  readonly channelType?: string | null
+  readonly threadId?: string | null
+  /** The host delivers it no earlier than this. */
+  readonly deliverAfter?: Date
+}
+
+export interface Logger {
+  debug(text: string, fields?: Record<string, unknown>): void
+  info(text: string, fields?: Record<string, unknown>): void
+  warn(text: string, fields?: Record<string, unknown>): void
+  error(text: string, fields?: Record<string, unknown>): void
+}
+
+export interface Context {
+  readonly functionName: string
+  /** 1 for the first attempt. Message id and attempt together are the key to make side effects idempotent. */
+  readonly attempt: number
+  /** Aborts when the time is up or the runtime shuts down; pass it to fetch and to everything that waits. */
+  readonly signal: AbortSignal
+  /** When the attempt's time is up, milliseconds since 1970. */
+  readonly deadline: number
+  readonly log: Logger
+  /**
+   * Adds a reply. All replies of a run are committed together with its ack when the handler has returned, or not at all.
+   * A string becomes `{ text }`. Throws TypeError when JSON cannot say the content or an option is unknown.
+   */
+  reply(content: unknown, options?: ReplyOptions): void
+}
+
+/** What the handler returns is the last reply: undefined or null → none, a string → `{ text }`, anything else as it is. */
+export type Handler<Content = Untyped> = (message: Message<Content>, ctx: Context) => unknown
+
+/** Which messages a function takes; all that is said must hold. A list means: one of these. */
+export interface On {
+  readonly kind?: string | readonly string[]
+  readonly channelType?: string | readonly string[]
+  readonly platformId?: string | readonly string[]
+  readonly threadId?: string | readonly string[]
+  /** Values in the parsed content, by path: `{ 'repository.name': 'demo', action: ['opened', 'closed'] }`. */
+  readonly content?: Readonly<
+    Record<string, string | number | boolean | null | readonly (string | number | boolean | null)[]>
+  >
+}
+
+export interface Retry {
+  /** Runs in all, the first included. Default 5. */
+  readonly attempts?: number
+  /** Wait before the second attempt. Default 1s. */
+  readonly minDelay?: Duration
+  /** No wait is longer. Default 5m. */
+  readonly maxDelay?: Duration
+  /** Each wait is this many times the one before. Default 2. */
+  readonly factor?: number
+}
+
+export interface FunctionDefinition<Content = Untyped> {
+  /** Default: messages whose kind is the file's name. */
+  readonly on?: On
+  /** Time for one attempt. Default: the config's `timeout`. */
+  readonly timeout?: Duration
+  readonly retry?: Retry
+  /** How many messages this function handles at the same time, over all processes. Default: the config's `concurrency`. */
+  readonly concurrency?: number
+  /**
+   * Messages with the same key run strictly one after the other, in order, across retries too. A column's name
+   * ('threadId'), a path into the content ('content.user.id'), several of these, or null for no order at all.
+   * Default: channelType + platformId + threadId (none of the three → no order).
+   */
+  readonly key?: string | readonly string[] | null
+  /** Take content that is not JSON too, as text in `message.rawContent`. Default false: such a message fails. */
+  readonly rawContent?: boolean
+  readonly handler: Handler<Content>
+}

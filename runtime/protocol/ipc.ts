@@ -1,0 +1,70 @@
+// What parent and child say to each other, as JSON over Node's own channel. Parent → child: Order. Child → parent: Report.
+// A handler shares the child's process, so a Report is never believed further than its shape and its dispatch number.
+import type { ErrorInfo } from './errors.ts'
+import type { Message } from './handler.ts'
+import type { BadReplyReason, Reply, RetryWish } from './outcome.ts'
+
+/** One message on its way to a child. */
+export interface Dispatch {
+  /** Unique in this runtime; whoever answers names it. */
+  readonly n: number
+  /** Dispatches with the same lane run in order; when one fails, those behind it are handed back. '': no lane. */
+  readonly lane: string
+  readonly attempt: number
+  /** Suspected of ending its process: nothing runs beside it. */
+  readonly alone: boolean
+  readonly timeoutMs: number
+  readonly message: Omit<Message, 'content' | 'rawContent'> & { readonly content: string }
+}
+
+export type Order =
+  | { readonly type: 'run'; readonly dispatches: readonly Dispatch[] }
+  | { readonly type: 'abort'; readonly n: number; readonly why: 'timeout' | 'shutdown' }
+
+/** One dispatch's end as the child tells it. `ms`: how long the handler took. */
+export type Result =
+  | { readonly n: number; readonly ms: number; readonly end: 'replied'; readonly replies: readonly Reply[] }
+  | {
+      readonly n: number
+      readonly ms: number
+      readonly end: 'threw'
+      readonly error: ErrorInfo
+      readonly retry: RetryWish
+    }
+  | {
+      readonly n: number
+      readonly ms: number
+      readonly end: 'bad-reply'
+      readonly reason: BadReplyReason
+      readonly error: ErrorInfo
+    }
+  | { readonly n: number; readonly ms: number; readonly end: 'bad-message'; readonly error: ErrorInfo }
+  | {
+      readonly n: number
+      readonly ms: 0
+      readonly end: 'back'
+      readonly why: 'handed-back' | 'behind-a-failure'
+    }
+
+export type Report =
+  | { readonly type: 'loaded'; readonly definition: unknown }
+  | { readonly type: 'not-loaded'; readonly error: ErrorInfo }
+  /** An error that nobody caught; the process is of no more use. */
+  | { readonly type: 'uncaught'; readonly error: ErrorInfo }
+  | { readonly type: 'results'; readonly results: readonly Result[] }
+  | {
+      readonly type: 'log'
+      readonly n: number
+      readonly level: LogLevel
+      readonly text: string
+      readonly fields?: unknown
+    }
+
+/** What a child is told at its start, as JSON in its first argument. */
+export interface ChildSetup {
+  readonly functionName: string
+  readonly maxReplyBytes: number
+  readonly maxLogBytes: number
+}
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'

@@ -1,0 +1,38 @@
+// How a run ended. A run is one attempt to handle one message in one child process, and every run ends in exactly
+// one Outcome. Who makes them: workers/. Who reads them: schedule/backoff (what next) and store/outbox (what is kept).
+import type { ErrorInfo } from './errors.ts'
+
+/** A reply that is ready to be stored: its content is JSON text, its routing is decided. */
+export interface Reply {
+  readonly kind: string
+  readonly platformId: string | null
+  readonly channelType: string | null
+  readonly threadId: string | null
+  /** Milliseconds since 1970, or null: at once. */
+  readonly deliverAfterMs: number | null
+  readonly content: string
+}
+
+export type Outcome =
+  | { readonly type: 'replied'; readonly replies: readonly Reply[] }
+  | { readonly type: 'threw'; readonly error: ErrorInfo; readonly retry: RetryWish }
+  | { readonly type: 'timed-out'; readonly afterMs: number }
+  | { readonly type: 'exited'; readonly code: number; readonly stderr: string }
+  | { readonly type: 'killed'; readonly signal: string; readonly stderr: string }
+  | { readonly type: 'out-of-memory'; readonly stderr: string }
+  | { readonly type: 'bad-reply'; readonly reason: BadReplyReason; readonly error: ErrorInfo }
+  | { readonly type: 'bad-message'; readonly reason: 'bad_json'; readonly error: ErrorInfo }
+  | { readonly type: 'cancelled'; readonly why: CancelReason }
+
+export type RetryWish =
+  | { readonly wish: 'policy' }
+  | { readonly wish: 'never' }
+  | { readonly wish: 'after'; readonly delayMs: number }
+
+export type BadReplyReason = 'unserialisable_reply' | 'reply_too_large'
+
+/**
+ * The run never began, or was stopped for a reason that is not the handler's: nothing is charged. `process-died`: the
+ * process ended while several messages were in it, so nobody knows whose doing it was; each of them runs alone next.
+ */
+export type CancelReason = 'shutdown' | 'handed-back' | 'behind-a-failure' | 'not-started' | 'process-died'

@@ -1,0 +1,116 @@
+// The tables of the two files as SQL text.
+//
+// inbound.db   written by the host alone, read by the runtime. The host's column set grew over time; HOST_TABLES is the
+//              newest one, and the runtime reads older files too (a missing column means its default).
+// outbound.db  written by the runtime alone, read by the host. WIRE_TABLES is the part that the host knows;
+//              OWN_TABLES is what the runtime must remember besides, in tables that a host never looks at.
+
+/** inbound.db, as the newest known host makes it. */
+export const HOST_TABLES = `
+create table if not exists messages_in (
+  id text primary key,
+  seq integer unique,
+  kind text not null,
+  timestamp text not null,
+  status text default 'pending',
+  process_after text,
+  recurrence text,
+  series_id text,
+  tries integer default 0,
+  trigger integer not null default 1,
+  platform_id text,
+  channel_type text,
+  thread_id text,
+  content text not null,
+  source_session_id text,
+  on_wake integer not null default 0
+);
+create index if not exists idx_messages_in_series on messages_in (series_id);
+create table if not exists delivered (
+  message_out_id text primary key,
+  platform_message_id text,
+  status text not null default 'delivered',
+  delivered_at text not null
+);
+create table if not exists destinations (
+  name text primary key,
+  display_name text,
+  type text not null,
+  channel_type text,
+  platform_id text,
+  agent_group_id text
+);
+create table if not exists session_routing (
+  id integer primary key check (id = 1),
+  channel_type text,
+  platform_id text,
+  thread_id text
+);
+`
+
+/** outbound.db, the part that every host reads. */
+export const WIRE_TABLES = `
+create table if not exists messages_out (
+  id text primary key,
+  seq integer unique,
+  in_reply_to text,
+  timestamp text not null,
+  deliver_after text,
+  recurrence text,
+  kind text not null,
+  platform_id text,
+  channel_type text,
+  thread_id text,
+  content text not null
+);
+create table if not exists processing_ack (
+  message_id text primary key,
+  status text not null,
+  status_changed text not null
+);
+`
+
+/** Raised when OWN_TABLES changes shape; a file with a higher number is refused, never altered. */
+export const OWN_VERSION = 1
+
+/**
+ * outbound.db, the runtime's own memory.
+ *   nanoclaw_runtime  one row. `epoch` rises by one at each start and is checked in every commit: a runtime that finds
+ *                     another number has been replaced and writes no more. `seq_mark`: every message with a seq up to
+ *                     it is either done or listed in nanoclaw_open, so a start need not read history.
+ *   nanoclaw_open     messages up to the mark that are not done: due later, waiting for a retry, without a function.
+ *   nanoclaw_run      one row a run. `run` counts all, `attempt` only those charged to the handler. `alone`: nothing else
+ *                     ran in that process, so its death is this message's. `ended_at` null: running. `next_at`: when the
+ *                     following attempt is due, on the newest row of a message only.
+ * Times are milliseconds since 1970.
+ */
+export const OWN_TABLES = `
+create table if not exists nanoclaw_runtime (
+  id integer primary key check (id = 1),
+  version integer not null,
+  epoch integer not null,
+  seq_mark integer not null
+) strict;
+create table if not exists nanoclaw_open (
+  message_id text primary key
+) strict, without rowid;
+create table if not exists nanoclaw_run (
+  message_id text not null,
+  run integer not null,
+  attempt integer not null,
+  epoch integer not null,
+  function text not null,
+  worker integer,
+  alone integer not null,
+  started_at integer not null,
+  ended_at integer,
+  duration_ms real,
+  outcome text,
+  reason text,
+  error text,
+  next_at integer,
+  primary key (message_id, run)
+) strict, without rowid;
+create index if not exists nanoclaw_run_running on nanoclaw_run (message_id) where ended_at is null;
+create index if not exists nanoclaw_run_waiting on nanoclaw_run (next_at) where next_at is not null;
+`

@@ -1,0 +1,372 @@
+// The composition root: builds every part from a Config, starts them in order, stops them in reverse. Here, and only here,
+// is it written who talks to whom. The package export "nanoclaw-functions/runtime".
+import { mkdirSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { dirname } from 'node:path'
+import { bundleConfig, releaseBundler } from './catalog/bundle.ts'
+import { type Clock, realClock } from './clock.ts'
+import { Executor } from './execute.ts'
+import { Functions } from './functions.ts'
+import { Heartbeat } from './heartbeat.ts'
+import { NoteFile } from './note.ts'
+import type { Config } from './protocol/config.ts'
+import { errorText, NanoclawError } from './protocol/errors.ts'
+import type { Events } from './protocol/events.ts'
+import { isoTime } from './protocol/time.ts'
+import { Lanes } from './schedule/lanes.ts'
+import { Session } from './session.ts'
+import { classifyRead, classifyWrite, explain } from './store/classify.ts'
+import { Inbox, START } from './store/inbox.ts'
+import { Lock } from './store/lock.ts'
+import { Outbox, type Recovery } from './store/outbox.ts'
+import { DatabaseTrigger } from './triggers/database.ts'
+import { SourcesTrigger } from './triggers/sources.ts'
+import { evaluate } from './workers/evaluate.ts'
+import { Pool } from './workers/pool.ts'
+
+export type { Config } from './protocol/config.ts'
+export { createEvents, type Events, type RuntimeEvents, type Settled } from './protocol/events.ts'
+
+export interface RuntimeOptions {
+  readonly clock?: Clock
+  /** 0 ≤ random < 1; spreads retries. */
+  readonly random?: () => number
+}
+
+export function createRuntime(config: Config, events: Events, options: RuntimeOptions = {}): Runtime {
+  return new Runtime(config, events, options.clock ?? realClock, options.random ?? Math.random)
+}
+
+/** The default export of a config file, evaluated in a process of its own. */
+export async function evaluateFile(path: string, root: string, cache: string): Promise<unknown> {
+  const bundle = await bundleConfig(path, { cache, root })
+  return evaluate(bundle.path, root, process.env)
+}
+
+/** Everything that must be open while the runtime works. */
+interface Running {
+  readonly lock: Lock
+  readonly inbox: Inbox
+  readonly outbox: Outbox
+  readonly recovery: Recovery
+  readonly heartbeat: Heartbeat
+  readonly session: Session
+  readonly executor: Executor
+  readonly trigger: DatabaseTrigger | undefined
+}
+
+/** How often the note beside the lock is brought up to date. */
+const NOTE_MS = 500
+/** After the drain's time is up, its last commit has this long. */
+const LAST_COMMIT_MS = 500
+
+export class Runtime {
+  readonly #config: Config
+  readonly #events: Events
+  readonly #clock: Clock
+  readonly #random: () => number
+  readonly #pool: Pool
+  readonly #functions: Functions
+  readonly #note: NoteFile
+  readonly #lanes = new Lanes()
+  #running: Running | undefined
+  #sources: SourcesTrigger | undefined
+  #startedAt = ''
+  #stopping: Promise<void> | undefined
+  #reloading: Promise<void> = Promise.resolve()
+  #releaseEarly: (() => void)[] = []
+
+  constructor(config: Config, events: Events, clock: Clock, random: () => number) {
+    this.#config = config
+    this.#events = events
+    this.#clock = clock
+    this.#random = random
+    this.#note = new NoteFile(config.paths.lock)
+    const limits = {
+      ...config,
+      startsMax: Math.max(2, availableParallelism()),
+      cwd: config.root,
+      env: childEnv(config.env),
+    }
+    this.#pool = new Pool({ clock, events, limits, onRoom: () => this.#running?.executor.nudge() })
+    this.#functions = new Functions({
+      config,
+      clock,
+      events,
+      loader: this.#pool,
+      onBetter: () => this.#adopt([]),
+    })
+  }
+
+  /**
+   * Takes the workspace over and begins to work; inbound.db may come later.
+   * @throws NanoclawError `locked`, `bad_config`, `bad_function`, `outbound_unusable`; nothing is left running then
+   */
+  async start(): Promise<void> {
+    this.#startedAt = isoTime(this.#clock.now())
+    makeFolders(this.#config)
+    const lock = Lock.acquire(this.#config.paths.lock, () => this.#note.holder())
+    this.#releaseEarly.push(() => lock.release())
+    try {
+      const { outbox, recovery } = this.#openOutbox()
+      const heartbeat = this.#startHeartbeat()
+      await this.#functions.start()
+      if (this.#stopping) return
+      this.#running = this.#assemble({
+        lock,
+        outbox,
+        recovery,
+        heartbeat,
+        inbox: new Inbox(this.#config.paths.inbound),
+      })
+      const { session, executor, trigger } = this.#running
+      this.#events.emit('started', {
+        epoch: recovery.epoch,
+        functions: this.#functions.catalog.names,
+        interrupted: recovery.interrupted,
+      })
+      trigger?.start()
+      session.start(executor)
+      this.#keepNote()
+    } catch (error) {
+      this.#functions.stop()
+      await this.#pool.stop(true)
+      for (const release of this.#releaseEarly.splice(0).reverse()) release()
+      throw error
+    }
+  }
+
+  /** Claims nothing more, lets what runs finish (up to the drain time), writes it down, closes everything. May be called twice. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+
+  /** At once, in the middle of whatever runs; what was claimed is found and run again by the next start. */
+  kill(): void {
+    void this.#pool.stop(true)
+    this.#running?.executor.close()
+    this.#running?.session.stop()
+  }
+
+  /** Builds the functions again; what runs finishes on the code that it began with. */
+  reload(): Promise<void> {
+    this.#reloading = this.#reloading.then(async () => {
+      if (!this.#stopping) this.#adopt(await this.#functions.reload())
+    })
+    return this.#reloading
+  }
+
+  /** For development: reloads whenever a source changes. */
+  watchSources(): void {
+    this.#sources ??= new SourcesTrigger(this.#clock, this.#config.functions, () => void this.reload())
+    this.#sources.add(this.#functions.inputs)
+  }
+
+  #openOutbox(): { outbox: Outbox; recovery: Recovery } {
+    const { paths, journal, crashLimit } = this.#config
+    try {
+      const outbox = new Outbox(paths.outbound, journal)
+      this.#releaseEarly.push(() => outbox.close())
+      return { outbox, recovery: outbox.recover(this.#clock.now(), crashLimit) }
+    } catch (error) {
+      if (error instanceof NanoclawError) throw error
+      throw new NanoclawError('outbound_unusable', `${paths.outbound}: ${explain(error)}`, { cause: error })
+    }
+  }
+
+  #startHeartbeat(): Heartbeat {
+    const { paths, heartbeatMs } = this.#config
+    const heartbeat = new Heartbeat(paths.heartbeat, this.#clock, heartbeatMs)
+    try {
+      heartbeat.start()
+    } catch (error) {
+      throw new NanoclawError(
+        'outbound_unusable',
+        `Cannot touch ${paths.heartbeat}: ${errorText(error)}. It must be a plain file that uid ${process.getuid?.()} may write.`,
+        { cause: error },
+      )
+    }
+    this.#releaseEarly.push(() => heartbeat.stop())
+    return heartbeat
+  }
+
+  #assemble(open: Pick<Running, 'lock' | 'inbox' | 'outbox' | 'recovery' | 'heartbeat'>): Running {
+    const { inbox, outbox, recovery, heartbeat } = open
+    const { paths, crashLimit, maxContentBytes, pollMs, watch } = this.#config
+    const [clock, events, lanes] = [this.#clock, this.#events, this.#lanes]
+    const session = new Session(
+      {
+        clock,
+        events,
+        lanes,
+        inbound: inbox,
+        history: (ids) => outbox.history(ids),
+        start: START,
+        mark: recovery.mark,
+        maxContentBytes,
+        pollMs,
+        classify: readTrouble,
+        path: paths.inbound,
+      },
+      this.#functions.catalog,
+    )
+    const executor = new Executor({
+      clock,
+      random: this.#random,
+      events,
+      lanes,
+      crashLimit,
+      reader: inbox,
+      writer: outbox,
+      workers: this.#pool,
+      intake: session,
+      claimed: () => heartbeat.beat(),
+      classify: writeTrouble,
+      readFailed: (error) => session.readFailed(error),
+      fatal: (error) => this.#fatal(error),
+    })
+    const trigger = watch
+      ? new DatabaseTrigger({
+          clock,
+          path: paths.inbound,
+          onHint: () => session.look(false),
+          onDegraded: (reason) => events.emit('watch-degraded', { reason }),
+        })
+      : undefined
+    return { ...open, session, executor, trigger }
+  }
+
+  #adopt(changed: readonly string[]): void {
+    const { catalog, inputs } = this.#functions
+    this.#running?.session.reroute(catalog)
+    this.#sources?.add(inputs)
+    if (changed.length > 0) this.#events.emit('functions-changed', { changed, functions: catalog.names })
+  }
+
+  async #stop(): Promise<void> {
+    this.#functions.stop()
+    await this.#sources?.stop()
+    const running = this.#running
+    if (running) await this.#drain(running)
+    await this.#pool.stop(running === undefined)
+    for (const release of this.#releaseEarly.splice(0).reverse()) release()
+    running?.inbox.close()
+    await releaseBundler()
+    this.#events.emit('stopped', { released: 0 })
+  }
+
+  async #drain({ session, executor, trigger, outbox }: Running): Promise<void> {
+    const { drainMs, abortGraceMs } = this.#config
+    this.#events.emit('stopping', { running: executor.running })
+    this.#writeNote('draining')
+    await trigger?.stop()
+    session.stop()
+    const timers = [
+      this.#clock.after(Math.max(drainMs - abortGraceMs, 0), () => this.#pool.abort()),
+      this.#clock.after(drainMs, () => {
+        this.#pool.abort()
+        void this.#pool.stop(true)
+      }),
+    ]
+    const tooLong = new Promise<'late'>((resolve) =>
+      timers.push(this.#clock.after(drainMs + LAST_COMMIT_MS, () => resolve('late'))),
+    )
+    const end = await Promise.race([executor.drain(), tooLong])
+    for (const timer of timers) timer.cancel()
+    executor.close()
+    if (end === 'late') return
+    try {
+      outbox.commit({
+        nowMs: this.#clock.now(),
+        endings: [],
+        claims: [],
+        refusals: [],
+        inboundSeq: 0,
+        mark: session.currentMark(),
+      })
+    } catch {
+      // Only a shortcut for the next start is lost.
+    }
+  }
+
+  #fatal(error: unknown): void {
+    const fenced = error instanceof NanoclawError && error.code === 'fenced'
+    this.kill()
+    this.#events.emit('fatal', {
+      error: error instanceof Error ? error : new Error(String(error)),
+      exitCode: fenced ? 75 : 1,
+    })
+  }
+
+  #keepNote(): void {
+    if (this.#stopping) return
+    this.#writeNote(this.#running?.session.waitingFor === undefined ? 'running' : 'waiting')
+    const timer = this.#clock.after(NOTE_MS, () => this.#keepNote())
+    this.#releaseEarly.push(() => timer.cancel())
+  }
+
+  #writeNote(state: 'running' | 'waiting' | 'draining'): void {
+    const { session, recovery } = this.#running!
+    const { waitingFor } = session
+    this.#note.write({
+      startedAt: this.#startedAt,
+      epoch: recovery.epoch,
+      functions: this.#functions.list,
+      unroutable: session.unroutable(),
+      state,
+      ...(waitingFor !== undefined && { waitingFor }),
+    })
+  }
+}
+
+function makeFolders({ workspace, cache, paths }: Config): void {
+  try {
+    mkdirSync(workspace, { recursive: true, mode: 0o700 })
+    mkdirSync(cache, { recursive: true })
+    for (const path of [paths.outbound, paths.heartbeat, paths.lock])
+      mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  } catch (error) {
+    throw new NanoclawError(
+      'bad_config',
+      `Cannot make the workspace: ${errorText(error)}. Choose another --workspace, or make it writable for uid ${process.getuid?.()}.`,
+      { cause: error },
+    )
+  }
+}
+
+/** Functions see the basics and what the config names; secrets of the runtime's own environment stay here. */
+function childEnv(names: readonly string[]): Record<string, string> {
+  const basic = [
+    'PATH',
+    'HOME',
+    'USER',
+    'LANG',
+    'LC_ALL',
+    'TZ',
+    'TMPDIR',
+    'NODE_ENV',
+    'NODE_EXTRA_CA_CERTS',
+    'NO_COLOR',
+    'FORCE_COLOR',
+  ]
+  return Object.fromEntries(
+    [...basic, ...names].flatMap((name) =>
+      process.env[name] === undefined ? [] : [[name, process.env[name]]],
+    ),
+  )
+}
+
+function readTrouble(error: unknown): { retry: true } | { retry: false; reason: string } {
+  if (error instanceof NanoclawError) return { retry: false, reason: error.message }
+  const verdict = classifyRead(error)
+  if (verdict === 'bug') throw error
+  return verdict === 'retry' ? { retry: true } : { retry: false, reason: explain(error) }
+}
+
+function writeTrouble(error: unknown): 'retry' | 'hold' | 'fatal' {
+  if (error instanceof NanoclawError) return 'fatal'
+  const verdict = classifyWrite(error)
+  if (verdict === 'retry') return 'retry'
+  return verdict === 'hold' ? 'hold' : 'fatal'
+}

@@ -1,0 +1,82 @@
+// What follows from an Outcome, as a pure decision: done, given up, tried again (when), or released without a charge.
+// Two counters, never mixed: attempts are the handler's; deaths of a process in which nothing else ran have a limit of their own.
+import type { RetryPolicy } from '../protocol/function.ts'
+import type { Outcome } from '../protocol/outcome.ts'
+
+export interface RunFacts {
+  /** Attempts charged to the handler, the one that just ended included. */
+  readonly attempt: number
+  /** Deaths before this run. */
+  readonly crashes: number
+  readonly crashLimit: number
+  readonly policy: RetryPolicy
+  readonly nowMs: number
+  /** 0 ≤ random < 1 */
+  readonly random: number
+}
+
+export type Next =
+  | { readonly type: 'completed' }
+  | { readonly type: 'failed'; readonly reason: FailReason }
+  | { readonly type: 'retry'; readonly nextAtMs: number; readonly reason: FailReason }
+  | { readonly type: 'released'; readonly keep: boolean }
+
+/** Machine-readable; each stands in docs/errors.md. */
+export type FailReason =
+  | 'handler_error'
+  | 'non_retryable'
+  | 'timeout'
+  | 'worker_exit'
+  | 'worker_signal'
+  | 'out_of_memory'
+  | 'crash_limit'
+  | 'unserialisable_reply'
+  | 'reply_too_large'
+  | 'bad_json'
+
+export function decideNext(outcome: Outcome, facts: RunFacts): Next {
+  switch (outcome.type) {
+    case 'replied':
+      return { type: 'completed' }
+    case 'threw':
+      if (outcome.retry.wish === 'never') return { type: 'failed', reason: 'non_retryable' }
+      if (outcome.retry.wish === 'after') return retryOrFail('handler_error', facts, outcome.retry.delayMs)
+      return retryOrFail('handler_error', facts)
+    case 'timed-out':
+      return retryOrFail('timeout', facts)
+    case 'exited':
+      return died('worker_exit', facts)
+    case 'killed':
+      return died('worker_signal', facts)
+    case 'out-of-memory':
+      return died('out_of_memory', facts)
+    case 'bad-reply':
+    case 'bad-message':
+      return { type: 'failed', reason: outcome.reason }
+    case 'cancelled':
+      return { type: 'released', keep: outcome.why === 'shutdown' }
+    default:
+      return outcome satisfies never
+  }
+}
+
+function died(reason: FailReason, facts: RunFacts): Next {
+  return facts.crashes + 1 >= facts.crashLimit
+    ? { type: 'failed', reason: 'crash_limit' }
+    : retryOrFail(reason, facts)
+}
+
+function retryOrFail(reason: FailReason, facts: RunFacts, delayMs = backoffMs(facts)): Next {
+  return facts.attempt >= facts.policy.attempts
+    ? { type: 'failed', reason }
+    : { type: 'retry', nextAtMs: facts.nowMs + delayMs, reason }
+}
+
+/**
+ * min, min·factor, min·factor², … up to max; of that, a random point in the upper half, so that messages which failed
+ * together do not come back together.
+ */
+function backoffMs({ attempt, policy, random }: RunFacts): number {
+  const full = Math.min(policy.minDelayMs * policy.factor ** (attempt - 1), policy.maxDelayMs)
+  return Math.round(full * (0.5 + random / 2))
+}

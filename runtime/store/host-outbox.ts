@@ -1,0 +1,148 @@
+// The host's eyes on outbound.db: read-only, a fresh handle each time, no lock held between two reads. A file that is
+// missing, locked or waits for its owner to play back a journal is "not readable yet" and never an error of the caller's.
+import { NanoclawError } from '../protocol/errors.ts'
+import { classifyRead, explain } from './classify.ts'
+import type { TerminalAck } from './host-inbox.ts'
+import { openReadonly, type ReadonlyDb } from './open.ts'
+
+export interface ReplyRow {
+  readonly cursor: number
+  readonly id: string
+  readonly seq: number | null
+  readonly inReplyTo: string | null
+  readonly timestamp: string
+  readonly deliverAfter: string | null
+  readonly kind: string
+  readonly platformId: string | null
+  readonly channelType: string | null
+  readonly threadId: string | null
+  readonly content: string
+}
+
+/** Where a reader of messages_out stands. By seq where it has one: row numbers change when the file is vacuumed. */
+export interface ReplyCursor {
+  readonly seq: number | null
+  readonly row: number
+}
+
+export const START: ReplyCursor = { seq: null, row: 0 }
+
+export type Read<T> =
+  | { readonly readable: true; readonly value: T }
+  | { readonly readable: false; readonly reason: string }
+
+export class HostOutbox {
+  readonly path: string
+
+  constructor(path: string) {
+    this.path = path
+  }
+
+  /** Where a reader stands that has seen everything up to `seq`. */
+  cursorAt(seq: number): Read<ReplyCursor> {
+    return this.#read((db) => {
+      const found = db
+        .prepare('select seq, rowid from messages_out where seq <= ? order by seq desc limit 1')
+        .get(seq)
+      return found ? { seq: (found as number[])[0]!, row: (found as number[])[1]! } : START
+    })
+  }
+
+  /** Replies in the order in which they were committed: row numbers rise with every insert of the one writer. */
+  repliesAfter({ seq, row }: ReplyCursor, limit: number): Read<ReplyRow[]> {
+    return this.#read((db) =>
+      db
+        .prepare(
+          `select rowid, id, seq, in_reply_to, timestamp, deliver_after, kind, platform_id, channel_type, thread_id, content
+           from messages_out where rowid > coalesce((select rowid from messages_out where seq = ?), ?)
+           order by rowid limit ?`,
+        )
+        .all(seq, row, limit)
+        .map(replyRow),
+    )
+  }
+
+  /** Those of the given messages that have ended, and how. One lookup each, whatever the number of acks. */
+  terminalAcks(ids: readonly string[]): Read<TerminalAck[]> {
+    return this.#read((db) =>
+      db
+        .prepare(
+          `select a.message_id, a.status from json_each(?) m cross join processing_ack a on a.message_id = m.value
+           where a.status in ('completed', 'failed')`,
+        )
+        .all(JSON.stringify(ids))
+        .map((row) => {
+          const [id, status] = row as [string, TerminalAck['status']]
+          return { id, status }
+        }),
+    )
+  }
+
+  /** `processing`, `completed`, `failed`, or undefined when the runtime has not touched the message. */
+  ackOf(id: string): Read<{ readonly status: string; readonly changedAt: string } | undefined> {
+    return this.#read((db) => {
+      const row = db.prepare('select status, status_changed from processing_ack where message_id = ?').get(id)
+      if (!row) return undefined
+      const [status, changedAt] = row as [string, string]
+      return { status, changedAt }
+    })
+  }
+
+  #read<T>(work: (db: ReadonlyDb) => T): Read<T> {
+    let db: ReadonlyDb | undefined
+    try {
+      db = openReadonly(this.path)
+      return { readable: true, value: work(db) }
+    } catch (error) {
+      if (error instanceof NanoclawError) return { readable: false, reason: error.message }
+      const verdict = classifyRead(error)
+      if (verdict === 'retry' || verdict === 'wait')
+        return { readable: false, reason: `${this.path}: ${explain(error)}` }
+      if (verdict === 'bug') throw error
+      throw new NanoclawError('outbound_unusable', `cannot read ${this.path}: ${explain(error)}`, {
+        cause: error,
+      })
+    } finally {
+      db?.close()
+    }
+  }
+}
+
+function replyRow(row: unknown): ReplyRow {
+  const values = row as [
+    number,
+    string,
+    number | null,
+    string | null,
+    string,
+    string | null,
+    string,
+    ...(string | null)[],
+  ]
+  const [
+    cursor,
+    id,
+    seq,
+    inReplyTo,
+    timestamp,
+    deliverAfter,
+    kind,
+    platformId,
+    channelType,
+    threadId,
+    content,
+  ] = values
+  return {
+    cursor,
+    id,
+    seq,
+    inReplyTo,
+    timestamp,
+    deliverAfter,
+    kind,
+    platformId: platformId ?? null,
+    channelType: channelType ?? null,
+    threadId: threadId ?? null,
+    content: content ?? '',
+  }
+}

@@ -1,0 +1,120 @@
+// Looking at a workspace from outside, for `status` and `show`: both files are opened read-only, read in short steps and
+// closed again; nothing is locked for long, nothing is changed, and no state of the files is an error. What cannot be read
+// at the moment (missing, a dead writer's journal, damaged) is said with its reason.
+import { readFileSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import type { Paths } from '../protocol/config.ts'
+import { type Backlog, columnsOf, countBacklog, readRecords } from './backlog.ts'
+import { isLocked } from './lock.ts'
+import { type FileState, Look } from './look.ts'
+import type { ReadonlyDb } from './open.ts'
+
+/** What a runtime says about itself in `.runtime.json` beside its lock. */
+export interface RuntimeNote {
+  readonly pid: number
+  readonly host: string
+  readonly startedAt: string
+  readonly epoch: number
+  readonly functions: readonly { readonly name: string; readonly file: string; readonly broken?: string }[]
+  /** Messages that no function takes, by kind. */
+  readonly unroutable: Readonly<Record<string, number>>
+  readonly state: 'running' | 'waiting' | 'draining'
+  readonly waitingFor?: string
+}
+
+export interface Status {
+  /** `running`: somebody holds the lock. Without it the note is that of a runtime that has ended. */
+  readonly runtime: {
+    readonly running: boolean
+    readonly note: RuntimeNote | null
+    readonly heartbeatAtMs: number | null
+  }
+  readonly inbound: FileState
+  readonly outbound: FileState
+  /** Null while it cannot be told: a file is not readable. */
+  readonly backlog: Backlog | null
+  readonly ended: { readonly completed: number; readonly failed: number } | null
+  /** The newest first. */
+  readonly failures: readonly Failure[]
+  /** How often a runtime has started on this workspace. */
+  readonly epoch: number | null
+}
+
+export interface Failure {
+  readonly id: string
+  readonly failedAt: string
+  readonly functionName: string | null
+  readonly reason: string | null
+  readonly error: string | null
+}
+
+export function readStatus(
+  paths: Paths,
+  options: { readonly nowMs: number; readonly failuresMax?: number },
+): Status {
+  const [inbound, outbound] = [new Look(paths.inbound), new Look(paths.outbound)]
+  try {
+    const ended = outbound.read(countEnded)
+    const failures = outbound.read((db) => lastFailures(db, options.failuresMax ?? 5)) ?? []
+    const epoch = outbound.read(epochOf)
+    const recordsOf = (ids: readonly string[]) =>
+      outbound.missing ? new Map() : outbound.read((db) => readRecords(db, ids))
+    const backlog = inbound.read((db) => countBacklog(db, recordsOf, options.nowMs))
+    const runtime = {
+      running: isLocked(paths.lock),
+      note: readNote(notePath(paths)),
+      heartbeatAtMs: statSync(paths.heartbeat, { throwIfNoEntry: false })?.mtimeMs ?? null,
+    }
+    return { runtime, inbound: inbound.state, outbound: outbound.state, backlog, ended, failures, epoch }
+  } finally {
+    inbound.close()
+    outbound.close()
+  }
+}
+
+/** `.runtime.json` beside the lock. */
+export function notePath(paths: Paths): string {
+  return join(dirname(paths.lock), '.runtime.json')
+}
+
+/** Null when there is none, or none that can be read: it only helps, so it may be missing. */
+function readNote(path: string): RuntimeNote | null {
+  try {
+    const note: unknown = JSON.parse(readFileSync(path, 'utf8'))
+    return typeof note === 'object' && note !== null && 'pid' in note ? (note as RuntimeNote) : null
+  } catch {
+    return null
+  }
+}
+
+function countEnded(db: ReadonlyDb): { completed: number; failed: number } {
+  if (columnsOf(db, 'processing_ack').size === 0) return { completed: 0, failed: 0 }
+  const rows = db.prepare('select status, count(*) from processing_ack group by status').all() as [
+    string,
+    number,
+  ][]
+  const counts = new Map(rows)
+  return { completed: counts.get('completed') ?? 0, failed: counts.get('failed') ?? 0 }
+}
+
+function lastFailures(db: ReadonlyDb, limit: number): Failure[] {
+  if (columnsOf(db, 'processing_ack').size === 0) return []
+  const newest = `select message_id as id, status_changed as failedAt from processing_ack
+    where status = 'failed' order by status_changed desc limit ?`
+  const withRun = `select f.id, f.failedAt, r.function, r.reason, r.error from (${newest}) f
+    left join nanoclaw_run r on r.message_id = f.id
+      and r.run = (select max(run) from nanoclaw_run where message_id = f.id)
+    order by f.failedAt desc`
+  const runsKept = columnsOf(db, 'nanoclaw_run').size > 0
+  const rows = db.prepare(runsKept ? withRun : newest).all(limit) as [string, string, ...(string | null)[]][]
+  return rows.map(([id, failedAt, functionName, reason, error]) => {
+    return { id, failedAt, functionName: functionName || null, reason: reason ?? null, error: error ?? null }
+  })
+}
+
+function epochOf(db: ReadonlyDb): number | null {
+  if (columnsOf(db, 'nanoclaw_runtime').size === 0) return null
+  return (
+    (db.prepare('select epoch from nanoclaw_runtime where id = 1').get() as [number] | undefined)?.[0] ?? null
+  )
+}

@@ -1,0 +1,72 @@
+// One runtime per workspace. The lock is an exclusive transaction on a database file of its own: the kernel frees it when
+// its holder dies in whatever way, and keeps it for a holder that is only stopped. No pid is trusted, no file grows old.
+// Never touch that file with `fs`: closing a descriptor of it would drop the lock.
+import { existsSync } from 'node:fs'
+import Database from 'better-sqlite3'
+import { NanoclawError } from '../protocol/errors.ts'
+import { sqliteCode } from './classify.ts'
+
+export class Lock {
+  readonly #db: Database.Database
+
+  private constructor(db: Database.Database) {
+    this.#db = db
+  }
+
+  /**
+   * @param holder says who holds it, for the error; asked only when somebody does
+   * @throws NanoclawError `locked` when another runtime serves this workspace, `outbound_unusable` when no lock can be made
+   */
+  static acquire(path: string, holder: () => string): Lock {
+    try {
+      const db = new Database(path, { timeout: 0 })
+      try {
+        db.exec('begin exclusive')
+        return new Lock(db)
+      } catch (error) {
+        db.close()
+        throw error
+      }
+    } catch (error) {
+      if (isBusy(error))
+        throw new NanoclawError(
+          'locked',
+          `Another runtime serves this workspace: ${holder()}. Stop it, or use another --workspace.`,
+          {
+            cause: error,
+          },
+        )
+      throw new NanoclawError(
+        'outbound_unusable',
+        `Cannot lock ${path}: ${error instanceof Error ? error.message : error}. Make its folder exist and writable for uid ${process.getuid?.()}.`,
+        {
+          cause: error,
+        },
+      )
+    }
+  }
+
+  release(): void {
+    if (this.#db.open) this.#db.close()
+  }
+}
+
+/** Whether a runtime is alive behind this lock (it may be stopped by a signal, but it lives). */
+export function isLocked(path: string): boolean {
+  if (!existsSync(path)) return false
+  try {
+    const db = new Database(path, { timeout: 0, fileMustExist: true })
+    try {
+      db.exec('begin exclusive')
+      return false
+    } finally {
+      db.close()
+    }
+  } catch (error) {
+    return isBusy(error)
+  }
+}
+
+function isBusy(error: unknown): boolean {
+  return sqliteCode(error)?.startsWith('SQLITE_BUSY') ?? false
+}

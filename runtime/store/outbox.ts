@@ -1,0 +1,393 @@
+// outbound.db, a file that this runtime alone writes. Everything that a turn decides goes to disk in ONE transaction: the
+// acks and replies of runs that ended, the claims of runs that are about to begin. So a message's replies and its ack are
+// there together or not at all, and nothing starts that the disk does not know of.
+// In every commit the epoch is checked: a runtime that was replaced while it was stopped finds another number and writes nothing.
+import type { Statement } from 'better-sqlite3'
+import { NanoclawError } from '../protocol/errors.ts'
+import type { Reply } from '../protocol/outcome.ts'
+import { OWN_TABLES, OWN_VERSION, WIRE_TABLES } from '../protocol/schema.ts'
+import { isoTime, sqliteTime } from '../protocol/time.ts'
+import { openWritable, type WritableDb } from './open.ts'
+
+/** A run that is about to begin. */
+export interface Claim {
+  readonly id: string
+  /** Counts every run of this message, from 1. */
+  readonly run: number
+  /** Counts those charged to the handler, this one included. */
+  readonly attempt: number
+  readonly functionName: string
+  readonly worker: number
+  /** Nothing else runs in that process at the time, so its death is this message's doing. */
+  readonly alone: boolean
+}
+
+/** How a run ended, and what follows for its message. */
+export interface Ending {
+  readonly id: string
+  readonly run: number
+  readonly verdict:
+    | { readonly type: 'completed'; readonly replies: readonly Reply[] }
+    | { readonly type: 'failed' }
+    | { readonly type: 'retry'; readonly nextAtMs: number }
+    /** Not charged; `keep`: the run stays on record. */
+    | { readonly type: 'released'; readonly keep: boolean }
+  readonly outcome: string
+  readonly reason: string | null
+  readonly error: string | null
+  readonly durationMs: number
+}
+
+/** A message that ends as failed without a run. */
+export interface Refusal {
+  readonly id: string
+  readonly reason: string
+  readonly detail: string
+}
+
+export interface Turn {
+  readonly nowMs: number
+  readonly endings: readonly Ending[]
+  readonly claims: readonly Claim[]
+  readonly refusals: readonly Refusal[]
+  /** The highest seq of inbound.db, as far as known: replies are numbered above it. */
+  readonly inboundSeq: number
+  readonly mark: Mark | null
+}
+
+/** Every message with a seq up to `seq` is done, or one of `open`. */
+export interface Mark {
+  readonly seq: number
+  readonly open: readonly string[]
+}
+
+export interface Committed {
+  /** Claims that were not made: the message has an ack already. */
+  readonly refused: ReadonlySet<string>
+  /** Endings that wrote nothing: the claim was no longer ours. */
+  readonly lost: ReadonlySet<string>
+}
+
+/** What is on record about a message. */
+export interface History {
+  readonly id: string
+  readonly done: boolean
+  readonly runs: number
+  readonly attempts: number
+  /** Runs that ended with the death of a process in which nothing else ran. */
+  readonly crashes: number
+  readonly interrupted: boolean
+  readonly nextAtMs: number | null
+}
+
+export interface Recovery {
+  readonly epoch: number
+  readonly mark: Mark
+  /** Runs that the runtime before this one did not live to end. */
+  readonly interrupted: number
+  /** Messages that ended as failed now: each of their runs took the runtime with it. */
+  readonly quarantined: readonly string[]
+}
+
+/** Ends that the handler is not charged for. */
+const UNCHARGED = `('interrupted', 'cancelled')`
+const DEATHS = `('interrupted', 'exited', 'killed', 'out-of-memory')`
+
+export class Outbox {
+  readonly #db: WritableDb
+  readonly #sql: Statements
+  #epoch = 0
+  #seq = 0
+
+  /** @throws NanoclawError `outbound_unusable`, SqliteError (see classifyWrite) */
+  constructor(path: string, journal: 'delete' | 'wal') {
+    this.#db = openWritable(path, journal)
+    try {
+      this.#db
+        .transaction(() => {
+          const own = this.#db.prepare("select 1 from sqlite_schema where name = 'nanoclaw_runtime'").get()
+          this.#db.exec(WIRE_TABLES + OWN_TABLES)
+          // The first start on this file: claims on it belong to a runner that is gone, and are nobody's.
+          if (!own) this.#db.exec("delete from processing_ack where status = 'processing'")
+          this.#db.exec(
+            `insert or ignore into nanoclaw_runtime (id, version, epoch, seq_mark) values (1, ${OWN_VERSION}, 0, ${Number.MIN_SAFE_INTEGER})`,
+          )
+        })
+        .immediate()
+      const version = this.#db.prepare('select version from nanoclaw_runtime').pluck().get()
+      if (version !== OWN_VERSION)
+        throw new NanoclawError(
+          'outbound_unusable',
+          `${path} was written by another version (its tables are version ${version}, expected ${OWN_VERSION}). Use that version, or a new workspace.`,
+        )
+      this.#sql = prepare(this.#db)
+    } catch (error) {
+      this.#db.close()
+      throw error
+    }
+  }
+
+  /**
+   * Takes the file over: raises the epoch, and ends what an earlier runtime left running. Such a run is not the handler's
+   * attempt; but a message that was alone in its process each time, `crashLimit` times, ends as failed.
+   * May be repeated after a crash at any point.
+   */
+  recover(nowMs: number, crashLimit: number): Recovery {
+    return this.#db
+      .transaction(() => {
+        const left = this.#sql.running.all() as { id: string; run: number; alone: number; crashes: number }[]
+        const quarantined: string[] = []
+        for (const { id, run, alone, crashes } of left) {
+          const deaths = crashes + alone
+          const poison = deaths >= crashLimit
+          if (poison) quarantined.push(id)
+          const nextAtMs = poison ? null : nowMs + restartDelayMs(deaths)
+          this.#sql.endRun.run(
+            nowMs,
+            null,
+            'interrupted',
+            poison ? 'crash_limit' : 'runtime_died',
+            null,
+            nextAtMs,
+            id,
+            run,
+          )
+          if (poison) this.#sql.setAck.run(id, 'failed', isoTime(nowMs))
+          else this.#sql.dropClaim.run(id)
+        }
+        this.#epoch = this.#sql.raiseEpoch.pluck().get() as number
+        this.#seq = (this.#sql.maxSeq.get() as number | null) ?? 0
+        const mark = { seq: this.#sql.mark.get() as number, open: this.#sql.open.all() as string[] }
+        return { epoch: this.#epoch, mark, interrupted: left.length, quarantined }
+      })
+      .immediate()
+  }
+
+  /**
+   * Writes one turn, whole or not at all.
+   * @throws NanoclawError `fenced` when another runtime has taken the file over; SqliteError, see classifyWrite: nothing was written
+   */
+  commit(turn: Turn): Committed {
+    const refused = new Set<string>()
+    const lost = new Set<string>()
+    const seqBefore = this.#seq
+    const stamps = { iso: isoTime(turn.nowMs), sqlite: sqliteTime(turn.nowMs) }
+    this.#seq = Math.max(this.#seq, turn.inboundSeq)
+    try {
+      this.#db
+        .transaction(() => {
+          this.#checkEpoch()
+          for (const ending of turn.endings) if (!this.#end(ending, turn.nowMs, stamps)) lost.add(ending.id)
+          for (const refusal of turn.refusals) this.#refuse(refusal, turn.nowMs, stamps.iso)
+          for (const claim of turn.claims)
+            if (!this.#claim(claim, turn.nowMs, stamps.iso)) refused.add(claim.id)
+          if (turn.mark) this.#setMark(turn.mark)
+        })
+        .immediate()
+    } catch (error) {
+      this.#seq = seqBefore
+      throw error
+    }
+    return { refused, lost }
+  }
+
+  /** What is on record about these messages; those without any record are left out. */
+  history(ids: readonly string[]): Map<string, History> {
+    const rows = this.#sql.history.all(JSON.stringify(ids)) as (Omit<History, 'done' | 'interrupted'> & {
+      done: number
+      interrupted: number
+    })[]
+    return new Map(
+      rows.map((row) => [row.id, { ...row, done: row.done === 1, interrupted: row.interrupted === 1 }]),
+    )
+  }
+
+  /** Claims messages for one's own loop: `processing` for each that has no ack yet. Returns the ids that were claimed. */
+  markProcessing(ids: readonly string[], nowMs: number): string[] {
+    const claims = ids.map((id) => ({
+      id,
+      run: this.#nextRun(id),
+      attempt: this.#nextRun(id),
+      functionName: '',
+      worker: process.pid,
+      alone: true,
+    }))
+    const { refused } = this.commit({ ...EMPTY_TURN, nowMs, claims })
+    return ids.filter((id) => !refused.has(id))
+  }
+
+  /** Ends a claimed message as completed together with its replies, or does nothing and returns false when the claim is gone. */
+  markCompleted(id: string, replies: readonly Reply[], nowMs: number, inboundSeq = 0): boolean {
+    const ending = {
+      id,
+      run: this.#nextRun(id) - 1,
+      verdict: { type: 'completed', replies },
+      outcome: 'replied',
+      reason: null,
+      error: null,
+      durationMs: 0,
+    } as const
+    return this.commit({ ...EMPTY_TURN, nowMs, inboundSeq, endings: [ending] }).lost.size === 0
+  }
+
+  /** Ends a claimed message as failed, for a reason; false when the claim is gone. */
+  markFailed(id: string, reason: string, nowMs: number): boolean {
+    const ending = {
+      id,
+      run: this.#nextRun(id) - 1,
+      verdict: { type: 'failed' },
+      outcome: 'threw',
+      reason,
+      error: null,
+      durationMs: 0,
+    } as const
+    return this.commit({ ...EMPTY_TURN, nowMs, endings: [ending] }).lost.size === 0
+  }
+
+  close(): void {
+    this.#db.close()
+  }
+
+  #nextRun(id: string): number {
+    return (this.history([id]).get(id)?.runs ?? 0) + 1
+  }
+
+  #checkEpoch(): void {
+    const epoch = this.#sql.epoch.get()
+    if (epoch !== this.#epoch)
+      throw new NanoclawError(
+        'fenced',
+        `Another runtime has taken over this workspace (epoch ${epoch}, ours is ${this.#epoch}); nothing more is written here.`,
+      )
+  }
+
+  #end(
+    { id, run, verdict, outcome, reason, error, durationMs }: Ending,
+    nowMs: number,
+    stamps: { iso: string; sqlite: string },
+  ): boolean {
+    const ours =
+      (verdict.type === 'completed' || verdict.type === 'failed'
+        ? this.#sql.finish.run(verdict.type, stamps.iso, id)
+        : this.#sql.dropClaim.run(id)
+      ).changes === 1
+    if (verdict.type === 'released' && !verdict.keep) this.#sql.forgetRun.run(id, run)
+    else
+      this.#sql.endRun.run(
+        nowMs,
+        durationMs,
+        ours ? outcome : 'cancelled',
+        ours ? reason : 'claim_lost',
+        error,
+        ours && verdict.type === 'retry' ? verdict.nextAtMs : null,
+        id,
+        run,
+      )
+    if (ours && verdict.type === 'completed')
+      verdict.replies.forEach((reply, index) => this.#reply(id, index, reply, stamps.sqlite))
+    return ours
+  }
+
+  #reply(id: string, index: number, reply: Reply, stamp: string): void {
+    this.#seq += this.#seq % 2 === 0 ? 1 : 2
+    this.#sql.reply.run(
+      replyId(id, index),
+      this.#seq,
+      id,
+      stamp,
+      reply.deliverAfterMs === null ? null : sqliteTime(reply.deliverAfterMs),
+      reply.kind,
+      reply.platformId,
+      reply.channelType,
+      reply.threadId,
+      reply.content,
+    )
+  }
+
+  #claim({ id, run, attempt, functionName, worker, alone }: Claim, nowMs: number, iso: string): boolean {
+    if (this.#sql.claim.run(id, iso).changes === 0) return false
+    if (run > 1) this.#sql.stopWaiting.run(id)
+    this.#sql.beginRun.run(id, run, attempt, this.#epoch, functionName, worker, alone ? 1 : 0, nowMs)
+    return true
+  }
+
+  #refuse({ id, reason, detail }: Refusal, nowMs: number, iso: string): void {
+    if (this.#sql.refuse.run(id, iso).changes === 0) return
+    this.#sql.refusedRun.run(id, this.#nextRun(id), this.#epoch, nowMs, nowMs, reason, detail)
+  }
+
+  #setMark({ seq, open }: Mark): void {
+    this.#sql.setMark.run(seq)
+    this.#sql.clearOpen.run()
+    this.#sql.addOpen.run(JSON.stringify(open))
+  }
+}
+
+/** The same run of the same message always names its replies alike, so that none can be stored twice. */
+export function replyId(messageId: string, index: number): string {
+  return `${messageId}:${index}`
+}
+
+/** The first death is answered at once, since most are nobody's fault; a message that goes on killing waits longer each time. */
+function restartDelayMs(deaths: number): number {
+  return deaths <= 1 ? 0 : Math.min(1000 * 2 ** (deaths - 2), 60_000)
+}
+
+const EMPTY_TURN = { endings: [], claims: [], refusals: [], inboundSeq: 0, mark: null } as const
+
+type Statements = Readonly<Record<keyof ReturnType<typeof texts>, Statement>>
+
+function prepare(db: WritableDb): Statements {
+  const plucked = new Set(['epoch', 'mark', 'open', 'maxSeq'])
+  const entries = Object.entries(texts()).map(([name, sql]) => [
+    name,
+    plucked.has(name) ? db.prepare(sql).pluck() : db.prepare(sql),
+  ])
+  return Object.fromEntries(entries)
+}
+
+function texts() {
+  return {
+    epoch: 'select epoch from nanoclaw_runtime where id = 1',
+    raiseEpoch: 'update nanoclaw_runtime set epoch = epoch + 1 where id = 1 returning epoch',
+    mark: 'select seq_mark from nanoclaw_runtime where id = 1',
+    setMark: 'update nanoclaw_runtime set seq_mark = ? where id = 1',
+    open: 'select message_id from nanoclaw_open',
+    clearOpen: 'delete from nanoclaw_open',
+    addOpen: 'insert into nanoclaw_open (message_id) select value from json_each(?)',
+    maxSeq: 'select max(seq) from messages_out',
+    claim:
+      "insert into processing_ack (message_id, status, status_changed) values (?, 'processing', ?) on conflict (message_id) do nothing",
+    finish:
+      "update processing_ack set status = ?, status_changed = ? where message_id = ? and status = 'processing'",
+    dropClaim: "delete from processing_ack where message_id = ? and status = 'processing'",
+    setAck:
+      'insert into processing_ack (message_id, status, status_changed) values (?, ?, ?) on conflict (message_id) do update set status = excluded.status, status_changed = excluded.status_changed',
+    refuse:
+      "insert into processing_ack (message_id, status, status_changed) values (?, 'failed', ?) on conflict (message_id) do nothing",
+    beginRun:
+      'insert into nanoclaw_run (message_id, run, attempt, epoch, function, worker, alone, started_at) values (?, ?, ?, ?, ?, ?, ?, ?)',
+    endRun:
+      'update nanoclaw_run set ended_at = ?, duration_ms = ?, outcome = ?, reason = ?, error = ?, next_at = ? where message_id = ? and run = ?',
+    forgetRun: 'delete from nanoclaw_run where message_id = ? and run = ?',
+    refusedRun:
+      "insert into nanoclaw_run (message_id, run, attempt, epoch, function, alone, started_at, ended_at, outcome, reason, error) values (?, ?, 0, ?, '', 0, ?, ?, 'refused', ?, ?)",
+    stopWaiting: 'update nanoclaw_run set next_at = null where message_id = ? and next_at is not null',
+    reply:
+      'insert into messages_out (id, seq, in_reply_to, timestamp, deliver_after, kind, platform_id, channel_type, thread_id, content) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (id) do nothing',
+    running: `
+      select r.message_id as id, r.run, r.alone,
+        (select count(*) from nanoclaw_run p where p.message_id = r.message_id and p.alone = 1 and p.outcome in ${DEATHS}) as crashes
+      from nanoclaw_run r where r.ended_at is null`,
+    history: `
+      select j.value as id, coalesce(a.status in ('completed', 'failed'), 0) as done, coalesce(max(r.run), 0) as runs,
+        count(r.outcome) - coalesce(sum(r.outcome in ${UNCHARGED}), 0) as attempts,
+        coalesce(sum(r.alone = 1 and r.outcome in ${DEATHS}), 0) as crashes,
+        coalesce(sum(r.outcome = 'interrupted'), 0) > 0 as interrupted,
+        max(r.next_at) as nextAtMs
+      from json_each(?) j
+        left join processing_ack a on a.message_id = j.value
+        left join nanoclaw_run r on r.message_id = j.value
+      group by j.value having a.message_id is not null or r.run is not null`,
+  }
+}

@@ -1,0 +1,309 @@
+// One process that runs one function. Every dispatch given to it comes back as exactly one Ended, whatever becomes of the
+// process: a result, its death, or its time being up, whichever is first. After a doubtful end it is never used again.
+//
+//   starting ─ loaded ─► ready ─ retire, timeout, forged report, uncaught error ─► ending ─ exit ─► gone
+//       └─ not-loaded, load timeout, exit ─────────────────────────────────────────────┘
+//
+// Blame is laid only where it is certain. While several messages are in the process and it dies, each of them comes back
+// as cancelled (process-died) and runs alone next; what happens to a process with one message in it is that message's doing.
+import type { Clock, Timer } from '../clock.ts'
+import { type ErrorInfo, errorText } from '../protocol/errors.ts'
+import type { Dispatch, Order, Report, Result } from '../protocol/ipc.ts'
+import type { Outcome } from '../protocol/outcome.ts'
+import { LineReader } from './lines.ts'
+import { killGroup, type Process, spawnNode } from './process.ts'
+
+export interface ChildLimits {
+  readonly loadTimeoutMs: number
+  /** Between the abort signal and SIGTERM, after a timeout or at shutdown. */
+  readonly abortGraceMs: number
+  /** Between SIGTERM and SIGKILL. */
+  readonly killGraceMs: number
+  readonly maxMemoryMb: number
+  readonly maxReplyBytes: number
+  readonly maxLogBytes: number
+  readonly maxMessagesPerWorker: number
+  readonly env: Readonly<Record<string, string>>
+  readonly nodeArgs: readonly string[]
+  readonly cwd: string
+}
+
+export interface Ended {
+  readonly n: number
+  readonly outcome: Outcome
+  readonly durationMs: number
+}
+
+/** What a child tells its pool. */
+export interface ChildListener {
+  loaded(child: Child, definition: unknown): void
+  /** It takes another batch. */
+  free(child: Child): void
+  gone(child: Child, why: string): void
+  output(child: Child, messageId: string | null, stream: 'stdout' | 'stderr', line: string): void
+  log(child: Child, messageId: string | null, report: Extract<Report, { type: 'log' }>): void
+}
+
+interface Out {
+  readonly dispatch: Dispatch
+  readonly onEnded: (ended: readonly Ended[]) => void
+}
+
+/** Exit of a process, last words on its channel, end of its output: these arrive in any order, within this time. */
+const LAST_WORDS_MS = 100
+const STDERR_TAIL_CHARS = 2_000
+
+export class Child {
+  readonly name: string
+  readonly bundle: string
+  readonly startedMs: number
+  readonly #clock: Clock
+  readonly #limits: ChildLimits
+  readonly #listener: ChildListener
+  readonly #process: Process
+  readonly #out = new Map<number, Out>()
+  #state: 'starting' | 'ready' | 'ending' | 'gone' = 'starting'
+  #why = ''
+  #everLoaded = false
+  #served = 0
+  /** When the first of #out began, as far as can be told from here. */
+  #headSinceMs = 0
+  #timer: Timer | undefined
+  #timedOut: number | undefined
+  #uncaught: ErrorInfo | undefined
+  #shutdown = false
+  #stderr = ''
+
+  constructor(name: string, bundle: string, clock: Clock, limits: ChildLimits, listener: ChildListener) {
+    this.name = name
+    this.bundle = bundle
+    this.#clock = clock
+    this.#limits = limits
+    this.#listener = listener
+    this.startedMs = clock.monotonic()
+    this.#process = spawnNode({
+      bundle,
+      setup: { functionName: name, maxReplyBytes: limits.maxReplyBytes, maxLogBytes: limits.maxLogBytes },
+      ...limits,
+    })
+    this.#process.onReport((report) => this.#report(report as Report))
+    this.#process.onEnd((code, signal) => this.#ended(code, signal), LAST_WORDS_MS)
+    for (const stream of ['stdout', 'stderr'] as const)
+      this.#process.onData(stream, new LineReader((line) => this.#line(stream, line)))
+    this.#timer = clock.after(limits.loadTimeoutMs, () =>
+      this.#end(`did not load within ${limits.loadTimeoutMs} ms`, 'SIGKILL'),
+    )
+  }
+
+  get pid(): number {
+    return this.#process.pid
+  }
+
+  get state(): 'starting' | 'ready' | 'ending' | 'gone' {
+    return this.#state
+  }
+
+  /** Whether it ever got as far as to take messages. */
+  get everLoaded(): boolean {
+    return this.#everLoaded
+  }
+
+  /** Messages in it. */
+  get load(): number {
+    return this.#out.size
+  }
+
+  get idle(): boolean {
+    return this.#state === 'ready' && this.#out.size === 0
+  }
+
+  /** Messages that it has ended, since it was started. */
+  get served(): number {
+    return this.#served
+  }
+
+  run(batch: readonly Dispatch[], onEnded: (ended: readonly Ended[]) => void): void {
+    if (this.#state !== 'ready') return onEnded(batch.map(({ n }) => cancelled(n, 'not-started')))
+    if (this.#out.size === 0) this.#headSinceMs = this.#clock.monotonic()
+    for (const dispatch of batch) this.#out.set(dispatch.n, { dispatch, onEnded })
+    this.#watch()
+    this.#process.send({ type: 'run', dispatches: batch } satisfies Order)
+  }
+
+  /** Ends when what is in it has ended. */
+  retire(why: string): void {
+    this.#why ||= why
+    if (this.#out.size === 0) this.#end(why, 'SIGTERM')
+    else if (this.#state === 'ready') this.#state = 'ending'
+  }
+
+  /** Tells the running handler that the runtime shuts down; whatever it does from now on is not charged to it. */
+  abort(): void {
+    this.#shutdown = true
+    const [head] = this.#out.keys()
+    if (head !== undefined) this.#process.send({ type: 'abort', n: head, why: 'shutdown' } satisfies Order)
+  }
+
+  kill(why: string): void {
+    this.#end(why, 'SIGKILL')
+  }
+
+  #report(report: Report): void {
+    if (this.#state === 'gone') return
+    switch (report.type) {
+      case 'loaded':
+        if (this.#state !== 'starting') return this.#end('reported its load twice', 'SIGKILL')
+        this.#timer?.cancel()
+        this.#timer = undefined
+        this.#state = 'ready'
+        this.#everLoaded = true
+        this.#listener.loaded(this, report.definition)
+        return
+      case 'not-loaded':
+        return this.#end(report.error.stack ?? errorText(report.error), 'SIGKILL')
+      case 'results':
+        return this.#results(report.results)
+      case 'uncaught':
+        this.#uncaught = report.error
+        return this.#end(`uncaught ${errorText(report.error)}`, 'SIGKILL')
+      case 'log':
+        return this.#listener.log(this, this.#out.get(report.n)?.dispatch.message.id ?? null, report)
+      default:
+        return this.#end('sent a report of an unknown type', 'SIGKILL')
+    }
+  }
+
+  #results(results: readonly Result[]): void {
+    const byReceiver = new Map<Out['onEnded'], Ended[]>()
+    for (const result of results) {
+      const out = this.#out.get(result.n)
+      if (!out) {
+        this.#end(`answered for a message that it does not have (${result.n})`, 'SIGKILL')
+        continue
+      }
+      this.#out.delete(result.n)
+      if (result.end !== 'back') this.#served++
+      const ended = byReceiver.get(out.onEnded)
+      if (ended) ended.push(this.#endedBy(result))
+      else byReceiver.set(out.onEnded, [this.#endedBy(result)])
+    }
+    this.#headSinceMs = this.#clock.monotonic()
+    for (const [onEnded, ended] of byReceiver) onEnded(ended)
+    this.#afterResults()
+  }
+
+  #endedBy(result: Result): Ended {
+    const { n, ms: durationMs } = result
+    if (n === this.#timedOut)
+      return { n, durationMs, outcome: { type: 'timed-out', afterMs: Math.round(durationMs) } }
+    switch (result.end) {
+      case 'replied':
+        return { n, durationMs, outcome: { type: 'replied', replies: result.replies } }
+      case 'threw':
+        if (this.#shutdown) return { n, durationMs, outcome: { type: 'cancelled', why: 'shutdown' } }
+        return { n, durationMs, outcome: { type: 'threw', error: result.error, retry: result.retry } }
+      case 'bad-reply':
+        return { n, durationMs, outcome: { type: 'bad-reply', reason: result.reason, error: result.error } }
+      case 'bad-message':
+        return { n, durationMs, outcome: { type: 'bad-message', reason: 'bad_json', error: result.error } }
+      case 'back':
+        return { n, durationMs, outcome: { type: 'cancelled', why: result.why } }
+      default:
+        return result satisfies never
+    }
+  }
+
+  #afterResults(): void {
+    if (this.#timedOut !== undefined && !this.#out.has(this.#timedOut)) return this.#end(this.#why, 'SIGTERM')
+    if (this.#served >= this.#limits.maxMessagesPerWorker) this.retire(`served ${this.#served} messages`)
+    if (this.#state === 'ending' && this.#out.size === 0) this.#end(this.#why, 'SIGTERM')
+    if (this.#state === 'ready') this.#listener.free(this)
+  }
+
+  /** One timer for the message that runs now; it is looked at when it fires, never moved while all goes well. */
+  #watch(): void {
+    if (this.#timer || this.#state !== 'ready') return
+    const [head] = this.#out.values()
+    if (!head) return
+    const leftMs = this.#headSinceMs + head.dispatch.timeoutMs - this.#clock.monotonic()
+    this.#timer = this.#clock.after(leftMs, () => {
+      this.#timer = undefined
+      const [now] = this.#out.values()
+      if (now && this.#clock.monotonic() >= this.#headSinceMs + now.dispatch.timeoutMs)
+        this.#timeout(now.dispatch)
+      else this.#watch()
+    })
+  }
+
+  #timeout({ n, timeoutMs }: Dispatch): void {
+    this.#timedOut = n
+    this.#why = `a message took longer than its ${timeoutMs} ms`
+    this.#state = 'ending'
+    this.#process.send({ type: 'abort', n, why: 'timeout' } satisfies Order)
+    this.#timer = this.#clock.after(this.#limits.abortGraceMs, () => this.#end(this.#why, 'SIGTERM'))
+  }
+
+  /** SIGTERM is followed by SIGKILL; both go to the whole process group. */
+  #end(why: string, signal: 'SIGTERM' | 'SIGKILL'): void {
+    if (this.#state === 'gone') return
+    this.#why ||= why
+    this.#state = 'ending'
+    this.#timer?.cancel()
+    killGroup(this.pid, signal)
+    if (signal === 'SIGTERM')
+      this.#timer = this.#clock.after(this.#limits.killGraceMs, () => this.#end(why, 'SIGKILL'))
+  }
+
+  #ended(code: number | null, signal: string | null): void {
+    this.#state = 'gone'
+    this.#timer?.cancel()
+    killGroup(this.pid, 'SIGKILL')
+    const certain = this.#out.size === 1
+    const byReceiver = new Map<Out['onEnded'], Ended[]>()
+    for (const [n, { dispatch, onEnded }] of this.#out) {
+      const ended = {
+        n,
+        durationMs: this.#clock.monotonic() - this.#headSinceMs,
+        outcome: this.#outcomeOfDeath(dispatch, certain, code, signal),
+      }
+      byReceiver.set(onEnded, [...(byReceiver.get(onEnded) ?? []), ended])
+    }
+    this.#out.clear()
+    for (const [onEnded, ended] of byReceiver) onEnded(ended)
+    this.#listener.gone(
+      this,
+      this.#why ||
+        `exited by itself (${signal ?? `code ${code}`})${this.#stderr && `: ${this.#stderr.trim().slice(-300)}`}`,
+    )
+  }
+
+  #outcomeOfDeath(dispatch: Dispatch, certain: boolean, code: number | null, signal: string | null): Outcome {
+    if (this.#shutdown) return { type: 'cancelled', why: 'shutdown' }
+    if (!certain) return { type: 'cancelled', why: 'process-died' }
+    if (dispatch.n === this.#timedOut) return { type: 'timed-out', afterMs: dispatch.timeoutMs }
+    if (this.#uncaught) {
+      // It may stem from a message before this one; only when this one was alone in a fresh process, or fails so twice, is it sure.
+      if (this.#served > 0 && !dispatch.alone) return { type: 'cancelled', why: 'process-died' }
+      return { type: 'threw', error: this.#uncaught, retry: { wish: 'policy' } }
+    }
+    if (/heap out of memory|heap limit/i.test(this.#stderr))
+      return { type: 'out-of-memory', stderr: this.#stderr }
+    if (signal !== null) return { type: 'killed', signal, stderr: this.#stderr }
+    return { type: 'exited', code: code ?? 0, stderr: this.#stderr }
+  }
+
+  #line(stream: 'stdout' | 'stderr', line: string): void {
+    if (stream === 'stderr') this.#stderr = `${this.#stderr}${line}\n`.slice(-STDERR_TAIL_CHARS)
+    const [only] = this.#out.values()
+    this.#listener.output(
+      this,
+      this.#out.size === 1 ? (only?.dispatch.message.id ?? null) : null,
+      stream,
+      line,
+    )
+  }
+}
+
+function cancelled(n: number, why: 'not-started'): Ended {
+  return { n, durationMs: 0, outcome: { type: 'cancelled', why } }
+}

@@ -1,0 +1,40 @@
+// Runs a bundle once, in a process of its own, for the one value that it reports: how nanoclaw.config.ts is read without
+// its code ever entering this process.
+import { type ErrorInfo, errorText } from '../protocol/errors.ts'
+import { killGroup, spawnNode } from './process.ts'
+
+const EVALUATE_MS = 30_000
+
+/** @throws Error with what the code threw, or that it ended or took too long without a word */
+export async function evaluate(
+  bundle: string,
+  cwd: string,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<unknown> {
+  const setup = { functionName: 'config', maxReplyBytes: 0, maxLogBytes: 0 }
+  const defined = Object.fromEntries(
+    Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  )
+  const child = spawnNode({ bundle, setup, maxMemoryMb: 512, nodeArgs: [], env: defined, cwd })
+  let tail = ''
+  child.onData('stdout', { write: () => undefined, end: () => undefined })
+  child.onData('stderr', { write: (text) => (tail = (tail + text).slice(-2_000)), end: () => undefined })
+  const timer = setTimeout(() => killGroup(child.pid, 'SIGKILL'), EVALUATE_MS)
+  try {
+    return await new Promise((resolve, reject) => {
+      child.onReport((report) => {
+        const { type, value, error } = report as { type: string; value?: unknown; error?: ErrorInfo }
+        if (type === 'value') resolve(value)
+        else reject(new Error(errorText(error)))
+      })
+      child.onEnd(
+        (code, signal) =>
+          reject(new Error(`it ended (${signal ?? `code ${code}`}) without a value. ${tail}`.trim())),
+        100,
+      )
+    })
+  } finally {
+    clearTimeout(timer)
+    killGroup(child.pid, 'SIGKILL')
+  }
+}

@@ -1,0 +1,64 @@
+// Bytes in, lines out, bounded whatever is written: a line without an end is cut, a flood is counted and dropped.
+
+const LINE_CHARS_MAX = 8_192
+/** Lines taken in one second; what comes above that is dropped, and said. */
+const LINES_PER_SECOND_MAX = 1_000
+
+export class LineReader {
+  readonly #onLine: (line: string) => void
+  readonly #nowMs: () => number
+  #rest = ''
+  #skipping = false
+  #secondMs = 0
+  #lines = 0
+
+  constructor(onLine: (line: string) => void, nowMs: () => number = () => performance.now()) {
+    this.#onLine = onLine
+    this.#nowMs = nowMs
+  }
+
+  write(text: string): void {
+    let from = 0
+    for (let end = text.indexOf('\n', from); end !== -1; end = text.indexOf('\n', from)) {
+      this.#append(text.slice(from, Math.min(end, from + LINE_CHARS_MAX + 1)))
+      this.#emit()
+      from = end + 1
+      if (this.#flooded()) return
+    }
+    this.#append(text.slice(from, from + LINE_CHARS_MAX + 1))
+  }
+
+  /** The stream is over; an unfinished line is a line. */
+  end(): void {
+    if (this.#rest !== '') this.#emit()
+  }
+
+  #append(text: string): void {
+    if (this.#rest.length + text.length <= LINE_CHARS_MAX) this.#rest += text
+    else if (!this.#skipping) {
+      this.#rest = `${(this.#rest + text).slice(0, LINE_CHARS_MAX)}…`
+      this.#skipping = true
+    }
+  }
+
+  #emit(): void {
+    const line = this.#rest.endsWith('\r') ? this.#rest.slice(0, -1) : this.#rest
+    this.#rest = ''
+    this.#skipping = false
+    const nowMs = this.#nowMs()
+    if (nowMs - this.#secondMs >= 1000) {
+      this.#secondMs = nowMs
+      this.#lines = 0
+    }
+    this.#lines++
+    if (this.#lines < LINES_PER_SECOND_MAX) this.#onLine(line)
+    else if (this.#lines === LINES_PER_SECOND_MAX)
+      this.#onLine(
+        `… more than ${LINES_PER_SECOND_MAX} lines in a second; the rest of this second is dropped`,
+      )
+  }
+
+  #flooded(): boolean {
+    return this.#lines >= LINES_PER_SECOND_MAX && this.#nowMs() - this.#secondMs < 1000
+  }
+}

@@ -1,0 +1,220 @@
+// The warm processes of one runtime. A process belongs to one function (its bundle), handles one message at a time, and
+// stays for the next one. Bounded three ways: processes that work (concurrency, and each function's own), processes that
+// live (warmMax; the longest idle one makes room), and starts at the same time (a start is all CPU).
+// A function that cannot be started is tried again with a growing pause; no message is charged for it.
+import type { Clock, Timer } from '../clock.ts'
+import type { Events } from '../protocol/events.ts'
+import type { FunctionSpec } from '../protocol/function.ts'
+import { Child, type ChildLimits } from './child.ts'
+
+export interface PoolLimits extends ChildLimits {
+  readonly concurrency: number
+  readonly warmMax: number
+  readonly startsMax: number
+}
+
+export interface PoolParts {
+  readonly clock: Clock
+  readonly events: Events
+  readonly limits: PoolLimits
+  /** A child has room, or may be started: somebody may want to offer it work. */
+  readonly onRoom: () => void
+}
+
+interface Trouble {
+  failures: number
+  retryAtMs: number
+  timer: Timer | undefined
+}
+
+interface Loading {
+  resolve(definition: unknown): void
+  reject(error: Error): void
+}
+
+/** A function whose process does not start is tried again after this, doubled each time up to the maximum. */
+const START_RETRY_MIN_MS = 200
+const START_RETRY_MAX_MS = 30_000
+/** Batches in one process at a time: one that runs, one behind it. */
+const BATCHES_MAX = 2
+
+export class Pool {
+  readonly #parts: PoolParts
+  readonly #children = new Set<Child>()
+  readonly #batches = new Map<Child, number>()
+  readonly #idleSinceMs = new Map<Child, number>()
+  readonly #trouble = new Map<string, Trouble>()
+  readonly #loading = new Map<Child, Loading>()
+  #stopping = false
+  #whenEmpty: (() => void)[] = []
+
+  constructor(parts: PoolParts) {
+    this.#parts = parts
+  }
+
+  /** Processes that live. */
+  get size(): number {
+    return this.#children.size
+  }
+
+  /**
+   * Starts a process for this bundle and waits for what it says of itself; it stays as a warm one.
+   * @throws Error with the reason when the module throws, ends its process or takes too long
+   */
+  load(name: string, bundle: string): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      this.#loading.set(this.#start(name, bundle), { resolve, reject })
+    })
+  }
+
+  /**
+   * Free processes for this function, up to `wanted`, idle ones first; asks for more to be started when there are too few.
+   * `behind`: for a function so quick that a second batch behind the first only hides the commit between them.
+   */
+  offer(spec: FunctionSpec, wanted: number, behind: boolean): Slot[] {
+    if (this.#stopping) return []
+    const mine = [...this.#children].filter((child) => child.bundle === spec.bundle)
+    const idle = mine.filter((child) => child.idle)
+    const busy = mine.filter((child) => child.load > 0)
+    const room = Math.min(this.#parts.limits.concurrency - this.#busy(), spec.concurrency - busy.length)
+    const slots = idle.slice(0, Math.max(0, Math.min(wanted, room)))
+    const missing =
+      Math.min(wanted, room) - idle.length - mine.filter((child) => child.state === 'starting').length
+    if (missing > 0) this.#startMore(spec, missing)
+    const second = behind
+      ? busy.filter((child) => child.state === 'ready' && (this.#batches.get(child) ?? 0) < BATCHES_MAX)
+      : []
+    return [...slots, ...second.slice(0, Math.max(0, wanted - slots.length))].map((child) =>
+      this.#slot(child),
+    )
+  }
+
+  /** Ends the processes of bundles that are not among these, once what is in them has ended; forgets their troubles. */
+  keepOnly(bundles: ReadonlySet<string>): void {
+    for (const child of this.#children)
+      if (!bundles.has(child.bundle) && !this.#loading.has(child)) child.retire('its function has changed')
+    for (const [bundle, { timer }] of this.#trouble) {
+      timer?.cancel()
+      this.#trouble.delete(bundle)
+    }
+  }
+
+  /** Tells handlers that the runtime shuts down. */
+  abort(): void {
+    for (const child of this.#children) child.abort()
+  }
+
+  /** Ends every process; resolves when none is left. `force`: without waiting for what runs. */
+  stop(force: boolean): Promise<void> {
+    this.#stopping = true
+    for (const { timer } of this.#trouble.values()) timer?.cancel()
+    for (const child of this.#children) {
+      if (force) child.kill('the runtime shuts down')
+      else child.retire('the runtime shuts down')
+    }
+    return new Promise((resolve) => {
+      if (this.#children.size === 0) resolve()
+      else this.#whenEmpty.push(resolve)
+    })
+  }
+
+  #busy(): number {
+    let busy = 0
+    for (const child of this.#children) if (child.load > 0) busy++
+    return busy
+  }
+
+  #slot(child: Child): Slot {
+    return {
+      pid: child.pid,
+      idle: child.load === 0,
+      run: (batch, onEnded) => {
+        this.#idleSinceMs.delete(child)
+        this.#batches.set(child, (this.#batches.get(child) ?? 0) + 1)
+        let left = batch.length
+        child.run(batch, (ended) => {
+          left -= ended.length
+          if (left === 0) this.#batches.set(child, (this.#batches.get(child) ?? 1) - 1)
+          onEnded(ended)
+        })
+      },
+    }
+  }
+
+  #startMore(spec: FunctionSpec, missing: number): void {
+    const { clock, limits } = this.#parts
+    const trouble = this.#trouble.get(spec.bundle)
+    if (trouble && clock.monotonic() < trouble.retryAtMs) return
+    const starting = [...this.#children].filter((child) => child.state === 'starting').length
+    const most = trouble ? 1 : missing
+    for (let n = Math.min(most, limits.startsMax - starting); n > 0 && this.#makeRoom(); n--)
+      this.#start(spec.name, spec.bundle)
+  }
+
+  /** Whether one more process may live, after the longest idle one has been asked to go. */
+  #makeRoom(): boolean {
+    const { warmMax, concurrency } = this.#parts.limits
+    if (this.#children.size < Math.max(warmMax, concurrency)) return true
+    const [longest] = [...this.#idleSinceMs].filter(([child]) => child.idle).sort(([, a], [, b]) => a - b)
+    longest?.[0].retire('makes room for another function')
+    return longest !== undefined
+  }
+
+  #start(name: string, bundle: string): Child {
+    const { clock, limits, events, onRoom } = this.#parts
+    const child = new Child(name, bundle, clock, limits, {
+      loaded: (child, definition) => {
+        this.#trouble.delete(bundle)
+        this.#idleSinceMs.set(child, clock.monotonic())
+        events.emit('worker-started', {
+          functionName: name,
+          pid: child.pid,
+          ms: clock.monotonic() - child.startedMs,
+        })
+        this.#loading.get(child)?.resolve(definition)
+        this.#loading.delete(child)
+        onRoom()
+      },
+      free: (child) => {
+        if (child.idle) this.#idleSinceMs.set(child, clock.monotonic())
+        onRoom()
+      },
+      gone: (child, why) => this.#gone(child, why),
+      output: (_child, messageId, stream, line) =>
+        events.emit('output', { functionName: name, messageId, stream, line }),
+      log: (_child, messageId, { level, text, fields }) =>
+        events.emit('log', { functionName: name, messageId, level, text, fields }),
+    })
+    this.#children.add(child)
+    return child
+  }
+
+  #gone(child: Child, why: string): void {
+    const { events, onRoom } = this.#parts
+    this.#children.delete(child)
+    this.#batches.delete(child)
+    this.#idleSinceMs.delete(child)
+    events.emit('worker-ended', { functionName: child.name, pid: child.pid, why })
+    const loading = this.#loading.get(child)
+    this.#loading.delete(child)
+    if (loading) loading.reject(new Error(why))
+    else if (!child.everLoaded && !this.#stopping) this.#pause(child, why)
+    if (this.#children.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve()
+    if (!this.#stopping) onRoom()
+  }
+
+  #pause(child: Child, why: string): void {
+    const { clock, events, onRoom } = this.#parts
+    const failures = (this.#trouble.get(child.bundle)?.failures ?? 0) + 1
+    const retryMs = Math.min(START_RETRY_MIN_MS * 2 ** (failures - 1), START_RETRY_MAX_MS)
+    this.#trouble.get(child.bundle)?.timer?.cancel()
+    this.#trouble.set(child.bundle, {
+      failures,
+      retryAtMs: clock.monotonic() + retryMs,
+      timer: clock.after(retryMs, onRoom),
+    })
+    events.emit('function-broken', { functionName: child.name, message: why, retryMs })
+  }
+}
+
+type Slot = Pick<Child, 'pid' | 'idle' | 'run'>

@@ -1,0 +1,342 @@
+import { existsSync, readdirSync, readFileSync, truncateSync } from 'node:fs'
+import { basename } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { afterAll, describe, expect, test } from 'vitest'
+import { bundleFunction, releaseBundler } from '../../runtime/catalog/bundle.ts'
+import { parseDefinition } from '../../runtime/catalog/definition.ts'
+import { type Project, project, run, runUntilFirstMessage } from './project.ts'
+
+afterAll(releaseBundler)
+
+/** What the handler of `file` gives when its bundle really runs. */
+async function gives(at: Project, file: string, external: readonly string[] = []): Promise<unknown> {
+  const { path } = await bundleFunction(at.source(file), { ...at.options, external })
+  const { messages, printed } = await run(path)
+  return messages[0] ?? printed
+}
+
+const pathOf = async (at: Project, file: string) => (await bundleFunction(at.source(file), at.options)).path
+
+describe('a bundle runs on its own', () => {
+  test('from TypeScript, with its imports and its types gone', async () => {
+    const at = project({
+      'functions/add.ts': `
+        import { sum, type Pair } from '../lib/sum.ts'
+        import type { Nothing } from './no-such-file.ts'
+        export default { handler: (): number => sum({ a: 40, b: 2 } satisfies Pair) as Nothing }`,
+      'lib/sum.ts':
+        'export interface Pair { a: number; b: number }\nexport const sum = ({ a, b }: Pair): number => a + b',
+    })
+    expect(await gives(at, 'functions/add.ts')).toEqual({ gave: 42 })
+  })
+
+  test('importing nanoclaw-functions without any node_modules', async () => {
+    const at = project({
+      'functions/hi.ts': `
+        import { defineFunction, NonRetryableError } from 'nanoclaw-functions'
+        export default defineFunction({ handler: () => new NonRetryableError('no').name })`,
+    })
+    expect(await gives(at, 'functions/hi.ts')).toEqual({ gave: 'NonRetryableError' })
+  })
+
+  test('with top-level await, in the handler and in what it imports', async () => {
+    const at = project({
+      'functions/wait.mts': `
+        import { slow } from './_slow.ts'
+        const mine = await new Promise<string>((done) => setTimeout(done, 5, 'mine'))
+        export default () => [mine, slow]`,
+      'functions/_slow.ts': `export const slow = await new Promise((done) => setImmediate(done, 'slow'))`,
+    })
+    expect(await gives(at, 'functions/wait.mts')).toEqual({ gave: ['mine', 'slow'] })
+  })
+
+  test('with a CommonJS dependency that requires node modules', async () => {
+    const at = project({
+      'functions/read.ts': `import { size } from 'old-style'\nexport default () => size(process.execPath) > 0`,
+      'node_modules/old-style/package.json': '{ "name": "old-style", "main": "main.js" }',
+      'node_modules/old-style/main.js': `
+        const fs = require('fs')
+        const { resolve } = require('node:path')
+        exports.size = (path) => fs.statSync(resolve(path)).size`,
+    })
+    expect(await gives(at, 'functions/read.ts')).toEqual({ gave: true })
+  })
+
+  test.each([
+    ['module.exports = { handler: () => 7 }', 'cjs'],
+    ['module.exports = () => 7', 'js'],
+    ['module.exports.handler = () => require("node:os") && 7', 'cjs'],
+    [
+      'Object.defineProperty(exports, "__esModule", { value: true }); exports.default = { handler: () => 7 }',
+      'cjs',
+    ],
+    ['export = { handler: () => 7 }', 'cts'],
+  ])('as CommonJS: %s', async (text, ending) => {
+    const at = project({ [`functions/old.${ending}`]: text })
+    expect(await gives(at, `functions/old.${ending}`)).toEqual({ gave: 7 })
+  })
+
+  test('with JSON, also by import attribute', async () => {
+    const at = project({
+      'functions/data.ts': `
+        import data from './data.json' with { type: 'json' }
+        import plain from './data.json'
+        export default () => [data.answer, plain.answer]`,
+      'functions/data.json': '{ "answer": 42 }',
+    })
+    expect(await gives(at, 'functions/data.ts')).toEqual({ gave: [42, 42] })
+  })
+
+  test('when the handler makes its own require and __dirname', async () => {
+    const at = project({
+      'functions/own.mjs': `
+        import { createRequire } from 'node:module'
+        import { dirname } from 'node:path'
+        import { fileURLToPath } from 'node:url'
+        const require = createRequire(import.meta.url)
+        const __dirname = dirname(fileURLToPath(import.meta.url))
+        export default () => [require('./beside.json').beside, __dirname]`,
+      'functions/beside.json': '{ "beside": "handler" }',
+    })
+    expect(await gives(at, 'functions/own.mjs')).toEqual({ gave: ['handler', at.functions] })
+  })
+
+  test('and every file still knows where it is, in the project and not in the cache', async () => {
+    const at = project({
+      'functions/where.ts': `#!/usr/bin/env node
+        import lib from '../lib/where.cjs'
+        export default () => [import.meta.url, import.meta.dirname, import.meta.filename, ...lib]`,
+      'lib/where.cjs': `'use strict'\nmodule.exports = [__dirname, __filename]`,
+    })
+    const here = at.at('functions/where.ts')
+    expect(await gives(at, 'functions/where.ts')).toEqual({
+      gave: [pathToFileURL(here).href, at.functions, here, at.at('lib'), at.at('lib/where.cjs')],
+    })
+  })
+
+  test('names of functions and classes survive', async () => {
+    const at = project({
+      'functions/names.ts': `
+        import { Twin } from './_twin.ts'
+        const mine = Twin
+        { class Twin {}; globalThis.other = Twin }
+        export default () => [mine.name, globalThis.other.name]`,
+      'functions/_twin.ts': 'export class Twin {}',
+    })
+    expect(await gives(at, 'functions/names.ts')).toEqual({ gave: ['Twin', 'Twin'] })
+  })
+})
+
+describe('what goes wrong at load is caught by the shim', () => {
+  test.each([
+    ['the handler', `throw new Error('no token')\nexport default () => 1`],
+    ['the handler, after an await', `await null\nthrow new Error('no token')\nexport default () => 1`],
+    ['a module that it imports', `import './_deep.ts'\nexport default () => 1`],
+    ['a CommonJS module that it imports', `import './_old.cjs'\nexport default () => 1`],
+  ])('when %s throws', async (_who, text) => {
+    const at = project({
+      'functions/bad.ts': text,
+      'functions/_deep.ts': `throw new Error('no token')`,
+      'functions/_old.cjs': `throw new Error('no token')`,
+    })
+    expect(await gives(at, 'functions/bad.ts')).toMatchObject({ threw: 'no token' })
+  })
+
+  test('and with source maps its stack names the file and line that the author wrote', async () => {
+    const at = project({
+      'functions/bad.ts': `interface Unused { a: 1 }\n\n\nthrow new Error('line 4')\nexport default () => 1`,
+    })
+    const { messages } = await run(await pathOf(at, 'functions/bad.ts'), ['--enable-source-maps'])
+    expect(messages[0]).toMatchObject({ stack: expect.stringMatching(/functions\/bad\.ts:4:7/) })
+  })
+})
+
+describe('a build that fails', () => {
+  test.each([
+    ['a syntax error', `export default () => {\n  const a = b c\n}`, '2:15: Expected ";" but found "c"'],
+    ['a missing file', `\n\nimport './gone.ts'`, '3:8: Could not resolve "./gone.ts"'],
+    ['a missing package', `import 'leftpad'`, '1:8: Could not resolve "leftpad" (not installed?'],
+    [
+      'line 1 of a file that asks where it is',
+      `const ü = 1; import './gone'; import.meta.url`,
+      '1:22: Could not resolve',
+    ],
+    ['a native module', `import './addon.node'`, 'name its package in `external`'],
+  ])('names file, line, column and reason: %s', async (_what, text, told) => {
+    const at = project({ 'functions/bad.ts': text, 'functions/addon.node': '' })
+    await expect(bundleFunction(at.source('functions/bad.ts'), at.options)).rejects.toMatchObject({
+      code: 'bad_function',
+      message: expect.stringContaining(told),
+    })
+  })
+
+  test('tells all its errors at once', async () => {
+    const imports = Array.from({ length: 15 }, (_, n) => `import './gone-${n}.ts'`)
+    const at = project({
+      'functions/bad.ts': [...imports, `import './_worse.ts'`].join('\n'),
+      'functions/_worse.ts': 'const',
+    })
+    const error: Error = await bundleFunction(at.source('functions/bad.ts'), at.options).catch(
+      (error) => error,
+    )
+    const [head, ...lines] = error.message.split('\n')
+    expect(head).toBe('functions/bad.ts cannot be bundled:')
+    expect(lines).toHaveLength(16)
+    expect(lines).toContainEqual(expect.stringMatching(/^ {2}functions\/_worse\.ts:1:6: /))
+  })
+
+  test('leaves nothing in the cache', async () => {
+    const at = project({ 'functions/bad.ts': 'const' })
+    await bundleFunction(at.source('functions/bad.ts'), at.options).catch(() => {})
+    expect(existsSync(at.options.cache)).toBe(false)
+  })
+})
+
+describe('the cache', () => {
+  test('an unchanged source gives the same path, a changed one or a changed import another', async () => {
+    const at = project({
+      'functions/a.ts': `import { b } from '../lib/b.ts'\nexport default () => b`,
+      'lib/b.ts': 'export const b = 1',
+    })
+    const first = await bundleFunction(at.source('functions/a.ts'), at.options)
+    expect(await bundleFunction(at.source('functions/a.ts'), at.options)).toEqual(first)
+    at.write('lib/b.ts', 'export const b = 2')
+    const second = await bundleFunction(at.source('functions/a.ts'), at.options)
+    at.write('functions/a.ts', `// a line more\nimport { b } from '../lib/b.ts'\nexport default () => b`)
+    const third = await bundleFunction(at.source('functions/a.ts'), at.options)
+    expect(new Set([first.path, second.path, third.path]).size).toBe(3)
+    expect(basename(third.path)).toBe(`a-${third.hash}.mjs`)
+    expect((await run(first.path)).messages).toEqual([{ gave: 1 }])
+    expect((await run(second.path)).messages).toEqual([{ gave: 2 }])
+  })
+
+  test('inputs are the author’s files, for watching', async () => {
+    const at = project({
+      'functions/a.ts': `import { defineFunction } from 'nanoclaw-functions'\nimport data from '../lib/d.json'\nexport default defineFunction({ handler: () => data })`,
+      'lib/d.json': '{}',
+    })
+    const { inputs } = await bundleFunction(at.source('functions/a.ts'), at.options)
+    expect(inputs).toEqual([at.at('functions/a.ts'), at.at('lib/d.json')])
+  })
+
+  test('a bundle that lost its bytes is written again', async () => {
+    const at = project({ 'functions/a.ts': 'export default () => 1' })
+    const path = await pathOf(at, 'functions/a.ts')
+    truncateSync(path)
+    expect(await pathOf(at, 'functions/a.ts')).toBe(path)
+    expect((await run(path)).messages).toEqual([{ gave: 1 }])
+  })
+
+  test('two that bundle the same function at once leave one whole bundle and no drafts', async () => {
+    const at = project({ 'functions/a.ts': 'export default () => 1' })
+    const paths = await Promise.all(Array.from({ length: 8 }, () => pathOf(at, 'functions/a.ts')))
+    expect(new Set(paths).size).toBe(1)
+    expect(readdirSync(at.options.cache).sort()).toEqual([basename(paths[0]!), `${basename(paths[0]!)}.map`])
+  })
+
+  test('only the newest three of a function stay; other functions and other projects are left alone', async () => {
+    const at = project({ 'functions/a.ts': '', 'functions/a-b.ts': 'export default () => 1' })
+    const other = project({ 'functions/a.ts': 'export default () => "other"' })
+    const kept = [
+      await pathOf(at, 'functions/a-b.ts'),
+      (await bundleFunction(other.source('functions/a.ts'), { ...other.options, cache: at.options.cache }))
+        .path,
+    ]
+    const versions: string[] = []
+    for (let n = 0; n < 5; n++) {
+      at.write('functions/a.ts', `export default () => ${n}`)
+      versions.push(await pathOf(at, 'functions/a.ts'))
+    }
+    const expected = [...kept, ...versions.slice(2)].map((path) => basename(path))
+    const files = readdirSync(at.options.cache)
+    expect(files.filter((file) => file.endsWith('.mjs')).sort()).toEqual(expected.sort())
+    expect(files.filter((file) => file.endsWith('.map')).sort()).toEqual(
+      expected.map((file) => `${file}.map`).sort(),
+    )
+  })
+
+  test('a cache that takes no files is a matter of configuration', async () => {
+    const at = project({ 'functions/a.ts': 'export default () => 1', blocked: 'a file' })
+    const cache = at.at('blocked/cache')
+    await expect(bundleFunction(at.source('functions/a.ts'), { ...at.options, cache })).rejects.toMatchObject(
+      {
+        code: 'bad_config',
+        message: expect.stringMatching(/blocked\/cache takes no files \(E\w+\).*`cache`.*NANOCLAW_CACHE/),
+      },
+    )
+  })
+})
+
+describe('an external package', () => {
+  const files = {
+    'functions/ext.ts': `
+      import { twice } from 'native-thing'
+      import deep from 'native-thing/deep.js'
+      export default () => [twice(21), deep]`,
+    'node_modules/native-thing/package.json': '{ "name": "native-thing", "main": "main.js" }',
+    'node_modules/native-thing/main.js': 'exports.twice = (n) => n * 2',
+    'node_modules/native-thing/deep.js': 'module.exports = __filename',
+  }
+
+  test.each([['native-thing'], ['native-*'], ['*']])(
+    'named as %s stays outside and is found from any cache',
+    async (name) => {
+      const at = project(files)
+      expect(await gives(at, 'functions/ext.ts', [name])).toEqual({
+        gave: [42, at.at('node_modules/native-thing/deep.js')],
+      })
+      const [bundle] = readdirSync(at.options.cache).filter((file) => file.endsWith('.mjs'))
+      expect(readFileSync(`${at.options.cache}/${bundle}`, 'utf8')).not.toContain('n * 2')
+    },
+  )
+
+  test('a name covers a package, not what merely begins like it', async () => {
+    const at = project(files)
+    expect(await gives(at, 'functions/ext.ts', ['native'])).toMatchObject({ gave: [42, expect.any(String)] })
+    const [bundle] = readdirSync(at.options.cache).filter((file) => file.endsWith('.mjs'))
+    expect(readFileSync(`${at.options.cache}/${bundle}`, 'utf8')).toContain('n * 2')
+  })
+
+  test('that is not installed is an error of the build', async () => {
+    const at = project({ 'functions/ext.ts': `import 'native-thing'\nexport default () => 1` })
+    const options = { ...at.options, external: ['native-thing'] }
+    await expect(bundleFunction(at.source('functions/ext.ts'), options)).rejects.toMatchObject({
+      code: 'bad_function',
+      message: expect.stringMatching(/ext\.ts:1:8: Could not resolve "native-thing".*install/),
+    })
+  })
+
+  test('may be missing where the author catches it', async () => {
+    const at = project({
+      'functions/ext.ts': `export default () => import('native-thing').catch((error) => error.code)`,
+      'functions/old.cjs': `let it; try { it = require('native-thing') } catch (error) { it = error.code }\nmodule.exports = () => it`,
+    })
+    expect(await gives(at, 'functions/ext.ts', ['native-thing'])).toEqual({ gave: 'ERR_MODULE_NOT_FOUND' })
+    expect(await gives(at, 'functions/old.cjs', ['native-thing'])).toEqual({ gave: 'MODULE_NOT_FOUND' })
+  })
+})
+
+test('what the child’s own shim reports of a function becomes its spec', async () => {
+  const at = project({
+    'functions/greet.ts': `
+      import { defineFunction } from 'nanoclaw-functions'
+      await null
+      export default defineFunction({ on: { kind: ['hi', 'hello'] }, timeout: '2s', key: null, handler: () => 'hi' })`,
+  })
+  const { shim: _standIn, ...options } = at.options
+  const source = at.source('functions/greet.ts')
+  const { path } = await bundleFunction(source, options)
+  const { messages, printed } = await runUntilFirstMessage(path, [
+    JSON.stringify({ functionName: 'greet', maxReplyBytes: 1000, maxLogBytes: 1000 }),
+  ])
+  expect(messages, printed).toEqual([{ type: 'loaded', definition: expect.anything() }])
+  const { definition } = messages[0] as { definition: unknown }
+  const retry = { attempts: 5, minDelayMs: 1000, maxDelayMs: 300_000, factor: 2 }
+  expect(parseDefinition(definition, source, path, { timeoutMs: 1, retry, concurrency: 1 })).toMatchObject({
+    name: 'greet',
+    rule: { kind: ['hi', 'hello'] },
+    timeoutMs: 2000,
+    key: 'none',
+    bundle: path,
+  })
+})

@@ -1,0 +1,21 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+const source = (path: string) => fileURLToPath(new URL(`runtime/${path}`, import.meta.url))
+
+export default defineConfig({
+  resolve: {
+    alias: [
+      { find: /^nanoclaw-functions$/, replacement: source('index.ts') },
+      { find: 'nanoclaw-functions/host', replacement: source('host/index.ts') },
+      { find: 'nanoclaw-functions/runtime', replacement: source('runtime.ts') },
+      { find: 'nanoclaw-functions/store', replacement: source('store/index.ts') },
+    ],
+  },
+  test: {
+    include: ['test/**/*.test.ts'],
+    pool: 'forks',
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+  },
+})
