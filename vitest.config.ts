@@ -15,6 +15,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     pool: 'forks',
+    globalSetup: 'test/support/build.ts',
     testTimeout: 30_000,
     hookTimeout: 30_000,
   },

@@ -6,14 +6,17 @@
 //   settle  decide what follows (done, failed, retry, released); the next turn writes it down
 // A turn that cannot commit changes nothing: what has ended is kept, what was taken goes back to its lane.
 import type { Clock, Timer } from './clock.ts'
+import { type Closing, endingOf, settledOf } from './closing.ts'
 import { errorText } from './protocol/errors.ts'
-import type { Events, Settled } from './protocol/events.ts'
+import type { Events } from './protocol/events.ts'
 import type { FunctionSpec } from './protocol/function.ts'
 import type { Message } from './protocol/handler.ts'
 import type { Dispatch } from './protocol/ipc.ts'
 import type { Outcome } from './protocol/outcome.ts'
 import { parseTime } from './protocol/time.ts'
+import type { Committed, Mark, Refusal, Turn } from './protocol/turn.ts'
 import { decideNext, type Next } from './schedule/backoff.ts'
+import { BatchSize } from './schedule/batch-size.ts'
 import type { Entry, Lanes } from './schedule/lanes.ts'
 
 /** How one run ended, from whoever ran it. */
@@ -23,7 +26,7 @@ export interface Ended {
   readonly durationMs: number
 }
 
-/** A child that is free to take a batch now. */
+/** A child that takes a batch now. */
 export interface Slot {
   readonly pid: number
   /** Nothing is running in it. */
@@ -33,58 +36,22 @@ export interface Slot {
 }
 
 export interface Workers {
-  /** Up to `wanted` free children for this function; starts more of them, for later, when there are too few. `behind`: busy ones too. */
+  /** Up to `wanted` free children for this function; starts more, for later, when there are too few. `behind`: busy ones too. */
   offer(spec: FunctionSpec, wanted: number, behind: boolean): Slot[]
 }
+
+type MessageRow = Dispatch['message'] & Pick<Message, 'status'>
 
 export interface Reader {
   getMessages(ids: readonly string[]): Map<string, MessageRow>
   maxSeq(): number
 }
-export type MessageRow = Dispatch['message'] & Pick<Message, 'status'>
 
 export interface Writer {
-  commit(turn: {
-    readonly nowMs: number
-    readonly endings: readonly Ending[]
-    readonly claims: readonly Claim[]
-    readonly refusals: readonly Refusal[]
-    readonly inboundSeq: number
-    readonly mark: Mark | null
-  }): { readonly refused: ReadonlySet<string>; readonly lost: ReadonlySet<string> }
-}
-interface Claim {
-  readonly id: string
-  readonly run: number
-  readonly attempt: number
-  readonly functionName: string
-  readonly worker: number
-  readonly alone: boolean
-}
-interface Ending {
-  readonly id: string
-  readonly run: number
-  readonly verdict:
-    | { readonly type: 'completed'; readonly replies: Extract<Outcome, { type: 'replied' }>['replies'] }
-    | { readonly type: 'failed' }
-    | { readonly type: 'retry'; readonly nextAtMs: number }
-    | { readonly type: 'released'; readonly keep: boolean }
-  readonly outcome: string
-  readonly reason: string | null
-  readonly error: string | null
-  readonly durationMs: number
-}
-export interface Refusal {
-  readonly id: string
-  readonly reason: string
-  readonly detail: string
-}
-export interface Mark {
-  readonly seq: number
-  readonly open: readonly string[]
+  commit(turn: Turn): Committed
 }
 
-/** What the executor tells whoever feeds it. */
+/** Whoever feeds the executor hears what becomes of each entry. */
 export interface Intake {
   /** The message ended, or is no longer ours to run: forget it. */
   gone(entry: Entry): void
@@ -108,48 +75,46 @@ export interface ExecutorParts {
   readonly crashLimit: number
   /** After a commit that started runs. */
   readonly claimed: () => void
-  /** Retry in a moment, hold until the disk writes again, or stop the runtime: store/classify decides. */
+  /** What a failed commit means: again in a moment, hold until the disk takes writes, or stop the runtime. */
   readonly classify: (error: unknown) => 'retry' | 'hold' | 'fatal'
-  /** Something on the reading side failed; whoever watches the file deals with it. */
+  /** The reading side failed; whoever watches the file deals with it. */
   readonly readFailed: (error: unknown) => void
   readonly fatal: (error: unknown) => void
 }
 
-/** A batch should keep its child busy for about this long: longer hides no more cost and only delays what is behind it. */
-const BATCH_MS = 5
-/** Most messages in one batch; PERFORMANCE of commits grows little beyond, and the loss when a process dies stays small. */
-const BATCH_MAX = 256
 /** Most content in one batch. */
 const BATCH_BYTES_MAX = 1024 * 1024
-/** A commit that met a lock is tried again after this; one that met a full disk waits longer each time, up to HOLD_MAX_MS. */
+/** A commit that met a lock is tried again after this; one that met a full disk waits longer each time. */
 const BUSY_MS = 10
 const HOLD_MIN_MS = 100
 const HOLD_MAX_MS = 5_000
 
-interface Running {
+/** A message in a child, or about to be. */
+interface Starting {
+  readonly n: number
   readonly entry: Entry
-  readonly attempt: number
   readonly run: number
+  readonly attempt: number
+  readonly alone: boolean
+  readonly message: MessageRow
 }
 
-interface Closing {
-  readonly running: Running
-  readonly outcome: Outcome
-  readonly durationMs: number
-  readonly next: Next
+interface Batch {
+  readonly slot: Slot
+  readonly starting: readonly Starting[]
 }
 
 export class Executor {
   readonly #parts: ExecutorParts
-  readonly #running = new Map<number, Running>()
-  readonly #averageMs = new Map<string, number>()
+  readonly #running = new Map<number, Starting>()
+  readonly #batchSize = new BatchSize()
   #closing: Closing[] = []
   #refusals: Refusal[] = []
   #dispatches = 0
   #inboundSeq = 0
   #soon: Timer | undefined
   #retry: Timer | undefined
-  #failedCommits = 0
+  #holds = 0
   #claiming = true
   #whenIdle: (() => void)[] = []
 
@@ -192,72 +157,77 @@ export class Executor {
   }
 
   #turn(): void {
-    const batches = this.#claiming ? this.#take() : []
-    const messages = this.#read(batches)
-    const runs = batches
-      .map((batch) => ({ ...batch, starting: this.#starting(batch, messages) }))
-      .filter(({ starting }) => starting.length > 0)
-    if (this.#commit(runs)) for (const { slot, starting } of runs) this.#run(slot, starting, messages)
+    const taken = this.#claiming ? this.#take() : new Map<Slot, Entry[]>()
+    const batches = this.#read(taken)
+    if (this.#commit(batches)) for (const batch of batches) this.#run(batch)
     if (this.running === 0) for (const resolve of this.#whenIdle.splice(0)) resolve()
   }
 
-  #take(): Batch[] {
+  #take(): Map<Slot, Entry[]> {
     const { lanes, workers } = this.#parts
-    const batches: Batch[] = []
+    const taken = new Map<Slot, Entry[]>()
     for (const spec of [...lanes.readyFunctions()]) {
       const waiting = lanes.waiting(spec.name)
-      const most = this.#batchMax(spec)
+      const most = this.#batchSize.max(spec.name)
       const slots = workers.offer(spec, Math.ceil(waiting / most), most > 1)
       const share = Math.min(most, Math.ceil(waiting / Math.max(slots.length, 1)))
       for (const slot of slots) {
         const entries = lanes.take(spec.name, share, BATCH_BYTES_MAX, slot.idle)
-        if (entries.length > 0) batches.push({ slot, entries })
+        if (entries.length > 0) taken.set(slot, entries)
       }
     }
-    return batches
+    return taken
   }
 
-  #read(batches: readonly Batch[]): Map<string, MessageRow> {
+  #read(taken: Map<Slot, Entry[]>): Batch[] {
     const { reader, readFailed, lanes } = this.#parts
-    if (batches.length === 0 && !this.#closing.some(({ outcome }) => outcome.type === 'replied'))
-      return new Map()
+    const ids = [...taken.values()].flat().map(({ id }) => id)
+    const replying = this.#closing.some(
+      ({ outcome }) => outcome.type === 'replied' && outcome.replies.length > 0,
+    )
+    if (ids.length === 0 && !replying) return []
     try {
       this.#inboundSeq = reader.maxSeq()
-      return batches.length === 0
-        ? new Map()
-        : reader.getMessages(batches.flatMap(({ entries }) => entries.map(({ id }) => id)))
+      const messages = ids.length > 0 ? reader.getMessages(ids) : new Map<string, MessageRow>()
+      return [...taken].map(([slot, entries]) => ({
+        slot,
+        starting: this.#starting(slot, entries, messages),
+      }))
     } catch (error) {
-      for (const { entries } of batches) for (const entry of entries.splice(0)) lanes.putBack(entry)
+      for (const entry of [...taken.values()].flat()) lanes.putBack(entry)
       readFailed(error)
-      return new Map()
+      return []
     }
   }
 
-  /** Of a batch, what the file still says is to be run now. */
-  #starting({ slot, entries }: Batch, messages: Map<string, MessageRow>): Starting[] {
+  /** Of what was taken for a child, what the file still says is to be run now. */
+  #starting(slot: Slot, entries: readonly Entry[], messages: Map<string, MessageRow>): Starting[] {
     const { lanes, intake, clock } = this.#parts
-    const starting: Starting[] = []
-    for (const entry of entries) {
+    return entries.flatMap((entry) => {
       const message = messages.get(entry.id)
       if (message?.status === 'pending' && isDue(message, clock.now())) {
-        const charged = { run: entry.runs + 1, attempt: entry.attempts + 1 }
-        starting.push({ entry, ...charged, n: ++this.#dispatches, alone: slot.idle && entries.length === 1 })
-      } else {
-        lanes.remove(entry)
-        if (message?.status === 'pending') intake.lookAgain(entry)
-        else intake.gone(entry)
+        const alone = slot.idle && entries.length === 1
+        return {
+          n: ++this.#dispatches,
+          entry,
+          run: entry.runs + 1,
+          attempt: entry.attempts + 1,
+          alone,
+          message,
+        }
       }
-    }
-    return starting
+      lanes.remove(entry)
+      if (message?.status === 'pending') intake.lookAgain(entry)
+      else intake.gone(entry)
+      return []
+    })
   }
 
   /** Whether the turn is on disk. If not, nothing has changed. */
-  #commit(runs: readonly (Batch & { readonly starting: Starting[] })[]): boolean {
+  #commit(batches: Batch[]): boolean {
     const { writer, clock, intake, claimed } = this.#parts
-    const closing = this.#closing
-    const refusals = this.#refusals
     const nowMs = clock.now()
-    const claims = runs.flatMap(({ slot, starting }) =>
+    const claims = batches.flatMap(({ slot, starting }) =>
       starting.map(({ entry, run, attempt, alone }) => ({
         id: entry.id,
         run,
@@ -267,49 +237,48 @@ export class Executor {
         alone,
       })),
     )
-    if (closing.length + refusals.length + claims.length === 0) return false
+    if (this.#closing.length + this.#refusals.length + claims.length === 0) return false
+    const turn = {
+      nowMs,
+      endings: this.#closing.map(endingOf),
+      claims,
+      refusals: this.#refusals,
+      inboundSeq: this.#inboundSeq,
+      mark: intake.mark(nowMs),
+    }
     try {
-      const { refused, lost } = writer.commit({
-        nowMs,
-        endings: closing.map(ending),
-        claims,
-        refusals,
-        inboundSeq: this.#inboundSeq,
-        mark: intake.mark(nowMs),
-      })
-      this.#closing = []
-      this.#refusals = []
-      this.#committed(closing, refusals, lost)
-      this.#dropRefused(runs, refused)
+      const { refused, lost } = writer.commit(turn)
+      this.#committed(lost)
+      if (refused.size > 0) this.#dropRefused(batches, refused)
       if (claims.length > refused.size) claimed()
       return true
     } catch (error) {
-      for (const { starting } of runs) for (const { entry } of starting) this.#parts.lanes.putBack(entry)
+      for (const { starting } of batches) for (const { entry } of starting) this.#parts.lanes.putBack(entry)
       this.#commitFailed(error)
       return false
     }
   }
 
-  #run(slot: Slot, starting: readonly Starting[], messages: Map<string, MessageRow>): void {
-    const { events } = this.#parts
-    const first = starting[0]
+  #run({ slot, starting }: Batch): void {
+    const [first] = starting
     if (!first) return
-    const batch = starting.map(({ entry, run, attempt, n }): Dispatch => {
-      this.#running.set(n, { entry, attempt, run })
+    const { events } = this.#parts
+    if (events.listenerCount('claimed') > 0)
+      events.emit('claimed', {
+        ids: starting.map(({ entry }) => entry.id),
+        functionName: first.entry.spec.name,
+      })
+    for (const each of starting) this.#running.set(each.n, each)
+    const batch = starting.map(({ n, entry, attempt, message }): Dispatch => {
       return {
         n,
         lane: entry.key ?? '',
         attempt,
         alone: entry.alone,
         timeoutMs: entry.spec.timeoutMs,
-        message: messages.get(entry.id)!,
+        message,
       }
     })
-    if (events.listenerCount('claimed') > 0)
-      events.emit('claimed', {
-        ids: starting.map(({ entry }) => entry.id),
-        functionName: first.entry.spec.name,
-      })
     slot.run(batch, (ended) => this.#settle(ended))
   }
 
@@ -320,24 +289,24 @@ export class Executor {
       const running = this.#running.get(n)
       if (!running) continue
       this.#running.delete(n)
-      const { entry, attempt } = running
-      const next = decideNext(outcome, {
+      const { entry, run, attempt } = running
+      const facts = {
         attempt,
         crashes: entry.crashes,
         crashLimit,
         policy: entry.spec.retry,
         nowMs,
         random: random(),
-      })
-      this.#closing.push({ running, outcome, durationMs, next })
-      this.#learn(entry, outcome, durationMs, next)
-      if (next.type === 'completed' || next.type === 'failed') {
-        lanes.remove(entry)
-        continue
       }
-      if (next.type === 'retry') entry.waitsUntilMs = Math.max(next.nextAtMs, 1)
-      lanes.putBack(entry)
-      if (next.type === 'retry') intake.waits(entry)
+      const next = decideNext(outcome, facts)
+      this.#closing.push({ entry, run, attempt, outcome, durationMs, next })
+      this.#learn(entry, outcome, durationMs, next)
+      if (next.type === 'completed' || next.type === 'failed') lanes.remove(entry)
+      else {
+        if (next.type === 'retry') entry.waitsUntilMs = Math.max(next.nextAtMs, 1)
+        lanes.putBack(entry)
+        if (next.type === 'retry') intake.waits(entry)
+      }
     }
     this.nudge()
   }
@@ -348,61 +317,51 @@ export class Executor {
     if (died || (outcome.type === 'cancelled' && outcome.why === 'process-died')) entry.alone = true
     if (next.type !== 'released' || next.keep) entry.runs++
     if (next.type !== 'released') entry.attempts++
-    if (outcome.type === 'cancelled') return
-    const before = this.#averageMs.get(entry.spec.name) ?? durationMs
-    this.#averageMs.set(entry.spec.name, before + (durationMs - before) / 8)
+    if (outcome.type !== 'cancelled') this.#batchSize.learn(entry.spec.name, durationMs)
   }
 
-  #batchMax(spec: FunctionSpec): number {
-    const averageMs = this.#averageMs.get(spec.name)
-    return averageMs === undefined
-      ? 1
-      : Math.max(1, Math.min(BATCH_MAX, Math.floor(BATCH_MS / Math.max(averageMs, 0.001))))
-  }
-
-  /** Tells everybody; only now may what comes behind these messages know that they have ended. */
-  #committed(closing: readonly Closing[], refusals: readonly Refusal[], lost: ReadonlySet<string>): void {
+  /** On disk: now everybody may know. */
+  #committed(lost: ReadonlySet<string>): void {
     const { events, intake, lanes } = this.#parts
-    if (this.#failedCommits > 0) events.emit('commit-healed', { held: closing.length })
-    this.#failedCommits = 0
-    for (const { running, next } of closing) {
-      const isLost = lost.has(running.entry.id)
-      if (isLost) lanes.remove(running.entry)
-      if (isLost || next.type === 'completed' || next.type === 'failed') intake.gone(running.entry)
+    const closing = this.#closing
+    const refusals = this.#refusals
+    this.#closing = []
+    this.#refusals = []
+    if (this.#holds > 0) events.emit('commit-healed', { held: closing.length })
+    this.#holds = 0
+    for (const { entry, next } of closing) {
+      if (lost.has(entry.id)) lanes.remove(entry)
+      if (lost.has(entry.id) || next.type === 'completed' || next.type === 'failed') intake.gone(entry)
     }
     for (const refusal of refusals) events.emit('refused', refusal)
-    if (closing.length > 0) {
-      events.emit(
-        'settled',
-        closing.map((each) => settled(each, lost)),
-      )
-      this.nudge()
-    }
+    if (closing.length === 0) return
+    events.emit(
+      'settled',
+      closing.map((each) => settledOf(each, lost.has(each.entry.id))),
+    )
+    this.nudge()
   }
 
-  #dropRefused(runs: readonly { readonly starting: Starting[] }[], refused: ReadonlySet<string>): void {
-    if (refused.size === 0) return
-    for (const { starting } of runs) {
-      for (let at = starting.length - 1; at >= 0; at--) {
-        const { entry } = starting[at]!
+  /** Somebody has these already; nothing to say, nothing to do. */
+  #dropRefused(batches: Batch[], refused: ReadonlySet<string>): void {
+    batches.forEach(({ slot, starting }, at) => {
+      for (const { entry } of starting) {
         if (!refused.has(entry.id)) continue
-        starting.splice(at, 1)
         this.#parts.lanes.remove(entry)
         this.#parts.intake.gone(entry)
       }
-    }
+      batches[at] = { slot, starting: starting.filter(({ entry }) => !refused.has(entry.id)) }
+    })
   }
 
   #commitFailed(error: unknown): void {
     const { classify, fatal, clock, events } = this.#parts
     const meaning = classify(error)
     if (meaning === 'fatal') return fatal(error)
-    const retryMs =
-      meaning === 'retry' ? BUSY_MS : Math.min(HOLD_MIN_MS * 2 ** this.#failedCommits, HOLD_MAX_MS)
-    if (meaning === 'hold') {
+    const retryMs = meaning === 'retry' ? BUSY_MS : Math.min(HOLD_MIN_MS * 2 ** this.#holds, HOLD_MAX_MS)
+    if (meaning === 'hold' && this.#holds++ === 0) {
       const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
-      if (this.#failedCommits++ === 0)
-        events.emit('commit-failed', { code, message: errorText(error), held: this.#closing.length, retryMs })
+      events.emit('commit-failed', { code, message: errorText(error), held: this.#closing.length, retryMs })
     }
     this.#retry = clock.after(retryMs, () => {
       this.#retry = undefined
@@ -411,86 +370,7 @@ export class Executor {
   }
 }
 
-interface Batch {
-  readonly slot: Slot
-  readonly entries: Entry[]
-}
-
-interface Starting extends Running {
-  readonly n: number
-  readonly alone: boolean
-}
-
 function isDue(message: MessageRow, nowMs: number): boolean {
   const atMs = message.processAfter ? parseTime(message.processAfter) : 0
   return atMs !== undefined && atMs <= nowMs
-}
-
-function ending({ running, outcome, durationMs, next }: Closing): Ending {
-  const reason = 'reason' in next ? next.reason : outcome.type === 'cancelled' ? outcome.why : null
-  const { id } = running.entry
-  const error = errorOf(outcome)
-  if (next.type === 'completed' && outcome.type === 'replied')
-    return {
-      id,
-      run: running.run,
-      verdict: { type: 'completed', replies: outcome.replies },
-      outcome: outcome.type,
-      reason,
-      error,
-      durationMs,
-    }
-  if (next.type === 'completed') throw new Error(`outcome ${outcome.type} cannot complete a message`)
-  return { id, run: running.run, verdict: next, outcome: outcome.type, reason, error, durationMs }
-}
-
-/** What `show` prints about it later, as JSON text. */
-function errorOf(outcome: Outcome): string | null {
-  switch (outcome.type) {
-    case 'replied':
-    case 'cancelled':
-      return null
-    case 'threw':
-    case 'bad-reply':
-    case 'bad-message':
-      return JSON.stringify(outcome.error)
-    case 'timed-out':
-      return JSON.stringify({ name: 'Timeout', message: `no end after ${outcome.afterMs} ms` })
-    case 'exited':
-      return JSON.stringify({
-        name: 'ProcessExit',
-        message: `the process exited with code ${outcome.code}`,
-        stderr: outcome.stderr,
-      })
-    case 'killed':
-      return JSON.stringify({
-        name: 'ProcessKilled',
-        message: `the process was killed by ${outcome.signal}`,
-        stderr: outcome.stderr,
-      })
-    case 'out-of-memory':
-      return JSON.stringify({
-        name: 'OutOfMemory',
-        message: 'the process ran out of heap',
-        stderr: outcome.stderr,
-      })
-    default:
-      return outcome satisfies never
-  }
-}
-
-function settled({ running, outcome, durationMs, next }: Closing, lost: ReadonlySet<string>): Settled {
-  const { entry, run, attempt } = running
-  const verdict = lost.has(entry.id) ? 'lost' : next.type === 'completed' ? 'done' : next.type
-  return {
-    id: entry.id,
-    functionName: entry.spec.name,
-    run,
-    attempt,
-    outcome,
-    durationMs,
-    verdict,
-    reason: 'reason' in next ? next.reason : null,
-    nextAtMs: next.type === 'retry' ? next.nextAtMs : null,
-  }
 }

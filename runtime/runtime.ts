@@ -12,6 +12,7 @@ import { NoteFile } from './note.ts'
 import type { Config } from './protocol/config.ts'
 import { errorText, NanoclawError } from './protocol/errors.ts'
 import type { Events } from './protocol/events.ts'
+import type { FunctionSpec } from './protocol/function.ts'
 import { isoTime } from './protocol/time.ts'
 import { Lanes } from './schedule/lanes.ts'
 import { Session } from './session.ts'
@@ -155,6 +156,12 @@ export class Runtime {
       if (!this.#stopping) this.#adopt(await this.#functions.reload())
     })
     return this.#reloading
+  }
+
+  /** The functions in use, for those who show them. */
+  get functions(): readonly FunctionSpec[] {
+    const { catalog } = this.#functions
+    return catalog.names.flatMap((name) => catalog.get(name) ?? [])
   }
 
   /** For development: reloads whenever a source changes. */

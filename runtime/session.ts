@@ -8,10 +8,11 @@
 // A message known here is in exactly one place: in a lane, in `later`, or in `held`; `known` says which ids are.
 // Nothing here must survive a crash: all of it is found again in the two files.
 import type { Clock, Timer } from './clock.ts'
-import type { Executor, Intake, Mark } from './execute.ts'
+import type { Executor, Intake } from './execute.ts'
 import type { Events } from './protocol/events.ts'
 import type { FunctionSpec, Routable } from './protocol/function.ts'
 import { parseTime } from './protocol/time.ts'
+import type { History, Mark } from './protocol/turn.ts'
 import { DueQueue } from './schedule/due-queue.ts'
 import type { Entry, Lanes } from './schedule/lanes.ts'
 
@@ -38,15 +39,6 @@ export interface InboundFile {
   ): { readonly rows: readonly PendingRow[]; readonly cursor: Cursor; readonly end: boolean }
   getPendingByIds(ids: readonly string[], withContent: boolean): readonly PendingRow[]
   maxSeq(): number
-}
-
-export interface History {
-  readonly done: boolean
-  readonly runs: number
-  readonly attempts: number
-  readonly crashes: number
-  readonly interrupted: boolean
-  readonly nextAtMs: number | null
 }
 
 export interface Router {
@@ -85,12 +77,19 @@ const MARK_EVERY_MS = 1_000
 /** A read that met the host's lock is tried again after these pauses; the last one is repeated. */
 const RETRY_MS = [1, 1, 2, 4, 8, 16]
 
+/** A message that is not due yet, and the time that was read for it. */
+interface Later {
+  readonly id: string
+  readonly atMs: number
+}
+
 type Held = { readonly row: PendingRow; readonly why: 'unroutable' | 'on-wake' }
 
 export class Session implements Intake {
   readonly #parts: SessionParts
   readonly #known = new Map<string, number>()
-  readonly #later: DueQueue<PendingRow & { readonly id: string }>
+  readonly #later: DueQueue<Later>
+  readonly #laterAtMs = new Map<string, number>()
   readonly #retries: DueQueue<Entry>
   readonly #held = new Map<string, Held>()
   #executor: Executor | undefined
@@ -125,8 +124,8 @@ export class Session implements Intake {
     this.#later = new DueQueue({
       clock,
       max: LATER_MAX,
-      onDue: (rows) => this.#recheck(rows.map((row) => row.id)),
-      onForget: (rows) => rows.forEach((row) => this.#known.delete(row.id)),
+      onDue: (due) => this.#recheck(due.filter((each) => this.#stillLater(each)).map(({ id }) => id)),
+      onForget: (far) => far.filter((each) => this.#stillLater(each)).forEach(({ id }) => this.#forget(id)),
       onHorizon: () => this.#patrolFromStart(),
     })
     this.#retries = new DueQueue({
@@ -262,7 +261,7 @@ export class Session implements Intake {
 
   /** Reads these rows again and puts each where it belongs now. `records`: what is known of them that may not be on disk yet. */
   #recheck(ids: readonly string[], records?: ReadonlyMap<string, History>): void {
-    for (const id of ids) this.#known.delete(id)
+    for (const id of ids) this.#forget(id)
     for (let from = 0; from < ids.length; from += PAGE) {
       const page = ids.slice(from, from + PAGE)
       this.#reading(
@@ -278,7 +277,9 @@ export class Session implements Intake {
     recorded: boolean,
     records: ReadonlyMap<string, History> = NO_RECORDS,
   ): void {
-    const fresh = rows.filter((row) => row.id === null || !this.#known.has(row.id))
+    const fresh = rows.filter(
+      (row) => row.id === null || !this.#known.has(row.id) || this.#moved(row.id, row),
+    )
     const numberless = fresh.some((row) => row.seq === null)
     const ids = recorded || numberless ? fresh.flatMap((row) => row.id ?? []) : []
     const history = ids.length > 0 ? this.#parts.history(ids) : NO_RECORDS
@@ -306,9 +307,12 @@ export class Session implements Intake {
       )
     if (row.onWake && !this.#firstLap) return this.#hold(id, row, 'on-wake')
     if (dueAtMs > clock.now()) {
-      if (this.#later.push(dueAtMs, { ...row, id, content: null })) this.#know(row)
+      if (!this.#later.push(dueAtMs, { id, atMs: dueAtMs })) return
+      this.#laterAtMs.set(id, dueAtMs)
+      this.#know(row)
       return
     }
+    this.#laterAtMs.delete(id)
     const spec = this.#router.route(row)
     if (!spec) return this.#hold(id, row, 'unroutable')
     this.#know(row)
@@ -329,6 +333,22 @@ export class Session implements Intake {
       this.#retries.push(history.nextAtMs, entry)
     }
     lanes.add(entry)
+  }
+
+  /** Whether what is due is what was last said of this message: the host may have moved it since. */
+  #stillLater({ id, atMs }: Later): boolean {
+    return this.#laterAtMs.get(id) === atMs
+  }
+
+  /** The host has given a waiting message another time. */
+  #moved(id: string, row: PendingRow): boolean {
+    const atMs = this.#laterAtMs.get(id)
+    return atMs !== undefined && atMs !== (row.processAfter ? parseTime(row.processAfter) : 0)
+  }
+
+  #forget(id: string): void {
+    this.#known.delete(id)
+    this.#laterAtMs.delete(id)
   }
 
   #know(row: PendingRow): void {
@@ -354,7 +374,7 @@ export class Session implements Intake {
   /** Another file stands at the path: what was read from the old one and does not run yet is not started. */
   #startOver(): void {
     for (const entry of this.#parts.lanes.empty()) this.#known.delete(entry.id)
-    for (const row of this.#later.clear()) this.#known.delete(row.id)
+    for (const { id } of this.#later.clear()) this.#forget(id)
     for (const id of this.#held.keys()) this.#known.delete(id)
     this.#held.clear()
     this.#walked = this.#parts.start

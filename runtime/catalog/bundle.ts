@@ -113,7 +113,6 @@ async function run(job: Job): Promise<BuildResult<{ metafile: true; write: false
       sourcemap: 'external',
       keepNames: true,
       logLevel: 'silent',
-      logLimit: 0,
       define: HERE_NAMES,
       plugins: [ourselves(), externals(job.external), here()],
       banner: { js: requireFrom(job.path) },

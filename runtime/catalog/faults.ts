@@ -6,7 +6,7 @@ import { nearest } from './nearest.ts'
 export type Fields = Readonly<Record<string, unknown>>
 
 const FOUND_CHARS_MAX = 60
-const UNSAYABLE = /^\[(function|symbol|bigint|undefined|NaN|-?Infinity|[A-Z]\w*)\]$/
+const UNSAYABLE = /^\[(function|symbol|bigint|object|too deep|-Infinity|[A-Z]\w*)\]$/
 
 export class Faults {
   readonly #file: string

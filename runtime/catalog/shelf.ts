@@ -78,9 +78,7 @@ async function prune(cache: string, prefix: string, current: string): Promise<vo
 }
 
 function isVersion(file: string, prefix: string): boolean {
-  if (!file.startsWith(prefix) || !file.endsWith('.mjs')) return false
-  const content = file.slice(prefix.length, -'.mjs'.length)
-  return content.length === CONTENT_CHARS && /^[0-9a-f]+$/.test(content)
+  return file.startsWith(prefix) && /^[0-9a-f]+\.mjs$/.test(file.slice(prefix.length))
 }
 
 function takesNoFiles(cache: string, error: unknown): string {

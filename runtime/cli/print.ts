@@ -5,7 +5,6 @@ import { stripVTControlCharacters, styleText } from 'node:util'
 export interface Screen {
   write(text: string): unknown
   readonly isTTY?: boolean
-  readonly columns?: number
 }
 
 export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan'
@@ -37,22 +36,18 @@ export class Print {
   json(value: unknown): void {
     this.data(JSON.stringify(value))
   }
-
-  /** Columns of the screen; what is not a screen has room for everything. */
-  get width(): number {
-    return this.#stdout.isTTY ? (this.#stdout.columns ?? 80) : Number.POSITIVE_INFINITY
-  }
 }
 
 /** FORCE_COLOR beats NO_COLOR, as in Node itself; without either, a screen has colour and a file has none. */
-export function hasColor(screen: Screen, env: Readonly<Record<string, string | undefined>>): boolean {
+function hasColor(screen: Screen, env: Readonly<Record<string, string | undefined>>): boolean {
   if (env.FORCE_COLOR !== undefined) return env.FORCE_COLOR !== '0' && env.FORCE_COLOR !== 'false'
   if (env.NO_COLOR) return false
   return screen.isTTY === true && env.TERM !== 'dumb'
 }
 
 function painter(colored: boolean): Paint {
-  return colored ? (style, text) => styleText(style, text, { validateStream: false }) : (_, text) => text
+  if (!colored) return (_, text) => text
+  return (style, text) => (text === '' ? '' : styleText(style, text, { validateStream: false }))
 }
 
 /** Rows with their columns below each other. A column whose cells are all empty is left out. */

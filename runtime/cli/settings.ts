@@ -35,8 +35,9 @@ function addSetting(command: Command, name: SettingName, group: string): void {
   const { kind, fallback, help }: Setting<unknown> = SETTINGS[name]
   const text = `${help} (${fallback === '' ? '' : `default: ${fallback}; `}${variableOf(name)})`
   if (kind.placeholder === null) {
-    command.addOption(new Option(flagOf(name), text).helpGroup(group))
-    command.addOption(new Option(flagOf(name).replace('--', '--no-'), `do not ${help}`).helpGroup(group))
+    // Both must exist: a lone --no-x would give x a default, and so hide what the file says.
+    command.addOption(new Option(flagOf(name), text).hideHelp())
+    command.addOption(new Option(flagOf(name).replace('--', '--no-'), `turn off: ${text}`).helpGroup(group))
     return
   }
   const option = new Option(`${flagOf(name)} ${kind.placeholder}`, text).helpGroup(group)

@@ -18,7 +18,7 @@ export interface Fields {
 }
 
 const ENDINGS = ['ts', 'mts', 'js', 'mjs', 'json']
-export const CONFIG_NAMES = ENDINGS.map((ending) => `nanoclaw.config.${ending}`)
+const CONFIG_NAMES = ENDINGS.map((ending) => `nanoclaw.config.${ending}`)
 
 export function findConfigFile(input: {
   readonly cwd: string

@@ -132,7 +132,7 @@ export function list(item: string, separator: ',' | ' ', legalItem: RegExp): Kin
   }
 }
 
-export function formatBytes(size: number): string {
+function formatBytes(size: number): string {
   const [divisor, unit] =
     size >= KB * MB ? [KB * MB, 'GiB'] : size >= MB ? [MB, 'MiB'] : size >= KB ? [KB, 'KiB'] : [1, 'B']
   return `${Number((size / divisor).toFixed(1))} ${unit}`

@@ -72,9 +72,9 @@ export const SETTINGS = {
   'retry.factor': setting(number(1, 100), 2, 'each wait is this many times the last', 'gentle, then rare'),
   crashLimit: setting(
     whole(1, 1000),
-    3,
+    5,
     'deaths of its process after which a message is given up',
-    'one death may be bad luck; three are this message',
+    'a bad deploy may cost a healthy message a few; five, with growing pauses between, are its own doing',
   ),
   poll: setting(
     duration(10, 60_000),

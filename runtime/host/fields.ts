@@ -78,7 +78,7 @@ export interface RecurrenceField {
   readonly firstAt: string
 }
 
-export function recurrenceField(value: unknown, { nowMs, timeZone }: Intake): RecurrenceField | null {
+export function recurrenceField(value: unknown, nowMs: number, timeZone: string): RecurrenceField | null {
   if (value === undefined || value === null) return null
   const recurrence = typeof value === 'string' ? parseRecurrence(value) : value
   const { cron, timeZone: ownZone, ...rest } = recurrence as Record<string, unknown>
@@ -96,7 +96,10 @@ export function recurrenceField(value: unknown, { nowMs, timeZone }: Intake): Re
 }
 
 export function unknownField(name: string, known: Iterable<string>): NanoclawError {
-  return new NanoclawError('bad_message', `there is no field ${shown(name)}; expected ${[...known].join(', ')}`)
+  return new NanoclawError(
+    'bad_message',
+    `there is no field ${shown(name)}; expected ${[...known].join(', ')}`,
+  )
 }
 
 export function refusal(field: string, found: unknown, legal: string, cause?: unknown): NanoclawError {

@@ -1,72 +1,67 @@
 // One session folder seen from the host's side. The host is the only writer of inbound.db and only reads outbound.db;
 // every call does its whole work before it returns, so there is nothing to flush and nothing that a crash could lose.
-import { mkdirSync } from 'node:fs'
-import { join, resolve } from 'node:path'
-import { type Clock, realClock } from '../clock.ts'
+import type { Clock } from '../clock.ts'
 import { NanoclawError } from '../protocol/errors.ts'
-import { createOutbound, HostFile } from '../store/host-file.ts'
+import { isoTime } from '../protocol/time.ts'
+import { type DeadLetter, listDeadLetters, redeliver } from '../store/host-delivery.ts'
+import type { HostFile } from '../store/host-file.ts'
 import { type Enqueued, getMessage, insertMessages } from '../store/host-inbox.ts'
-import { HostOutbox } from '../store/host-outbox.ts'
+import type { HostOutbox } from '../store/host-outbox.ts'
+import { insertRedrive } from '../store/host-upkeep.ts'
+import { type Adapter, type DeliverOptions, startDelivery } from './adapter.ts'
+import { type AnswerOptions, answerMessage } from './answer.ts'
+import { attach } from './attachments.ts'
+import { type Delivery, parcelOf } from './deliver.ts'
+import type { Intake } from './fields.ts'
 import { IdSource } from './ids.ts'
 import { messageRow, messageRows, type NewMessage } from './message.ts'
+import { instantBefore, type PruneOptions, type PruneReport, prune } from './prune.ts'
 import { checkRepliesOptions, type HostReply, type RepliesOptions, streamReplies } from './replies.ts'
 import { type MessageStatus, messageStatus } from './status.ts'
-import { type SyncReport, syncAcks } from './sync.ts'
-
-export interface HostOptions {
-  /**
-   * Keep inbound.db open between calls. Faster, and right when host and runtime share one kernel. Leave it off when the
-   * folder is a mount between machines (VirtioFS, NFS): there the other side sees a change for certain once the file is closed.
-   */
-  readonly keepOpen?: boolean
-  readonly clock?: Clock
-}
-
-/**
- * Opens a session folder, and makes what is missing: the folder (for its owner alone), inbound.db in the newest shape
- * (an older file gains what it lacks), outbound.db when there is none.
- * @throws NanoclawError `inbound_unusable` when inbound.db is no database, or not one that can be written.
- */
-export function openHost(dir: string, { keepOpen = false, clock = realClock }: HostOptions = {}): Host {
-  const folder = resolve(dir)
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
-  const file = new HostFile(join(folder, 'inbound.db'), keepOpen)
-  createOutbound(join(folder, 'outbound.db'))
-  return new Host(folder, file, new HostOutbox(join(folder, 'outbound.db')), clock)
-}
+import { type SyncReport, sync } from './sync.ts'
+import { Tasks } from './tasks.ts'
 
 export class Host {
   readonly dir: string
+  readonly tasks: Tasks
   readonly #file: HostFile
   readonly #outbox: HostOutbox
   readonly #clock: Clock
+  readonly #timeZone: string
   readonly #ids: IdSource
   readonly #closing = new AbortController()
+  #delivery: Delivery | undefined
 
-  constructor(dir: string, file: HostFile, outbox: HostOutbox, clock: Clock) {
+  constructor(dir: string, file: HostFile, outbox: HostOutbox, clock: Clock, timeZone: string) {
     this.dir = dir
     this.#file = file
     this.#outbox = outbox
     this.#clock = clock
+    this.#timeZone = timeZone
     this.#ids = new IdSource(clock)
+    this.tasks = new Tasks(
+      () => this.#open(),
+      outbox,
+      () => this.#intake(),
+    )
   }
 
   /**
-   * Writes one message; when this returns it is on the disk.
+   * Writes one message with its files; when this returns it is on the disk.
    * @throws NanoclawError `bad_message` when a field is not legal, `inbound_unusable` when the file cannot be written.
    */
   enqueue(message: NewMessage): Enqueued {
-    const row = messageRow(message, this.#clock.now(), () => this.#ids.next())
-    return insertMessages(this.#open(), [row])[0]!
+    const file = this.#open()
+    const row = messageRow(message, this.#intake())
+    const files = message.attachments ?? []
+    const isNew = files.length > 0 && getMessage(file, row.id) === undefined
+    return insertMessages(file, [isNew ? attach(this.dir, row, files) : row])[0]!
   }
 
   /** Writes all messages in one transaction, or none of them. In the order given; one result each. */
   enqueueMany(messages: readonly NewMessage[]): Enqueued[] {
     if (messages.length === 0) return []
-    return insertMessages(
-      this.#open(),
-      messageRows(messages, this.#clock.now(), () => this.#ids.next()),
-    )
+    return insertMessages(this.#open(), messageRows(messages, this.#intake()))
   }
 
   /**
@@ -84,22 +79,96 @@ export class Host {
 
   /**
    * Marks in inbound.db how messages ended: completed or failed, as the runtime said. Paused, cancelled and ended messages
-   * are not touched. Its cost is that of the messages still pending.
+   * are not touched. Then makes the next occurrence of each message that repeats and has ended. Its cost is that of the
+   * messages still pending.
    */
   sync(): SyncReport {
-    return syncAcks(this.#open(), this.#outbox)
+    return sync(this.#open(), this.#outbox, this.#intake())
   }
 
   /** Where a message stands by both files, or undefined when there is no such message. */
   status(id: string): MessageStatus | undefined {
     const stored = getMessage(this.#open(), id)
-    return stored && messageStatus(stored, this.#outbox.ackOf(id))
+    return stored && messageStatus(stored, this.#outbox.acks([id]))
   }
 
-  /** Ends every stream of replies. May be called twice; any other call afterwards throws. */
+  /**
+   * Runs a message that has ended once more: as a new message, with the old one's id and `.redrive-1` behind it.
+   * @throws NanoclawError `bad_usage` when there is no such message, or it has not ended.
+   */
+  redrive(id: string): Enqueued {
+    const state = this.status(id)?.state
+    if (state !== 'completed' && state !== 'failed')
+      throw new NanoclawError(
+        'bad_usage',
+        `redrive: message ${JSON.stringify(id)} ${state ? `is ${state}` : 'is not there'}; expected one that has ended`,
+      )
+    return insertRedrive(this.#open(), id, isoTime(this.#clock.now()))!
+  }
+
+  /**
+   * Answers a question that a runtime asked (a reply with content.type `ask_question`; questionId is its id). Answering
+   * twice changes nothing.
+   * @throws NanoclawError `bad_usage`, `not_readable_yet`
+   */
+  answer(questionId: string, option: string, options: AnswerOptions = {}): Enqueued {
+    this.#open()
+    return this.enqueue(answerMessage(this.#outbox, questionId, option, options))
+  }
+
+  /**
+   * Forgets messages that ended long ago, and their files; what anybody still needs stays. The space is used again, the
+   * file does not shrink. An id that is forgotten here may still be known to the runtime, which then does not run it again.
+   * @throws NanoclawError `bad_usage`
+   */
+  prune({ olderThan }: PruneOptions): PruneReport {
+    return prune(this.#open(), this.#outbox, this.dir, instantBefore(olderThan, this.#clock.now()))
+  }
+
+  /**
+   * Hands every reply to the adapter when it is due: in order for each destination, until it is sent or given up, and
+   * carries out what replies of kind `system` ask for. One host delivers a folder at a time. Stop it before close().
+   * @throws NanoclawError `bad_usage`
+   */
+  deliver(adapter: Adapter, options: DeliverOptions = {}): Delivery {
+    const file = this.#open()
+    if (this.#delivery?.running)
+      throw new NanoclawError(
+        'bad_usage',
+        `deliver: this host delivers ${this.dir} already; stop() that first`,
+      )
+    const post = { dir: this.dir, host: this, file, outbox: this.#outbox, clock: this.#clock }
+    this.#delivery = startDelivery(post, adapter, options)
+    return this.#delivery
+  }
+
+  /** Replies that were given up. */
+  deadLetters(): DeadLetter[] {
+    return listDeadLetters(this.#open())
+  }
+
+  /**
+   * A reply that was given up is tried again, as if for the first time. False: it was not given up.
+   * @throws NanoclawError `bad_usage` when outbound.db has no such reply, `not_readable_yet`
+   */
+  redeliver(replyId: string): boolean {
+    const file = this.#open()
+    const found = this.#outbox.replyById(replyId)
+    if (!found.readable) throw new NanoclawError('not_readable_yet', `redeliver: ${found.reason}`)
+    if (!found.value)
+      throw new NanoclawError('bad_usage', `redeliver: there is no reply ${JSON.stringify(replyId)}`)
+    return redeliver(file, { ...parcelOf(found.value), dueAtMs: this.#clock.now() })
+  }
+
+  /** Ends every stream of replies and every delivery. May be called twice; any other call afterwards throws. */
   close(): void {
     this.#closing.abort()
+    this.#delivery?.stop()
     this.#file.close()
+  }
+
+  #intake(): Intake {
+    return { nowMs: this.#clock.now(), timeZone: this.#timeZone, newId: () => this.#ids.next() }
   }
 
   #open(): HostFile {

@@ -3,6 +3,7 @@
 import type { Duration } from '../protocol/duration.ts'
 import { NanoclawError } from '../protocol/errors.ts'
 import type { MessageRow } from '../store/host-inbox.ts'
+import type { Attachment } from './attachments.ts'
 import {
   contentField,
   flagField,
@@ -44,6 +45,8 @@ export interface NewMessage {
   readonly seriesId?: string
   /** The session that the answer goes back to. */
   readonly sourceSessionId?: string | null
+  /** Files, written to `inbox/<id>/` and named in the content under `attachments`. Only for enqueue, one message at a time. */
+  readonly attachments?: readonly Attachment[]
   /** When the message came into being. Default: now. */
   readonly timestamp?: Date | string
 }
@@ -61,6 +64,7 @@ const FIELDS: ReadonlySet<string> = new Set<keyof NewMessage>([
   'onWake',
   'seriesId',
   'sourceSessionId',
+  'attachments',
   'timestamp',
 ])
 
@@ -68,10 +72,16 @@ const FIELDS: ReadonlySet<string> = new Set<keyof NewMessage>([
  * Rows from what the caller said, made one by one as they are asked for: a hundred thousand of them need not exist at once.
  * @throws NanoclawError `bad_message`, naming the place in the list.
  */
-export function* messageRows(messages: readonly NewMessage[], intake: Intake): Generator<MessageRow, void, undefined> {
+export function* messageRows(
+  messages: readonly NewMessage[],
+  intake: Intake,
+): Generator<MessageRow, void, undefined> {
   for (const [index, message] of messages.entries()) {
     try {
-      yield messageRow(message, intake)
+      const row = messageRow(message, intake)
+      if (message.attachments !== undefined)
+        throw refusal('attachments', message.attachments, 'none in a list of messages; use enqueue')
+      yield row
     } catch (error) {
       if (!(error instanceof NanoclawError)) throw error
       throw new NanoclawError('bad_message', `messages[${index}]: ${error.message}`, { cause: error.cause })
@@ -85,8 +95,11 @@ export function messageRow(message: NewMessage, intake: Intake): MessageRow {
     throw refusal('the message', message, "an object such as { kind: 'chat', content: { text: 'hello' } }")
   for (const name in message) if (!FIELDS.has(name)) throw unknownField(name, FIELDS)
 
+  if (message.attachments !== undefined && !Array.isArray(message.attachments))
+    throw refusal('attachments', message.attachments, 'a list of files')
+
   const id = message.id === undefined ? intake.newId() : idField('id', message.id)
-  const recurrence = recurrenceField(message.recurrence, intake)
+  const recurrence = recurrenceField(message.recurrence, intake.nowMs, intake.timeZone)
   return {
     id,
     kind: textField('kind', message.kind),

@@ -40,7 +40,12 @@ export function firstOccurrence({ cron, timeZone }: Recurrence, afterMs: number,
  * What follows an occurrence that has ended. It is counted from the time that was meant, not from when the run ended, so
  * nothing drifts. Of occurrences that were missed meanwhile only the last one is made up for.
  */
-export function decideNext(text: string, scheduledMs: number, nowMs: number, hostZone: string): NextOccurrence {
+export function decideNext(
+  text: string,
+  scheduledMs: number,
+  nowMs: number,
+  hostZone: string,
+): NextOccurrence {
   const { cron, timeZone = hostZone } = parseRecurrence(text)
   try {
     const atMs = nextOccurrence(cron, scheduledMs, timeZone)

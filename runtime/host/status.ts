@@ -1,6 +1,6 @@
 // Where one message stands, decided from what the two files say about it.
 import type { StoredMessage } from '../store/host-inbox.ts'
-import type { Read } from '../store/host-outbox.ts'
+import type { Ack, Read } from '../store/host-outbox.ts'
 
 /**
  * pending     waiting, for its time or for its turn; also when it runs again after a failure
@@ -24,10 +24,10 @@ export interface MessageStatus {
 
 export function messageStatus(
   { id, seq, kind, status, tries, processAfter }: StoredMessage,
-  ack: Read<{ readonly status: string; readonly changedAt: string } | undefined>,
+  acks: Read<readonly Ack[]>,
 ): MessageStatus {
   // What the host has decided itself (paused, ended) stands; only for what is open does the runtime's word count.
-  const said = ack.readable && status === 'pending' ? ack.value : undefined
+  const said = acks.readable && status === 'pending' ? acks.value[0] : undefined
   return {
     id,
     seq,

@@ -1,8 +1,13 @@
-// How messages ended, carried from the runtime's file into the host's. Nothing is remembered between two calls: what is
-// still pending is read by index, in pages, and each page's acks are looked up, so history costs nothing.
+// How messages ended, carried from the runtime's file into the host's, and what follows: the next occurrence of those that
+// repeat. Nothing is remembered between two calls: what is still pending is read by index, in pages, and each page's acks
+// are looked up, so history costs nothing.
+import { isoTime, parseTime, sqliteTime } from '../protocol/time.ts'
 import type { HostFile } from '../store/host-file.ts'
-import { pendingAfter, settlePending } from '../store/host-inbox.ts'
-import type { HostOutbox } from '../store/host-outbox.ts'
+import { pendingAfter, settlePending, type TerminalAck } from '../store/host-inbox.ts'
+import type { Ack, HostOutbox } from '../store/host-outbox.ts'
+import { type EndedOccurrence, endedOccurrences, insertSuccessor, markStopped } from '../store/host-series.ts'
+import type { Intake } from './fields.ts'
+import { decideNext, STOPPED } from './recurrence.ts'
 
 export interface SyncReport {
   /** False: outbound.db cannot be read at the moment, see `reason`; call again later. */
@@ -13,12 +18,29 @@ export interface SyncReport {
   readonly failed: number
   /** Messages that are still to be done. */
   readonly pending: number
+  /** Next occurrences made by this call. */
+  readonly recurred: number
+  /** Series that cannot go on; each is reported once, and tasks.list() shows it from then on. */
+  readonly stopped: readonly StoppedSeries[]
 }
+
+export interface StoppedSeries {
+  readonly seriesId: string
+  readonly recurrence: string
+  readonly reason: string
+}
+
+type AckReport = Omit<SyncReport, 'recurred' | 'stopped'>
+type RecurReport = Pick<SyncReport, 'recurred' | 'stopped'>
 
 /** A page is one transaction: long enough to be cheap, short enough that the runtime's reads do not wait for it. */
 const PAGE_ROWS = 1_000
 
-export function syncAcks(file: HostFile, outbox: HostOutbox): SyncReport {
+export function sync(file: HostFile, outbox: HostOutbox, intake: Intake): SyncReport {
+  return { ...carryAcks(file, outbox), ...makeSuccessors(file, intake) }
+}
+
+function carryAcks(file: HostFile, outbox: HostOutbox): AckReport {
   let completed = 0
   let failed = 0
   let pending = 0
@@ -26,13 +48,40 @@ export function syncAcks(file: HostFile, outbox: HostOutbox): SyncReport {
     const page = pendingAfter(file, cursor, PAGE_ROWS)
     if (page.length === 0) return { readable: true, completed, failed, pending }
     cursor = page.at(-1)!.cursor
-    const acks = outbox.terminalAcks(page.map(({ id }) => id))
+    const acks = outbox.acks(page.map(({ id }) => id))
     if (!acks.readable)
       return { readable: false, reason: acks.reason, completed, failed, pending: pending + page.length }
-    const settled = acks.value.length > 0 ? settlePending(file, acks.value) : []
+    const terminal = acks.value.filter(isTerminal)
+    const settled = terminal.length > 0 ? settlePending(file, terminal) : []
     const failures = settled.filter(({ status }) => status === 'failed').length
     completed += settled.length - failures
     failed += failures
     pending += page.length - settled.length
   }
+}
+
+function isTerminal(ack: Ack): ack is Ack & TerminalAck {
+  return ack.status === 'completed' || ack.status === 'failed'
+}
+
+/** A failed occurrence does not end its series. */
+function makeSuccessors(file: HostFile, { nowMs, timeZone, newId }: Intake): RecurReport {
+  let recurred = 0
+  const stopped: StoppedSeries[] = []
+  for (const ended of endedOccurrences(file, STOPPED)) {
+    const { seriesId, recurrence } = ended
+    const decision = decideNext(recurrence, scheduledMs(ended, nowMs), nowMs, timeZone)
+    if (decision.type === 'next') {
+      const successor = { id: newId(), processAfter: sqliteTime(decision.atMs), timestamp: isoTime(nowMs) }
+      if (insertSuccessor(file, ended, successor)) recurred++
+    } else if (markStopped(file, ended, STOPPED + recurrence)) {
+      stopped.push({ seriesId, recurrence, reason: decision.reason })
+    }
+  }
+  return { recurred, stopped }
+}
+
+/** When the occurrence was meant to run; one without a time of its own was meant for when it came into being. */
+function scheduledMs({ processAfter, timestamp }: EndedOccurrence, nowMs: number): number {
+  return parseTime(processAfter ?? '') ?? parseTime(timestamp) ?? nowMs
 }

@@ -1,11 +1,22 @@
 // Tasks: messages that wait for their time or come again. A task is called by its series, the id that its first message
 // had. Everything here changes inbound.db alone; what a runtime has already begun is not stopped.
-import type { Clock } from '../clock.ts'
 import type { Duration } from '../protocol/duration.ts'
+import { sqliteTime } from '../protocol/time.ts'
 import type { HostFile } from '../store/host-file.ts'
-import { cancelSeries, listTasks, pauseSeries, resumeSeries, type TaskRow, updateSeries } from '../store/host-series.ts'
-import { contentField, processAfterField, recurrenceField, unknownField } from './fields.ts'
+import type { HostOutbox } from '../store/host-outbox.ts'
+import {
+  cancelSeries,
+  listTasks,
+  liveIds,
+  pauseSeries,
+  resumeSeries,
+  type TaskChange,
+  type TaskRow,
+  updateSeries,
+} from '../store/host-series.ts'
+import { contentField, type Intake, processAfterField, recurrenceField, unknownField } from './fields.ts'
 import { parseRecurrence, type Recurrence, STOPPED } from './recurrence.ts'
+import { sync } from './sync.ts'
 
 export interface Task {
   readonly seriesId: string
@@ -31,18 +42,22 @@ export interface TaskUpdate {
   readonly recurrence?: string | Recurrence | null
 }
 
-const UPDATE_FIELDS: ReadonlySet<string> = new Set<keyof TaskUpdate>(['content', 'processAfter', 'recurrence'])
+const UPDATE_FIELDS: ReadonlySet<string> = new Set<keyof TaskUpdate>([
+  'content',
+  'processAfter',
+  'recurrence',
+])
 
 /** Each call returns how many messages it changed; 0 means that there is no such task in a state where it would apply. */
 export class Tasks {
   readonly #file: () => HostFile
-  readonly #clock: Clock
-  readonly #timeZone: string
+  readonly #outbox: HostOutbox
+  readonly #intake: () => Intake
 
-  constructor(file: () => HostFile, clock: Clock, timeZone: string) {
+  constructor(file: () => HostFile, outbox: HostOutbox, intake: () => Intake) {
     this.#file = file
-    this.#clock = clock
-    this.#timeZone = timeZone
+    this.#outbox = outbox
+    this.#intake = intake
   }
 
   list(): Task[] {
@@ -64,17 +79,33 @@ export class Tasks {
     return cancelSeries(this.#file(), seriesId)
   }
 
-  /** @throws NanoclawError `bad_message` */
+  /**
+   * Changes what runs next, which then stands behind everything that is waiting now. A run that has begun keeps its time.
+   * @throws NanoclawError `bad_message`
+   */
   update(seriesId: string, update: TaskUpdate): number {
     for (const name in update) if (!UPDATE_FIELDS.has(name)) throw unknownField(name, UPDATE_FIELDS)
-    const nowMs = this.#clock.now()
-    const recurrence = recurrenceField(update.recurrence, nowMs, this.#timeZone)
-    const at = processAfterField(update.processAfter, nowMs) ?? recurrence?.firstAt
-    return updateSeries(this.#file(), seriesId, {
-      ...(update.content !== undefined && { content: contentField(update.content) }),
-      ...(update.recurrence !== undefined && { recurrence: recurrence?.text ?? null }),
-      ...(at !== undefined ? { processAfter: at } : update.processAfter === null && { processAfter: null }),
-    })
+    const file = this.#file()
+    const intake = this.#intake()
+    const change = taskChange(update, intake)
+    // Ended occurrences become their successors first, so that there is one live message to change.
+    sync(file, this.#outbox, intake)
+    const acks = this.#outbox.acks(liveIds(file, seriesId))
+    const begun = new Set(acks.readable ? acks.value.map(({ id }) => id) : [])
+    return updateSeries(file, seriesId, change, begun, sqliteTime(intake.nowMs))
+  }
+}
+
+function taskChange(
+  { content, processAfter, recurrence }: TaskUpdate,
+  { nowMs, timeZone }: Intake,
+): TaskChange {
+  const repeat = recurrenceField(recurrence, nowMs, timeZone)
+  const at = processAfter === null ? null : (processAfterField(processAfter, nowMs) ?? repeat?.firstAt)
+  return {
+    ...(content !== undefined && { content: contentField(content) }),
+    ...(recurrence !== undefined && { recurrence: repeat?.text ?? null }),
+    ...(at !== undefined && { processAfter: at }),
   }
 }
 

@@ -9,9 +9,12 @@ const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h
 
 /** Milliseconds, or undefined when `value` is not a length of time (negative and endless ones are not). */
 export function parseDuration(value: unknown): number | undefined {
-  if (typeof value === 'number') return Number.isFinite(value) && value >= 0 ? value : undefined
-  if (typeof value !== 'string') return undefined
-  const match = /^(\d+(?:\.\d+)?)\s?(ms|s|m|h|d)?$/.exec(value.trim())
+  const ms = typeof value === 'string' ? parseText(value) : value
+  return typeof ms === 'number' && Number.isFinite(ms) && ms >= 0 ? ms : undefined
+}
+
+function parseText(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)\s?(ms|s|m|h|d)?$/.exec(text.trim())
   return match ? Number(match[1]) * (UNIT_MS[match[2] ?? 'ms'] ?? 1) : undefined
 }
 

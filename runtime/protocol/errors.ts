@@ -43,6 +43,9 @@ export interface ErrorInfo {
   readonly stack?: string
 }
 
+/** An error is sent, stored and shown once per attempt, so what it says has an end. */
+const NAME_CHARS_MAX = 200
+const MESSAGE_CHARS_MAX = 64_000
 const STACK_CHARS_MAX = 8_000
 
 /** Never throws, whatever was thrown: strings, undefined and objects with hostile getters included. */
@@ -50,13 +53,14 @@ export function errorInfo(thrown: unknown): ErrorInfo {
   try {
     if (thrown instanceof Error || (typeof thrown === 'object' && thrown !== null && 'message' in thrown)) {
       const { name, message, stack } = thrown as Partial<Error>
-      const info = { name: String(name ?? 'Error'), message: String(message) }
+      const info = {
+        name: String(name ?? 'Error').slice(0, NAME_CHARS_MAX),
+        message: String(message).slice(0, MESSAGE_CHARS_MAX),
+      }
       return stack === undefined ? info : { ...info, stack: String(stack).slice(0, STACK_CHARS_MAX) }
     }
-    return {
-      name: typeof thrown,
-      message: typeof thrown === 'string' ? thrown : `thrown value: ${JSON.stringify(thrown)}`,
-    }
+    const said = typeof thrown === 'string' ? thrown : `thrown value: ${JSON.stringify(thrown)}`
+    return { name: typeof thrown, message: said.slice(0, MESSAGE_CHARS_MAX) }
   } catch {
     return { name: typeof thrown, message: 'a thrown value that cannot be read' }
   }

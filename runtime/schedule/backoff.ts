@@ -66,10 +66,14 @@ function died(reason: FailReason, facts: RunFacts): Next {
     : retryOrFail(reason, facts)
 }
 
-function retryOrFail(reason: FailReason, facts: RunFacts, delayMs = backoffMs(facts)): Next {
-  return facts.attempt >= facts.policy.attempts
-    ? { type: 'failed', reason }
-    : { type: 'retry', nextAtMs: facts.nowMs + delayMs, reason }
+/** The last instant that a calendar can name, and that `show` can print. */
+const LATEST_MS = 8.64e15
+
+/** The store keeps whole milliseconds, but a handler may wish for any length: rounded up, never earlier than wished. */
+function retryOrFail(reason: FailReason, facts: RunFacts, wishMs = Number.NaN): Next {
+  if (facts.attempt >= facts.policy.attempts) return { type: 'failed', reason }
+  const delayMs = wishMs >= 0 && Number.isFinite(wishMs) ? wishMs : backoffMs(facts)
+  return { type: 'retry', nextAtMs: Math.min(Math.ceil(facts.nowMs + delayMs), LATEST_MS), reason }
 }
 
 /**

@@ -3,7 +3,8 @@
 // put forward, an occurrence inside the gap runs right after it; where they are put back, it runs once.
 import { Cron } from 'croner'
 
-export const CRON_FORMS = "five fields such as '0 9 * * 1-5', six with seconds in front, or @hourly, @daily, @weekly, @monthly, @yearly"
+export const CRON_FORMS =
+  "five fields such as '0 9 * * 1-5', six with seconds in front, or @hourly, @daily, @weekly, @monthly, @yearly"
 
 /**
  * The first occurrence after an instant (milliseconds since 1970), or undefined when there is none, ever.
@@ -15,13 +16,16 @@ export function nextOccurrence(expression: string, afterMs: number, timeZone: st
 
 /** The last occurrence at an instant or before it. Throws as nextOccurrence does. */
 export function lastOccurrence(expression: string, atMs: number, timeZone: string): number | undefined {
-  return parse(expression, timeZone).previousRuns(1, new Date(atMs + 1))[0]?.getTime()
+  return parse(expression, timeZone)
+    .previousRuns(1, new Date(atMs + 1))[0]
+    ?.getTime()
 }
 
 function parse(expression: string, timeZone: string): Cron {
   checkTimeZone(timeZone)
   // croner also takes a single date, which is no recurrence.
-  if (/^\d{4}-/.test(expression.trim())) throw new RangeError(`${JSON.stringify(expression)} is a date, not a cron expression`)
+  if (/^\d{4}-/.test(expression.trim()))
+    throw new RangeError(`${JSON.stringify(expression)} is a date, not a cron expression`)
   try {
     return new Cron(expression, { timezone: timeZone, paused: true, mode: '5-or-6-parts' })
   } catch (cause) {
@@ -35,6 +39,9 @@ export function checkTimeZone(timeZone: string): void {
   try {
     new Intl.DateTimeFormat('en', { timeZone })
   } catch (cause) {
-    throw new RangeError(`${JSON.stringify(timeZone)} is no time zone; expected a name such as 'Europe/Berlin'`, { cause })
+    throw new RangeError(
+      `${JSON.stringify(timeZone)} is no time zone; expected a name such as 'Europe/Berlin'`,
+      { cause },
+    )
   }
 }

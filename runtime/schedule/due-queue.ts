@@ -36,14 +36,14 @@ export class DueQueue<T> {
     return Math.min(this.#heap[0]?.dueAtMs ?? Number.POSITIVE_INFINITY, this.#horizonMs)
   }
 
-  /** False: beyond the horizon, not remembered. */
+  /** False: not remembered, since it lies beyond the horizon, or does now that the farther half had to go. */
   push(dueAtMs: number, value: T): boolean {
     if (dueAtMs >= this.#horizonMs) return false
     this.#heap.push({ dueAtMs, value })
     this.#siftUp(this.#heap.length - 1)
     if (this.#heap.length > this.#options.max) this.#forgetFarHalf()
     this.#arm()
-    return true
+    return dueAtMs < this.#horizonMs
   }
 
   /** Empties the queue; `onForget` is not called. */

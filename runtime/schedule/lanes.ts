@@ -1,5 +1,6 @@
 // Order. Messages with one ordering key form a lane, and a lane runs strictly first in, first out: while any of it runs,
-// nothing else of it is given out, and a head that waits for its retry keeps everything behind it waiting too.
+// nothing else of it is given out, and a head that waits for its retry keeps everything behind it waiting too. What has
+// begun stands before what has not, whatever turns up later.
 // Different lanes are free of each other; a message without a key is a lane of its own. Lanes take turns per function.
 import type { FunctionSpec } from '../protocol/function.ts'
 
@@ -24,16 +25,17 @@ export interface Entry {
 
 interface Lane {
   readonly key: string | null
-  /** In order; the first `taken` of them are out. */
-  entries: Entry[]
-  taken: number
-  queued: boolean
+  readonly out: Set<Entry>
+  /** The others, in order. */
+  readonly line: Line<Entry>
+  /** The function in whose queue it stands. It may stand in others too, where it is passed over. */
+  queuedFor: string | undefined
 }
 
 export class Lanes {
   readonly #byKey = new Map<string, Lane>()
   readonly #laneOf = new Map<Entry, Lane>()
-  readonly #ready = new Map<string, Fifo<Lane>>()
+  readonly #ready = new Map<string, Line<Lane>>()
   readonly #waiting = new Map<string, number>()
 
   /** Entries in all lanes, those that are out included. */
@@ -44,7 +46,7 @@ export class Lanes {
   /** Functions for which `take` would give something, in no particular order. */
   *readyFunctions(): Iterable<FunctionSpec> {
     for (const name of this.#ready.keys()) {
-      const head = this.#firstReady(name)?.entries[0]
+      const head = this.#firstReady(name)?.line.first
       if (head) yield head.spec
     }
   }
@@ -54,16 +56,11 @@ export class Lanes {
     return this.#waiting.get(functionName) ?? 0
   }
 
-  /** Puts an entry in its place: behind what is out or waits for a retry, among the rest by `order`. */
+  /** Puts an entry in its place: behind what is out, among the rest first what has begun, then by `order`. */
   add(entry: Entry): void {
     const lane = this.#laneFor(entry.key)
-    let at = lane.entries.length
-    const fixed = Math.max(lane.taken, lane.entries[0] && lane.entries[0].runs > 0 ? 1 : 0)
-    while (at > fixed && comesBefore(entry, lane.entries[at - 1]!)) at--
-    lane.entries.splice(at, 0, entry)
     this.#laneOf.set(entry, lane)
-    this.#count(entry, 1)
-    this.#enqueue(lane)
+    this.#lineUp(lane, entry)
   }
 
   /**
@@ -75,46 +72,42 @@ export class Lanes {
     let bytes = 0
     while (taken.length < max && bytes < maxBytes) {
       const lane = this.#firstReady(functionName)
-      const head = lane?.entries[0]
+      const head = lane?.line.first
       if (!lane || !head || (head.alone && (taken.length > 0 || !aloneToo))) break
-      this.#dequeue(functionName, lane)
-      for (const entry of lane.entries) {
-        if (
-          taken.length >= max ||
-          (lane.taken > 0 && (bytes >= maxBytes || entry.alone || entry.spec !== head.spec))
-        )
-          break
-        taken.push(entry)
-        bytes += entry.contentBytes
-        lane.taken++
-        this.#count(entry, -1)
-        if (entry.alone) return taken
+      this.#ready.get(functionName)?.shift()
+      lane.queuedFor = undefined
+      const fits = (next: Entry) =>
+        taken.length < max &&
+        (next === head ||
+          (bytes < maxBytes && !next.alone && next.spec === head.spec && next.waitsUntilMs === 0))
+      for (let next = lane.line.first; next && fits(next); next = lane.line.first) {
+        lane.line.shift()
+        lane.out.add(next)
+        this.#count(next, -1)
+        taken.push(next)
+        bytes += next.contentBytes
+        if (next.alone) return taken
       }
     }
     return taken
   }
 
-  /** Taken but not run, or run without a charge: keeps its place. */
+  /** Taken but not run, or run and to be run again: keeps its place. */
   putBack(entry: Entry): void {
-    if (!this.#laneOf.has(entry)) return
-    this.#count(entry, 1)
-    this.#settle(entry, (lane) => moveBehindTaken(lane, entry))
+    const lane = this.#laneOf.get(entry)
+    if (lane?.out.delete(entry)) this.#lineUp(lane, entry)
   }
 
   /** Ended for good, or gone from the file. */
   remove(entry: Entry): void {
     const lane = this.#laneOf.get(entry)
     if (!lane) return
-    const at = lane.entries.indexOf(entry)
-    if (at >= lane.taken) {
-      lane.entries.splice(at, 1)
-      this.#count(entry, -1)
-      this.#laneOf.delete(entry)
-      this.#tidy(lane)
-      return
-    }
-    this.#settle(entry, () => lane.entries.splice(at, 1))
     this.#laneOf.delete(entry)
+    if (!lane.out.delete(entry)) {
+      lane.line.delete(entry)
+      this.#count(entry, -1)
+    }
+    this.#tidy(lane)
   }
 
   /** A waiting head's time has come. */
@@ -127,54 +120,54 @@ export class Lanes {
   /** Takes everything out that is not out already, in order, so that it can be put in anew. */
   empty(): Entry[] {
     const entries: Entry[] = []
-    for (const lane of new Set(this.#laneOf.values())) entries.push(...lane.entries.slice(lane.taken))
-    for (const entry of entries) this.remove(entry)
+    for (const lane of new Set(this.#laneOf.values())) {
+      entries.push(...lane.line.clear())
+      this.#tidy(lane)
+    }
+    for (const entry of entries) this.#laneOf.delete(entry)
+    this.#waiting.clear()
     return entries.sort((a, b) => a.order - b.order)
   }
 
-  #settle(entry: Entry, change: (lane: Lane) => void): void {
-    const lane = this.#laneOf.get(entry)
-    if (!lane) return
-    change(lane)
-    lane.taken--
-    this.#tidy(lane)
+  #lineUp(lane: Lane, entry: Entry): void {
+    lane.line.insert(entry, comesBefore)
+    this.#count(entry, 1)
+    this.#enqueue(lane)
   }
 
   #tidy(lane: Lane): void {
-    if (lane.entries.length === 0 && lane.key !== null) this.#byKey.delete(lane.key)
+    if (lane.out.size === 0 && !lane.line.first && lane.key !== null) this.#byKey.delete(lane.key)
     this.#enqueue(lane)
   }
 
   #enqueue(lane: Lane): void {
-    const head = lane.entries[0]
-    if (lane.queued || lane.taken > 0 || !head || head.waitsUntilMs > 0) return
+    const head = lane.line.first
+    if (!head || lane.out.size > 0 || head.waitsUntilMs > 0 || lane.queuedFor === head.spec.name) return
     let queue = this.#ready.get(head.spec.name)
-    if (!queue) this.#ready.set(head.spec.name, (queue = new Fifo()))
+    if (!queue) this.#ready.set(head.spec.name, (queue = new Line()))
     queue.push(lane)
-    lane.queued = true
+    lane.queuedFor = head.spec.name
   }
 
-  /** The lane whose turn it is. One whose head went away, or belongs to another function by now, is put where it belongs. */
+  /** The lane whose turn it is. One whose head went away, waits, or belongs to another function by now, is passed over. */
   #firstReady(functionName: string): Lane | undefined {
     const queue = this.#ready.get(functionName)
     for (let lane = queue?.first; lane; lane = queue?.first) {
-      const head = lane.entries[0]
-      if (head && lane.taken === 0 && head.waitsUntilMs === 0 && head.spec.name === functionName) return lane
-      this.#dequeue(functionName, lane)
+      const head = lane.line.first
+      const here = lane.queuedFor === functionName
+      if (here && head?.spec.name === functionName && head.waitsUntilMs === 0) return lane
+      queue?.shift()
+      if (!here) continue
+      lane.queuedFor = undefined
       this.#enqueue(lane)
     }
     return undefined
   }
 
-  #dequeue(functionName: string, lane: Lane): void {
-    this.#ready.get(functionName)?.shift()
-    lane.queued = false
-  }
-
   #laneFor(key: string | null): Lane {
     const known = key === null ? undefined : this.#byKey.get(key)
     if (known) return known
-    const lane: Lane = { key, entries: [], taken: 0, queued: false }
+    const lane: Lane = { key, out: new Set(), line: new Line(), queuedFor: undefined }
     if (key !== null) this.#byKey.set(key, lane)
     return lane
   }
@@ -185,20 +178,12 @@ export class Lanes {
 }
 
 function comesBefore(a: Entry, b: Entry): boolean {
-  return a.order < b.order
+  const begun = a.runs > 0
+  return begun === b.runs > 0 ? a.order < b.order : begun
 }
 
-/** Of the entries that are out, those still running come first; what was put back stands right behind them, in order. */
-function moveBehindTaken(lane: Lane, entry: Entry): void {
-  const at = lane.entries.indexOf(entry)
-  lane.entries.splice(at, 1)
-  let to = lane.taken - 1
-  while (to < lane.entries.length && comesBefore(lane.entries[to]!, entry)) to++
-  lane.entries.splice(to, 0, entry)
-}
-
-/** First in, first out, without moving what stays. */
-class Fifo<T> {
+/** A queue that moves nothing when its first is taken, and little when something is put in near either end. */
+class Line<T> {
   #items: (T | undefined)[] = []
   #head = 0
 
@@ -210,11 +195,33 @@ class Fifo<T> {
     this.#items.push(item)
   }
 
+  /** For a line that is kept in order by it alone. */
+  insert(item: T, comesBefore: (a: T, b: T) => boolean): void {
+    let [from, to] = [this.#head, this.#items.length]
+    while (from < to) {
+      const middle = (from + to) >> 1
+      if (comesBefore(item, this.#items[middle]!)) to = middle
+      else from = middle + 1
+    }
+    if (from === this.#head && from > 0) this.#items[--this.#head] = item
+    else this.#items.splice(from, 0, item)
+  }
+
   shift(): void {
     this.#items[this.#head++] = undefined
-    if (this.#head > 1024 && this.#head * 2 > this.#items.length) {
-      this.#items = this.#items.slice(this.#head)
-      this.#head = 0
-    }
+    if (this.#head > 1024 && this.#head * 2 > this.#items.length) this.clear(this.#items.slice(this.#head))
+  }
+
+  delete(item: T): void {
+    const at = this.#items.indexOf(item, this.#head)
+    if (at >= 0) this.#items.splice(at, 1)
+  }
+
+  /** Returns what was in it. */
+  clear(instead: T[] = []): T[] {
+    const items = this.#items.slice(this.#head) as T[]
+    this.#items = instead
+    this.#head = 0
+    return items
   }
 }

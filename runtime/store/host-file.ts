@@ -8,7 +8,7 @@ import { explain } from './classify.ts'
 import { openWritable, type WritableDb } from './open.ts'
 
 /** The host's calls are synchronous, so they wait for a lock where they are; another host holds it for one commit. */
-export const HOST_BUSY_MS = 5_000
+const HOST_BUSY_MS = 5_000
 
 /** A transaction that outgrows the cache locks readers out until it ends; this holds some 100,000 rows, and is taken only as needed. */
 const CACHE_KIB = 64 * 1024
@@ -28,7 +28,7 @@ const LATER_COLUMNS = [
  * nothing for rows outside it, and programs that do not know these never notice them.
  */
 const HOST_INDEXES = `
-create index if not exists nanoclaw_pending on messages_in (status) where status = 'pending';
+create index if not exists nanoclaw_live on messages_in (status) where status = 'pending' or status = 'paused';
 create index if not exists nanoclaw_recurring on messages_in (recurrence) where recurrence is not null;
 `
 
@@ -38,13 +38,13 @@ const SCHEMA_OBJECTS = [
   'delivered',
   'destinations',
   'session_routing',
-  'nanoclaw_pending',
+  'nanoclaw_live',
   'nanoclaw_recurring',
 ]
 
 export class HostFile {
   readonly path: string
-  readonly #keepOpen: boolean
+  #keepOpen: boolean
   #kept: WritableDb | undefined
 
   /** Creates the file when it is missing, and adds what an older one lacks. */
@@ -66,7 +66,9 @@ export class HostFile {
     return this.#run(false, (db) => db.transaction(() => work(db)).immediate())
   }
 
+  /** Nothing is kept open from here on; what still has to be written (a reply that was just sent) still can be. */
   close(): void {
+    this.#keepOpen = false
     this.#kept?.close()
     this.#kept = undefined
   }

@@ -48,8 +48,11 @@ export interface StoredMessage {
   readonly processAfter: string | null
 }
 
-/** Above it a number in JavaScript is no longer exact; text in the column sorts above every number and is passed over. */
-const SEQ_MAX = Number.MAX_SAFE_INTEGER - 2
+/**
+ * The number that the next one is counted from. Text in the column sorts above every number and is passed over, as are
+ * numbers that are not exact in JavaScript.
+ */
+export const LAST_SEQ = `(select seq from messages_in where seq < ${Number.MAX_SAFE_INTEGER - 2} order by seq desc limit 1)`
 
 /** All rows in one transaction, each with the next even number; ids that exist already are left as they are. */
 export function insertMessages(file: HostFile, rows: Iterable<MessageRow>): Enqueued[] {
@@ -129,10 +132,7 @@ function values(row: MessageRow, seq: number): unknown[] {
 
 /** The next even number above all of messages_in; the runtime's numbers are odd, so the two never meet. */
 export function nextEvenSeq(db: WritableDb): number {
-  const last = db
-    .prepare('select seq from messages_in where seq < ? order by seq desc limit 1')
-    .pluck()
-    .get(SEQ_MAX)
-  const floor = Math.max(0, Math.floor((last as number | undefined) ?? 0))
+  const last = db.prepare(`select ${LAST_SEQ}`).pluck().get() as number | null
+  const floor = Math.max(0, Math.floor(last ?? 0))
   return floor + 2 - (floor % 2)
 }

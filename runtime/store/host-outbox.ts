@@ -2,7 +2,6 @@
 // missing, locked or waits for its owner to play back a journal is "not readable yet" and never an error of the caller's.
 import { NanoclawError } from '../protocol/errors.ts'
 import { classifyRead, explain } from './classify.ts'
-import type { TerminalAck } from './host-inbox.ts'
 import { openReadonly, type ReadonlyDb } from './open.ts'
 
 export interface ReplyRow {
@@ -17,6 +16,13 @@ export interface ReplyRow {
   readonly channelType: string | null
   readonly threadId: string | null
   readonly content: string
+}
+
+export interface Ack {
+  readonly id: string
+  /** `processing`, `completed` or `failed`. */
+  readonly status: string
+  readonly changedAt: string
 }
 
 /** Where a reader of messages_out stands. By seq where it has one: row numbers change when the file is vacuumed. */
@@ -53,8 +59,8 @@ export class HostOutbox {
     return this.#read((db) =>
       db
         .prepare(
-          `select rowid, id, seq, in_reply_to, timestamp, deliver_after, kind, platform_id, channel_type, thread_id, content
-           from messages_out where rowid > coalesce((select rowid from messages_out where seq = ?), ?)
+          `select ${REPLY_COLUMNS} from messages_out
+           where rowid > coalesce((select rowid from messages_out where seq = ?), ?)
            order by rowid limit ?`,
         )
         .all(seq, row, limit)
@@ -62,29 +68,49 @@ export class HostOutbox {
     )
   }
 
-  /** Those of the given messages that have ended, and how. One lookup each, whatever the number of acks. */
-  terminalAcks(ids: readonly string[]): Read<TerminalAck[]> {
+  /** What the runtime has said about the given messages. One lookup each, whatever the number of acks in the file. */
+  acks(ids: readonly string[]): Read<Ack[]> {
     return this.#read((db) =>
       db
         .prepare(
-          `select a.message_id, a.status from json_each(?) m cross join processing_ack a on a.message_id = m.value
-           where a.status in ('completed', 'failed')`,
+          `select a.message_id, a.status, a.status_changed
+           from json_each(?) m cross join processing_ack a on a.message_id = m.value`,
         )
         .all(JSON.stringify(ids))
         .map((row) => {
-          const [id, status] = row as [string, TerminalAck['status']]
-          return { id, status }
+          const [id, status, changedAt] = row as [string, string, string]
+          return { id, status, changedAt }
         }),
     )
   }
 
-  /** `processing`, `completed`, `failed`, or undefined when the runtime has not touched the message. */
-  ackOf(id: string): Read<{ readonly status: string; readonly changedAt: string } | undefined> {
+  /** As repliesAfter, but behind a reply known by its id; from the first when there is no such reply (any more). */
+  repliesBehind(id: string | undefined, limit: number): Read<ReplyRow[]> {
+    return this.#read((db) =>
+      db
+        .prepare(
+          `select ${REPLY_COLUMNS} from messages_out
+           where rowid > coalesce((select rowid from messages_out where id = ?), 0) order by rowid limit ?`,
+        )
+        .all(id ?? null, limit)
+        .map(replyRow),
+    )
+  }
+
+  replyById(id: string): Read<ReplyRow | undefined> {
     return this.#read((db) => {
-      const row = db.prepare('select status, status_changed from processing_ack where message_id = ?').get(id)
-      if (!row) return undefined
-      const [status, changedAt] = row as [string, string]
-      return { status, changedAt }
+      const row = db.prepare(`select ${REPLY_COLUMNS} from messages_out where id = ?`).get(id)
+      return row === undefined ? undefined : replyRow(row)
+    })
+  }
+
+  /** Those of the given replies that are in the file. */
+  existing(ids: readonly string[]): Read<Set<string>> {
+    return this.#read((db) => {
+      const rows = db
+        .prepare('select o.id from json_each(?) r cross join messages_out o on o.id = r.value')
+        .all(JSON.stringify(ids)) as [string][]
+      return new Set(rows.map(([id]) => id))
     })
   }
 
@@ -107,6 +133,9 @@ export class HostOutbox {
     }
   }
 }
+
+const REPLY_COLUMNS =
+  'rowid, id, seq, in_reply_to, timestamp, deliver_after, kind, platform_id, channel_type, thread_id, content'
 
 function replyRow(row: unknown): ReplyRow {
   const values = row as [

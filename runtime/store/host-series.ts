@@ -49,7 +49,7 @@ export function endedOccurrences(file: HostFile, stoppedPrefix: string): EndedOc
       db
         .prepare(
           `select id, coalesce(series_id, id) as "seriesId", recurrence, process_after as "processAfter", timestamp
-           from messages_in
+           from messages_in indexed by nanoclaw_recurring
            where recurrence is not null and status in ('completed', 'failed') and substr(recurrence, 1, ?) <> ?
            order by rowid`,
         )
@@ -69,7 +69,13 @@ export function insertSuccessor(file: HostFile, ended: EndedOccurrence, successo
            channel_type, thread_id, content, source_session_id, on_wake
          from messages_in where id = @endedId`,
       )
-      .run({ ...successor, seq: nextEvenSeq(db), recurrence: ended.recurrence, seriesId: ended.seriesId, endedId: ended.id })
+      .run({
+        ...successor,
+        seq: nextEvenSeq(db),
+        recurrence: ended.recurrence,
+        seriesId: ended.seriesId,
+        endedId: ended.id,
+      })
     return changes > 0
   })
 }
@@ -89,56 +95,93 @@ export function pauseSeries(file: HostFile, series: string): number {
   )
 }
 
-/** paused → pending. */
+/** paused → pending, each with a new number. */
 export function resumeSeries(file: HostFile, series: string): number {
-  return file.transact((db) =>
-    renumber(db, `select id from messages_in where ${IN_SERIES} and status = 'paused' order by seq`, series, `status = 'pending'`),
-  )
+  return file.transact((db) => {
+    const paused = db.prepare(
+      `select id from messages_in where ${IN_SERIES} and status = 'paused' order by seq`,
+    )
+    const ids = paused.pluck().all({ series }) as string[]
+    const resume = db.prepare(`update messages_in set status = 'pending', seq = ? where id = ?`)
+    for (const id of ids) resume.run(nextEvenSeq(db), id)
+    return ids.length
+  })
 }
 
 /** Ends the live messages and the series; also one whose last message has just ended and has no successor yet. */
 export function cancelSeries(file: HostFile, series: string): number {
   return file.transact((db) => {
     const ended = db
-      .prepare(`update messages_in set recurrence = null where ${IN_SERIES} and recurrence is not null and not ${LIVE}`)
+      .prepare(
+        `update messages_in set recurrence = null where ${IN_SERIES} and recurrence is not null and not ${LIVE}`,
+      )
       .run({ series })
     const live = db
-      .prepare(`update messages_in set status = 'completed', recurrence = null where ${IN_SERIES} and ${LIVE}`)
+      .prepare(
+        `update messages_in set status = 'completed', recurrence = null where ${IN_SERIES} and ${LIVE}`,
+      )
       .run({ series })
     return ended.changes + live.changes
   })
 }
 
-/** Changes the live messages of a series, and what the next occurrence is made from when the last one has just ended. */
-export function updateSeries(file: HostFile, series: string, change: TaskChange): number {
-  const columns = { content: 'content', processAfter: 'process_after', recurrence: 'recurrence' } as const
-  const names = (Object.keys(columns) as (keyof TaskChange)[]).filter((name) => change[name] !== undefined)
-  if (names.length === 0) return 0
-  const set = names.map((name) => `${columns[name]} = @${name}`).join(', ')
-  return file.transact((db) =>
-    renumber(
-      db,
-      `select id from messages_in where ${IN_SERIES} and (${LIVE} or recurrence is not null) order by seq`,
-      series,
-      set,
-      change,
-    ),
-  )
-}
-
-/** Live messages that are tasks or repeat, and stopped series. */
-export function listTasks(file: HostFile): TaskRow[] {
+/** Ids of the live messages of a series. */
+export function liveIds(file: HostFile, series: string): string[] {
   return file.use(
     (db) =>
       db
-        .prepare(
-          `select coalesce(series_id, id) as "seriesId", id, kind, status, process_after as "processAfter", recurrence,
-             platform_id as "platformId", channel_type as "channelType", thread_id as "threadId", content
-           from messages_in
-           where (${LIVE} and kind = 'task') or recurrence is not null
-           order by rowid`,
-        )
-        .all() as TaskRow[],
+        .prepare(`select id from messages_in where ${IN_SERIES} and ${LIVE}`)
+        .pluck()
+        .all({ series }) as string[],
+  )
+}
+
+/**
+ * Changes the live messages of a series. One that has begun keeps its time: it was meant for then, and what follows it is
+ * counted from there. A stopped series that gets a new recurrence is counted from `now`.
+ */
+export function updateSeries(
+  file: HostFile,
+  series: string,
+  change: TaskChange,
+  begun: ReadonlySet<string>,
+  now: string,
+): number {
+  return file.transact((db) => {
+    const live = db
+      .prepare(`select id from messages_in where ${IN_SERIES} and ${LIVE} order by seq`)
+      .pluck()
+      .all({ series })
+    for (const id of live as string[])
+      if (begun.has(id)) setColumns(db, id, { content: change.content, recurrence: change.recurrence })
+      else setColumns(db, id, { ...change, seq: nextEvenSeq(db) })
+    if (change.recurrence === undefined) return live.length
+    const stopped = db
+      .prepare(`select id from messages_in where ${IN_SERIES} and not ${LIVE} and recurrence is not null`)
+      .pluck()
+      .all({ series })
+    for (const id of stopped as string[]) setColumns(db, id, { ...change, processAfter: now })
+    return live.length + stopped.length
+  })
+}
+
+/** Live messages that are tasks or repeat, and series that wait for their next occurrence; in the order of writing. */
+export function listTasks(file: HostFile): TaskRow[] {
+  const columns = `rowid, coalesce(series_id, id) as "seriesId", id, kind, status, process_after as "processAfter", recurrence,
+    platform_id as "platformId", channel_type as "channelType", thread_id as "threadId", content`
+  return file.use((db) =>
+    db
+      .prepare(
+        `select ${columns} from messages_in where ${LIVE} and kind = 'task'
+         union
+         select ${columns} from messages_in indexed by nanoclaw_recurring where recurrence is not null
+         order by rowid`,
+      )
+      .all()
+      .map((row) => {
+        const { rowid: _, ...task } = row as TaskRow & { rowid: number }
+        return task
+      }),
   )
 }
 
@@ -152,9 +195,18 @@ function setRecurrence(db: WritableDb, { id, recurrence }: EndedOccurrence, valu
   )
 }
 
-function renumber(db: WritableDb, select: string, series: string, set: string, values: object = {}): number {
-  const ids = db.prepare(select).pluck().all({ series }) as string[]
-  const update = db.prepare(`update messages_in set seq = @seq, ${set} where id = @id`)
-  for (const id of ids) update.run({ ...values, id, seq: nextEvenSeq(db) })
-  return ids.length
+const COLUMNS = {
+  content: 'content',
+  processAfter: 'process_after',
+  recurrence: 'recurrence',
+  seq: 'seq',
+} as const
+
+function setColumns(db: WritableDb, id: string, values: { [name in keyof typeof COLUMNS]?: unknown }): void {
+  const names = (Object.keys(COLUMNS) as (keyof typeof COLUMNS)[]).filter(
+    (name) => values[name] !== undefined,
+  )
+  if (names.length === 0) return
+  const set = names.map((name) => `${COLUMNS[name]} = @${name}`).join(', ')
+  db.prepare(`update messages_in set ${set} where id = @id`).run({ ...values, id })
 }

@@ -5,7 +5,7 @@ import { statSync } from 'node:fs'
 import { NanoclawError } from '../protocol/errors.ts'
 import type { Message } from '../protocol/handler.ts'
 import { classifyRead } from './classify.ts'
-import { openReadonly, READ_BUSY_MS, type ReadonlyDb, type ReadStatement } from './open.ts'
+import { fileAt, openReadonly, READ_BUSY_MS, type ReadonlyDb, type ReadStatement } from './open.ts'
 
 /** A message as the file has it, content still text. */
 export type MessageRow = Omit<Message, 'content' | 'rawContent'> & { readonly content: string }
@@ -85,7 +85,7 @@ export class Inbox {
    */
   changed(doubt = false): 'no' | 'yes' | 'replaced' {
     const known = this.#open
-    const file = statSync(this.#path, { throwIfNoEntry: false })
+    const file = fileAt(this.#path)
     const replaced = known && file && (file.ino !== known.ino || file.dev !== known.dev)
     const moved = known && file && (file.mtimeMs !== known.mtimeMs || file.size !== known.size)
     if (!file || replaced || (doubt && moved)) this.close()

@@ -1,9 +1,15 @@
 // One message as both files tell it, for `show`: its row, its ack, its runs, its replies. Read-only; works with any of the
 // tables missing, and says why when a file cannot be read.
 import type { Paths } from '../protocol/config.ts'
+import type { ErrorInfo } from '../protocol/errors.ts'
 import { columnsOf } from './backlog.ts'
 import { type FileState, Look } from './look.ts'
 import type { ReadonlyDb } from './open.ts'
+
+/** What a run left behind when it did not succeed; `stderr`: the last words of its process. */
+export interface RunError extends ErrorInfo {
+  readonly stderr?: string
+}
 
 export interface Run {
   readonly run: number
@@ -15,7 +21,7 @@ export interface Run {
   readonly durationMs: number | null
   readonly outcome: string | null
   readonly reason: string | null
-  readonly error: string | null
+  readonly error: RunError | null
   readonly nextAtMs: number | null
 }
 
@@ -63,6 +69,16 @@ export function readMessage(paths: Paths, id: string): MessageReport {
   }
 }
 
+/** Only how far it has come; cheap enough to be asked again and again. Null also while outbound.db is not readable. */
+export function readAck(paths: Paths, id: string): Ack | null {
+  const outbound = new Look(paths.outbound)
+  try {
+    return outbound.read((db) => ackOf(db, id))
+  } finally {
+    outbound.close()
+  }
+}
+
 function rowOf(db: ReadonlyDb, id: string): Row | null {
   const columns = [...columnsOf(db, 'messages_in')].map((name) => [name, `"${name.replaceAll('"', '""')}"`])
   if (columns.length === 0) return null
@@ -76,7 +92,22 @@ function ackOf(db: ReadonlyDb, id: string): Ack | null {
 
 function runsOf(db: ReadonlyDb, id: string): Run[] {
   if (columnsOf(db, 'nanoclaw_run').size === 0) return []
-  return select<Run>(db, RUN_COLUMNS, 'from nanoclaw_run where message_id = ? order by run', id)
+  const rows = select<StoredRun>(db, RUN_COLUMNS, 'from nanoclaw_run where message_id = ? order by run', id)
+  return rows.map((row) => ({ ...row, error: runError(row.error) }))
+}
+
+type StoredRun = Omit<Run, 'error'> & { readonly error: string | null }
+
+/** An error is kept as JSON; the detail of a message that never ran is plain text. */
+export function runError(text: string | null): RunError | null {
+  if (text === null) return null
+  try {
+    const error: unknown = JSON.parse(text)
+    if (typeof error === 'object' && error !== null && 'message' in error) return error as RunError
+  } catch {
+    // Plain text.
+  }
+  return { name: 'Error', message: text }
 }
 
 function repliesTo(db: ReadonlyDb, id: string): StoredReply[] {

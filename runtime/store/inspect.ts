@@ -5,6 +5,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Paths } from '../protocol/config.ts'
 import { type Backlog, columnsOf, countBacklog, readRecords } from './backlog.ts'
+import { type RunError, runError } from './inspect-message.ts'
 import { isLocked } from './lock.ts'
 import { type FileState, Look } from './look.ts'
 import type { ReadonlyDb } from './open.ts'
@@ -45,7 +46,7 @@ export interface Failure {
   readonly failedAt: string
   readonly functionName: string | null
   readonly reason: string | null
-  readonly error: string | null
+  readonly error: RunError | null
 }
 
 export function readStatus(
@@ -73,7 +74,7 @@ export function readStatus(
 }
 
 /** `.runtime.json` beside the lock. */
-export function notePath(paths: Paths): string {
+function notePath(paths: Paths): string {
   return join(dirname(paths.lock), '.runtime.json')
 }
 
@@ -108,7 +109,13 @@ function lastFailures(db: ReadonlyDb, limit: number): Failure[] {
   const runsKept = columnsOf(db, 'nanoclaw_run').size > 0
   const rows = db.prepare(runsKept ? withRun : newest).all(limit) as [string, string, ...(string | null)[]][]
   return rows.map(([id, failedAt, functionName, reason, error]) => {
-    return { id, failedAt, functionName: functionName || null, reason: reason ?? null, error: error ?? null }
+    return {
+      id,
+      failedAt,
+      functionName: functionName || null,
+      reason: reason ?? null,
+      error: runError(error ?? null),
+    }
   })
 }
 

@@ -1,7 +1,7 @@
 // Opening database files; better-sqlite3 enters the project here. A reader gets a handle that has no way to write.
 // Two rules that SQLite's locking forces on everybody in this process: never open, read or copy a database file with `fs`
 // while a handle is open on it (closing any descriptor drops the process's POSIX locks), and never keep a reader's cursor open.
-import { lstatSync, statSync } from 'node:fs'
+import { lstatSync, type Stats, statSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { NanoclawError } from '../protocol/errors.ts'
 
@@ -32,9 +32,9 @@ export const WRITE_BUSY_MS = 100
  * hang the process); SqliteError otherwise, see classifyRead.
  */
 export function openReadonly(path: string, busyMs: number = READ_BUSY_MS): ReadonlyDb {
-  const file = lstatOf(path)
-  if (!file) throw new NanoclawError('not_readable_yet', `${path} does not exist yet`)
-  if (file.isSymbolicLink() ? !statSync(path, { throwIfNoEntry: false })?.isFile() : !file.isFile())
+  const here = lstatOf(path)
+  if (!here) throw new NanoclawError('not_readable_yet', `${path} does not exist yet`)
+  if (!fileAt(path)?.isFile())
     throw new NanoclawError(
       'not_readable_yet',
       `${path} is not a regular file; expected an SQLite database there`,
@@ -75,6 +75,20 @@ export function openWritable(
   return db
 }
 
-function lstatOf(path: string): ReturnType<typeof lstatSync> | undefined {
-  return lstatSync(path, { throwIfNoEntry: false })
+/** What stands at the end of a path, links followed; undefined when nothing does, or nobody may know. */
+export function fileAt(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false })
+  } catch {
+    return undefined
+  }
+}
+
+function lstatOf(path: string): Stats | undefined {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false })
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new NanoclawError('not_readable_yet', `${path} cannot be looked at: ${why}`, { cause: error })
+  }
 }

@@ -7,78 +7,8 @@ import { NanoclawError } from '../protocol/errors.ts'
 import type { Reply } from '../protocol/outcome.ts'
 import { OWN_TABLES, OWN_VERSION, WIRE_TABLES } from '../protocol/schema.ts'
 import { isoTime, sqliteTime } from '../protocol/time.ts'
+import type { Claim, Committed, Ending, History, Mark, Refusal, Turn } from '../protocol/turn.ts'
 import { openWritable, type WritableDb } from './open.ts'
-
-/** A run that is about to begin. */
-export interface Claim {
-  readonly id: string
-  /** Counts every run of this message, from 1. */
-  readonly run: number
-  /** Counts those charged to the handler, this one included. */
-  readonly attempt: number
-  readonly functionName: string
-  readonly worker: number
-  /** Nothing else runs in that process at the time, so its death is this message's doing. */
-  readonly alone: boolean
-}
-
-/** How a run ended, and what follows for its message. */
-export interface Ending {
-  readonly id: string
-  readonly run: number
-  readonly verdict:
-    | { readonly type: 'completed'; readonly replies: readonly Reply[] }
-    | { readonly type: 'failed' }
-    | { readonly type: 'retry'; readonly nextAtMs: number }
-    /** Not charged; `keep`: the run stays on record. */
-    | { readonly type: 'released'; readonly keep: boolean }
-  readonly outcome: string
-  readonly reason: string | null
-  readonly error: string | null
-  readonly durationMs: number
-}
-
-/** A message that ends as failed without a run. */
-export interface Refusal {
-  readonly id: string
-  readonly reason: string
-  readonly detail: string
-}
-
-export interface Turn {
-  readonly nowMs: number
-  readonly endings: readonly Ending[]
-  readonly claims: readonly Claim[]
-  readonly refusals: readonly Refusal[]
-  /** The highest seq of inbound.db, as far as known: replies are numbered above it. */
-  readonly inboundSeq: number
-  readonly mark: Mark | null
-}
-
-/** Every message with a seq up to `seq` is done, or one of `open`. */
-export interface Mark {
-  readonly seq: number
-  readonly open: readonly string[]
-}
-
-export interface Committed {
-  /** Claims that were not made: the message has an ack already. */
-  readonly refused: ReadonlySet<string>
-  /** Endings that wrote nothing: the claim was no longer ours. */
-  readonly lost: ReadonlySet<string>
-}
-
-/** What is on record about a message. */
-export interface History {
-  readonly id: string
-  readonly done: boolean
-  readonly runs: number
-  readonly attempts: number
-  /** Runs that ended with the death of a process in which nothing else ran. */
-  readonly crashes: number
-  readonly interrupted: boolean
-  readonly nextAtMs: number | null
-}
 
 export interface Recovery {
   readonly epoch: number
@@ -193,12 +123,12 @@ export class Outbox {
 
   /** What is on record about these messages; those without any record are left out. */
   history(ids: readonly string[]): Map<string, History> {
-    const rows = this.#sql.history.all(JSON.stringify(ids)) as (Omit<History, 'done' | 'interrupted'> & {
-      done: number
-      interrupted: number
-    })[]
+    const rows = this.#sql.history.all(JSON.stringify(ids)) as (Numbers<History> & { id: string })[]
     return new Map(
-      rows.map((row) => [row.id, { ...row, done: row.done === 1, interrupted: row.interrupted === 1 }]),
+      rows.map(({ id, done, interrupted, ...counts }) => [
+        id,
+        { ...counts, done: done === 1, interrupted: interrupted === 1 },
+      ]),
     )
   }
 
@@ -334,6 +264,9 @@ function restartDelayMs(deaths: number): number {
 }
 
 const EMPTY_TURN = { endings: [], claims: [], refusals: [], inboundSeq: 0, mark: null } as const
+
+/** SQLite has no truth values. */
+type Numbers<T> = { readonly [K in keyof T]: T[K] extends boolean ? number : T[K] }
 
 type Statements = Readonly<Record<keyof ReturnType<typeof texts>, Statement>>
 

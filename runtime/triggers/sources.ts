@@ -20,6 +20,8 @@ export class SourcesTrigger {
       ignored: (file) => /(^|[/\\])(node_modules|\.[^/\\.][^/\\]*)([/\\]|$)/.test(file.slice(folder.length)),
     })
     this.#watcher.on('all', () => this.#changed())
+    // What changed before the watcher was at its post is found by one look of its own.
+    this.#watcher.on('ready', () => this.#changed())
   }
 
   /** Sources outside the folder that a function imports; may be called again with more. */

@@ -21,7 +21,8 @@ export class LineReader {
     let from = 0
     for (let end = text.indexOf('\n', from); end !== -1; end = text.indexOf('\n', from)) {
       this.#append(text.slice(from, Math.min(end, from + LINE_CHARS_MAX + 1)))
-      this.#emit()
+      if (this.#skipping) this.#skipping = false
+      else this.#emit()
       from = end + 1
       if (this.#flooded()) return
     }
@@ -33,18 +34,19 @@ export class LineReader {
     if (this.#rest !== '') this.#emit()
   }
 
+  /** A line that grows too long is given out at its limit; the rest of it is skipped. */
   #append(text: string): void {
-    if (this.#rest.length + text.length <= LINE_CHARS_MAX) this.#rest += text
-    else if (!this.#skipping) {
-      this.#rest = `${(this.#rest + text).slice(0, LINE_CHARS_MAX)}…`
-      this.#skipping = true
-    }
+    if (this.#skipping) return
+    this.#rest += text
+    if (this.#rest.length <= LINE_CHARS_MAX) return
+    this.#rest = `${this.#rest.slice(0, LINE_CHARS_MAX)}…`
+    this.#emit()
+    this.#skipping = true
   }
 
   #emit(): void {
     const line = this.#rest.endsWith('\r') ? this.#rest.slice(0, -1) : this.#rest
     this.#rest = ''
-    this.#skipping = false
     const nowMs = this.#nowMs()
     if (nowMs - this.#secondMs >= 1000) {
       this.#secondMs = nowMs

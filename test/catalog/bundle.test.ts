@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, truncateSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync, truncateSync } from 'node:fs'
 import { basename } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, describe, expect, test } from 'vitest'
@@ -210,6 +210,17 @@ describe('the cache', () => {
     expect((await run(second.path)).messages).toEqual([{ gave: 2 }])
   })
 
+  test('a complete cache is not written to, so it may be read-only', async () => {
+    const at = project({ 'functions/a.ts': 'export default () => 1' })
+    const path = await pathOf(at, 'functions/a.ts')
+    const before = [path, `${path}.map`, at.options.cache].map((each) => statSync(each))
+    await pathOf(at, 'functions/a.ts')
+    const after = [path, `${path}.map`, at.options.cache].map((each) => statSync(each))
+    expect(after.map(({ ino, mtimeMs }) => [ino, mtimeMs])).toEqual(
+      before.map(({ ino, mtimeMs }) => [ino, mtimeMs]),
+    )
+  })
+
   test('inputs are the author’s files, for watching', async () => {
     const at = project({
       'functions/a.ts': `import { defineFunction } from 'nanoclaw-functions'\nimport data from '../lib/d.json'\nexport default defineFunction({ handler: () => data })`,
@@ -272,7 +283,8 @@ describe('an external package', () => {
     'functions/ext.ts': `
       import { twice } from 'native-thing'
       import deep from 'native-thing/deep.js'
-      export default () => [twice(21), deep]`,
+      import { sep } from 'node:path'
+      export default () => [twice(21), deep, sep.length]`,
     'node_modules/native-thing/package.json': '{ "name": "native-thing", "main": "main.js" }',
     'node_modules/native-thing/main.js': 'exports.twice = (n) => n * 2',
     'node_modules/native-thing/deep.js': 'module.exports = __filename',
@@ -283,7 +295,7 @@ describe('an external package', () => {
     async (name) => {
       const at = project(files)
       expect(await gives(at, 'functions/ext.ts', [name])).toEqual({
-        gave: [42, at.at('node_modules/native-thing/deep.js')],
+        gave: [42, at.at('node_modules/native-thing/deep.js'), 1],
       })
       const [bundle] = readdirSync(at.options.cache).filter((file) => file.endsWith('.mjs'))
       expect(readFileSync(`${at.options.cache}/${bundle}`, 'utf8')).not.toContain('n * 2')
@@ -292,7 +304,9 @@ describe('an external package', () => {
 
   test('a name covers a package, not what merely begins like it', async () => {
     const at = project(files)
-    expect(await gives(at, 'functions/ext.ts', ['native'])).toMatchObject({ gave: [42, expect.any(String)] })
+    expect(await gives(at, 'functions/ext.ts', ['native'])).toMatchObject({
+      gave: [42, expect.any(String), 1],
+    })
     const [bundle] = readdirSync(at.options.cache).filter((file) => file.endsWith('.mjs'))
     expect(readFileSync(`${at.options.cache}/${bundle}`, 'utf8')).toContain('n * 2')
   })

@@ -56,7 +56,7 @@ test('without any setting, everything has the documented default', async () => {
     concurrency: availableParallelism(),
     timeoutMs: 30_000,
     retry: { attempts: 5, minDelayMs: 1000, maxDelayMs: 300_000, factor: 2 },
-    crashLimit: 3,
+    crashLimit: 5,
     pollMs: 250,
     watch: true,
     heartbeatMs: 2000,

@@ -183,7 +183,7 @@ test.each([
   [{ kind: 'chat', content: 0, trigger: 1 }, /trigger is 1; expected true or false/],
   [
     { kind: 'chat', content: 0, processAfter: 'tomorrow' },
-    /processAfter is "tomorrow"; expected a Date, ISO 8601 text/,
+    /processAfter is "tomorrow"; expected a Date, or ISO 8601 text .* or a length of time/,
   ],
   [{ kind: 'chat', content: 0, processAfter: '2026-02-30' }, /processAfter is "2026-02-30"/],
   [{ kind: 'chat', content: 0, processAfter: -5 }, /processAfter is -5/],

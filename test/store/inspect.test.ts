@@ -21,6 +21,8 @@ import { leaveHotJournal } from '../support/hot-journal.ts'
 
 const NOW_MS = Date.UTC(2026, 10, 24, 12, 0, 0)
 
+const BOOM = JSON.stringify({ name: 'TypeError', message: 'boom', stack: 'TypeError: boom\n    at x' })
+
 function workspace(): Paths {
   const dir = tempDir()
   return {
@@ -183,14 +185,22 @@ describe('status of a workspace', () => {
       run: 2,
       outcome: 'threw',
       reason: 'handler_error',
-      error: 'boom',
+      error: BOOM,
       ended_at: NOW_MS,
     })
     run(outbound, 'f8', { function: '', outcome: 'refused', reason: 'bad_process_after', error: "'x'" })
     const { failures } = readStatus(paths, { nowMs: NOW_MS, failuresMax: 3 })
     expect(failures.map(({ id }) => id)).toEqual(['f9', 'f8', 'f7'])
-    expect(failures[0]).toMatchObject({ functionName: 'chat', reason: 'handler_error', error: 'boom' })
-    expect(failures[1]).toMatchObject({ functionName: null, reason: 'bad_process_after', error: "'x'" })
+    expect(failures[0]).toMatchObject({
+      functionName: 'chat',
+      reason: 'handler_error',
+      error: JSON.parse(BOOM),
+    })
+    expect(failures[1]).toMatchObject({
+      functionName: null,
+      reason: 'bad_process_after',
+      error: { message: "'x'" },
+    })
   })
 
   test('says of a dead writer’s journal that the file is not readable yet, whichever file it is', async () => {
@@ -297,7 +307,7 @@ describe('one message', () => {
     run(outbound, 'm1', {
       outcome: 'threw',
       reason: 'handler_error',
-      error: 'Error: x',
+      error: BOOM,
       ended_at: NOW_MS,
       duration_ms: 1.5,
     })
@@ -322,7 +332,7 @@ describe('one message', () => {
         run: 1,
         outcome: 'threw',
         reason: 'handler_error',
-        error: 'Error: x',
+        error: JSON.parse(BOOM),
         durationMs: 1.5,
         nextAtMs: null,
       },

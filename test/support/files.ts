@@ -8,19 +8,24 @@ import { onTestFinished } from 'vitest'
 
 export type Db = Database.Database
 
-/** A fresh folder, removed when the running test has ended. */
-export function tempDir(): string {
+/** Where to put what must happen at the end: of the running test, unless several tests share the thing. */
+export type AtEnd = (end: () => unknown) => void
+const endOfTest: AtEnd = (end) =>
+  onTestFinished(async () => {
+    await end()
+  })
+
+/** A fresh folder, removed at the end. */
+export function tempDir(atEnd: AtEnd = endOfTest): string {
   const dir = mkdtempSync(join(tmpdir(), 'nanoclaw-test-'))
-  onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
+  atEnd(() => rmSync(dir, { recursive: true, force: true }))
   return dir
 }
 
-/** Any database file; the handle is closed when the running test has ended, if it is still open then. */
-export function openDb(path: string, options: Database.Options = {}): Db {
+/** Any database file; the handle is closed at the end, if it is still open then. */
+export function openDb(path: string, options: Database.Options = {}, atEnd: AtEnd = endOfTest): Db {
   const db = new Database(path, options)
-  onTestFinished(() => {
-    db.close()
-  })
+  atEnd(() => db.close())
   return db
 }
 
@@ -39,8 +44,8 @@ export function seedInbound(path: string): Db {
 }
 
 /** inbound.db as the newest known hosts make it. */
-export function headInbound(path: string): Db {
-  const db = openDb(path)
+export function headInbound(path: string, atEnd: AtEnd = endOfTest): Db {
+  const db = openDb(path, {}, atEnd)
   db.exec(`
     CREATE TABLE messages_in (
       id TEXT PRIMARY KEY, seq INTEGER UNIQUE, kind TEXT NOT NULL, timestamp TEXT NOT NULL,

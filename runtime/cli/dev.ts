@@ -1,0 +1,97 @@
+// `nanoclaw dev`: host and runtime in one process, for the one who writes functions. Makes inbound.db, reloads what
+// changes, carries acks over each second as a host does, and shows what happens on stdout.
+import { type Clock, realClock } from '../clock.ts'
+import type { Host } from '../host/index.ts'
+import { errorText } from '../protocol/errors.ts'
+import { isLocked } from '../store/lock.ts'
+import { addExamples, type Cli, type Define } from './command.ts'
+import { plain } from './print.ts'
+import { addAllSettings, loadSettings } from './settings.ts'
+
+const SYNC_MS = 1_000
+
+export const define: Define = (command, cli) => {
+  addExamples(command, [
+    ['nanoclaw dev', 'run the functions in functions/, reload them on change'],
+    ['nanoclaw dev --json', 'every event as one JSON line'],
+  ])
+  command.option('--json', 'print every event as one JSON line')
+  addAllSettings(command)
+  command.action((flags: Record<string, unknown>) => dev(flags, cli))
+}
+
+async function dev(flags: Record<string, unknown>, cli: Cli): Promise<void> {
+  const { print } = cli
+  const config = await loadSettings(flags, cli)
+  const [{ createEvents, createRuntime }, { openHost }, { hostFolder }, { serve }, view] = await Promise.all([
+    import('../runtime.ts'),
+    import('../host/index.ts'),
+    import('./host-folder.ts'),
+    import('./serve.ts'),
+    import('./view.ts'),
+  ])
+  const events = createEvents()
+  const runtime = createRuntime(config, events)
+  if (flags.json) view.printEvents(events, print)
+  else {
+    const { root, workspace } = config
+    const functions = () => runtime.functions
+    events.once('started', () => {
+      print.data(...view.openingLines({ root, workspace, functions: functions() }, print.paint))
+    })
+    view.showEvents(events, functions, print)
+  }
+  // A workspace that another runtime serves is left as it is: start() then says who that is.
+  const host = isLocked(config.paths.lock) ? undefined : openHost(hostFolder(config.workspace, config.paths))
+  const syncing =
+    host && new Syncing(host, realClock, (text) => print.talk(print.paintTalk('yellow', plain(text, 1_000))))
+  const started = () => {
+    runtime.watchSources()
+    syncing?.start()
+  }
+  try {
+    await serve({ runtime, events, started })
+  } finally {
+    syncing?.stop()
+    host?.close()
+  }
+}
+
+/** A fault is told once, not each second, until it has passed. */
+class Syncing {
+  readonly #host: Host
+  readonly #clock: Clock
+  readonly #tell: (fault: string) => void
+  #timer: { cancel(): void } | undefined
+  #fault = ''
+
+  constructor(host: Host, clock: Clock, tell: (fault: string) => void) {
+    this.#host = host
+    this.#clock = clock
+    this.#tell = tell
+  }
+
+  start(): void {
+    this.#timer = this.#clock.after(SYNC_MS, () => {
+      this.#sync()
+      this.start()
+    })
+  }
+
+  /** Once more, so that inbound.db says how the last messages ended. */
+  stop(): void {
+    this.#timer?.cancel()
+    this.#sync()
+  }
+
+  #sync(): void {
+    try {
+      this.#host.sync()
+      this.#fault = ''
+    } catch (error) {
+      const fault = errorText(error)
+      if (fault !== this.#fault) this.#tell(fault)
+      this.#fault = fault
+    }
+  }
+}

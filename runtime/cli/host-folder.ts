@@ -1,0 +1,20 @@
+// The folder in which this process may play the host.
+import { dirname, join } from 'node:path'
+import { PATH_VARIABLES } from '../config/names.ts'
+import type { Paths } from '../protocol/config.ts'
+import { NanoclawError } from '../protocol/errors.ts'
+
+/**
+ * A host makes both files side by side under their own names; where variables put them elsewhere, somebody else is the host.
+ * @throws NanoclawError `bad_usage`
+ */
+export function hostFolder(workspace: string, paths: Paths): string {
+  const folder = dirname(paths.inbound)
+  if (paths.inbound === join(folder, 'inbound.db') && paths.outbound === join(folder, 'outbound.db'))
+    return folder
+  throw new NanoclawError(
+    'bad_usage',
+    `${PATH_VARIABLES.inbound} and ${PATH_VARIABLES.outbound} place the two files apart from ${workspace}: another host owns them. ` +
+      'Send through that host, or unset the variables.',
+  )
+}

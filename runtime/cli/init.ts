@@ -1,0 +1,54 @@
+// `nanoclaw init [DIR]`: a folder that works at once. It never overwrites anything.
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { basename, dirname, join, relative, resolve } from 'node:path'
+import { errorText } from '../protocol/errors.ts'
+import { addExamples, type Cli, type Define } from './command.ts'
+import { EXIT, Refused } from './exit.ts'
+import { packageName, projectFiles } from './template.ts'
+import { ownVersion } from './version.ts'
+
+export const define: Define = (command, cli) => {
+  addExamples(command, [
+    ['nanoclaw init my-project', 'make it in a new folder'],
+    ['nanoclaw init', 'make it here'],
+  ])
+  command.argument('[dir]', 'the folder (default: this one)')
+  command.option('--json', 'print one JSON object')
+  command.action((dir: string | undefined, flags: { readonly json?: true }) => {
+    init(resolve(cli.cwd, dir ?? '.'), flags.json === true, cli)
+  })
+}
+
+function init(root: string, asJson: boolean, { print, cwd }: Cli): void {
+  const files = projectFiles(packageName(basename(root)), ownVersion())
+  const inTheWay = [...files.keys()].filter((path) => existsSync(join(root, path)))
+  if (inTheWay.length > 0) {
+    const what = `${inTheWay.join(', ')} ${inTheWay.length === 1 ? 'exists' : 'exist'} in ${root} already`
+    throw new Refused(`${what}; nothing was written. Name another folder: nanoclaw init DIR`, EXIT.usage)
+  }
+  for (const [path, content] of files) write(join(root, path), content)
+
+  const next = [
+    ...(root === cwd ? [] : [`cd ${quoted(relative(cwd, root))}`]),
+    'npm install',
+    'npx nanoclaw dev',
+  ]
+  const send = 'npx nanoclaw send chat hello --wait'
+  if (asJson) return print.json({ root, files: [...files.keys()], next: [...next, send] })
+  print.data(...[...files.keys()].map((path) => join(relative(cwd, root), path)))
+  print.talk('', 'Next:', ...next.map((line) => `  ${line}`), 'and in another terminal:', `  ${send}`)
+}
+
+/** As a shell reads it. */
+function quoted(path: string): string {
+  return /^[\w./@+-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`
+}
+
+function write(path: string, content: string): void {
+  try {
+    mkdirSync(dirname(path), { recursive: true })
+    writeFileSync(path, content, { flag: 'wx' })
+  } catch (error) {
+    throw new Refused(`Cannot write ${path}: ${errorText(error)}`, EXIT.usage)
+  }
+}

@@ -1,0 +1,78 @@
+#!/usr/bin/env node
+// The command `nanoclaw`: which commands there are, and how each run ends. A command's own file is loaded only when it is
+// the one that was asked for, so that `send` does not pay for `start`. Nothing else in the project prints, reads argv or
+// ends the process.
+import { Command } from 'commander'
+import { addLegalUsage, type Cli, type Define } from './command.ts'
+import { EXIT, exitCodeOf, lastWords } from './exit.ts'
+import { Print } from './print.ts'
+import { ownVersion } from './version.ts'
+
+interface Entry {
+  readonly name: string
+  readonly summary: string
+  readonly load: () => Promise<{ readonly define: Define }>
+}
+
+const COMMANDS: readonly Entry[] = [
+  { name: 'init', summary: 'make a folder that works at once', load: () => import('./init.ts') },
+  {
+    name: 'dev',
+    summary: 'run the functions here, reload them on change, show what happens',
+    load: () => import('./dev.ts'),
+  },
+  {
+    name: 'start',
+    summary: 'run the functions; the host is another program',
+    load: () => import('./start.ts'),
+  },
+  { name: 'send', summary: 'put a message into inbound.db', load: () => import('./send.ts') },
+  { name: 'status', summary: 'what waits, runs, has ended, has failed', load: () => import('./status.ts') },
+  { name: 'show', summary: 'everything about one message', load: () => import('./show.ts') },
+]
+
+const FIRST_STEPS = `First steps:
+  $ nanoclaw init my-project && cd my-project && npm install
+  $ nanoclaw dev
+  $ nanoclaw send chat hello --wait      (in another terminal)
+`
+
+process.exitCode = await main(process.argv.slice(2))
+
+async function main(argv: readonly string[]): Promise<number> {
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreClosedPipe)
+  const print = new Print(process.stdout, process.stderr, process.env)
+  try {
+    const program = await build(argv, { print, cwd: process.cwd(), env: process.env })
+    await program.parseAsync(argv, { from: 'user' })
+    return EXIT.ok
+  } catch (error) {
+    lastWords(error, print)
+    return exitCodeOf(error)
+  }
+}
+
+/** Whoever read our output has gone; that is no reason to end what we are doing. */
+function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error
+}
+
+async function build(argv: readonly string[], cli: Cli): Promise<Command> {
+  const program = new Command('nanoclaw')
+    .description('Runs your functions on messages from inbound.db and writes their replies to outbound.db.')
+    .version(ownVersion(), '-v, --version', 'print the version')
+    .helpOption('-h, --help', 'show this help')
+    .helpCommand(false)
+    .exitOverride()
+  const asked = COMMANDS.find(({ name }) => name === argv.find((word) => !word.startsWith('-')))
+  for (const entry of COMMANDS) {
+    const command = program.command(entry.name).description(entry.summary)
+    if (entry !== asked) continue
+    const { define } = await entry.load()
+    define(command, cli)
+    addLegalUsage(command, `nanoclaw ${entry.name}`)
+  }
+  addLegalUsage(program, 'nanoclaw')
+  program.addHelpText('before', FIRST_STEPS)
+  return program
+}

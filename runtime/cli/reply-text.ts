@@ -1,0 +1,25 @@
+// A reply as people read it.
+import { plain } from './print.ts'
+
+const CHARS_MAX = 10_000
+
+/** The text of a reply that has nothing but text, its own line breaks kept; everything else as JSON on one line. */
+export function replyText(content: string): string {
+  const text = onlyText(content)
+  return text === undefined
+    ? plain(content, CHARS_MAX)
+    : text
+        .split('\n')
+        .map((line) => plain(line, CHARS_MAX))
+        .join('\n')
+}
+
+function onlyText(content: string): string | undefined {
+  try {
+    const value: unknown = JSON.parse(content)
+    if (typeof value !== 'object' || value === null || !('text' in value)) return undefined
+    return typeof value.text === 'string' && Object.keys(value).length === 1 ? value.text : undefined
+  } catch {
+    return undefined
+  }
+}

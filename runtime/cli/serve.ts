@@ -1,0 +1,63 @@
+// A runtime as a process of its own: from start to a drained stop. The first signal stops it gently, a second one at once.
+import { errorText } from '../protocol/errors.ts'
+import type { Events } from '../protocol/events.ts'
+import type { Runtime } from '../runtime.ts'
+import { Refused } from './exit.ts'
+
+/** SIGHUP: the terminal was closed. */
+const SIGNALS = { SIGINT: 2, SIGTERM: 15, SIGHUP: 1 } as const
+
+/** All that must be over when the process ends is over before; what is left then is a leak, and does not keep us. */
+const LINGER_MS = 1_000
+
+export interface Served {
+  readonly runtime: Runtime
+  readonly events: Events
+  /** Called once the runtime has started, unless it was told to stop meanwhile. */
+  readonly started?: () => void
+}
+
+/**
+ * Resolves when the runtime was told to stop and has stopped.
+ * @throws what start() throws; Refused with the exit code of a runtime that could not go on
+ */
+export async function serve({ runtime, events, started }: Served): Promise<void> {
+  let stop: (() => void) | undefined
+  let stopping = false
+  const stopped = new Promise<void>((resolve, reject) => {
+    stop = () => {
+      stopping = true
+      runtime.stop().then(resolve, reject)
+    }
+    events.once('fatal', ({ error, exitCode }) => reject(new Refused(errorText(error), exitCode)))
+  })
+  const releaseSignals = onSignals({
+    first: () => stop?.(),
+    second: (signal) => {
+      runtime.kill()
+      process.exit(128 + SIGNALS[signal])
+    },
+  })
+  try {
+    // A signal during the start ends it early; what `started` opens would then never be closed.
+    await Promise.all([runtime.start().then(() => (stopping ? undefined : started?.())), stopped])
+  } finally {
+    releaseSignals()
+    setTimeout(() => process.exit(), LINGER_MS).unref()
+  }
+}
+
+type Signal = keyof typeof SIGNALS
+
+function onSignals(does: Readonly<Record<'first' | 'second', (signal: Signal) => void>>): () => void {
+  let seen = false
+  const listener = (signal: NodeJS.Signals) => {
+    does[seen ? 'second' : 'first'](signal as Signal)
+    seen = true
+  }
+  const names = Object.keys(SIGNALS) as Signal[]
+  for (const name of names) process.on(name, listener)
+  return () => {
+    for (const name of names) process.off(name, listener)
+  }
+}

@@ -1,0 +1,120 @@
+// `nanoclaw show ID`: everything that the two files know about one message.
+import { realClock } from '../clock.ts'
+import { formatDuration } from '../protocol/duration.ts'
+import { isoTime } from '../protocol/time.ts'
+import type { Ack, MessageReport, Row, Run, StoredReply } from '../store/inspect-message.ts'
+import { addExamples, type Define } from './command.ts'
+import { nameAndMessage, usefulLines } from './describe.ts'
+import { Refused } from './exit.ts'
+import { type Paint, plain, table } from './print.ts'
+import { addWorkspaceSettings, loadWorkspace } from './settings.ts'
+
+export const define: Define = (command, cli) => {
+  addExamples(command, [
+    ['nanoclaw show msg-0193a1b2', 'its row, its runs, its replies'],
+    ['nanoclaw show msg-0193a1b2 --json | jq .replies', 'for programs: one object'],
+  ])
+  command.argument('<id>', 'the id of the message')
+  addWorkspaceSettings(command)
+  command.option('--json', 'print one JSON object')
+  command.action(async (id: string, flags: Record<string, unknown>) => {
+    const { paths } = await loadWorkspace(flags, cli)
+    const { readMessage } = await import('../store/inspect-message.ts')
+    const report = readMessage(paths, id)
+    if (!isKnown(report)) throw new Refused(unknownText(report))
+    if (flags.json) cli.print.json(report)
+    else cli.print.data(...messageLines(report, realClock.now(), cli.print.paint))
+  })
+}
+
+/** A message that its host has pruned still has its ack. */
+function isKnown({ message, ack, runs }: MessageReport): boolean {
+  return message !== null || ack !== null || runs.length > 0
+}
+
+function unknownText({ id, inbound }: MessageReport): string {
+  if (!inbound.readable) return `Cannot look for ${id}: ${inbound.reason}`
+  return `No message ${id} in ${inbound.path}. The list of what failed last: nanoclaw status`
+}
+
+export function messageLines(report: MessageReport, nowMs: number, paint: Paint): string[] {
+  const { message, runs, replies } = report
+  return [
+    ...table([
+      [paint('dim', 'message'), paint('bold', plain(report.id))],
+      [paint('dim', 'state'), stateText(report, nowMs, paint)],
+      ...(message ? messageRows(message, paint) : [[paint('dim', 'row'), rowMissing(report)]]),
+    ]),
+    ...(runs.length > 0 ? ['', 'Runs:', ...runLines(runs, paint)] : []),
+    ...(replies.length > 0 ? ['', 'Replies:', ...replyLines(replies, paint)] : []),
+    ...(report.outbound.readable
+      ? []
+      : ['', paint('yellow', `Runs and replies are not readable: ${report.outbound.reason}`)]),
+  ]
+}
+
+function rowMissing({ inbound }: MessageReport): string {
+  return inbound.readable ? 'no longer in inbound.db' : `inbound.db is not readable: ${inbound.reason}`
+}
+
+function stateText({ ack, message, runs }: MessageReport, nowMs: number, paint: Paint): string {
+  const last = runs.at(-1)
+  if (ack) return ackText(ack, last, paint)
+  if (last && last.nextAtMs !== null)
+    return paint('yellow', `waits for another attempt, ${inText(last.nextAtMs, nowMs)}`)
+  return message ? plain(String(message.status ?? 'pending')) : 'unknown'
+}
+
+function ackText({ status, changedAt }: Ack, last: Run | undefined, paint: Paint): string {
+  const reason = status === 'failed' && last?.reason ? ` (${plain(last.reason)})` : ''
+  const color = status === 'completed' ? 'green' : status === 'failed' ? 'red' : 'yellow'
+  return `${paint(color, plain(status))}${reason} at ${plain(changedAt)}`
+}
+
+function inText(atMs: number, nowMs: number): string {
+  return atMs > nowMs ? `in ${formatDuration(atMs - nowMs)}` : 'due now'
+}
+
+/** The columns that say something, by the file's own names. */
+function messageRows(row: Row, paint: Paint): string[][] {
+  const told = Object.entries(row).filter(
+    ([name, value]) => name !== 'id' && name !== 'status' && value !== null,
+  )
+  return told.map(([name, value]) => [paint('dim', name), plain(String(value), 2_000)])
+}
+
+function runLines(runs: readonly Run[], paint: Paint): string[] {
+  const rows = runs.map(
+    ({ run, attempt, functionName, startedAtMs, durationMs, outcome, reason, nextAtMs, worker }) => [
+      `#${run}`,
+      `attempt ${attempt}`,
+      plain(functionName),
+      isoTime(startedAtMs),
+      durationMs === null ? '' : formatDuration(durationMs),
+      outcome === null
+        ? paint('yellow', 'running')
+        : paint(outcome === 'replied' ? 'green' : 'red', plain(outcome)),
+      plain(reason ?? ''),
+      nextAtMs === null ? '' : `next at ${isoTime(nextAtMs)}`,
+      worker === null ? '' : paint('dim', `process ${worker}`),
+    ],
+  )
+  return table(rows, '  ').flatMap((line, at) => {
+    const error = runs[at]?.error
+    if (!error) return [line]
+    return [
+      line,
+      `      ${paint('red', nameAndMessage(error))}`,
+      ...usefulLines(error).map((each) => paint('dim', `      ${each}`)),
+    ]
+  })
+}
+
+function replyLines(replies: readonly StoredReply[], paint: Paint): string[] {
+  return replies.flatMap(({ id, seq, kind, channelType, platformId, threadId, deliverAfter, content }) => {
+    const address = [channelType, platformId, threadId].flatMap((part) => (part === null ? [] : plain(part)))
+    const about = [`seq ${seq}`, kind, ...(address.length > 0 ? [`to ${address.join(' / ')}`] : [])]
+    if (deliverAfter !== null) about.push(`not before ${plain(deliverAfter)}`)
+    return [`  ${plain(id)}  ${paint('dim', about.join(', '))}`, `    ${plain(content, 2_000)}`]
+  })
+}

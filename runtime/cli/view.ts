@@ -1,0 +1,164 @@
+// The live view of `dev`: the runtime's events as lines for people. One line a message when its run has ended, its replies
+// below it; everything that a function printed or said is escaped before it reaches the screen.
+import { realClock } from '../clock.ts'
+import { formatDuration } from '../protocol/duration.ts'
+import { errorText } from '../protocol/errors.ts'
+import type { Events, Settled } from '../protocol/events.ts'
+import type { FunctionSpec } from '../protocol/function.ts'
+import { outcomeText, ruleText, usefulLines } from './describe.ts'
+import { type Paint, type Print, plain, plainLines, type Style, table } from './print.ts'
+import { replyText } from './reply-text.ts'
+
+export function showEvents(events: Events, functions: () => readonly FunctionSpec[], print: Print): void {
+  const { paint } = print
+  const say = (style: Style, word: string, text: string) => print.data(eventLine(paint, style, word, text))
+  const unroutableKinds = new Set<string>()
+
+  events.on('settled', (all) => print.data(...all.flatMap((each) => settledLines(each, paint))))
+  events.on('refused', ({ id, reason, detail }) =>
+    say('red', 'failed', `${plain(id)}  ${plain(reason)}: ${plain(detail)}`),
+  )
+  events.on('unroutable', ({ id, kind }) => {
+    if (unroutableKinds.has(kind)) return
+    unroutableKinds.add(kind)
+    const remedy = `it is held; functions/${plain(kind)}.ts would take it`
+    say('yellow', 'held', `${plain(id)}  no function takes kind ${plain(kind)}: ${remedy}`)
+  })
+  events.on('output', ({ functionName, line, stream }) => {
+    print.data(foreignLine(paint, functionName, line, stream === 'stderr' ? 'yellow' : 'dim'))
+  })
+  events.on('log', ({ functionName, level, text, fields }) => {
+    const more = fields === undefined ? '' : ` ${JSON.stringify(fields)}`
+    print.data(
+      foreignLine(paint, functionName, `${level}: ${text}${more}`, level === 'error' ? 'red' : 'dim'),
+    )
+  })
+  events.on('waiting', ({ path, reason }) =>
+    say('yellow', 'waits', `for ${plain(path)}: ${plain(reason, 400)}`),
+  )
+  events.on('readable', ({ path }) => say('green', 'reads', plain(path)))
+  events.on('functions-changed', ({ changed }) => {
+    for (const name of changed) {
+      const spec = functions().find((each) => each.name === name)
+      say('cyan', 'reload', `${paint('bold', plain(name))}  ${spec ? ruleText(spec.rule) : 'is gone'}`)
+    }
+  })
+  events.on('function-broken', ({ functionName, message, retryMs }) => {
+    say(
+      'red',
+      'broken',
+      `${plain(functionName)}; ${retryMs === null ? 'mend it and save' : `again in ${formatDuration(retryMs)}`}`,
+    )
+    print.data(...plainLines(message, 12).map((line) => below(line)))
+  })
+  events.on('commit-failed', ({ message, held }) =>
+    say('red', 'disk', `outbound.db takes no writes (${plain(message)}); ${held} results are held`),
+  )
+  events.on('commit-healed', ({ held }) =>
+    say('green', 'disk', `outbound.db takes writes again; ${held} results are written`),
+  )
+  events.on('watch-degraded', ({ reason }) =>
+    say('yellow', 'watch', `no file events (${plain(reason)}); the poll finds changes`),
+  )
+  events.on('stopping', ({ running }) =>
+    say('dim', 'stops', running === 0 ? 'nothing runs' : `${running} may finish; Ctrl+C again ends at once`),
+  )
+  events.on('fatal', ({ error }) => say('red', 'ends', plain(errorText(error), 1_000)))
+}
+
+/** For programs: every event as one JSON line. */
+export function printEvents(events: Events, print: Print): void {
+  for (const event of EVENT_NAMES) {
+    events.on(event, (about: unknown) =>
+      print.json({ event, at: new Date(realClock.now()).toISOString(), about }),
+    )
+  }
+}
+
+const EVENT_NAMES = [
+  'started',
+  'stopping',
+  'stopped',
+  'waiting',
+  'readable',
+  'claimed',
+  'settled',
+  'refused',
+  'unroutable',
+  'function-broken',
+  'functions-changed',
+  'output',
+  'log',
+] as const
+
+export interface Opening {
+  readonly root: string
+  readonly workspace: string
+  readonly functions: readonly FunctionSpec[]
+}
+
+/** The first block: which functions take what, and how to send them something. */
+export function openingLines({ root, workspace, functions }: Opening, paint: Paint): string[] {
+  const rows = functions.map(({ name, rule, file }) => [
+    paint('bold', plain(name)),
+    ruleText(rule),
+    paint('dim', plain(file)),
+  ])
+  const [first] = functions
+  const kind = first?.rule.kind?.[0] ?? 'chat'
+  return [
+    `${paint('bold', 'nanoclaw dev')}  ${plain(root)}  ${paint('dim', `workspace ${plain(workspace)}`)}`,
+    '',
+    ...(rows.length > 0
+      ? table(rows, '  ')
+      : [`  ${paint('yellow', 'no functions yet')}: make functions/chat.ts`]),
+    '',
+    `  ${paint('dim', 'send one from another terminal:')} npx nanoclaw send ${plain(kind)} hello --wait`,
+    `  ${paint('dim', 'Ctrl+C stops.')}`,
+    '',
+  ]
+}
+
+export function settledLines(settled: Settled, paint: Paint): string[] {
+  const { id, functionName, attempt, outcome, durationMs, verdict, nextAtMs, reason } = settled
+  if (verdict === 'released') return []
+  const [style, word] = VERDICTS[verdict]
+  const about = [paint('bold', plain(functionName)), plain(id), paint('dim', formatDuration(durationMs))]
+  if (attempt > 1) about.push(paint('dim', `attempt ${attempt}`))
+  if (outcome.type !== 'replied') about.push(paint(style, outcomeText(outcome, reason)))
+  if (nextAtMs !== null)
+    about.push(paint('dim', `again in ${formatDuration(Math.max(0, nextAtMs - realClock.now()))}`))
+  return [eventLine(paint, style, word, about.join('  ')), ...detailLines(settled, paint)]
+}
+
+const VERDICTS: Readonly<Record<Exclude<Settled['verdict'], 'released'>, readonly [Style, string]>> = {
+  done: ['green', 'done'],
+  failed: ['red', 'failed'],
+  retry: ['yellow', 'retry'],
+  lost: ['yellow', 'lost'],
+}
+
+function detailLines({ outcome }: Settled, paint: Paint): string[] {
+  if (outcome.type === 'replied')
+    return outcome.replies.flatMap(({ content }) =>
+      replyText(content)
+        .split('\n')
+        .map((line, at) => below(`${at === 0 ? paint('green', '→') : ' '} ${line}`)),
+    )
+  const evidence = 'error' in outcome ? outcome.error : 'stderr' in outcome ? outcome : {}
+  return usefulLines(evidence).map((line) => below(paint('dim', line)))
+}
+
+function foreignLine(paint: Paint, functionName: string, line: string, style: Style): string {
+  return below(`${paint('dim', `${plain(functionName)} |`)} ${paint(style, plain(line, 1_000))}`)
+}
+
+function eventLine(paint: Paint, style: Style, word: string, text: string): string {
+  const time = new Date(realClock.now()).toTimeString().slice(0, 8)
+  return `${paint('dim', time)}  ${paint(style, word.padEnd(6))}  ${text}`
+}
+
+/** Under the text of the line before. */
+function below(line: string): string {
+  return `${' '.repeat(18)}${line}`
+}

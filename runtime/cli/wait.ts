@@ -1,0 +1,34 @@
+// Until one message has ended. Replies are committed together with the ack that ends it, so they are read once, then; until
+// then only the ack is looked up, by its key.
+import type { Clock } from '../clock.ts'
+import type { Paths } from '../protocol/config.ts'
+import { type RunError, readAck, readMessage, type StoredReply } from '../store/inspect-message.ts'
+
+export interface End {
+  readonly state: 'completed' | 'failed' | 'waiting'
+  readonly reason: string | null
+  readonly error: RunError | null
+  readonly replies: readonly StoredReply[]
+}
+
+const LOOK_MS = 25
+
+/** `waiting` when the time is up before the message has ended. */
+export async function waitForEnd(paths: Paths, id: string, waitMs: number, clock: Clock): Promise<End> {
+  const until = clock.monotonic() + waitMs
+  for (;;) {
+    const status = readAck(paths, id)?.status
+    if (status === 'completed' || status === 'failed') return end(paths, id, status)
+    const leftMs = until - clock.monotonic()
+    if (leftMs <= 0) return end(paths, id, 'waiting')
+    await new Promise<void>((resolve) => {
+      clock.after(Math.min(LOOK_MS, leftMs), resolve)
+    })
+  }
+}
+
+function end(paths: Paths, id: string, state: End['state']): End {
+  const { runs, replies } = readMessage(paths, id)
+  const last = state === 'completed' ? undefined : runs.at(-1)
+  return { state, reason: last?.reason ?? null, error: last?.error ?? null, replies }
+}

@@ -1,0 +1,133 @@
+// What a host gives to deliver(): the adapter that talks to the platforms, and how hard to try. One try is one call with a
+// time limit; an answer that comes later is not heard any more.
+import { basename } from 'node:path'
+import type { Clock } from '../clock.ts'
+import { DURATION_FORMS, type Duration, parseDuration } from '../protocol/duration.ts'
+import { NanoclawError } from '../protocol/errors.ts'
+import type { RetryPolicy } from '../protocol/function.ts'
+import type { Retry } from '../protocol/handler.ts'
+import type { HostFile } from '../store/host-file.ts'
+import type { HostOutbox, ReplyRow } from '../store/host-outbox.ts'
+import { type Action, actionOf, TASK_ACTIONS, type TaskHost } from './actions.ts'
+import { Delivery } from './deliver.ts'
+import { type Outgoing, outgoing } from './outgoing.ts'
+import type { DeliveryEvent } from './tried.ts'
+
+export interface SendContext {
+  /** The same for each try of one reply, and for no other reply: give it to the platform, and nothing is sent twice. */
+  readonly idempotencyKey: string
+  /** From 1. */
+  readonly attempt: number
+  /** Aborts when the time of this try is up. */
+  readonly signal: AbortSignal
+}
+
+/** Sends a reply to its platform; returns the platform's id of it, if there is one. Throws when it was not sent. */
+export type Adapter = (reply: Outgoing, context: SendContext) => unknown
+
+export interface DeliverOptions {
+  /** Carries out replies of kind `system`, by `content.action`, beside the five for tasks. */
+  readonly actions?: Readonly<Record<string, Action>>
+  /** Tries of one reply. Default: 8 attempts, first wait 1s, no wait over 5m, each twice the one before. */
+  readonly retry?: Retry
+  /** Time for one try. Default 30s. */
+  readonly timeout?: Duration
+  /** Destinations served at the same time. Default 64. */
+  readonly concurrency?: number
+  /** Time between two looks while nothing is new, milliseconds. Default 50. */
+  readonly pollMs?: number
+  readonly onEvent?: (event: DeliveryEvent) => void
+}
+
+/** What a delivery works with. */
+export interface Post {
+  readonly dir: string
+  readonly host: TaskHost
+  readonly file: HostFile
+  readonly outbox: HostOutbox
+  readonly clock: Clock
+}
+
+/** @throws NanoclawError `bad_usage`, naming the option */
+export function startDelivery({ host, ...post }: Post, adapter: Adapter, options: DeliverOptions): Delivery {
+  const { timeoutMs, ...settings } = deliverSettings(options)
+  const actions = { ...TASK_ACTIONS, ...options.actions }
+  const send = async (row: ReplyRow, attempt: number) => {
+    const reply = outgoing(post.dir, row)
+    const idempotencyKey = `${basename(post.dir)}/${row.id}`
+    const answer = await inTime(post.clock, timeoutMs, (signal) =>
+      row.kind === 'system'
+        ? actionOf(reply, actions)(reply.content, { idempotencyKey, attempt, signal, host, reply })
+        : adapter(reply, { idempotencyKey, attempt, signal }),
+    )
+    const named = typeof answer === 'string' || typeof answer === 'number'
+    return row.kind !== 'system' && named ? String(answer) : null
+  }
+  return new Delivery({ ...post, ...settings, send, onEvent: options.onEvent ?? (() => {}) })
+}
+
+interface DeliverSettings {
+  readonly timeoutMs: number
+  readonly policy: RetryPolicy
+  readonly concurrency: number
+  readonly pollMs: number
+}
+
+function deliverSettings({ retry = {}, timeout, concurrency, pollMs }: DeliverOptions): DeliverSettings {
+  return {
+    timeoutMs: length('timeout', timeout, 30_000),
+    policy: {
+      attempts: atLeastOne('retry.attempts', retry.attempts, 8),
+      minDelayMs: length('retry.minDelay', retry.minDelay, 1_000),
+      maxDelayMs: length('retry.maxDelay', retry.maxDelay, 300_000),
+      factor: atLeastOne('retry.factor', retry.factor, 2),
+    },
+    concurrency: atLeastOne('concurrency', concurrency, 64),
+    pollMs: atLeastOne('pollMs', pollMs, 50),
+  }
+}
+
+async function inTime(
+  clock: Clock,
+  limitMs: number,
+  call: (signal: AbortSignal) => unknown,
+): Promise<unknown> {
+  const late = new AbortController()
+  const endMs = clock.monotonic() + limitMs
+  let timer = { cancel: () => {} }
+  const limit = new Promise<never>((_, reject) => {
+    const check = () => {
+      const leftMs = endMs - clock.monotonic()
+      if (leftMs > 0) {
+        timer = clock.after(leftMs, check)
+        return
+      }
+      const error = new Error(`no answer within ${limitMs} ms`)
+      late.abort(error)
+      reject(error)
+    }
+    check()
+  })
+  try {
+    return await Promise.race([(async () => call(late.signal))(), limit])
+  } finally {
+    timer.cancel()
+  }
+}
+
+function length(option: string, value: unknown, byDefault: number): number {
+  const ms = value === undefined ? byDefault : parseDuration(value)
+  if (ms === undefined) throw badOption(option, value, DURATION_FORMS)
+  return ms
+}
+
+function atLeastOne(option: string, value: unknown, byDefault: number): number {
+  if (value === undefined) return byDefault
+  if (typeof value !== 'number' || !Number.isFinite(value) || value < 1)
+    throw badOption(option, value, 'a number, 1 or more')
+  return value
+}
+
+function badOption(option: string, value: unknown, legal: string): NanoclawError {
+  return new NanoclawError('bad_usage', `deliver: ${option} is ${String(value)}; expected ${legal}`)
+}

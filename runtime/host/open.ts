@@ -1,0 +1,47 @@
+// Opening a session folder from the host's side: what is missing is made, what is old is brought up to date.
+import { mkdirSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { type Clock, realClock } from '../clock.ts'
+import { NanoclawError } from '../protocol/errors.ts'
+import { checkTimeZone } from '../schedule/cron.ts'
+import { createOutbound, HostFile } from '../store/host-file.ts'
+import { HostOutbox } from '../store/host-outbox.ts'
+import { Host } from './host.ts'
+
+export interface HostOptions {
+  /**
+   * Keep inbound.db open between calls. Faster, and right when host and runtime share one kernel. Leave it off when the
+   * folder is a mount between machines (VirtioFS, NFS): there the other side sees a change for certain once the file is closed.
+   */
+  readonly keepOpen?: boolean
+  readonly clock?: Clock
+  /** For recurrences without a zone of their own. Default: the machine's. */
+  readonly timeZone?: string
+}
+
+/**
+ * Opens a session folder, and makes what is missing: the folder (for its owner alone), inbound.db in the newest shape
+ * (an older file gains what it lacks), outbound.db when there is none.
+ * @throws NanoclawError `inbound_unusable` when inbound.db is no database, or not one that can be written.
+ */
+export function openHost(
+  dir: string,
+  { keepOpen = false, clock = realClock, timeZone }: HostOptions = {},
+): Host {
+  const zone = hostZone(timeZone)
+  const folder = resolve(dir)
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  const file = new HostFile(join(folder, 'inbound.db'), keepOpen)
+  createOutbound(join(folder, 'outbound.db'))
+  return new Host(folder, file, new HostOutbox(join(folder, 'outbound.db')), clock, zone)
+}
+
+function hostZone(timeZone: string | undefined): string {
+  if (timeZone === undefined) return new Intl.DateTimeFormat().resolvedOptions().timeZone
+  try {
+    checkTimeZone(timeZone)
+    return timeZone
+  } catch (cause) {
+    throw new NanoclawError('bad_usage', `openHost: timeZone ${(cause as RangeError).message}`, { cause })
+  }
+}

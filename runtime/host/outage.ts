@@ -1,0 +1,41 @@
+// A file that cannot be used for a while: locked, its disk full, its folder not mounted. Whoever works on it goes on trying,
+// and people hear of it once for each outage.
+import type { Clock } from '../clock.ts'
+import { NanoclawError } from '../protocol/errors.ts'
+import { pause } from './replies.ts'
+
+export class Outage {
+  readonly #report: (error: string) => void
+  #on = false
+
+  constructor(report: (error: string) => void) {
+    this.#report = report
+  }
+
+  /** The result, or undefined while a file cannot be used; any other error is a bug and goes on. */
+  guard<T>(work: () => T): T | undefined {
+    try {
+      const result = work()
+      this.#on = false
+      return result
+    } catch (error) {
+      if (!(error instanceof NanoclawError)) throw error
+      if (!this.#on) this.#report(error.message)
+      this.#on = true
+      return undefined
+    }
+  }
+
+  /** Tries until it works; false when the signal aborts before it does. It is tried at least once. */
+  async insist(work: () => void, clock: Clock, pollMs: number, signal: AbortSignal): Promise<boolean> {
+    const worked = () => {
+      work()
+      return true
+    }
+    while (!this.guard(worked)) {
+      if (signal.aborted) return false
+      await pause(clock, pollMs, signal)
+    }
+    return true
+  }
+}

@@ -1,0 +1,118 @@
+// Forgetting: messages that ended long ago, with the files that came with them. What anybody still needs stays, whatever its
+// age: what is not ended by both files' account, the last message of a series that goes on, files that a later message names.
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { DURATION_FORMS, type Duration, parseDuration } from '../protocol/duration.ts'
+import { NanoclawError } from '../protocol/errors.ts'
+import { parseTime } from '../protocol/time.ts'
+import type { HostFile } from '../store/host-file.ts'
+import type { Ack, HostOutbox } from '../store/host-outbox.ts'
+import {
+  deleteDelivered,
+  deleteEnded,
+  deliveredAfter,
+  type EndedMessage,
+  endedAfter,
+} from '../store/host-upkeep.ts'
+import { realFolder } from './names.ts'
+
+export interface PruneOptions {
+  /** A length of time since the end of a message, or the instant before which it must have ended. */
+  readonly olderThan: Duration | Date | string
+}
+
+export interface PruneReport {
+  /** False: outbound.db cannot be read at the moment, so nothing more was forgotten; see `reason`. */
+  readonly readable: boolean
+  readonly reason?: string
+  readonly messages: number
+  /** Notes that a reply was delivered, of replies that the runtime has forgotten. */
+  readonly deliveries: number
+}
+
+/** @throws NanoclawError `bad_usage` */
+export function instantBefore(olderThan: unknown, nowMs: number): number {
+  const ageMs = parseDuration(olderThan)
+  const atMs = olderThan instanceof Date ? olderThan.getTime() : parseTime(String(olderThan))
+  const beforeMs = atMs ?? (ageMs === undefined ? Number.NaN : nowMs - ageMs)
+  if (Number.isNaN(beforeMs))
+    throw new NanoclawError(
+      'bad_usage',
+      `prune: olderThan is ${olderThan}; expected a Date, ISO 8601 text, or ${DURATION_FORMS}`,
+    )
+  return beforeMs
+}
+
+/** A page is one transaction, so that nobody waits long for the lock. */
+const PAGE_ROWS = 1_000
+
+export function prune(file: HostFile, outbox: HostOutbox, dir: string, beforeMs: number): PruneReport {
+  const messages = pruneMessages(file, outbox, join(dir, 'inbox'), beforeMs)
+  const deliveries = messages.readable
+    ? pruneDeliveries(file, outbox, beforeMs)
+    : { readable: true, value: 0 }
+  const reason = messages.reason ?? deliveries.reason
+  const readable = messages.readable && deliveries.readable
+  return {
+    readable,
+    ...(reason !== undefined && { reason }),
+    messages: messages.value,
+    deliveries: deliveries.value,
+  }
+}
+
+interface Pruned {
+  readonly readable: boolean
+  readonly reason?: string
+  readonly value: number
+}
+
+function pruneMessages(file: HostFile, outbox: HostOutbox, inbox: string, beforeMs: number): Pruned {
+  let value = 0
+  for (let cursor = 0; ; ) {
+    const page = endedAfter(file, cursor, PAGE_ROWS)
+    if (page.length === 0) return { readable: true, value }
+    cursor = page.at(-1)!.cursor
+    const acks = outbox.acks(page.map(({ id }) => id))
+    if (!acks.readable) return { ...acks, value }
+    const ackOf = new Map(acks.value.map((ack) => [ack.id, ack]))
+    const old = page.filter((message) => mayForget(message, ackOf.get(message.id), beforeMs))
+    const free = old.filter(({ id, seriesLives }) => !seriesLives || realFolder(inbox, id) === undefined)
+    // Files first: a crash in between leaves a message without them, never files that nobody knows of.
+    for (const { id } of free) removeFolder(realFolder(inbox, id))
+    if (free.length > 0)
+      value += deleteEnded(
+        file,
+        free.map(({ id }) => id),
+      )
+  }
+}
+
+/** While a reply stands in outbound.db its delivery must be known, or it would be sent again. */
+function pruneDeliveries(file: HostFile, outbox: HostOutbox, beforeMs: number): Pruned {
+  let value = 0
+  for (let cursor = 0; ; ) {
+    const page = deliveredAfter(file, cursor, PAGE_ROWS)
+    if (page.length === 0) return { readable: true, value }
+    cursor = page.at(-1)!.cursor
+    const existing = outbox.existing(page.map(({ id }) => id))
+    if (!existing.readable) return { ...existing, value }
+    const old = page.filter(({ id, at }) => !existing.value.has(id) && (parseTime(at) ?? beforeMs) < beforeMs)
+    if (old.length > 0)
+      value += deleteDelivered(
+        file,
+        old.map(({ id }) => id),
+      )
+  }
+}
+
+/** The runtime's word on when it ended counts; one that the host ended itself has only the time of its coming. */
+function mayForget({ timestamp }: EndedMessage, ack: Ack | undefined, beforeMs: number): boolean {
+  if (ack?.status === 'processing') return false
+  const endedMs = parseTime(ack?.changedAt ?? timestamp)
+  return endedMs !== undefined && endedMs < beforeMs
+}
+
+function removeFolder(folder: string | undefined): void {
+  if (folder !== undefined) rmSync(folder, { recursive: true, force: true })
+}

@@ -1,0 +1,76 @@
+// What one turn writes, and what is on record about a message: the words between the executor, which decides, and the
+// store, which keeps. A turn goes to disk whole or not at all.
+import type { Reply } from './outcome.ts'
+
+/** A run that is about to begin. */
+export interface Claim {
+  readonly id: string
+  /** Counts every run of this message, from 1. */
+  readonly run: number
+  /** Counts those charged to the handler, this one included. */
+  readonly attempt: number
+  readonly functionName: string
+  /** Process id. */
+  readonly worker: number
+  /** Nothing else runs in that process at the time, so its death is this message's doing. */
+  readonly alone: boolean
+}
+
+/** How a run ended, and what follows for its message. */
+export interface Ending {
+  readonly id: string
+  readonly run: number
+  readonly verdict:
+    | { readonly type: 'completed'; readonly replies: readonly Reply[] }
+    | { readonly type: 'failed' }
+    | { readonly type: 'retry'; readonly nextAtMs: number }
+    /** Not charged; `keep`: the run stays on record. */
+    | { readonly type: 'released'; readonly keep: boolean }
+  readonly outcome: string
+  readonly reason: string | null
+  /** ErrorInfo as JSON text. */
+  readonly error: string | null
+  readonly durationMs: number
+}
+
+/** A message that ends as failed without a run. */
+export interface Refusal {
+  readonly id: string
+  readonly reason: string
+  readonly detail: string
+}
+
+/** Every message with a seq up to `seq` is done, or one of `open`. */
+export interface Mark {
+  readonly seq: number
+  readonly open: readonly string[]
+}
+
+export interface Turn {
+  readonly nowMs: number
+  readonly endings: readonly Ending[]
+  readonly claims: readonly Claim[]
+  readonly refusals: readonly Refusal[]
+  /** The highest seq of inbound.db, as far as known: replies are numbered above it. */
+  readonly inboundSeq: number
+  readonly mark: Mark | null
+}
+
+export interface Committed {
+  /** Claims that were not made: the message has an ack already. */
+  readonly refused: ReadonlySet<string>
+  /** Endings that wrote nothing: the claim was no longer ours. */
+  readonly lost: ReadonlySet<string>
+}
+
+/** What is on record about a message. */
+export interface History {
+  readonly done: boolean
+  readonly runs: number
+  readonly attempts: number
+  /** Runs that ended with the death of a process in which nothing else ran. */
+  readonly crashes: number
+  /** Some run was cut short by the death of the runtime. */
+  readonly interrupted: boolean
+  readonly nextAtMs: number | null
+}

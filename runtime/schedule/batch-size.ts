@@ -1,0 +1,27 @@
+// How many messages travel to a child together. A batch hides the cost of a commit and of a hand-over, but what stands at
+// its end waits for all before it; so it grows only as far as the handler has shown itself to be quick.
+
+/** A batch keeps its child busy for about this long: longer hides no more cost and only delays what is behind it. */
+const BATCH_MS = 5
+/** Beyond this a commit gains little, and the death of a process would send more messages round again. */
+const BATCH_MAX = 256
+/** Weight of the newest run in the average. */
+const LEARNING = 1 / 8
+
+export class BatchSize {
+  readonly #averageMs = new Map<string, number>()
+
+  /** A function that has not run yet gets one message at a time. */
+  max(functionName: string): number {
+    const averageMs = this.#averageMs.get(functionName)
+    if (averageMs === undefined) return 1
+    return Math.max(1, Math.min(BATCH_MAX, Math.floor(BATCH_MS / Math.max(averageMs, 0.001))))
+  }
+
+  /** The child measures, and the handler shares its process: what is no duration teaches nothing. */
+  learn(functionName: string, durationMs: number): void {
+    if (!Number.isFinite(durationMs) || durationMs < 0) return
+    const before = this.#averageMs.get(functionName) ?? durationMs
+    this.#averageMs.set(functionName, before + (durationMs - before) * LEARNING)
+  }
+}

@@ -1,0 +1,186 @@
+// What the host remembers about delivering replies, in inbound.db, which it alone writes. `delivered` is the wire's own
+// table: a reply that stands in it is done with, sent or given up. `nanoclaw_outgoing` is the queue in front of it: every
+// reply enters once, in the order of its commit, together with the mark that says how far messages_out has been read.
+import type { HostFile } from './host-file.ts'
+import type { WritableDb } from './open.ts'
+
+/** A reply on its way, without its content. */
+export interface Parcel {
+  readonly id: string
+  /** Its destination; parcels of one lane go one after the other. */
+  readonly lane: string
+  readonly attempts: number
+  readonly dueAtMs: number
+}
+
+export interface NewParcel {
+  readonly id: string
+  readonly lane: string
+  readonly dueAtMs: number
+}
+
+/** A reply that was given up. */
+export interface DeadLetter {
+  readonly id: string
+  readonly failedAt: string
+  /** null: another host gave it up. */
+  readonly error: string | null
+  readonly attempts: number | null
+}
+
+/** `due_at` null: given up, kept for its error. */
+const TABLES = `
+create table if not exists nanoclaw_outgoing (
+  position integer primary key,
+  message_out_id text not null unique,
+  lane text not null,
+  due_at integer,
+  attempts integer not null default 0,
+  error text
+) strict;
+create index if not exists nanoclaw_outgoing_lane on nanoclaw_outgoing (lane, position) where due_at is not null;
+create table if not exists nanoclaw_taken (
+  id integer primary key check (id = 1),
+  message_out_id text not null
+) strict;
+create index if not exists nanoclaw_dead on delivered (status) where status = 'failed';
+`
+
+export function createDeliveryTables(file: HostFile): void {
+  file.use((db) => {
+    if (!hasTables(db)) db.transaction(() => db.exec(TABLES)).immediate()
+  })
+}
+
+/** The newest reply that has entered the queue. */
+export function takenUpTo(file: HostFile): string | undefined {
+  return file.use(
+    (db) => db.prepare('select message_out_id from nanoclaw_taken').pluck().get() as string | undefined,
+  )
+}
+
+/** Replies enter the queue and the mark moves behind them, or neither; those that are known are passed over. */
+export function takeIn(file: HostFile, parcels: readonly NewParcel[]): void {
+  file.transact((db) => {
+    const insert = db.prepare(
+      `insert into nanoclaw_outgoing (message_out_id, lane, due_at)
+       select @id, @lane, @dueAtMs where not exists (select 1 from delivered where message_out_id = @id)
+       on conflict (message_out_id) do nothing`,
+    )
+    for (const parcel of parcels) insert.run(parcel)
+    db.prepare(
+      `insert into nanoclaw_taken (id, message_out_id) values (1, ?)
+       on conflict (id) do update set message_out_id = excluded.message_out_id`,
+    ).run(parcels.at(-1)!.id)
+  })
+}
+
+/**
+ * The first parcel of each lane that may go now, up to `limit`, beginning behind the lane `after` and going round. A lane
+ * whose first parcel waits for another try waits with it; one that is not due yet lets the others by.
+ */
+export function headsOf(
+  file: HostFile,
+  { after, busy, limit, nowMs }: { after: string; busy: ReadonlySet<string>; limit: number; nowMs: number },
+): Parcel[] {
+  return file.use((db) => {
+    const nextLane = db
+      .prepare('select min(lane) from nanoclaw_outgoing where lane > ? and due_at is not null')
+      .pluck()
+    const head = db.prepare(
+      `select message_out_id as id, lane, attempts, due_at as "dueAtMs" from nanoclaw_outgoing
+       where lane = ? and due_at is not null and (attempts > 0 or due_at <= ?) order by position limit 1`,
+    )
+    const heads: Parcel[] = []
+    const walk = (from: string, upTo: string | undefined) => {
+      let lane = nextLane.get(from) as string | null
+      while (lane !== null && (upTo === undefined || lane <= upTo) && heads.length < limit) {
+        const parcel = busy.has(lane) ? undefined : (head.get(lane, nowMs) as Parcel | undefined)
+        if (parcel && parcel.dueAtMs <= nowMs) heads.push(parcel)
+        lane = nextLane.get(lane) as string | null
+      }
+    }
+    walk(after, undefined)
+    walk('', after)
+    return heads
+  })
+}
+
+/** Sent: it leaves the queue and stands in `delivered`, in one transaction. */
+export function recordDelivered(file: HostFile, id: string, platformId: string | null, at: string): void {
+  file.transact((db) => {
+    db.prepare('delete from nanoclaw_outgoing where message_out_id = ?').run(id)
+    recordEnd(db, id, 'delivered', platformId, at)
+  })
+}
+
+export function recordRetry(
+  file: HostFile,
+  id: string,
+  dueAtMs: number,
+  attempts: number,
+  error: string,
+): void {
+  file.transact((db) =>
+    db
+      .prepare('update nanoclaw_outgoing set due_at = ?, attempts = ?, error = ? where message_out_id = ?')
+      .run(dueAtMs, attempts, error, id),
+  )
+}
+
+/** Given up: it stands in `delivered` as failed, and its error is kept. */
+export function recordDead(file: HostFile, id: string, attempts: number, error: string, at: string): void {
+  file.transact((db) => {
+    db.prepare(
+      'update nanoclaw_outgoing set due_at = null, attempts = ?, error = ? where message_out_id = ?',
+    ).run(attempts, error, id)
+    recordEnd(db, id, 'failed', null, at)
+  })
+}
+
+export function listDeadLetters(file: HostFile): DeadLetter[] {
+  createDeliveryTables(file)
+  return file.use(
+    (db) =>
+      db
+        .prepare(
+          `select d.message_out_id as id, d.delivered_at as "failedAt", o.error, o.attempts
+           from delivered d left join nanoclaw_outgoing o on o.message_out_id = d.message_out_id
+           where d.status = 'failed' order by d.delivered_at`,
+        )
+        .all() as DeadLetter[],
+  )
+}
+
+/** A reply that was given up enters the queue again, in its old place where that is known; false when there is none. */
+export function redeliver(file: HostFile, { id, lane, dueAtMs }: NewParcel): boolean {
+  createDeliveryTables(file)
+  return file.transact((db) => {
+    const { changes } = db
+      .prepare(`delete from delivered where message_out_id = ? and status = 'failed'`)
+      .run(id)
+    if (changes === 0) return false
+    db.prepare(
+      `insert into nanoclaw_outgoing (message_out_id, lane, due_at) values (?, ?, ?)
+       on conflict (message_out_id) do update set due_at = excluded.due_at, attempts = 0, error = null`,
+    ).run(id, lane, dueAtMs)
+    return true
+  })
+}
+
+function recordEnd(
+  db: WritableDb,
+  id: string,
+  status: 'delivered' | 'failed',
+  platformId: string | null,
+  at: string,
+): void {
+  db.prepare(
+    `insert into delivered (message_out_id, platform_message_id, status, delivered_at) values (?, ?, ?, ?)
+     on conflict (message_out_id) do nothing`,
+  ).run(id, platformId, status, at)
+}
+
+function hasTables(db: WritableDb): boolean {
+  return db.prepare(`select 1 from sqlite_master where name = 'nanoclaw_dead'`).get() !== undefined
+}

@@ -1,0 +1,78 @@
+// The command as users run it: a process of its own, from the build, in an environment that says nothing.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect, onTestFinished } from 'vitest'
+import { tempDir } from '../support/files.ts'
+
+const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url))
+const MAIN = join(REPOSITORY, 'dist/cli/main.js')
+const DEADLINE_MS = 20_000
+
+export interface Ended {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+interface Options {
+  readonly env?: Readonly<Record<string, string>>
+  readonly input?: string
+}
+
+/** Runs it to its end. */
+export async function nanoclaw(cwd: string, args: readonly string[], options: Options = {}): Promise<Ended> {
+  const running = startNanoclaw(cwd, args, options)
+  running.child.stdin?.end(options.input ?? '')
+  return running.ended()
+}
+
+export interface Started {
+  readonly child: ChildProcess
+  /** Everything on stdout so far. */
+  stdout(): string
+  stderr(): string
+  /** Resolves as soon as stdout has this. */
+  says(text: string | RegExp): Promise<void>
+  ended(): Promise<Ended>
+}
+
+/** Starts it; it is killed when the test ends, if it still runs then. */
+export function startNanoclaw(cwd: string, args: readonly string[], { env }: Options = {}): Started {
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    cwd,
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
+  })
+  onTestFinished(() => {
+    child.kill('SIGKILL')
+  })
+  const output = { stdout: '', stderr: '' }
+  for (const name of ['stdout', 'stderr'] as const)
+    child[name].setEncoding('utf8').on('data', (text: string) => {
+      output[name] += text
+    })
+  const closed = once(child, 'close')
+  return {
+    child,
+    stdout: () => output.stdout,
+    stderr: () => output.stderr,
+    async says(text) {
+      await expect.poll(() => output.stdout, { timeout: DEADLINE_MS, interval: 20 }).toMatch(text)
+    },
+    async ended() {
+      const [code] = (await closed) as [number | null]
+      return { code, ...output }
+    },
+  }
+}
+
+/** What `init` makes, with this very package installed. */
+export async function initProject(): Promise<string> {
+  const dir = tempDir()
+  expect(await nanoclaw(dir, ['init'])).toMatchObject({ code: 0 })
+  mkdirSync(join(dir, 'node_modules'))
+  symlinkSync(REPOSITORY, join(dir, 'node_modules/nanoclaw-functions'))
+  return dir
+}

@@ -1,0 +1,79 @@
+import { expect, test } from 'vitest'
+import { nameAndMessage, outcomeText, ruleText, usefulLines } from '../../runtime/cli/describe.ts'
+import { replyText } from '../../runtime/cli/reply-text.ts'
+import { parseContent } from '../../runtime/cli/send.ts'
+
+test.each([
+  [{ kind: ['chat'], content: [] }, 'kind chat'],
+  [
+    { kind: ['chat', 'chat-sdk'], channelType: ['slack'], content: [] },
+    'kind chat or chat-sdk, channel slack',
+  ],
+  [
+    { content: [{ path: ['repository', 'name'], values: ['demo', null] }] },
+    'content.repository.name demo or null',
+  ],
+  [{ content: [] }, 'every message'],
+])('a rule in words: %j', (rule, text) => {
+  expect(ruleText(rule)).toBe(text)
+})
+
+const boom = { name: 'TypeError', message: 'boom\nand more' }
+test.each([
+  [{ type: 'threw', error: boom, retry: { wish: 'policy' } }, 'why', 'why: TypeError: boom'],
+  [{ type: 'timed-out', afterMs: 1500 }, 'timeout', 'timeout: no end after 1.5 s'],
+  [{ type: 'exited', code: 0, stderr: '' }, null, 'its process ended with code 0'],
+  [{ type: 'killed', signal: 'SIGSEGV', stderr: '' }, null, 'its process was killed by SIGSEGV'],
+  [{ type: 'cancelled', why: 'shutdown' }, null, 'cancelled (shutdown)'],
+] as const)('an outcome in words: %j', (outcome, reason, text) => {
+  expect(outcomeText(outcome, reason)).toBe(text)
+})
+
+test('of a stack only the lines of the author are shown', () => {
+  const stack = [
+    'Error: x',
+    '    at inner (/p/functions/chat.ts:3:9)',
+    '    at lib (/p/node_modules/lib/index.js:1:1)',
+    '    at Run.run (/p/runtime/child/run.ts:1:1)',
+    '    at process.processTicks (node:internal/process/task_queues:95:5)',
+  ].join('\n')
+  expect(usefulLines({ stack })).toEqual(['    at inner (/p/functions/chat.ts:3:9)'])
+})
+
+test('of a stack without such a line the first ones are shown', () => {
+  expect(usefulLines({ stack: 'Error\n    at a (node:x)\n    at b (node:y)' })).toEqual([
+    '    at a (node:x)',
+    '    at b (node:y)',
+  ])
+})
+
+test('of a process that died its last words are shown, escaped', () => {
+  expect(usefulLines({ stderr: '1\n2\n3\n4\n\n5\u001b[0m\n' })).toEqual(['2', '3', '4', '5\\u001b[0m'])
+})
+
+test('an error in one line', () => {
+  expect(nameAndMessage({ name: 'Error', message: 'just this\nnot that' })).toBe('just this')
+})
+
+test.each([
+  ['hello', { text: 'hello' }],
+  ['42', { text: '42' }],
+  ['true', { text: 'true' }],
+  ['from a pipe\n', { text: 'from a pipe' }],
+  ['{"a":1}', { a: 1 }],
+  [' [1, 2] ', [1, 2]],
+  ['"quoted"', 'quoted'],
+  ['"half', { text: '"half' }],
+])('content %j is understood', (given, content) => {
+  expect(parseContent(given, 'CONTENT')).toEqual(content)
+})
+
+test.each([
+  ['{"text":"two\\nlines \\u001b[2J"}', 'two\nlines \\u001b[2J'],
+  ['{"text":"x","more":1}', '{"text":"x","more":1}'],
+  ['"text"', '"text"'],
+  ['{"text":7}', '{"text":7}'],
+  ['no JSON', 'no JSON'],
+])('the reply %j is shown as people read it', (content, shown) => {
+  expect(replyText(content)).toBe(shown)
+})

@@ -1,0 +1,128 @@
+import { rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { openDb } from '../support/files.ts'
+import { initProject, nanoclaw, startNanoclaw } from './cli.ts'
+
+const READY = 'Ctrl+C stops.'
+
+test('a new project answers at once, takes changes, and stops gently', { timeout: 60_000 }, async () => {
+  const dir = await initProject()
+  const dev = startNanoclaw(dir, ['dev'])
+  await dev.says(READY)
+  expect(dev.stdout()).toMatch(/^ {2}chat {2}kind chat {2}functions\/chat\.ts$/m)
+
+  const first = await nanoclaw(dir, ['send', 'chat', 'hello', '--wait'])
+  expect(first).toMatchObject({
+    code: 0,
+    stderr: '',
+    stdout: expect.stringMatching(/^msg-\S+\nYou said: hello\n$/),
+  })
+  const id = first.stdout.split('\n')[0] ?? ''
+  await dev.says(
+    new RegExp(`^\\d\\d:\\d\\d:\\d\\d {2}done {4}chat {2}${id} {2}[\\d.]+ ms\\n {18}→ You said: hello$`, 'm'),
+  )
+  expect(dev.stdout()).toContain('chat | info: answering {"attempt":1}')
+
+  writeFileSync(
+    join(dir, 'functions/loud.ts'),
+    `export default { retry: { attempts: 2, minDelay: 1 }, handler() {
+      console.log('almost \\u001b[2J')
+      throw new TypeError('too loud')
+    } }`,
+  )
+  await dev.says(/reload {2}loud {2}kind loud/)
+  const failed = await nanoclaw(dir, ['send', 'loud', 'x', '--wait'])
+  expect(failed).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('failed (handler_error: TypeError: too loud)'),
+  })
+  await dev.says(
+    /failed {2}loud .*attempt 2 {2}handler_error: TypeError: too loud\n +at handler \(.*functions\/loud\.ts:3/,
+  )
+  expect(dev.stdout()).toMatch(/retry {3}loud .*again in/)
+  expect(dev.stdout()).toContain('loud | almost \\u001b[2J')
+  expect(dev.stdout()).not.toContain('\u001b')
+
+  await nanoclaw(dir, ['send', 'nobody'])
+  await dev.says(
+    /held {4}msg-\S+ {2}no function takes kind nobody: it is held; functions\/nobody\.ts would take it/,
+  )
+  writeFileSync(join(dir, 'functions/broken.ts'), 'export default {')
+  await dev.says(/broken {2}broken; mend it and save/)
+  rmSync(join(dir, 'functions/broken.ts'))
+  await expect
+    .poll(async () => (await nanoclaw(dir, ['status'])).stdout, { timeout: 20_000 })
+    .toMatch(/^ {2}nobody {2}1$/m)
+  expect((await nanoclaw(dir, ['status'])).stdout).toMatch(/^runtime +running: process \d+/m)
+
+  dev.child.kill('SIGINT')
+  expect(await dev.ended()).toMatchObject({ code: 0, stderr: '' })
+  const inbound = openDb(join(dir, '.nanoclaw/inbound.db'), { readonly: true })
+  const states = inbound.prepare('select kind, status from messages_in order by seq').raw().all()
+  expect(states).toEqual([
+    ['chat', 'completed'],
+    ['loud', 'failed'],
+    ['nobody', 'pending'],
+  ])
+})
+
+test('every event is a JSON line for programs', async () => {
+  const dir = await initProject()
+  const dev = startNanoclaw(dir, ['dev', '--json'])
+  await dev.says('"event":"started"')
+  await nanoclaw(dir, ['send', 'chat', 'hello', '--id', 'm'])
+  await dev.says('"event":"settled"')
+  dev.child.kill('SIGTERM')
+  const { code, stdout } = await dev.ended()
+  expect(code).toBe(0)
+  const events = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { event: string; about: any })
+  expect(events.find(({ event }) => event === 'settled')?.about).toMatchObject([{ id: 'm', verdict: 'done' }])
+  expect(events.at(-1)?.event).toBe('stopped')
+})
+
+test('start logs JSON on stderr and nothing on stdout; a second runtime ends with 75 and names the first', async () => {
+  const dir = await initProject()
+  const first = startNanoclaw(dir, ['start'])
+  await expect.poll(() => first.stderr(), { timeout: 20_000 }).toContain('"msg":"started"')
+  for (const command of ['start', 'dev']) {
+    const { code, stderr } = await nanoclaw(dir, [command])
+    expect(code).toBe(75)
+    expect(stderr).toContain(`process ${first.child.pid} on`)
+  }
+  first.child.kill('SIGTERM')
+  const { code, stdout, stderr } = await first.ended()
+  expect({ code, stdout }).toEqual({ code: 0, stdout: '' })
+  for (const line of stderr.trim().split('\n')) expect(JSON.parse(line)).toHaveProperty('msg')
+})
+
+test('whoever read its output may go: it works on, and stops gently', async () => {
+  const dir = await initProject()
+  const dev = startNanoclaw(dir, ['dev'])
+  await dev.says(READY)
+  dev.child.stdout?.destroy()
+  dev.child.stderr?.destroy()
+  for (const text of ['one', 'two'])
+    expect(await nanoclaw(dir, ['send', 'chat', text, '--wait'])).toMatchObject({ code: 0 })
+  dev.child.kill('SIGTERM')
+  expect((await dev.ended()).code).toBe(0)
+})
+
+test('a second signal ends it at once', async () => {
+  const dir = await initProject()
+  writeFileSync(
+    join(dir, 'functions/slow.ts'),
+    'export default () => new Promise(() => setInterval(() => {}, 1000))',
+  )
+  const dev = startNanoclaw(dir, ['dev', '--json', '--drain', '1h', '--timeout', '1h'])
+  await dev.says('"event":"started"')
+  await nanoclaw(dir, ['send', 'slow'])
+  await dev.says('"event":"claimed"')
+  dev.child.kill('SIGINT')
+  await dev.says('"event":"stopping"')
+  dev.child.kill('SIGINT')
+  expect((await dev.ended()).code).toBe(130)
+})

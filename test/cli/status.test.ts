@@ -1,0 +1,139 @@
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { OWN_TABLES } from '../../runtime/protocol/schema.ts'
+import { headInbound, insertMessage, insertRow, tempDir, wireOutbound } from '../support/files.ts'
+import { nanoclaw } from './cli.ts'
+
+/** A workspace after some work, with no runtime: one message completed, one failed, one due, one that is hostile. */
+function usedWorkspace(): string {
+  const dir = tempDir()
+  const workspace = join(dir, '.nanoclaw')
+  mkdirSync(workspace)
+  const inbound = headInbound(join(workspace, 'inbound.db'))
+  for (const id of ['good', 'bad']) insertMessage(inbound, { id, thread_id: 't' })
+  insertMessage(inbound, { id: 'waits', kind: 'webhook' })
+  insertMessage(inbound, {
+    id: 'evil\u001b[2J',
+    kind: '\u001b[31mred',
+    content: '{"text":"\u001b]0;title\u0007"}',
+  })
+  const outbound = wireOutbound(join(workspace, 'outbound.db'))
+  outbound.exec(OWN_TABLES)
+  const changed = { status_changed: new Date().toISOString() }
+  insertRow(outbound, 'processing_ack', { message_id: 'good', status: 'completed', ...changed })
+  insertRow(outbound, 'processing_ack', { message_id: 'bad', status: 'failed', ...changed })
+  const run = {
+    function: 'chat',
+    alone: 1,
+    epoch: 1,
+    started_at: Date.now() - 10,
+    ended_at: Date.now(),
+    duration_ms: 10,
+  }
+  insertRow(outbound, 'nanoclaw_run', { ...run, message_id: 'good', run: 1, attempt: 1, outcome: 'replied' })
+  const stack = 'TypeError: no good\n    at handler (/p/functions/chat.ts:3:9)\n    at x (node:internal)'
+  const error = JSON.stringify({ name: 'TypeError', message: 'no good', stack })
+  const threw = { ...run, message_id: 'bad', outcome: 'threw', error }
+  insertRow(outbound, 'nanoclaw_run', { ...threw, run: 1, attempt: 1 })
+  insertRow(outbound, 'nanoclaw_run', { ...threw, run: 2, attempt: 2, reason: 'handler_error' })
+  const reply = { id: 'good:0', seq: 9, in_reply_to: 'good', timestamp: 't', kind: 'chat', thread_id: 't' }
+  insertRow(outbound, 'messages_out', { ...reply, content: '{"text":"hi"}' })
+  inbound.close()
+  outbound.close()
+  return dir
+}
+
+test('the status of an empty folder says what is missing, and makes nothing', async () => {
+  const dir = tempDir()
+  const { code, stdout } = await nanoclaw(dir, ['status'])
+  expect(code).toBe(0)
+  expect(stdout).toMatch(/^runtime +not running$/m)
+  expect(stdout).toMatch(/^inbound\.db +not readable: .*does not exist yet$/m)
+  expect(existsSync(join(dir, '.nanoclaw'))).toBe(false)
+})
+
+test('the status shows counts, what waits for nobody, and the last failures', async () => {
+  const { code, stdout, stderr } = await nanoclaw(usedWorkspace(), ['status'])
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  expect(stdout).toMatch(/^due +2 {2}oldest for/m)
+  expect(stdout).toMatch(/^completed +1$/m)
+  expect(stdout).toMatch(/^failed +1$/m)
+  expect(stdout).toMatch(/^ {2}webhook +1$/m)
+  expect(stdout).toMatch(/ago {2}bad {2}chat {2}handler_error: TypeError: no good$/m)
+})
+
+test('for programs the status is one object', async () => {
+  const { stdout } = await nanoclaw(usedWorkspace(), ['status', '--json'])
+  expect(stdout.trim().split('\n')).toHaveLength(1)
+  expect(JSON.parse(stdout)).toMatchObject({
+    runtime: { running: false },
+    backlog: { due: 2, processing: 0 },
+    ended: { completed: 1, failed: 1 },
+    failures: [{ id: 'bad', functionName: 'chat', reason: 'handler_error', error: { name: 'TypeError' } }],
+    unroutable: null,
+  })
+})
+
+test('the status works while the config file is broken, when it is told where to look', async () => {
+  const dir = usedWorkspace()
+  writeFileSync(join(dir, 'nanoclaw.config.json'), '{')
+  expect(await nanoclaw(dir, ['status'])).toMatchObject({ code: 78 })
+  const env = { NANOCLAW_WORKSPACE: '.nanoclaw' }
+  expect(await nanoclaw(dir, ['status'], { env })).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/^due +2/m),
+  })
+})
+
+test('a message is shown with its row, its runs, the useful part of its error, its replies', async () => {
+  const dir = usedWorkspace()
+  const good = await nanoclaw(dir, ['show', 'good'])
+  expect(good.code).toBe(0)
+  expect(good.stdout).toMatch(/^state +completed at/m)
+  expect(good.stdout).toMatch(/^content +\{"text":"hello"\}$/m)
+  expect(good.stdout).toMatch(/^ {2}good:0 {2}seq 9, chat, to t\n {4}\{"text":"hi"\}$/m)
+  const bad = await nanoclaw(dir, ['show', 'bad'])
+  expect(bad.stdout).toMatch(/^state +failed \(handler_error\) at/m)
+  expect(bad.stdout).toMatch(/^ {2}#1 {2}attempt 1 {2}chat .*threw/m)
+  expect(bad.stdout).toMatch(/^ {2}#2 {2}attempt 2 {2}chat .*threw {2}handler_error$/m)
+  expect(bad.stdout).toContain('      TypeError: no good\n          at handler (/p/functions/chat.ts:3:9)\n')
+  expect(bad.stdout).not.toContain('node:internal')
+})
+
+test('for programs a message is one object', async () => {
+  const { stdout } = await nanoclaw(usedWorkspace(), ['show', 'bad', '--json'])
+  expect(JSON.parse(stdout)).toMatchObject({
+    id: 'bad',
+    message: { kind: 'chat', thread_id: 't' },
+    ack: { status: 'failed' },
+    runs: [{ run: 1 }, { run: 2, reason: 'handler_error', error: { message: 'no good' } }],
+  })
+})
+
+test('an unknown id ends with 1 and says so, on stderr', async () => {
+  const dir = usedWorkspace()
+  const { code, stdout, stderr } = await nanoclaw(dir, ['show', 'nobody', '--json'])
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+  expect(stderr).toContain(`No message nobody in ${join(dir, '.nanoclaw/inbound.db')}`)
+  expect(await nanoclaw(tempDir(), ['show', 'x'])).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/^Cannot look for x: .*does not exist yet/),
+  })
+})
+
+test('nothing that a message says reaches the terminal raw', async () => {
+  const dir = usedWorkspace()
+  const outputs = await Promise.all([nanoclaw(dir, ['status']), nanoclaw(dir, ['show', 'evil\u001b[2J'])])
+  for (const { code, stdout } of outputs) {
+    expect(code).toBe(0)
+    expect(stdout).toContain('\\u001b[31mred')
+    expect(stdout).not.toContain('\u001b')
+    expect(stdout).not.toContain('\u0007')
+  }
+})
+
+test('colour is there when it is asked for', async () => {
+  const { stdout } = await nanoclaw(usedWorkspace(), ['status'], { env: { FORCE_COLOR: '1' } })
+  expect(stdout).toContain('\u001b[31mfailed\u001b[39m')
+})

@@ -1,0 +1,438 @@
+// deliver: every reply reaches its adapter, in order for each destination, once as far as anybody can promise that.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import {
+  type Adapter,
+  type DeliverOptions,
+  type DeliveryEvent,
+  NonRetryableError,
+  openHost,
+  RetryAfterError,
+} from 'nanoclaw-functions/host'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { insertRow, tempDir } from '../support/files.ts'
+import { type HostFixture, hostFixture } from '../support/host.ts'
+
+function reply({ outbound }: HostFixture, id: string, columns: Record<string, unknown> = {}): void {
+  const last = outbound.prepare('select coalesce(max(seq), -1) from messages_out').pluck().get() as number
+  const row = {
+    id,
+    seq: last + 2,
+    timestamp: '2026-11-24 06:02:20',
+    kind: 'chat',
+    platform_id: 'p',
+    content: '{}',
+  }
+  insertRow(outbound, 'messages_out', { ...row, ...columns })
+}
+
+interface Started {
+  /** Ids in the order in which the adapter got them. */
+  readonly sent: string[]
+  readonly events: DeliveryEvent[]
+  stop(): Promise<void>
+}
+
+function start(
+  { host }: HostFixture,
+  adapter: Adapter = () => undefined,
+  options: DeliverOptions = {},
+): Started {
+  const sent: string[] = []
+  const events: DeliveryEvent[] = []
+  const delivery = host.deliver(
+    (out, context) => {
+      sent.push(out.id)
+      return adapter(out, context)
+    },
+    { pollMs: 5, onEvent: (event) => events.push(event), ...options },
+  )
+  onTestFinished(() => delivery.stop())
+  return { sent, events, stop: () => delivery.stop() }
+}
+
+const delivered = ({ inbound }: HostFixture) =>
+  inbound
+    .prepare('select message_out_id, status, platform_message_id from delivered order by rowid')
+    .raw()
+    .all()
+
+const settled = (probe: () => void) => vi.waitFor(probe, { timeout: 10_000, interval: 5 })
+
+test('a reply is handed over whole, and what the platform calls it is recorded', async () => {
+  const fixture = hostFixture()
+  reply(fixture, 'm:0', { channel_type: 'slack', thread_id: 't', in_reply_to: 'm', content: '{"text":"hi"}' })
+  const calls: unknown[] = []
+  start(fixture, (out, { idempotencyKey, attempt }) => {
+    calls.push({ ...out, idempotencyKey, attempt })
+    return 1234.5678
+  })
+
+  await settled(() => expect(delivered(fixture)).toEqual([['m:0', 'delivered', '1234.5678']]))
+  expect(calls).toEqual([
+    {
+      id: 'm:0',
+      seq: 1,
+      inReplyTo: 'm',
+      timestamp: '2026-11-24 06:02:20',
+      deliverAfter: null,
+      kind: 'chat',
+      platformId: 'p',
+      channelType: 'slack',
+      threadId: 't',
+      content: { text: 'hi' },
+      rawContent: '{"text":"hi"}',
+      files: [],
+      idempotencyKey: `${basename(fixture.dir)}/m:0`,
+      attempt: 1,
+    },
+  ])
+  expect(fixture.inbound.prepare('select delivered_at from delivered').pluck().get()).toBe(
+    '2026-11-24 06:02:20.123',
+  )
+})
+
+test('thousands of replies keep their order in each destination, and no more are sent at a time than allowed', async () => {
+  const fixture = hostFixture()
+  const sentTo: Record<string, number[]> = {}
+  let inFlight = 0
+  let most = 0
+  fixture.outbound.transaction(() => {
+    for (let n = 0; n < 1_200; n++) reply(fixture, `r-${n}`, { platform_id: `p-${n % 40}`, content: `${n}` })
+  })()
+  start(
+    fixture,
+    async (out) => {
+      most = Math.max(most, ++inFlight)
+      await new Promise((resolve) => setImmediate(resolve))
+      inFlight--
+      const to = (sentTo[out.platformId!] ??= [])
+      to.push(out.content)
+    },
+    { concurrency: 7 },
+  )
+
+  await settled(() => expect(delivered(fixture)).toHaveLength(1_200))
+  expect(most).toBe(7)
+  for (let to = 0; to < 40; to++)
+    expect(sentTo[`p-${to}`]).toEqual(Array.from({ length: 30 }, (_, n) => n * 40 + to))
+})
+
+test.each([
+  ['SQLite’s form', '2026-11-24 06:01:20', '2026-11-24 06:03:20'],
+  ['ISO', '2026-11-24T06:01:20Z', '2026-11-24T06:03:20Z'],
+  ['another zone', '2026-11-24T08:01:20+02:00', '2026-11-24T08:03:20+02:00'],
+])(
+  'deliver_after in %s: what is past goes at once, what is not waits and lets the others by',
+  async (_, past, future) => {
+    const fixture = hostFixture()
+    reply(fixture, 'later', { deliver_after: future })
+    reply(fixture, 'past', { deliver_after: past })
+    reply(fixture, 'unreadable', { deliver_after: 'in a while' })
+    const { sent } = start(fixture)
+
+    await settled(() => expect(delivered(fixture)).toHaveLength(2))
+    expect(sent).toEqual(['past', 'unreadable'])
+    fixture.setTime('2026-11-24T06:03:19Z')
+    reply(fixture, 'marker')
+    await settled(() => expect(sent).toContain('marker'))
+    expect(sent).not.toContain('later')
+    fixture.setTime('2026-11-24T06:03:20Z')
+    await settled(() => expect(sent).toContain('later'))
+  },
+)
+
+test('a destination that never answers delays no other', async () => {
+  const fixture = hostFixture()
+  for (const n of [0, 1, 2]) {
+    reply(fixture, `slow-${n}`, { thread_id: 'slow' })
+    reply(fixture, `quick-${n}`, { thread_id: 'quick' })
+  }
+  let answer = () => {}
+  const { sent } = start(fixture, (out) =>
+    out.threadId === 'slow' ? new Promise<void>((resolve) => (answer = resolve)) : undefined,
+  )
+
+  await settled(() => expect(delivered(fixture)).toHaveLength(3))
+  expect(sent.filter((id) => id.startsWith('slow'))).toEqual(['slow-0'])
+  answer()
+  await settled(() => expect(sent).toContain('slow-1'))
+  answer()
+  await settled(() => expect(sent).toContain('slow-2'))
+  answer()
+  await settled(() => expect(delivered(fixture)).toHaveLength(6))
+})
+
+test('a reply that fails is tried again later, is not overtaken, and holds up nobody else', async () => {
+  const fixture = hostFixture()
+  for (const id of ['a-0', 'a-1']) reply(fixture, id, { thread_id: 'a' })
+  reply(fixture, 'b-0', { thread_id: 'b' })
+  let broken = true
+  const { sent, events } = start(fixture, (out) => {
+    if (out.threadId === 'a' && broken) throw new Error('503')
+  })
+
+  await settled(() =>
+    expect(events).toContainEqual(
+      expect.objectContaining({ type: 'retry', id: 'a-0', attempt: 1, error: '503' }),
+    ),
+  )
+  await settled(() => expect(delivered(fixture)).toEqual([['b-0', 'delivered', null]]))
+  expect(sent.filter((id) => id === 'a-0')).toHaveLength(1)
+  fixture.setTime('2026-11-24T06:02:22Z')
+  await settled(() =>
+    expect(events).toContainEqual(expect.objectContaining({ type: 'retry', id: 'a-0', attempt: 2 })),
+  )
+  broken = false
+  fixture.setTime('2026-11-24T06:03:00Z')
+  await settled(() => expect(delivered(fixture)).toHaveLength(3))
+  expect(sent.filter((id) => id !== 'b-0')).toEqual(['a-0', 'a-0', 'a-0', 'a-1'])
+})
+
+test('the number of tries outlives the host; after the last one the reply is given up, visibly, and can be sent again', async () => {
+  const fixture = hostFixture()
+  reply(fixture, 'bad')
+  reply(fixture, 'good')
+  let broken = true
+  const adapter: Adapter = (out) => {
+    if (out.id === 'bad' && broken) throw new Error('no such channel')
+    return `platform-${out.id}`
+  }
+  const retry = { attempts: 2, minDelay: '1s' } as const
+  const first = start(fixture, adapter, { retry })
+  await settled(() => expect(first.events).toHaveLength(1))
+  await first.stop()
+  fixture.setTime('2026-11-24T06:03:00Z')
+
+  const second = start(fixture, adapter, { retry })
+  await settled(() => expect(delivered(fixture)).toHaveLength(2))
+  expect(second.events).toEqual([
+    { type: 'dead', id: 'bad', attempt: 2, error: 'no such channel' },
+    { type: 'delivered', id: 'good', attempt: 1, platformId: 'platform-good' },
+  ])
+  expect(fixture.host.deadLetters()).toEqual([
+    { id: 'bad', failedAt: '2026-11-24 06:03:00.000', error: 'no such channel', attempts: 2 },
+  ])
+
+  broken = false
+  expect(fixture.host.redeliver('bad')).toBe(true)
+  await settled(() =>
+    expect(second.events).toContainEqual({
+      type: 'delivered',
+      id: 'bad',
+      attempt: 1,
+      platformId: 'platform-bad',
+    }),
+  )
+  expect(fixture.host.deadLetters()).toEqual([])
+  expect(fixture.host.redeliver('bad')).toBe(false)
+  expect(() => fixture.host.redeliver('nobody')).toThrow(/there is no reply "nobody"/)
+})
+
+test('an adapter may say never again, or not before a time', async () => {
+  const fixture = hostFixture()
+  reply(fixture, 'never', { thread_id: 'a' })
+  reply(fixture, 'later', { thread_id: 'b' })
+  const { events } = start(fixture, (out) => {
+    throw out.id === 'never' ? new NonRetryableError('banned') : new RetryAfterError('slow down', '90s')
+  })
+
+  await settled(() => expect(events).toHaveLength(2))
+  expect(events).toContainEqual({ type: 'dead', id: 'never', attempt: 1, error: 'NonRetryableError: banned' })
+  expect(events).toContainEqual({
+    type: 'retry',
+    id: 'later',
+    attempt: 1,
+    error: 'RetryAfterError: slow down',
+    nextAtMs: Date.parse('2026-11-24T06:03:50.123Z'),
+  })
+})
+
+test('a try that takes too long is aborted and counts as failed', async () => {
+  const fixture = hostFixture()
+  reply(fixture, 'r')
+  let aborted = false
+  const { events } = start(
+    fixture,
+    (_, { signal }) => {
+      signal.addEventListener('abort', () => {
+        aborted = true
+      })
+      return new Promise(() => {})
+    },
+    { timeout: 20 },
+  )
+  await settled(() =>
+    expect(events).toMatchObject([{ type: 'retry', id: 'r', error: 'no answer within 20 ms' }]),
+  )
+  expect(aborted).toBe(true)
+})
+
+test('what another host has delivered is not sent again, and neither is anything after a restart', async () => {
+  const fixture = hostFixture()
+  for (const id of ['theirs', 'given-up', 'ours']) reply(fixture, id)
+  const at = '2026-11-24 06:00:00'
+  insertRow(fixture.inbound, 'delivered', { message_out_id: 'theirs', delivered_at: at })
+  insertRow(fixture.inbound, 'delivered', { message_out_id: 'given-up', delivered_at: at, status: 'failed' })
+  const first = start(fixture)
+  await settled(() => expect(delivered(fixture)).toHaveLength(3))
+  await first.stop()
+  reply(fixture, 'new')
+  const second = start(fixture)
+  await settled(() => expect(delivered(fixture)).toHaveLength(4))
+
+  expect([first.sent, second.sent]).toEqual([['ours'], ['new']])
+  expect(fixture.host.deadLetters()).toEqual([{ id: 'given-up', failedAt: at, error: null, attempts: null }])
+})
+
+test('an outbound.db that was made anew is delivered from its start, without what went before', async () => {
+  const fixture = hostFixture()
+  for (const id of ['a', 'b']) reply(fixture, id)
+  const { sent } = start(fixture)
+  await settled(() => expect(delivered(fixture)).toHaveLength(2))
+  fixture.outbound.exec('delete from messages_out')
+  reply(fixture, 'a')
+  reply(fixture, 'c')
+
+  await settled(() => expect(sent).toEqual(['a', 'b', 'c']))
+})
+
+test('a host that is killed after a send and before its note sends again under the same key, and nothing else twice', async () => {
+  const fixture = hostFixture()
+  for (let n = 0; n < 6; n++) reply(fixture, `r-${n}`)
+  const script = fileURLToPath(new URL('../support/deliver-child.ts', import.meta.url))
+  const run = async (killAt: string) => {
+    const child = spawn(process.execPath, ['--import', 'tsx', script, fixture.dir, killAt], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    let keys = ''
+    child.stdout.on('data', (chunk) => {
+      keys += chunk
+    })
+    expect((await once(child, 'close'))[1]).toBe('SIGKILL')
+    return keys
+      .trim()
+      .split('\n')
+      .map((key) => key.replace(`${basename(fixture.dir)}/`, ''))
+  }
+
+  expect(await run('r-2')).toEqual(['r-0', 'r-1', 'r-2'])
+  expect(await run('r-5')).toEqual(['r-2', 'r-3', 'r-4', 'r-5'])
+  const { sent } = start(fixture)
+  await settled(() => expect(delivered(fixture)).toHaveLength(6))
+  expect(sent).toEqual(['r-5'])
+})
+
+test('a note that cannot be written for a while is written later; the reply is not sent again', async () => {
+  const fixture = hostFixture()
+  const path = join(fixture.dir, 'inbound.db')
+  reply(fixture, 'r')
+  const { sent, events } = start(fixture, () => renameSync(path, `${path}.away`))
+
+  await settled(() =>
+    expect(events).toMatchObject([{ type: 'blocked', error: expect.stringMatching(/inbound\.db is gone/) }]),
+  )
+  renameSync(`${path}.away`, path)
+  await settled(() => expect(delivered(fixture)).toEqual([['r', 'delivered', null]]))
+  expect(sent).toEqual(['r'])
+  expect(events.map(({ type }) => type)).toEqual(['blocked', 'delivered'])
+})
+
+test('files of a reply are handed over and cleared after it was sent; links and names that leave the folder are not', async () => {
+  const fixture = hostFixture()
+  const outside = join(tempDir(), 'secret')
+  writeFileSync(outside, '')
+  const folder = join(fixture.dir, 'outbox', 'r')
+  mkdirSync(join(folder, 'folder'), { recursive: true })
+  writeFileSync(join(folder, 'a.txt'), 'a')
+  symlinkSync(outside, join(folder, 'link'))
+  const files = ['a.txt', 'link', '../../inbound.db', '/etc/passwd', 'missing', 'folder', 7]
+  reply(fixture, 'r', { content: JSON.stringify({ text: 'see', files }) })
+  const handed: unknown[] = []
+  let there = false
+  start(fixture, (out) => {
+    handed.push(...out.files)
+    there = existsSync(out.files[0]!.path)
+  })
+
+  await settled(() => expect(delivered(fixture)).toHaveLength(1))
+  expect(handed).toEqual([{ name: 'a.txt', path: join(folder, 'a.txt') }])
+  expect(there).toBe(true)
+  await settled(() => expect(existsSync(folder)).toBe(false))
+  expect(existsSync(outside)).toBe(true)
+})
+
+test('replies wait in an outbound.db that cannot be read, and go out when it can', async () => {
+  const fixture = hostFixture()
+  const path = join(fixture.dir, 'outbound.db')
+  reply(fixture, 'r')
+  renameSync(path, `${path}.away`)
+  const { sent, events } = start(fixture)
+  reply(fixture, 'r-2')
+  renameSync(`${path}.away`, path)
+  await settled(() => expect(sent).toEqual(['r', 'r-2']))
+  await settled(() => expect(events.map(({ type }) => type)).toEqual(['delivered', 'delivered']))
+})
+
+test('stop() waits for what is being sent, and nothing is sent after it', async () => {
+  const fixture = hostFixture()
+  for (const id of ['r-0', 'r-1']) reply(fixture, id)
+  let answer = () => {}
+  const { sent, stop } = start(fixture, () => new Promise<void>((resolve) => (answer = resolve)))
+  await settled(() => expect(sent).toEqual(['r-0']))
+  let stopped = false
+  const stopping = stop().then(() => {
+    stopped = true
+  })
+  reply(fixture, 'r-2')
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(stopped).toBe(false)
+  answer()
+  await stopping
+  expect(sent).toEqual(['r-0'])
+  expect(delivered(fixture)).toEqual([['r-0', 'delivered', null]])
+})
+
+test('a folder is delivered once at a time', async () => {
+  const fixture = hostFixture()
+  const first = start(fixture)
+  expect(() => fixture.host.deliver(() => undefined)).toThrow(/delivers .* already; stop\(\) that first/)
+  await first.stop()
+  await fixture.host.deliver(() => undefined).stop()
+})
+
+test('a mistake in onEvent ends the delivery with that error', async () => {
+  const fixture = hostFixture()
+  reply(fixture, 'r')
+  const delivery = fixture.host.deliver(() => undefined, {
+    onEvent: () => {
+      throw new Error('mistake')
+    },
+  })
+  await expect(delivery.done).rejects.toThrow('mistake')
+  expect(delivery.running).toBe(false)
+})
+
+test.each([
+  [{ timeout: 'soon' }, /deliver: timeout is soon; expected a number of milliseconds/],
+  [{ concurrency: 0 }, /deliver: concurrency is 0; expected a number, 1 or more/],
+  [{ pollMs: Number.NaN }, /deliver: pollMs is NaN/],
+  [{ retry: { attempts: 0 } }, /deliver: retry\.attempts is 0/],
+  [{ retry: { minDelay: -1 } }, /deliver: retry\.minDelay is -1/],
+])('deliver with %o is refused', (options, text) => {
+  const { host } = hostFixture()
+  expect(() => host.deliver(() => undefined, options as DeliverOptions)).toThrow(
+    expect.objectContaining({ code: 'bad_usage', message: expect.stringMatching(text) }),
+  )
+})
+
+test('closing the host stops its delivery', async () => {
+  const dir = tempDir()
+  const host = openHost(dir)
+  const delivery = host.deliver(() => undefined, { pollMs: 60_000 })
+  host.close()
+  await delivery.done
+})

@@ -1,0 +1,148 @@
+// Whatever a handler throws becomes data, and making it never throws again.
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import {
+  errorInfo,
+  errorText,
+  NanoclawError,
+  NonRetryableError,
+  RetryAfterError,
+} from '../../runtime/protocol/errors.ts'
+
+class Custom extends Error {
+  override readonly name = 'Custom'
+}
+
+const cyclic: Record<string, unknown> = { a: 1 }
+cyclic.self = cyclic
+
+describe('a thrown value says what it was', () => {
+  test.each<[string, unknown, { name: string; message: string }]>([
+    ['an error', new Error('no'), { name: 'Error', message: 'no' }],
+    ['an error of another class', new Custom('no'), { name: 'Custom', message: 'no' }],
+    ['an error without words', new Error(), { name: 'Error', message: '' }],
+    ['an error of another realm, by its shape', { name: 'E', message: 'm' }, { name: 'E', message: 'm' }],
+    ['an object with a message', { message: 'm' }, { name: 'Error', message: 'm' }],
+    ['a message that is no text', { message: 7, name: 8 }, { name: '8', message: '7' }],
+    [
+      'an error whose name is taken away',
+      Object.assign(new Error('m'), { name: null }),
+      { name: 'Error', message: 'm' },
+    ],
+    ['text', 'plain words', { name: 'string', message: 'plain words' }],
+    ['empty text', '', { name: 'string', message: '' }],
+    ['undefined', undefined, { name: 'undefined', message: 'thrown value: undefined' }],
+    ['null', null, { name: 'object', message: 'thrown value: null' }],
+    ['a number', 42, { name: 'number', message: 'thrown value: 42' }],
+    ['an object', { code: 7 }, { name: 'object', message: 'thrown value: {"code":7}' }],
+    ['an object without a prototype', Object.create(null), { name: 'object', message: 'thrown value: {}' }],
+    ['a list', [1, 2], { name: 'object', message: 'thrown value: [1,2]' }],
+    ['a symbol', Symbol('s'), { name: 'symbol', message: 'thrown value: undefined' }],
+    ['a function', () => 1, { name: 'function', message: 'thrown value: undefined' }],
+  ])('%s', (_, thrown, expected) => {
+    expect(errorInfo(thrown)).toMatchObject(expected)
+  })
+})
+
+const unreadable = 'a thrown value that cannot be read'
+const refuse = (): never => {
+  throw new Error('not for you')
+}
+const hostile = (name: string) => Object.defineProperty({ message: 'm' }, name, { get: refuse })
+const { proxy: revoked, revoke } = Proxy.revocable({}, {})
+revoke()
+const everyTrapThrows = new Proxy(new Error('hidden'), {
+  get: refuse,
+  has: refuse,
+  getPrototypeOf: refuse,
+  ownKeys: refuse,
+})
+
+describe('a value that fights back is data all the same', () => {
+  test.each<[string, unknown]>([
+    ['a message that throws when it is read', hostile('message')],
+    ['a name that throws when it is read', hostile('name')],
+    ['a stack that throws when it is read', hostile('stack')],
+    ['a message that cannot become text', { message: Object.create(null) }],
+    ['a message whose text throws', { message: { toString: refuse } }],
+    ['an object that refuses to be JSON', { toJSON: refuse }],
+    ['a cycle', cyclic],
+    ['a big integer', 1n],
+    ['a revoked proxy', revoked],
+    ['a proxy whose every trap throws', everyTrapThrows],
+  ])('%s', (_, thrown) => {
+    expect(errorInfo(thrown)).toEqual({ name: typeof thrown, message: unreadable })
+    expect(errorText(thrown)).toBe(`${typeof thrown}: ${unreadable}`)
+  })
+
+  test('anything at all', () => {
+    fc.assert(
+      fc.property(
+        fc.anything({ withNullPrototype: true, withBigInt: true, withDate: true, withMap: true }),
+        (thrown) => {
+          const info = errorInfo(thrown)
+          expect(JSON.parse(JSON.stringify(info))).toEqual(info)
+        },
+      ),
+    )
+  })
+})
+
+test('causes that form a circle are left out, not followed', () => {
+  const a = new Error('a')
+  const b = new Error('b', { cause: a })
+  a.cause = b
+  expect(errorInfo(a)).toEqual({ name: 'Error', message: 'a', stack: expect.stringContaining('Error: a') })
+})
+
+test('a stack is kept up to its limit, and an overflow of the stack itself can be told', () => {
+  const deep = new Error('deep')
+  deep.stack = 'x'.repeat(1_000_000)
+  expect(errorInfo(deep).stack).toHaveLength(8_000)
+  const endless = (): never => endless()
+  let thrown: unknown
+  try {
+    endless()
+  } catch (error) {
+    thrown = error
+  }
+  expect(errorInfo(thrown).name).toBe('RangeError')
+})
+
+test('a message of many megabytes is cut: it is stored with every attempt', () => {
+  expect(errorInfo(new Error('x'.repeat(10_000_000))).message.length).toBeLessThanOrEqual(100_000)
+  expect(errorInfo('x'.repeat(10_000_000)).message.length).toBeLessThanOrEqual(100_000)
+  expect(errorInfo({ code: 'x'.repeat(10_000_000) }).message.length).toBeLessThanOrEqual(100_000)
+  expect(
+    errorInfo(Object.assign(new Error(), { name: 'x'.repeat(10_000_000) })).name.length,
+  ).toBeLessThanOrEqual(1_000)
+})
+
+test('one line for people leaves out a class that says nothing', () => {
+  expect(errorText(new Error('no such room'))).toBe('no such room')
+  expect(errorText(new NanoclawError('locked', 'Another runtime serves this workspace.'))).toBe(
+    'Another runtime serves this workspace.',
+  )
+  expect(errorText(new TypeError('x is not a function'))).toBe('TypeError: x is not a function')
+  expect(errorText('plain words')).toBe('string: plain words')
+})
+
+test('the errors that handlers throw carry their name, their cause and their wish', () => {
+  const cause = new Error('why')
+  expect(new NonRetryableError('gone', { cause })).toMatchObject({
+    name: 'NonRetryableError',
+    message: 'gone',
+    cause,
+  })
+  expect(new RetryAfterError('busy', '30s', { cause })).toMatchObject({
+    name: 'RetryAfterError',
+    message: 'busy',
+    retryAfter: '30s',
+    cause,
+  })
+  expect(new NanoclawError('fenced', 'text', { cause })).toMatchObject({
+    name: 'NanoclawError',
+    code: 'fenced',
+    cause,
+  })
+})

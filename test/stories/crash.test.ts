@@ -1,0 +1,92 @@
+// The runtime killed without a warning, again and again, under load: nothing is lost and nothing is answered twice.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { expect, it, onTestFinished } from 'vitest'
+import { type Db, headInbound, insertMessage, openDb } from '../support/files.ts'
+import { project, testConfig, until } from '../support/runtime.ts'
+
+const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+const KILLS = 6
+const MESSAGES = 300
+
+it('33 to 39: kill -9 at any time: every message ends, each with its replies exactly once', async () => {
+  const root = project([], { 'work.js': WORK, 'flaky.js': FLAKY })
+  const { paths, workspace } = testConfig(root)
+  const inbound = headInbound(paths.inbound)
+  let runtime: ChildProcess | undefined
+  onTestFinished(() => void runtime?.kill('SIGKILL'))
+  for (let kill = 0; kill < KILLS; kill++) {
+    for (let n = 0; n < MESSAGES / KILLS; n++)
+      insertMessage(inbound, { kind: n % 5 === 0 ? 'flaky' : 'work', thread_id: `t${n % 4}`, content: { n } })
+    runtime = start(root, workspace)
+    await until(() => isWorking(paths.outbound, kill))
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * 60))
+    runtime.kill('SIGKILL')
+    await once(runtime, 'exit')
+  }
+  runtime = start(root, workspace)
+  const outbound = openDb(paths.outbound, { readonly: true })
+  const ended = () =>
+    outbound
+      .prepare("select count(*) from processing_ack where status in ('completed', 'failed')")
+      .pluck()
+      .get() as number
+  await until(
+    () => ended() === MESSAGES,
+    () => `${ended()} of ${MESSAGES} ended`,
+    25_000,
+  )
+  expect(outbound.prepare('select status, count(*) from processing_ack group by status').raw().all()).toEqual(
+    [['completed', MESSAGES]],
+  )
+  expect(repliesPerMessage(outbound)).toEqual([[2, MESSAGES]])
+  expect(outbound.pragma('integrity_check', { simple: true })).toBe('ok')
+  expect(outbound.prepare('select epoch from nanoclaw_runtime').pluck().get()).toBe(KILLS + 1)
+  runtime.kill('SIGTERM')
+  expect(await once(runtime, 'exit')).toEqual([0, null])
+}, 60_000)
+
+const WORK = `export default async (message, ctx) => {
+  ctx.reply('one')
+  await new Promise((resolve) => setTimeout(resolve, message.content.n % 7))
+  return 'two'
+}`
+const FLAKY = `export default { retry: { attempts: 3, minDelay: 1, maxDelay: 20 }, handler(message, ctx) {
+  ctx.reply('one')
+  if (ctx.attempt < 2) throw new Error('not yet')
+  return 'two'
+} }`
+
+function start(root: string, workspace: string): ChildProcess {
+  return spawn(
+    process.execPath,
+    [CLI, 'start', '--workspace', workspace, '--log-level', 'error', '--crash-limit', '50'],
+    { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] },
+  )
+}
+
+/** The runtime of this round has come up, and has messages in its hands. */
+function isWorking(path: string, round: number): boolean {
+  try {
+    const db = openDb(path, { readonly: true })
+    const started = db
+      .prepare('select count(*) from nanoclaw_run where epoch > ?')
+      .pluck()
+      .get(round) as number
+    db.close()
+    return started > 0
+  } catch {
+    return false
+  }
+}
+
+/** How many messages have how many replies. */
+function repliesPerMessage(outbound: Db): unknown[] {
+  return outbound
+    .prepare(
+      'select replies, count(*) from (select count(*) as replies from messages_out group by in_reply_to) group by replies',
+    )
+    .raw()
+    .all()
+}

@@ -1,0 +1,209 @@
+// What may be the matter with inbound.db, and that nothing is lost by it.
+
+import { execFileSync } from 'node:child_process'
+import {
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { createEvents } from '../../runtime/protocol/events.ts'
+import { createRuntime } from '../../runtime/runtime.ts'
+import { headInbound, insertMessage, openDb, seedInbound, tempDir } from '../support/files.ts'
+import { leaveHotJournal } from '../support/hot-journal.ts'
+import { benchOf, project, testConfig, until, workbench } from '../support/runtime.ts'
+
+describe('inbound.db', () => {
+  it('54, 55: may be missing at first; the runtime says once what it waits for, and goes on when it comes', async () => {
+    const { config, waits, acks } = await started()
+    await until(() => waits.length > 0)
+    const id = insertMessage(headInbound(config.paths.inbound), { kind: 'echo' }).id
+    await until(() => acks()[id] === 'completed')
+    expect(waits).toHaveLength(1)
+    expect(waits[0]).toContain('does not exist yet')
+  })
+
+  it('59: may be empty, or without its tables, for a while', async () => {
+    const { config, waits, acks } = await started((path) => writeFileSync(path, ''))
+    await until(() => waits.length > 0)
+    expect(waits[0]).toContain('no table messages_in yet')
+    const id = insertMessage(headInbound(config.paths.inbound), { kind: 'echo' }).id
+    await until(() => acks()[id] === 'completed')
+  })
+
+  it.each([
+    [
+      'a text file',
+      (path: string) => writeFileSync(path, 'no database '.repeat(100)),
+      'not an SQLite database',
+    ],
+    ['a folder', (path: string) => mkdirSync(path), 'not a regular file'],
+    ['a FIFO', (path: string) => void execFileSync('mkfifo', [path]), 'not a regular file'],
+    ['a link to itself', (path: string) => symlinkSync(path, path), 'not a regular file'],
+    [
+      'a table of other columns',
+      (path: string) => void openDb(path).exec('create table messages_in (number integer)'),
+      'lacks id, kind',
+    ],
+  ])(
+    '61, 64: may be %s, which is said and never hangs; the right file is taken up when it comes',
+    async (_what, make, words) => {
+      const { config, waits, acks } = await started(make)
+      await until(() => waits.length > 0)
+      expect(waits.join()).toContain(words)
+      rmSync(config.paths.inbound, { recursive: true })
+      const id = insertMessage(headInbound(config.paths.inbound), { kind: 'echo' }).id
+      await until(() => acks()[id] === 'completed')
+    },
+  )
+
+  it('47: with the journal of a dead writer is not readable until a writer has opened it; nothing is written by the runtime', async () => {
+    let before = ''
+    const { config, waits, acks } = await started(async (path) => {
+      const db = headInbound(path)
+      insertMessage(db, { id: 'early', kind: 'echo' })
+      db.close()
+      await leaveHotJournal(path, SPILL)
+      before = sha256(path)
+    })
+    await until(() => waits.length > 0)
+    expect(waits[0]).toContain('journal')
+    expect(sha256(config.paths.inbound)).toBe(before)
+    openDb(config.paths.inbound).prepare('select count(*) from messages_in').get()
+    await until(() => acks().early === 'completed')
+  })
+
+  it('56: may be replaced by another file, which is read from its start', async () => {
+    const bench = await workbench(['echo'])
+    const first = bench.send('echo')
+    await bench.ended(first)
+    const other = join(tempDir(), 'other.db')
+    const replacement = headInbound(other)
+    const id = insertMessage(replacement, { id: 'in-the-new-file', kind: 'echo' }).id
+    replacement.close()
+    renameSync(other, bench.config.paths.inbound)
+    await bench.ended(id)
+    expect(bench.ack(id)).toBe('completed')
+  })
+
+  it('58, 59: may be deleted or cut short while it is read; no message fails for it', async () => {
+    const bench = await workbench(['echo'])
+    await bench.ended(bench.send('echo'))
+    const waits: string[] = []
+    bench.events.on('waiting', ({ reason }) => waits.push(reason))
+    truncateSync(bench.config.paths.inbound, 50)
+    await until(() => waits.length > 0)
+    rmSync(bench.config.paths.inbound)
+    const id = insertMessage(headInbound(bench.config.paths.inbound), { id: 'after', kind: 'echo' }).id
+    await bench.ended(id)
+    expect(
+      bench.outbound.prepare("select count(*) from processing_ack where status = 'failed'").pluck().get(),
+    ).toBe(0)
+  })
+
+  it('62, 63, 65: may be of an older shape, gain columns and be vacuumed while it is read', async () => {
+    const { config, acks } = await started((path) => void seedInbound(path))
+    const db = openDb(config.paths.inbound)
+    const first = insertMessage(db, { kind: 'echo' }).id
+    await until(() => acks()[first] === 'completed')
+    db.exec(
+      'alter table messages_in add column trigger integer not null default 1; alter table messages_in add column weather text; vacuum',
+    )
+    const second = insertMessage(db, { kind: 'echo' }).id
+    await until(() => acks()[second] === 'completed')
+  })
+
+  it('52: locked for a long while by its host, is read when the lock is gone; the heartbeat goes on', async () => {
+    const bench = await workbench(['echo'], { heartbeatMs: 100 })
+    const id = bench.send('echo', {}, { process_after: new Date(Date.now() + 300).toISOString() })
+    bench.inbound.exec('begin exclusive')
+    const beats = new Set<number>()
+    await until(() => beats.add(statSync(bench.config.paths.heartbeat).mtimeMs).size >= 8)
+    bench.inbound.exec('commit')
+    await bench.ended(id)
+    expect(bench.ack(id)).toBe('completed')
+  })
+
+  it('90: every one of a burst of commits is seen, without the help of the poll', async () => {
+    const bench = await workbench(['echo'], { pollMs: 60_000 })
+    for (const pauseMs of [1, 5, 20, 40]) {
+      const ids: string[] = []
+      for (let n = 0; n < 15; n++) {
+        ids.push(bench.send('echo'))
+        await new Promise((resolve) => setTimeout(resolve, pauseMs))
+      }
+      await bench.ended(...ids)
+    }
+  })
+
+  it('91: without any file event the poll finds everything', async () => {
+    const bench = await workbench(['echo'], { watch: false, pollMs: 50 })
+    const id = bench.send('echo')
+    await bench.ended(id)
+  })
+
+  it('is never written, and nothing is put beside it', async () => {
+    const bench = benchOf(testConfig(project(['echo', 'throw'])))
+    const ids = [bench.send('echo'), bench.send('throw'), bench.send('nobody')]
+    const before = sha256(bench.config.paths.inbound)
+    await bench.runtime.start()
+    await bench.ended(ids[0]!, ids[1]!)
+    await bench.runtime.stop()
+    expect(sha256(bench.config.paths.inbound)).toBe(before)
+    expect(readdirSync(bench.config.workspace).filter((name) => name.startsWith('inbound'))).toEqual([
+      'inbound.db',
+    ])
+  })
+
+  it('87, 94, 95: rows that the host deletes, resets or gives no number are handled by their id', async () => {
+    const bench = await workbench(['echo', 'slow'])
+    const [unnumbered, running, reset] = [
+      bench.send('echo', {}, { id: 'no-number', seq: null }),
+      bench.send('slow', { ms: 300 }),
+      bench.send('echo'),
+    ]
+    await until(() => bench.ack(running) === 'processing')
+    bench.inbound.prepare('delete from messages_in where id = ?').run(running)
+    await bench.ended(unnumbered, running, reset)
+    bench.inbound.prepare("update messages_in set status = 'completed' where id = ?").run(reset)
+    await bench.ended(bench.send('echo'))
+    bench.inbound.prepare("update messages_in set status = 'pending' where id = ?").run(reset)
+    await bench.ended(bench.send('echo'), bench.send('echo'))
+    expect(bench.runs(reset)).toHaveLength(1)
+  })
+})
+
+/** A transaction too big for the writer's cache, so that half of it stands in the file when the writer dies. */
+const SPILL = `
+  insert into messages_in (id, kind, timestamp, content)
+  with recursive n (i) as (select 1 union all select i + 1 from n where i < 2000)
+  select 'torn-' || i, 'echo', '2026-11-24 06:02:20', '{"pad":"' || hex(zeroblob(200)) || '"}' from n`
+
+/** A runtime on a workspace whose inbound.db is whatever `make` makes. */
+async function started(make: (path: string) => unknown = () => undefined) {
+  const config = testConfig(project(['echo']), { pollMs: 50 })
+  await make(config.paths.inbound)
+  const events = createEvents()
+  const waits: string[] = []
+  events.on('waiting', ({ reason }) => waits.push(reason))
+  const runtime = createRuntime(config, events)
+  onTestFinished(() => runtime.stop())
+  await runtime.start()
+  const outbound = openDb(config.paths.outbound, { readonly: true })
+  const acks = () =>
+    Object.fromEntries(
+      outbound.prepare('select message_id, status from processing_ack').raw().all() as [string, string][],
+    )
+  return { config, runtime, waits, acks }
+}
+
+/** In another process: closing a descriptor of a database here would drop the locks of everybody in this one. */
+function sha256(path: string): string {
+  return execFileSync('sha256sum', [path], { encoding: 'utf8' })
+}

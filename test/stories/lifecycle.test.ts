@@ -1,0 +1,231 @@
+// Starting, stopping, being the only one, and being replaced.
+import { mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { createEvents } from '../../runtime/protocol/events.ts'
+import { createRuntime } from '../../runtime/runtime.ts'
+import { openDb } from '../support/files.ts'
+import { benchOf, project, testConfig, until, workbench, workbenchAt } from '../support/runtime.ts'
+
+describe('one workspace', () => {
+  it('44: is served by one runtime; a second one is refused and told who the first is', async () => {
+    const bench = await workbench(['echo'])
+    const second = createRuntime(bench.config, createEvents())
+    await until(() => readFileSync(`${bench.config.workspace}/.runtime.json`, 'utf8').includes('"pid"'))
+    await expect(second.start()).rejects.toMatchObject({
+      code: 'locked',
+      message: expect.stringContaining(`process ${process.pid}`),
+    })
+    const id = bench.send('echo')
+    await bench.ended(id)
+  })
+
+  it('45, 46: when another one has taken it over all the same, the first writes nothing more and says so', async () => {
+    const bench = await workbench(['slow'])
+    const fatal: number[] = []
+    bench.events.on('fatal', ({ exitCode }) => fatal.push(exitCode))
+    const id = bench.send('slow', { ms: 300 })
+    await until(() => bench.ack(id) === 'processing')
+    openDb(bench.config.paths.outbound).exec('update nanoclaw_runtime set epoch = epoch + 1')
+    await until(() => fatal.length > 0)
+    expect(fatal).toEqual([75])
+    expect(bench.replies(id)).toEqual([])
+  })
+
+  it('68, 75: that cannot be written, or is damaged, is refused before anything is claimed', async () => {
+    const root = project(['echo'])
+    const config = testConfig(root)
+    writeFileSync(config.paths.outbound, 'no database '.repeat(1000))
+    await expect(createRuntime(config, createEvents()).start()).rejects.toMatchObject({
+      code: 'outbound_unusable',
+      message: expect.stringContaining('not an SQLite database'),
+    })
+    const folder = { ...config, paths: { ...config.paths, outbound: `${root}/folder` } }
+    mkdirSync(`${root}/folder`)
+    await expect(createRuntime(folder, createEvents()).start()).rejects.toMatchObject({
+      code: 'outbound_unusable',
+    })
+    expect(readFileSync(config.paths.outbound, 'utf8')).toContain('no database')
+  })
+
+  it('85: whose heartbeat is a link is refused', async () => {
+    const config = testConfig(project(['echo']))
+    symlinkSync('/dev/null', config.paths.heartbeat)
+    await expect(createRuntime(config, createEvents()).start()).rejects.toMatchObject({
+      code: 'outbound_unusable',
+      message: expect.stringContaining('.heartbeat'),
+    })
+  })
+})
+
+describe('stopping', () => {
+  it('40: lets what runs finish, claims nothing more, and leaves the rest for the next start', async () => {
+    const bench = await workbench(['slow'])
+    const ids = [1, 2, 3].map(() => bench.send('slow', { ms: 400 }, { thread_id: 'one' }))
+    await until(() => bench.ack(ids[0]!) === 'processing')
+    await bench.runtime.stop()
+    expect(ids.map((id) => bench.ack(id))).toEqual(['completed', undefined, undefined])
+    const next = await workbenchAt(bench.config.root)
+    await next.ended(...ids)
+    expect(ids.map((id) => next.runs(id).length)).toEqual([1, 1, 1])
+  })
+
+  it('41: ends a handler that is too slow, without a charge: no attempt is lost', async () => {
+    const bench = await workbench(['slow'], { drainMs: 600, abortGraceMs: 200 })
+    const id = bench.send('slow', { ms: 60_000 })
+    await until(() => bench.ack(id) === 'processing')
+    const startMs = performance.now()
+    await bench.runtime.stop()
+    expect(performance.now() - startMs).toBeLessThan(3_000)
+    expect(bench.ack(id)).toBeUndefined()
+    expect(bench.runs(id)).toMatchObject([{ outcome: 'cancelled', reason: 'shutdown' }])
+    bench.inbound.prepare('update messages_in set content = ? where id = ?').run('{"ms":1}', id)
+    const next = await workbenchAt(bench.config.root)
+    await next.ended(id)
+    expect(next.replies(id)[0]?.content.attempt).toBe(1)
+  })
+
+  it('may be asked for twice, and while the start is still under way', async () => {
+    const bench = benchOf(testConfig(project(['echo'])))
+    const starting = bench.runtime.start()
+    await Promise.all([bench.runtime.stop(), bench.runtime.stop(), starting])
+    const again = await workbenchAt(bench.config.root)
+    await again.ended(again.send('echo'))
+  })
+})
+
+describe('a start', () => {
+  it('is quick to take up retries that were waiting, with their count', async () => {
+    const bench = await workbench(['throw'])
+    const id = bench.send('throw', { succeedAt: 3 })
+    await until(() => bench.runs(id).length >= 1 && bench.ack(id) === undefined)
+    await bench.runtime.stop()
+    const next = await workbenchAt(bench.config.root)
+    await next.ended(id)
+    expect(next.runs(id).filter(({ outcome }) => outcome === 'threw')).toHaveLength(2)
+    expect(next.ack(id)).toBe('completed')
+  })
+
+  it('reports every wrong function at once, and leaves nothing running', async () => {
+    const sources = {
+      'a.js': 'export default { on: { knd: "x" }, handler() {} }',
+      'b.js': 'export default 5',
+      'c.ts': 'export default (',
+    }
+    const bench = benchOf(testConfig(project([], sources)))
+    await expect(bench.runtime.start()).rejects.toMatchObject({
+      code: 'bad_function',
+      message: expect.stringMatching(/functions\/a\.js[\s\S]*functions\/b\.js[\s\S]*functions\/c\.ts/),
+    })
+    const fixed = await workbenchAt(project(['echo']))
+    await fixed.ended(fixed.send('echo'))
+  })
+
+  it('touches the heartbeat at once, after each claim and while idle', async () => {
+    const bench = await workbench(['echo'], { heartbeatMs: 150 })
+    const mtimes = new Set<number>()
+    await until(() => mtimes.add(statSync(bench.config.paths.heartbeat).mtimeMs).size >= 4)
+    const id = bench.send('echo')
+    await bench.ended(id)
+    const claimed = bench.outbound.prepare('select started_at from nanoclaw_run').pluck().get() as number
+    expect(statSync(bench.config.paths.heartbeat).mtimeMs).toBeGreaterThanOrEqual(claimed - 1)
+  })
+})
+
+describe('functions that change', () => {
+  const answer = (text: string) => `export default () => '${text}'`
+
+  it('are reloaded without a message dropped; what runs ends on the code that it began with', async () => {
+    const source = (text: string) =>
+      `export default async () => { await new Promise((r) => setTimeout(r, 300)); return '${text}' }`
+    const bench = await workbench([], {}, { 'talk.js': source('old') })
+    bench.runtime.watchSources()
+    const before = bench.send('talk', {}, { thread_id: 'x' })
+    await until(() => bench.ack(before) === 'processing')
+    const changed = once(bench, 'functions-changed')
+    writeFileSync(`${bench.config.functions}/talk.js`, source('new'))
+    const between = bench.send('talk', {}, { thread_id: 'y' })
+    await changed
+    const after = bench.send('talk', {}, { thread_id: 'x' })
+    await bench.ended(before, between, after)
+    expect(bench.replies(before)[0]?.content).toEqual({ text: 'old' })
+    expect(bench.replies(after)[0]?.content).toEqual({ text: 'new' })
+  })
+
+  it('stay what they were while their source is wrong', async () => {
+    const bench = await workbench([], {}, { 'talk.js': answer('good') })
+    bench.runtime.watchSources()
+    const broken = once(bench, 'function-broken')
+    writeFileSync(`${bench.config.functions}/talk.js`, 'export default (')
+    await broken
+    const id = bench.send('talk')
+    await bench.ended(id)
+    expect(bench.replies(id)[0]?.content).toEqual({ text: 'good' })
+  })
+
+  it('take up messages that nobody took before', async () => {
+    const bench = await workbench(['echo'])
+    bench.runtime.watchSources()
+    const held = bench.send('novel')
+    await bench.ended(bench.send('echo'))
+    expect(bench.ack(held)).toBeUndefined()
+    await until(() => readFileSync(`${bench.config.workspace}/.runtime.json`, 'utf8').includes('"novel": 1'))
+    writeFileSync(`${bench.config.functions}/novel.js`, answer('at last'))
+    await bench.ended(held)
+    expect(bench.replies(held)[0]?.content).toEqual({ text: 'at last' })
+  })
+
+  it('27, 28, 29: that do not load are tried again with a growing pause, and hold only their own messages', async () => {
+    const root = project(['echo'])
+    const flag = `${root}/flag`
+    writeFileSync(
+      `${root}/functions/needy.js`,
+      `import { existsSync } from 'node:fs'\nif (!existsSync(${JSON.stringify(flag)})) throw new Error('not yet')\nexport default () => 'ready'`,
+    )
+    const bench = benchOf(testConfig(root))
+    const broken: string[] = []
+    const ended: number[] = []
+    bench.events.on('function-broken', ({ message }) => broken.push(message))
+    bench.events.on('worker-ended', ({ pid }) => ended.push(pid))
+    onTestFinished(() => bench.runtime.stop())
+    await bench.runtime.start()
+    const [held, other] = [bench.send('needy'), bench.send('echo')]
+    await bench.ended(other)
+    expect(broken[0]).toContain('functions/needy.js does not load: Error: not yet')
+    expect(bench.ack(held)).toBeUndefined()
+    await until(() => broken.length >= 2)
+    expect(ended.length).toBeLessThanOrEqual(4)
+    writeFileSync(flag, '')
+    await bench.ended(held)
+    expect(bench.runs(held)).toHaveLength(1)
+  })
+
+  it('29: whose processes die at their start later are started again with a growing pause, and no message is charged', async () => {
+    const root = project(['echo'])
+    const flag = `${root}/flag`
+    writeFileSync(
+      `${root}/functions/fragile.js`,
+      `import { existsSync } from 'node:fs'\nif (existsSync(${JSON.stringify(flag)})) process.exit(3)\nexport default (m) => { if (m.content.die) process.exit(1); return 'ok' }\n`,
+    )
+    const bench = await workbenchAt(root, {
+      retry: { attempts: 9, minDelayMs: 1, maxDelayMs: 10, factor: 1 },
+    })
+    const broken: number[] = []
+    bench.events.on('function-broken', ({ retryMs }) => broken.push(retryMs ?? -1))
+    writeFileSync(flag, '')
+    const killer = bench.send('fragile', { die: true })
+    await until(() => broken.length >= 3)
+    expect(broken.slice(0, 3)).toEqual([200, 400, 800])
+    expect(bench.runs(killer)).toHaveLength(1)
+    rmSync(flag)
+    bench.inbound.prepare('update messages_in set content = ? where id = ?').run('{}', killer)
+    await bench.ended(killer)
+    expect(bench.ack(killer)).toBe('completed')
+  })
+})
+
+function once(
+  bench: Awaited<ReturnType<typeof workbench>>,
+  event: 'functions-changed' | 'function-broken',
+): Promise<void> {
+  return new Promise((resolve) => bench.events.once(event, () => resolve()))
+}

@@ -1,0 +1,335 @@
+// What a handler may do to itself and its process, and what becomes of its message: the ack, the replies, the record.
+import { describe, expect, it } from 'vitest'
+import { sharedBench, until, workbench } from '../support/runtime.ts'
+
+const shared = sharedBench(
+  [
+    'echo',
+    'throw',
+    'reject-oddly',
+    'hang',
+    'heed',
+    'block',
+    'exit',
+    'die',
+    'bad-reply',
+    'forge',
+    'noisy',
+    'raw',
+    'wants',
+  ],
+  { warmMax: 14 },
+  {
+    'talk.js':
+      'export default { on: { kind: ["chat", "chat-sdk", "task", "webhook"] }, handler: () => "hi" }',
+    'several.js': `export default (message, ctx) => {
+      ctx.reply('one', { threadId: 'other', kind: 'note', deliverAfter: new Date('2030-01-02T03:04:05.678Z') })
+      ctx.reply({ two: 2 }, { channelType: null })
+      return 'three'
+    }`,
+  },
+)
+
+describe('a message that goes well', () => {
+  it('gets its ack and its reply, addressed as it came', async () => {
+    const bench = shared()
+    const id = bench.send('echo', { a: 1 }, { platform_id: 'p', channel_type: 'c', thread_id: 't' })
+    await bench.ended(id)
+    expect(bench.ack(id)).toBe('completed')
+    expect(bench.outbound.prepare('select * from messages_out where in_reply_to = ?').all(id)).toEqual([
+      {
+        id: `${id}:0`,
+        seq: expect.any(Number),
+        in_reply_to: id,
+        timestamp: expect.stringMatching(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}$/),
+        deliver_after: null,
+        recurrence: null,
+        kind: 'echo',
+        platform_id: 'p',
+        channel_type: 'c',
+        thread_id: 't',
+        content: expect.stringContaining('"echo":{"a":1}'),
+      },
+    ])
+    expect(
+      bench.outbound
+        .prepare('select status_changed from processing_ack where message_id = ?')
+        .pluck()
+        .get(id),
+    ).toMatch(/^\d{4}-\d\d-\d\dT.*\.\d{3}Z$/)
+  })
+
+  it('answers chat messages in chat, wherever they came from', async () => {
+    const bench = shared()
+    const ids = ['chat', 'chat-sdk', 'task', 'webhook'].map((kind) => bench.send(kind))
+    await bench.ended(...ids)
+    expect(ids.map((id) => bench.replies(id)[0]?.kind)).toEqual(['chat', 'chat', 'chat', 'webhook'])
+    expect(bench.replies(ids[0]!)[0]?.content).toEqual({ text: 'hi' })
+  })
+
+  it('may reply several times, elsewhere, and later; what it returns comes last', async () => {
+    const bench = shared()
+    const id = bench.send('several', {}, { thread_id: 't', channel_type: 'c' })
+    await bench.ended(id)
+    const rows = bench.outbound
+      .prepare(
+        'select id, kind, thread_id, channel_type, deliver_after, content from messages_out where in_reply_to = ? order by seq',
+      )
+      .raw()
+      .all(id)
+    expect(rows).toEqual([
+      [`${id}:0`, 'note', 'other', 'c', '2030-01-02 03:04:05.678', '{"text":"one"}'],
+      [`${id}:1`, 'several', 't', null, null, '{"two":2}'],
+      [`${id}:2`, 'several', 't', 'c', null, '{"text":"three"}'],
+    ])
+  })
+
+  it('numbers replies odd and above everything in both files', async () => {
+    const bench = shared()
+    const first = bench.send('echo', {}, { seq: 1000 })
+    const second = bench.send('echo', {}, { seq: 1002 })
+    await bench.ended(first, second)
+    const seqs = [first, second].flatMap((id) => bench.replies(id).map(({ seq }) => seq))
+    expect(seqs.every((seq) => seq % 2 === 1 && seq > 1000)).toBe(true)
+    expect(new Set(seqs).size).toBe(2)
+  })
+})
+
+describe('a handler that fails', () => {
+  it('1: is tried again with a pause, and its message fails in the end without a reply', async () => {
+    const bench = shared()
+    const id = bench.send('throw')
+    await bench.ended(id)
+    expect(bench.ack(id)).toBe('failed')
+    expect(bench.replies(id)).toEqual([])
+    expect(bench.runs(id).map(({ attempt, outcome, reason }) => [attempt, outcome, reason])).toEqual([
+      [1, 'threw', 'handler_error'],
+      [2, 'threw', 'handler_error'],
+      [3, 'threw', 'handler_error'],
+    ])
+    expect(bench.runs(id)[0]?.error).toMatchObject({
+      name: 'Error',
+      message: 'attempt 1 fails',
+      stack: expect.stringContaining('functions/throw.ts:9'),
+    })
+  })
+
+  it('succeeds at a later attempt with the replies of that attempt alone', async () => {
+    const bench = shared()
+    const id = bench.send('throw', { succeedAt: 2 })
+    await bench.ended(id)
+    expect(bench.ack(id)).toBe('completed')
+    expect(bench.replies(id).map(({ content }) => content)).toEqual([{ text: 'done at attempt 2' }])
+  })
+
+  it('2: may reject with anything', async () => {
+    const bench = shared()
+    const ids = [
+      bench.send('reject-oddly', { with: 'undefined' }),
+      bench.send('reject-oddly', { with: 'string' }),
+    ]
+    await bench.ended(...ids)
+    expect(ids.map((id) => bench.runs(id)[0]?.error.message)).toEqual([
+      'thrown value: undefined',
+      'just a string',
+    ])
+  })
+
+  it('says itself that trying again is of no use, or when', async () => {
+    const bench = shared()
+    const [never, later] = [bench.send('wants', { never: true }), bench.send('wants', { afterMs: 400 })]
+    const before = Date.now()
+    await bench.ended(never, later)
+    expect([bench.ack(never), bench.runs(never).length, bench.runs(never)[0]?.reason]).toEqual([
+      'failed',
+      1,
+      'non_retryable',
+    ])
+    expect(bench.ack(later)).toBe('completed')
+    expect(bench.replies(later)[0]?.content.at - before).toBeGreaterThanOrEqual(400)
+  })
+})
+
+describe('a handler that takes too long', () => {
+  it('3: is stopped when its time is up, its process replaced, its message tried again', async () => {
+    const bench = shared()
+    const id = bench.send('hang')
+    await bench.ended(id)
+    const runs = bench.runs(id)
+    expect(runs.map(({ outcome, reason }) => [outcome, reason])).toEqual([
+      ['timed-out', 'timeout'],
+      ['timed-out', 'timeout'],
+    ])
+    expect(runs[0]?.worker).not.toBe(runs[1]?.worker)
+  })
+
+  it('may clean up when its signal says so; the time is up all the same', async () => {
+    const bench = shared()
+    const id = bench.send('heed')
+    await bench.ended(id)
+    expect(bench.runs(id)[0]?.outcome).toBe('timed-out')
+  })
+
+  it('4: is killed even if it blocks its event loop and ignores SIGTERM', async () => {
+    const bench = shared()
+    const id = bench.send('block')
+    await bench.ended(id)
+    expect(bench.runs(id)[0]?.reason).toBe('timeout')
+    await until(() => !alive(bench.runs(id)[0]!.worker))
+    const next = bench.send('echo')
+    await bench.ended(next)
+    expect(bench.ack(next)).toBe('completed')
+  })
+})
+
+describe('a handler that ends its process', () => {
+  it('5: by exit(0), which is no success', async () => {
+    const bench = shared()
+    const id = bench.send('exit', { code: 0 })
+    await bench.ended(id)
+    expect([bench.ack(id), bench.replies(id).length, bench.runs(id)[0]?.reason]).toEqual([
+      'failed',
+      0,
+      'worker_exit',
+    ])
+  })
+
+  it('6: right after a big reply, which is not stored in half', async () => {
+    const bench = await workbench(['exit'], { maxReplyBytes: 8_000_000 })
+    const id = bench.send('exit', { code: 7, bytes: 3_000_000 })
+    await bench.ended(id)
+    expect([bench.ack(id), bench.replies(id).length]).toEqual(['failed', 0])
+    expect(bench.runs(id)[0]?.error.message).toContain('code 7')
+  })
+
+  it.each([
+    [7, 'kill', 'killed', 'SIGKILL'],
+    [10, 'abort', 'killed', 'SIGABRT'],
+    [8, 'memory', 'out-of-memory', 'heap'],
+  ])('%i: by %s, and is given up when each run ends so', async (_row, how, outcome, word) => {
+    const bench = shared()
+    const id = bench.send('die', { how })
+    const other = bench.send('echo')
+    await bench.ended(id, other)
+    const runs = bench.runs(id)
+    expect(runs.map((run) => run.outcome)).toEqual([outcome, outcome, outcome])
+    expect(runs.at(-1)?.reason).toBe('crash_limit')
+    expect(JSON.stringify(runs[0]?.error)).toContain(word)
+    expect(bench.ack(other)).toBe('completed')
+  })
+
+  it('25: by leaving the channel to its parent, which counts as its end', async () => {
+    const bench = shared()
+    const id = bench.send('die', { how: 'disconnect' })
+    await bench.ended(id)
+    expect(bench.ack(id)).toBe('failed')
+  })
+})
+
+describe('a reply that cannot be stored', () => {
+  it.each(['bigint', 'function', 'nested', 'symbol', 'cycle', 'getter', 'toJSON'])(
+    '15, 16: %s fails at once, with the reason',
+    async (value) => {
+      const bench = shared()
+      const id = bench.send('bad-reply', { value })
+      await bench.ended(id)
+      expect([bench.ack(id), bench.runs(id).length, bench.runs(id)[0]?.reason]).toEqual([
+        'failed',
+        1,
+        'unserialisable_reply',
+      ])
+    },
+  )
+
+  it('14: more than maxReplyBytes fails at once', async () => {
+    const bench = shared()
+    const id = bench.send('bad-reply', { value: 'huge' })
+    await bench.ended(id)
+    expect(bench.runs(id)[0]).toMatchObject({
+      reason: 'reply_too_large',
+      error: { message: expect.stringContaining('maxReplyBytes is 1048576') },
+    })
+  })
+
+  it('17: data that looks like a prototype stays data', async () => {
+    const bench = shared()
+    const id = bench.send('echo', '{"__proto__":{"polluted":true}}')
+    await bench.ended(id)
+    const stored = bench.outbound
+      .prepare('select content from messages_out where in_reply_to = ?')
+      .pluck()
+      .get(id)
+    expect(stored).toContain('"__proto__":{"polluted":true}')
+    expect(({} as { polluted?: boolean }).polluted).toBeUndefined()
+  })
+})
+
+describe('content that is not JSON', () => {
+  it('81: fails with bad_json, unless the function takes it raw', async () => {
+    const bench = shared()
+    const [bad, raw, good] = [
+      bench.send('echo', 'not json'),
+      bench.send('raw', 'not json'),
+      bench.send('raw', '{"a":1}'),
+    ]
+    await bench.ended(bad, raw, good)
+    expect([bench.ack(bad), bench.runs(bad)[0]?.reason]).toEqual(['failed', 'bad_json'])
+    expect(bench.replies(raw)[0]?.content).toEqual({ raw: 'not json', parsed: 'no' })
+    expect(bench.replies(good)[0]?.content).toEqual({ raw: '{"a":1}', parsed: 'yes' })
+  })
+})
+
+describe('a process that misbehaves between messages', () => {
+  it('20: a late rejection ends the process, not the message that had ended, nor the next one', async () => {
+    const bench = await workbench(['late'], { concurrency: 1 })
+    const culprit = bench.send('late', { lateMs: 60, takesMs: 0 })
+    await bench.ended(culprit)
+    const next = bench.send('late', { lateMs: 0, takesMs: 300 })
+    await bench.ended(next)
+    expect([bench.ack(culprit), bench.ack(next)]).toEqual(['completed', 'completed'])
+    expect(bench.runs(next).map(({ attempt }) => attempt)).toEqual([1])
+  })
+
+  it.each(['other', 'nonsense'])(
+    '19: a forged report (%s) ends the process; the message runs again',
+    async (what) => {
+      const bench = shared()
+      const id = bench.send('forge', { what })
+      await bench.ended(id)
+      expect(bench.ack(id)).toBe('completed')
+      expect(bench.replies(id).map(({ content }) => content)).toEqual([{ text: 'honest now' }])
+    },
+  )
+
+  it.each(['flood', 'fake', 'endless'])('11, 12, 13: output (%s) is bounded and harmless', async (what) => {
+    const bench = shared()
+    const lines: string[] = []
+    bench.events.on('output', ({ line }) => lines.push(line))
+    const id = bench.send('noisy', { what })
+    await bench.ended(id)
+    expect(bench.ack(id)).toBe('completed')
+    await until(() => lines.length > 0)
+    expect(lines.length).toBeLessThanOrEqual(3_000)
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThan(9_000)
+  })
+
+  it('23: a grandchild that holds the output delays nothing and does not outlive the runtime', async () => {
+    const bench = await workbench(['grandchild'])
+    const id = bench.send('grandchild')
+    const startMs = performance.now()
+    await bench.ended(id)
+    expect(performance.now() - startMs).toBeLessThan(5_000)
+    const { grandchild } = bench.replies(id)[0]!.content
+    await bench.runtime.stop()
+    await until(() => !alive(grandchild))
+  })
+})
+
+function alive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
