@@ -15,9 +15,10 @@ import {
 } from '../store/host-delivery.ts'
 import type { HostFile } from '../store/host-file.ts'
 import type { HostOutbox, ReplyRow } from '../store/host-outbox.ts'
+import { Notes } from './notes.ts'
 import { Outage } from './outage.ts'
 import { clearFiles } from './outgoing.ts'
-import { type DeliveryEvent, decideTried, recordTried, type SendEnd } from './tried.ts'
+import { type DeliveryEvent, decideTried, type SendEnd } from './tried.ts'
 
 /** Sends one reply and returns the platform's id for it; throws when it could not be sent. */
 export type Send = (reply: ReplyRow, attempt: number) => Promise<string | null>
@@ -44,6 +45,7 @@ export class Delivery {
   readonly #stopping = new AbortController()
   readonly #busy = new Map<string, Promise<void>>()
   readonly #outage: Outage
+  readonly #notes: Notes
   #prepared = false
   /** The lane that was served last, so that all get their turn. */
   #after = ''
@@ -55,6 +57,7 @@ export class Delivery {
   constructor(parts: DeliveryParts) {
     this.#parts = parts
     this.#outage = new Outage((error) => parts.onEvent({ type: 'blocked', error }))
+    this.#notes = new Notes(parts.file, parts.clock, this.#outage, parts.pollMs, this.#stopping.signal)
     this.done = this.#run()
   }
 
@@ -85,15 +88,18 @@ export class Delivery {
   }
 
   #look(): void {
-    const { file, clock, concurrency } = this.#parts
+    const { file, outbox, clock, concurrency } = this.#parts
     if (!this.#prepared) createDeliveryTables(file)
     this.#prepared = true
     this.#takeIn()
     const limit = concurrency - this.#busy.size
     const busy = new Set(this.#busy.keys())
-    for (const parcel of headsOf(file, { after: this.#after, busy, limit, nowMs: clock.now() })) {
+    const heads = headsOf(file, { after: this.#after, busy, limit, nowMs: clock.now() })
+    const replies = outbox.repliesById(heads.map(({ id }) => id))
+    if (!replies.readable) return
+    for (const parcel of heads) {
       this.#after = parcel.lane
-      this.#busy.set(parcel.lane, this.#serve(parcel))
+      this.#busy.set(parcel.lane, this.#serve(parcel, replies.value.get(parcel.id)))
     }
   }
 
@@ -106,30 +112,26 @@ export class Delivery {
     if (page.value.length === PAGE_ROWS) this.#nudge()
   }
 
-  async #serve(parcel: Parcel): Promise<void> {
+  async #serve(parcel: Parcel, reply: ReplyRow | undefined): Promise<void> {
+    const { dir, clock, policy, onEvent } = this.#parts
+    const attempt = parcel.attempts + 1
     try {
-      const moved = await this.#attempt(parcel)
-      if (moved) this.#nudge()
+      const end = await this.#send(parcel.id, reply, attempt)
+      const tried = decideTried(parcel.id, end, {
+        attempt,
+        policy,
+        nowMs: clock.now(),
+        random: Math.random(),
+      })
+      if (!(await this.#notes.write(tried))) return
+      if (tried.type === 'delivered') clearFiles(dir, parcel.id)
+      onEvent(tried)
     } catch (error) {
       this.#giveUp(error)
     } finally {
       this.#busy.delete(parcel.lane)
+      this.#nudge()
     }
-  }
-
-  /** False: nothing can be done about it at the moment, so there is no use in looking again at once. */
-  async #attempt({ id, attempts }: Parcel): Promise<boolean> {
-    const { dir, file, outbox, clock, policy, onEvent } = this.#parts
-    const attempt = attempts + 1
-    const reply = this.#outage.guard(() => outbox.replyById(id))
-    if (!reply?.readable) return false
-    const end = await this.#send(id, reply.value, attempt)
-    const nowMs = clock.now()
-    const event = decideTried(id, end, { attempt, policy, nowMs, random: Math.random() })
-    if (!(await this.#write(() => recordTried(file, event, nowMs)))) return false
-    if (event.type === 'delivered') clearFiles(dir, id)
-    onEvent(event)
-    return true
   }
 
   async #send(id: string, reply: ReplyRow | undefined, attempt: number): Promise<SendEnd> {
@@ -139,12 +141,6 @@ export class Delivery {
     } catch (thrown) {
       return { type: 'threw', thrown }
     }
-  }
-
-  /** What has been sent must not be sent again because a disk was full for a minute. */
-  #write(work: () => void): Promise<boolean> {
-    const { clock, pollMs } = this.#parts
-    return this.#outage.insist(work, clock, pollMs, this.#stopping.signal)
   }
 
   #giveUp(bug: unknown): void {

@@ -1,32 +1,13 @@
-// What becomes of one try to send a reply, as a decision and as a record. The rules are those for a handler that threw.
+// What becomes of one try to send a reply, as a decision. The rules are those for a handler that threw.
 import { parseDuration } from '../protocol/duration.ts'
 import { errorInfo, errorText, NanoclawError } from '../protocol/errors.ts'
 import type { RetryPolicy } from '../protocol/function.ts'
 import type { RetryWish } from '../protocol/outcome.ts'
-import { sqliteTime } from '../protocol/time.ts'
 import { decideNext } from '../schedule/backoff.ts'
-import { recordDead, recordDelivered, recordRetry } from '../store/host-delivery.ts'
-import type { HostFile } from '../store/host-file.ts'
-
-/** What became of a try. */
-export type TriedEvent =
-  | {
-      readonly type: 'delivered'
-      readonly id: string
-      readonly attempt: number
-      readonly platformId: string | null
-    }
-  | {
-      readonly type: 'retry'
-      readonly id: string
-      readonly attempt: number
-      readonly error: string
-      readonly nextAtMs: number
-    }
-  | { readonly type: 'dead'; readonly id: string; readonly attempt: number; readonly error: string }
+import type { Tried } from '../store/host-delivery.ts'
 
 /** `blocked`: a file cannot be read or written at the moment; said once for each outage. */
-export type DeliveryEvent = TriedEvent | { readonly type: 'blocked'; readonly error: string }
+export type DeliveryEvent = Tried | { readonly type: 'blocked'; readonly error: string }
 
 export type SendEnd =
   | { readonly type: 'sent'; readonly platformId: string | null }
@@ -43,7 +24,7 @@ export interface TryFacts {
 /** What is kept of an error's text; platforms like to answer with whole pages. */
 const ERROR_CHARS_MAX = 2_000
 
-export function decideTried(id: string, end: SendEnd, facts: TryFacts): TriedEvent {
+export function decideTried(id: string, end: SendEnd, facts: TryFacts): Tried {
   const { attempt } = facts
   if (end.type === 'sent') return { type: 'delivered', id, attempt, platformId: end.platformId }
   const error = errorText(end.thrown).slice(0, ERROR_CHARS_MAX)
@@ -51,20 +32,6 @@ export function decideTried(id: string, end: SendEnd, facts: TryFacts): TriedEve
   return next.type === 'retry'
     ? { type: 'retry', id, attempt, error, nextAtMs: next.nextAtMs }
     : { type: 'dead', id, attempt, error }
-}
-
-export function recordTried(file: HostFile, event: TriedEvent, nowMs: number): void {
-  const at = sqliteTime(nowMs)
-  switch (event.type) {
-    case 'delivered':
-      return recordDelivered(file, event.id, event.platformId, at)
-    case 'retry':
-      return recordRetry(file, event.id, event.nextAtMs, event.attempt, event.error)
-    case 'dead':
-      return recordDead(file, event.id, event.attempt, event.error, at)
-    default:
-      return event satisfies never
-  }
 }
 
 type AfterTry = { readonly type: 'retry'; readonly nextAtMs: number } | { readonly type: 'dead' }

@@ -6,7 +6,7 @@ const BATCH_MS = 5
 /** Beyond this a commit gains little, and the death of a process would send more messages round again. */
 const BATCH_MAX = 256
 /** Weight of the newest run in the average. */
-const LEARNING = 1 / 8
+const LEARNING = 1 / 4
 
 export class BatchSize {
   readonly #averageMs = new Map<string, number>()

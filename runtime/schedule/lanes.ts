@@ -3,6 +3,7 @@
 // begun stands before what has not, whatever turns up later.
 // Different lanes are free of each other; a message without a key is a lane of its own. Lanes take turns per function.
 import type { FunctionSpec } from '../protocol/function.ts'
+import { Line } from './line.ts'
 
 /** A due message on its way through the runtime; what is on disk about it is in store/outbox. */
 export interface Entry {
@@ -180,48 +181,4 @@ export class Lanes {
 function comesBefore(a: Entry, b: Entry): boolean {
   const begun = a.runs > 0
   return begun === b.runs > 0 ? a.order < b.order : begun
-}
-
-/** A queue that moves nothing when its first is taken, and little when something is put in near either end. */
-class Line<T> {
-  #items: (T | undefined)[] = []
-  #head = 0
-
-  get first(): T | undefined {
-    return this.#items[this.#head]
-  }
-
-  push(item: T): void {
-    this.#items.push(item)
-  }
-
-  /** For a line that is kept in order by it alone. */
-  insert(item: T, comesBefore: (a: T, b: T) => boolean): void {
-    let [from, to] = [this.#head, this.#items.length]
-    while (from < to) {
-      const middle = (from + to) >> 1
-      if (comesBefore(item, this.#items[middle]!)) to = middle
-      else from = middle + 1
-    }
-    if (from === this.#head && from > 0) this.#items[--this.#head] = item
-    else this.#items.splice(from, 0, item)
-  }
-
-  shift(): void {
-    this.#items[this.#head++] = undefined
-    if (this.#head > 1024 && this.#head * 2 > this.#items.length) this.clear(this.#items.slice(this.#head))
-  }
-
-  delete(item: T): void {
-    const at = this.#items.indexOf(item, this.#head)
-    if (at >= 0) this.#items.splice(at, 1)
-  }
-
-  /** Returns what was in it. */
-  clear(instead: T[] = []): T[] {
-    const items = this.#items.slice(this.#head) as T[]
-    this.#items = instead
-    this.#head = 0
-    return items
-  }
 }

@@ -19,6 +19,23 @@ export interface NewParcel {
   readonly dueAtMs: number
 }
 
+/** What became of one try to send a reply. */
+export type Tried =
+  | {
+      readonly type: 'delivered'
+      readonly id: string
+      readonly attempt: number
+      readonly platformId: string | null
+    }
+  | {
+      readonly type: 'retry'
+      readonly id: string
+      readonly attempt: number
+      readonly error: string
+      readonly nextAtMs: number
+    }
+  | { readonly type: 'dead'; readonly id: string; readonly attempt: number; readonly error: string }
+
 /** A reply that was given up. */
 export interface DeadLetter {
   readonly id: string
@@ -106,35 +123,37 @@ export function headsOf(
   })
 }
 
-/** Sent: it leaves the queue and stands in `delivered`, in one transaction. */
-export function recordDelivered(file: HostFile, id: string, platformId: string | null, at: string): void {
+/**
+ * What became of tries, all in one transaction. Sent: it leaves the queue and stands in `delivered`. Given up: it stands
+ * there as failed, and its error is kept.
+ */
+export function recordTried(file: HostFile, tried: readonly Tried[], at: string): void {
   file.transact((db) => {
-    db.prepare('delete from nanoclaw_outgoing where message_out_id = ?').run(id)
-    recordEnd(db, id, 'delivered', platformId, at)
-  })
-}
-
-export function recordRetry(
-  file: HostFile,
-  id: string,
-  dueAtMs: number,
-  attempts: number,
-  error: string,
-): void {
-  file.transact((db) =>
-    db
-      .prepare('update nanoclaw_outgoing set due_at = ?, attempts = ?, error = ? where message_out_id = ?')
-      .run(dueAtMs, attempts, error, id),
-  )
-}
-
-/** Given up: it stands in `delivered` as failed, and its error is kept. */
-export function recordDead(file: HostFile, id: string, attempts: number, error: string, at: string): void {
-  file.transact((db) => {
-    db.prepare(
-      'update nanoclaw_outgoing set due_at = null, attempts = ?, error = ? where message_out_id = ?',
-    ).run(attempts, error, id)
-    recordEnd(db, id, 'failed', null, at)
+    const leave = db.prepare('delete from nanoclaw_outgoing where message_out_id = ?')
+    const wait = db.prepare(
+      'update nanoclaw_outgoing set due_at = ?, attempts = ?, error = ? where message_out_id = ?',
+    )
+    const end = db.prepare(
+      `insert into delivered (message_out_id, platform_message_id, status, delivered_at) values (?, ?, ?, ?)
+       on conflict (message_out_id) do nothing`,
+    )
+    for (const one of tried) {
+      switch (one.type) {
+        case 'delivered':
+          leave.run(one.id)
+          end.run(one.id, one.platformId, 'delivered', at)
+          break
+        case 'retry':
+          wait.run(one.nextAtMs, one.attempt, one.error, one.id)
+          break
+        case 'dead':
+          wait.run(null, one.attempt, one.error, one.id)
+          end.run(one.id, null, 'failed', at)
+          break
+        default:
+          one satisfies never
+      }
+    }
   })
 }
 
@@ -166,19 +185,6 @@ export function redeliver(file: HostFile, { id, lane, dueAtMs }: NewParcel): boo
     ).run(id, lane, dueAtMs)
     return true
   })
-}
-
-function recordEnd(
-  db: WritableDb,
-  id: string,
-  status: 'delivered' | 'failed',
-  platformId: string | null,
-  at: string,
-): void {
-  db.prepare(
-    `insert into delivered (message_out_id, platform_message_id, status, delivered_at) values (?, ?, ?, ?)
-     on conflict (message_out_id) do nothing`,
-  ).run(id, platformId, status, at)
 }
 
 function hasTables(db: WritableDb): boolean {

@@ -98,13 +98,20 @@ export class HostOutbox {
   }
 
   replyById(id: string): Read<ReplyRow | undefined> {
-    return this.#read((db) => {
-      const row = db.prepare(`select ${REPLY_COLUMNS} from messages_out where id = ?`).get(id)
-      return row === undefined ? undefined : replyRow(row)
-    })
+    const found = this.repliesById([id])
+    return found.readable ? { readable: true, value: found.value.get(id) } : found
   }
 
   /** Those of the given replies that are in the file. */
+  repliesById(ids: readonly string[]): Read<Map<string, ReplyRow>> {
+    return this.#read((db) => {
+      const reply = db.prepare(`select ${REPLY_COLUMNS} from messages_out where id = ?`)
+      const rows = ids.flatMap((id) => reply.all(id).map(replyRow))
+      return new Map(rows.map((row) => [row.id, row]))
+    })
+  }
+
+  /** As repliesById, without the rows. */
   existing(ids: readonly string[]): Read<Set<string>> {
     return this.#read((db) => {
       const rows = db

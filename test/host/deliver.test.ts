@@ -13,7 +13,7 @@ import {
   RetryAfterError,
 } from 'nanoclaw-functions/host'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { insertRow, tempDir } from '../support/files.ts'
+import { insertRow, openDb, tempDir } from '../support/files.ts'
 import { type HostFixture, hostFixture } from '../support/host.ts'
 
 function reply({ outbound }: HostFixture, id: string, columns: Record<string, unknown> = {}): void {
@@ -369,12 +369,20 @@ test('replies wait in an outbound.db that cannot be read, and go out when it can
   const fixture = hostFixture()
   const path = join(fixture.dir, 'outbound.db')
   reply(fixture, 'r')
+  fixture.outbound.close()
   renameSync(path, `${path}.away`)
   const { sent, events } = start(fixture)
-  reply(fixture, 'r-2')
+  await settled(() => expect(fixture.waits()).toBeGreaterThan(3))
+  expect(sent).toEqual([])
   renameSync(`${path}.away`, path)
-  await settled(() => expect(sent).toEqual(['r', 'r-2']))
-  await settled(() => expect(events.map(({ type }) => type)).toEqual(['delivered', 'delivered']))
+  const db = openDb(path)
+  db.exec('begin exclusive')
+  const waited = fixture.waits()
+  await settled(() => expect(fixture.waits()).toBeGreaterThan(waited + 3))
+  expect(sent).toEqual([])
+  db.exec('commit')
+
+  await settled(() => expect(events).toMatchObject([{ type: 'delivered', id: 'r' }]))
 })
 
 test('stop() waits for what is being sent, and nothing is sent after it', async () => {

@@ -1,6 +1,4 @@
-// Order, held against a model that is too simple to be wrong: per key a list, what is out in front, then what has begun
-// and waits to go on, then the rest by number. Whatever the lanes give out must be the beginning of such lists.
-import fc from 'fast-check'
+// Order, case by case; test/schedule/lanes-model.test.ts looks for the cases that nobody thought of.
 import { describe, expect, test } from 'vitest'
 import type { FunctionSpec } from '../../runtime/protocol/function.ts'
 import { type Entry, Lanes } from '../../runtime/schedule/lanes.ts'

@@ -14,6 +14,8 @@ export interface HostFixture {
   ack(id: string, status: 'processing' | 'completed' | 'failed'): void
   /** Moves the wall clock to an instant; timers go on in real time. */
   setTime(iso: string): void
+  /** How often the host has found nothing to do and gone to sleep for a moment. */
+  waits(): number
 }
 
 export const START_TIME = '2026-11-24T06:02:20.123Z'
@@ -21,7 +23,15 @@ export const START_TIME = '2026-11-24T06:02:20.123Z'
 export function hostFixture(options: HostOptions = {}): HostFixture {
   const dir = tempDir()
   let nowMs = Date.parse(START_TIME)
-  const clock: Clock = { ...realClock, now: () => nowMs }
+  let waits = 0
+  const clock: Clock = {
+    ...realClock,
+    now: () => nowMs,
+    after: (delayMs, fn) => {
+      waits++
+      return realClock.after(delayMs, fn)
+    },
+  }
   const host = openHost(dir, { clock, timeZone: 'UTC', ...options })
   onTestFinished(() => host.close())
   const outbound = openDb(join(dir, 'outbound.db'))
@@ -37,5 +47,6 @@ export function hostFixture(options: HostOptions = {}): HostFixture {
     setTime: (iso) => {
       nowMs = Date.parse(iso)
     },
+    waits: () => waits,
   }
 }

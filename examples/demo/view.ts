@@ -1,0 +1,77 @@
+// What the demo shows: lines that stay, and under them one line that redraws itself. Where nobody looks (a file, CI) that
+// line is printed anew every two seconds instead.
+import { styleText } from 'node:util'
+import type { Ledger } from './ledger.ts'
+
+const LABEL_CHARS = 14
+const BAR_CELLS = 20
+const FAULTS_MAX = 10
+
+export class View {
+  readonly #ledger: Ledger
+  readonly #live = process.stdout.isTTY && !process.env.CI
+  readonly #redrawMs = this.#live ? 0 : 2_000
+  readonly #width = Math.min(process.stdout.columns ?? 80, 100)
+  #part = { total: 1, startMs: 0, messages: 0, acks: 0, replies: 0 }
+  #drawnMs = 0
+
+  constructor(ledger: Ledger) {
+    this.#ledger = ledger
+  }
+
+  /** What is counted from here on belongs to this part. */
+  begin(title: string, total: number): void {
+    const { messages, acks, replies } = this.#ledger
+    this.#part = { total, startMs: performance.now(), messages, acks, replies }
+    this.#drawnMs = performance.now()
+    this.say(`\n  ${styleText('bold', title)}`)
+  }
+
+  progress(which?: 'last'): void {
+    const nowMs = performance.now()
+    if (nowMs - this.#drawnMs < this.#redrawMs && which !== 'last') return
+    this.#drawnMs = nowMs
+    const { messages, acks, replies } = this.#ledger
+    const [sent, acked, answers] = [
+      messages - this.#part.messages,
+      acks - this.#part.acks,
+      replies - this.#part.replies,
+    ]
+    const seconds = (nowMs - this.#part.startMs) / 1000
+    const full = Math.round((acked / this.#part.total) * BAR_CELLS)
+    const bar = styleText('green', '━'.repeat(full)) + styleText('dim', '─'.repeat(BAR_CELLS - full))
+    const counts = `sent ${sent}  acked ${acked}  replies ${answers}  ${Math.round(answers / seconds)}/s`
+    this.#write(`  ${bar}  ${counts}  ${seconds.toFixed(1)} s`, this.#live && which !== 'last' ? '' : '\n')
+  }
+
+  /** An answer, cut to the width of the screen. */
+  sample(label: string, text: string): void {
+    const room = this.#width - LABEL_CHARS - 3
+    const line = text.length > room ? `${text.slice(0, room - 1)}…` : text
+    this.say(`  ${styleText('cyan', label.slice(0, LABEL_CHARS - 1).padEnd(LABEL_CHARS))}${line}`)
+  }
+
+  table(rows: readonly (readonly [label: string, figure: string, remark: string])[]): void {
+    this.say('')
+    for (const [label, figure, remark] of rows)
+      this.say(
+        `  ${label.padEnd(LABEL_CHARS)}${styleText('bold', figure.padStart(9))}   ${styleText('dim', remark)}`,
+      )
+  }
+
+  verdict(faults: readonly string[]): void {
+    if (faults.length === 0)
+      return this.say(`\n  ${styleText('green', '✓ Every message ended as it should.')}\n`)
+    this.say(`\n  ${styleText('red', '✗ Not as it should be:')}`)
+    for (const fault of faults.slice(0, FAULTS_MAX)) this.say(`    ${fault}`)
+    this.say(faults.length > FAULTS_MAX ? `    … and ${faults.length - FAULTS_MAX} more\n` : '')
+  }
+
+  say(text: string): void {
+    this.#write(text, '\n')
+  }
+
+  #write(text: string, end: '' | '\n'): void {
+    process.stdout.write(`${this.#live ? '\r\x1b[K' : ''}${text}${end}`)
+  }
+}

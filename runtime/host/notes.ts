@@ -1,0 +1,61 @@
+// Notes of what became of tries: those that come within one turn of the event loop are written in one transaction. What has
+// been sent must not be sent again because a disk was full for a minute, so a note is tried until it is written.
+import type { Clock } from '../clock.ts'
+import { sqliteTime } from '../protocol/time.ts'
+import { recordTried, type Tried } from '../store/host-delivery.ts'
+import type { HostFile } from '../store/host-file.ts'
+import type { Outage } from './outage.ts'
+
+interface Note {
+  readonly tried: Tried
+  readonly written: (done: boolean) => void
+  readonly failed: (bug: unknown) => void
+}
+
+export class Notes {
+  readonly #file: HostFile
+  readonly #clock: Clock
+  readonly #outage: Outage
+  readonly #pollMs: number
+  readonly #stopping: AbortSignal
+  #waiting: Note[] = []
+  #writing = false
+
+  constructor(file: HostFile, clock: Clock, outage: Outage, pollMs: number, stopping: AbortSignal) {
+    this.#file = file
+    this.#clock = clock
+    this.#outage = outage
+    this.#pollMs = pollMs
+    this.#stopping = stopping
+  }
+
+  /** Resolves when it is on the disk; to false when the delivery was stopped before that could be. */
+  write(tried: Tried): Promise<boolean> {
+    return new Promise((written, failed) => {
+      this.#waiting.push({ tried, written, failed })
+      if (this.#writing) return
+      this.#writing = true
+      this.#clock.soon(() => void this.#writeAll())
+    })
+  }
+
+  async #writeAll(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const notes = this.#waiting
+      this.#waiting = []
+      const record = () =>
+        recordTried(
+          this.#file,
+          notes.map(({ tried }) => tried),
+          sqliteTime(this.#clock.now()),
+        )
+      try {
+        const done = await this.#outage.insist(record, this.#clock, this.#pollMs, this.#stopping)
+        for (const { written } of notes) written(done)
+      } catch (bug) {
+        for (const { failed } of notes) failed(bug)
+      }
+    }
+    this.#writing = false
+  }
+}
