@@ -12,7 +12,7 @@ import type { Executor, Intake } from './execute.ts'
 import type { Events } from './protocol/events.ts'
 import type { FunctionSpec, Routable } from './protocol/function.ts'
 import { parseTime } from './protocol/time.ts'
-import type { History, Mark } from './protocol/turn.ts'
+import type { History, Mark, RawId } from './protocol/turn.ts'
 import { DueQueue } from './schedule/due-queue.ts'
 import type { Entry, Lanes } from './schedule/lanes.ts'
 
@@ -39,6 +39,7 @@ export interface InboundFile {
   ): { readonly rows: readonly PendingRow[]; readonly cursor: Cursor; readonly end: boolean }
   getPendingByIds(ids: readonly string[], withContent: boolean): readonly PendingRow[]
   maxSeq(): number
+  rawId(rowid: number): RawId | null
 }
 
 export interface Router {
@@ -92,6 +93,8 @@ export class Session implements Intake {
   readonly #laterAtMs = new Map<string, number>()
   readonly #retries: DueQueue<Entry>
   readonly #held = new Map<string, Held>()
+  /** Rows without a proper id that have been refused. */
+  readonly #nameless = new Set<number>()
   #executor: Executor | undefined
   #router: Router
   #walked: Cursor
@@ -290,7 +293,8 @@ export class Session implements Intake {
 
   #admit(row: PendingRow, history: History | undefined): void {
     const { id } = row
-    if (id === null || history?.done) return
+    if (id === null) return this.#refuseNameless(row)
+    if (history?.done) return
     const { clock, lanes, maxContentBytes } = this.#parts
     const dueAtMs = row.processAfter ? parseTime(row.processAfter) : 0
     if (dueAtMs === undefined)
@@ -362,6 +366,16 @@ export class Session implements Intake {
     if (why === 'unroutable') this.#parts.events.emit('unroutable', { id, kind: row.kind })
   }
 
+  /** Its id is no text, or none at all: no function could be told which message it has. Said once. */
+  #refuseNameless({ rowid }: PendingRow): void {
+    if (this.#nameless.has(rowid) || this.#nameless.size >= HELD_MAX) return
+    const rawId = this.#parts.inbound.rawId(rowid)
+    this.#nameless.add(rowid)
+    const id = rawId ? Buffer.from(rawId.bytes).toString('utf8') : `row ${rowid}`
+    const detail = rawId ? 'the id is not UTF-8 text' : 'the id is null, so no ack can name the message'
+    this.#executor?.refuse({ id, rawId, reason: 'bad_id', detail })
+  }
+
   #refuse(id: string, reason: string, detail: string): void {
     this.#executor?.refuse({ id, reason, detail })
   }
@@ -377,6 +391,7 @@ export class Session implements Intake {
     for (const { id } of this.#later.clear()) this.#forget(id)
     for (const id of this.#held.keys()) this.#known.delete(id)
     this.#held.clear()
+    this.#nameless.clear()
     this.#walked = this.#parts.start
     this.#recordedUpTo = Number.POSITIVE_INFINITY
     this.#patrolFromStart()

@@ -1,6 +1,7 @@
 // The far side of the pipe: loads one function, runs what it is told to, one message at a time, and answers.
 // Bundled together with the user's module, so it uses node: built-ins only and shares its process with code that may do
 // anything; whatever it says is checked again on the other side. Without a parent it has no reason to live.
+import { Worker as Thread } from 'node:worker_threads'
 import { errorInfo } from '../protocol/errors.ts'
 import type { Handler, Message } from '../protocol/handler.ts'
 import type { ChildSetup, Dispatch, Order, Report, Result } from '../protocol/ipc.ts'
@@ -14,11 +15,18 @@ export function serve(load: () => Promise<Record<string, unknown>>): void {
   if (!process.send) throw new Error('A function bundle is started by the runtime, not by hand.')
   const setup = JSON.parse(process.argv[2] ?? '{}') as ChildSetup
   const worker = new Worker(setup, process.send.bind(process))
+  if (setup.watchParent !== null) dieWith(setup.watchParent)
   process.on('message', (order: Order) => worker.obey(order))
   process.on('disconnect', () => process.exit(0))
   process.on('uncaughtException', (error) => worker.uncaught(error))
   process.on('unhandledRejection', (reason) => worker.uncaught(reason))
   worker.load(load)
+}
+
+/** From a thread, since a handler may block this one for ever. The channel's end is the usual way; this is for the rest. */
+function dieWith(parentPid: number): void {
+  const watch = `setInterval(() => process.ppid === ${parentPid} || process.kill(process.pid, 'SIGKILL'), 250)`
+  new Thread(watch, { eval: true, stdin: false }).unref()
 }
 
 class Worker {

@@ -13,7 +13,7 @@ import {
   type TaskChange,
   type TaskRow,
   updateSeries,
-} from '../store/host-series.ts'
+} from '../store/host-tasks.ts'
 import { contentField, type Intake, processAfterField, recurrenceField, unknownField } from './fields.ts'
 import { parseRecurrence, type Recurrence, STOPPED } from './recurrence.ts'
 import { sync } from './sync.ts'

@@ -63,6 +63,8 @@ export type Report =
 /** What a child is told at its start, as JSON in its first argument. */
 export interface ChildSetup {
   readonly functionName: string
+  /** The parent, to be watched from a thread where the kernel does not see to it that we die with it; else null. */
+  readonly watchParent: number | null
   readonly maxReplyBytes: number
   readonly maxLogBytes: number
 }

@@ -35,9 +35,18 @@ export interface Ending {
 
 /** A message that ends as failed without a run. */
 export interface Refusal {
+  /** As people read it. */
   readonly id: string
+  /** As the file has it, when that is no text that could be bound as such: null for no id at all, so that no ack can name it. */
+  readonly rawId?: RawId | null
   readonly reason: string
   readonly detail: string
+}
+
+/** An id that is not well-formed text: bytes that are no UTF-8, or a blob. */
+export interface RawId {
+  readonly bytes: Uint8Array
+  readonly isText: boolean
 }
 
 /** Every message with a seq up to `seq` is done, or one of `open`. */

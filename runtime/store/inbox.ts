@@ -4,6 +4,7 @@
 import { statSync } from 'node:fs'
 import { NanoclawError } from '../protocol/errors.ts'
 import type { Message } from '../protocol/handler.ts'
+import type { RawId } from '../protocol/turn.ts'
 import { classifyRead } from './classify.ts'
 import { fileAt, openReadonly, READ_BUSY_MS, type ReadonlyDb, type ReadStatement } from './open.ts'
 
@@ -123,6 +124,14 @@ export class Inbox {
     return this.getMessages([id]).get(id)
   }
 
+  /** The id of a row as it stands in the file, for one that is no proper text; null when there is none. */
+  rawId(rowid: number): RawId | null {
+    const [bytes, type] = this.#read(
+      (open) => (open.rawId.get(rowid) ?? [null, '']) as [Buffer | null, string],
+    )
+    return bytes && { bytes, isText: type === 'text' }
+  }
+
   /** The answer to a question, by its exact id. Content that is not JSON is passed over. */
   findQuestionResponse(questionId: string): MessageRow | undefined {
     const raw = this.#read((open) => open.questionResponse.get(questionId) as Raw | undefined)
@@ -202,6 +211,7 @@ interface Open {
   readonly pendingWithContent: Pages
   readonly messages: ReadStatement
   readonly questionResponse: ReadStatement
+  readonly rawId: ReadStatement
   seen: number
   mtimeMs: number
   size: number
@@ -259,6 +269,7 @@ function openInbox(path: string): Open {
       pending: pages('null'),
       pendingWithContent: pages(`case when octet_length(content) <= ${ROUTED_CONTENT_MAX} then content end`),
       messages: db.prepare(`select ${all} from messages_in where id in (select value from json_each(?))`),
+      rawId: db.prepare('select cast(id as blob), typeof(id) from messages_in where rowid = ?'),
       questionResponse: db.prepare(
         `select ${all} from messages_in where ${isPending} and json_valid(content) and json_extract(content, '$.questionId') = ? order by rowid limit 1`,
       ),

@@ -241,9 +241,13 @@ export class Outbox {
     return true
   }
 
-  #refuse({ id, reason, detail }: Refusal, nowMs: number, iso: string): void {
-    if (this.#sql.refuse.run(id, iso).changes === 0) return
-    this.#sql.refusedRun.run(id, this.#nextRun(id), this.#epoch, nowMs, nowMs, reason, detail)
+  #refuse({ id, rawId, reason, detail }: Refusal, nowMs: number, iso: string): void {
+    if (rawId === null) return
+    const { changes } = rawId
+      ? this.#sql.refuseRaw.run(rawId.isText ? 1 : 0, rawId.bytes, rawId.bytes, iso)
+      : this.#sql.refuse.run(id, iso)
+    if (changes === 1)
+      this.#sql.refusedRun.run(id, this.#nextRun(id), this.#epoch, nowMs, nowMs, reason, detail)
   }
 
   #setMark({ seq, open }: Mark): void {
@@ -298,6 +302,8 @@ function texts() {
       'insert into processing_ack (message_id, status, status_changed) values (?, ?, ?) on conflict (message_id) do update set status = excluded.status, status_changed = excluded.status_changed',
     refuse:
       "insert into processing_ack (message_id, status, status_changed) values (?, 'failed', ?) on conflict (message_id) do nothing",
+    refuseRaw:
+      "insert into processing_ack (message_id, status, status_changed) values (iif(?, cast(? as text), ?), 'failed', ?) on conflict (message_id) do nothing",
     beginRun:
       'insert into nanoclaw_run (message_id, run, attempt, epoch, function, worker, alone, started_at) values (?, ?, ?, ?, ?, ?, ?, ?)',
     endRun:

@@ -1,6 +1,6 @@
 // Starting and ending node processes; execa enters the project here. A child leads a process group of its own, so that
-// whatever it starts can be killed with it, and dies with us: its channel closes, and where the system has setpriv the
-// kernel kills it too, even when its event loop is blocked.
+// whatever it starts can be killed with it, and dies with us even when its event loop is blocked: the kernel sees to it
+// where the system has setpriv, elsewhere a thread of its own does.
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { execa } from 'execa'
@@ -8,7 +8,7 @@ import type { ChildSetup, Order } from '../protocol/ipc.ts'
 
 export interface SpawnOptions {
   readonly bundle: string
-  readonly setup: ChildSetup
+  readonly setup: Omit<ChildSetup, 'watchParent'>
   readonly maxMemoryMb: number
   readonly nodeArgs: readonly string[]
   readonly env: Readonly<Record<string, string>>
@@ -27,15 +27,10 @@ export interface Process {
 
 /** @throws nothing: a process that cannot be started ends at once, with the reason on its stderr */
 export function spawnNode({ bundle, setup, maxMemoryMb, nodeArgs, env, cwd }: SpawnOptions): Process {
-  const node = [
-    process.execPath,
-    '--enable-source-maps',
-    `--max-old-space-size=${maxMemoryMb}`,
-    ...nodeArgs,
-    bundle,
-    JSON.stringify(setup),
-  ]
   const setpriv = findSetpriv()
+  const told: ChildSetup = { ...setup, watchParent: setpriv ? null : process.pid }
+  const flags = ['--enable-source-maps', `--max-old-space-size=${maxMemoryMb}`, ...nodeArgs]
+  const node = [process.execPath, ...flags, bundle, JSON.stringify(told)]
   const [command = '', ...args] = setpriv ? [setpriv, '--pdeathsig', 'KILL', ...node] : node
   const child = execa(command, args, {
     cwd,

@@ -1,66 +1,11 @@
 // deliver: every reply reaches its adapter, in order for each destination, once as far as anybody can promise that.
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { existsSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import {
-  type Adapter,
-  type DeliverOptions,
-  type DeliveryEvent,
-  NonRetryableError,
-  openHost,
-  RetryAfterError,
-} from 'nanoclaw-functions/host'
-import { expect, onTestFinished, test, vi } from 'vitest'
+import { type DeliverOptions, openHost } from 'nanoclaw-functions/host'
+import { expect, test } from 'vitest'
+import { delivered, reply, settled, start } from '../support/deliver.ts'
 import { insertRow, openDb, tempDir } from '../support/files.ts'
-import { type HostFixture, hostFixture } from '../support/host.ts'
-
-function reply({ outbound }: HostFixture, id: string, columns: Record<string, unknown> = {}): void {
-  const last = outbound.prepare('select coalesce(max(seq), -1) from messages_out').pluck().get() as number
-  const row = {
-    id,
-    seq: last + 2,
-    timestamp: '2026-11-24 06:02:20',
-    kind: 'chat',
-    platform_id: 'p',
-    content: '{}',
-  }
-  insertRow(outbound, 'messages_out', { ...row, ...columns })
-}
-
-interface Started {
-  /** Ids in the order in which the adapter got them. */
-  readonly sent: string[]
-  readonly events: DeliveryEvent[]
-  stop(): Promise<void>
-}
-
-function start(
-  { host }: HostFixture,
-  adapter: Adapter = () => undefined,
-  options: DeliverOptions = {},
-): Started {
-  const sent: string[] = []
-  const events: DeliveryEvent[] = []
-  const delivery = host.deliver(
-    (out, context) => {
-      sent.push(out.id)
-      return adapter(out, context)
-    },
-    { pollMs: 5, onEvent: (event) => events.push(event), ...options },
-  )
-  onTestFinished(() => delivery.stop())
-  return { sent, events, stop: () => delivery.stop() }
-}
-
-const delivered = ({ inbound }: HostFixture) =>
-  inbound
-    .prepare('select message_out_id, status, platform_message_id from delivered order by rowid')
-    .raw()
-    .all()
-
-const settled = (probe: () => void) => vi.waitFor(probe, { timeout: 10_000, interval: 5 })
+import { hostFixture } from '../support/host.ts'
 
 test('a reply is handed over whole, and what the platform calls it is recorded', async () => {
   const fixture = hostFixture()
@@ -166,111 +111,6 @@ test('a destination that never answers delays no other', async () => {
   await settled(() => expect(delivered(fixture)).toHaveLength(6))
 })
 
-test('a reply that fails is tried again later, is not overtaken, and holds up nobody else', async () => {
-  const fixture = hostFixture()
-  for (const id of ['a-0', 'a-1']) reply(fixture, id, { thread_id: 'a' })
-  reply(fixture, 'b-0', { thread_id: 'b' })
-  let broken = true
-  const { sent, events } = start(fixture, (out) => {
-    if (out.threadId === 'a' && broken) throw new Error('503')
-  })
-
-  await settled(() =>
-    expect(events).toContainEqual(
-      expect.objectContaining({ type: 'retry', id: 'a-0', attempt: 1, error: '503' }),
-    ),
-  )
-  await settled(() => expect(delivered(fixture)).toEqual([['b-0', 'delivered', null]]))
-  expect(sent.filter((id) => id === 'a-0')).toHaveLength(1)
-  fixture.setTime('2026-11-24T06:02:22Z')
-  await settled(() =>
-    expect(events).toContainEqual(expect.objectContaining({ type: 'retry', id: 'a-0', attempt: 2 })),
-  )
-  broken = false
-  fixture.setTime('2026-11-24T06:03:00Z')
-  await settled(() => expect(delivered(fixture)).toHaveLength(3))
-  expect(sent.filter((id) => id !== 'b-0')).toEqual(['a-0', 'a-0', 'a-0', 'a-1'])
-})
-
-test('the number of tries outlives the host; after the last one the reply is given up, visibly, and can be sent again', async () => {
-  const fixture = hostFixture()
-  reply(fixture, 'bad')
-  reply(fixture, 'good')
-  let broken = true
-  const adapter: Adapter = (out) => {
-    if (out.id === 'bad' && broken) throw new Error('no such channel')
-    return `platform-${out.id}`
-  }
-  const retry = { attempts: 2, minDelay: '1s' } as const
-  const first = start(fixture, adapter, { retry })
-  await settled(() => expect(first.events).toHaveLength(1))
-  await first.stop()
-  fixture.setTime('2026-11-24T06:03:00Z')
-
-  const second = start(fixture, adapter, { retry })
-  await settled(() => expect(delivered(fixture)).toHaveLength(2))
-  expect(second.events).toEqual([
-    { type: 'dead', id: 'bad', attempt: 2, error: 'no such channel' },
-    { type: 'delivered', id: 'good', attempt: 1, platformId: 'platform-good' },
-  ])
-  expect(fixture.host.deadLetters()).toEqual([
-    { id: 'bad', failedAt: '2026-11-24 06:03:00.000', error: 'no such channel', attempts: 2 },
-  ])
-
-  broken = false
-  expect(fixture.host.redeliver('bad')).toBe(true)
-  await settled(() =>
-    expect(second.events).toContainEqual({
-      type: 'delivered',
-      id: 'bad',
-      attempt: 1,
-      platformId: 'platform-bad',
-    }),
-  )
-  expect(fixture.host.deadLetters()).toEqual([])
-  expect(fixture.host.redeliver('bad')).toBe(false)
-  expect(() => fixture.host.redeliver('nobody')).toThrow(/there is no reply "nobody"/)
-})
-
-test('an adapter may say never again, or not before a time', async () => {
-  const fixture = hostFixture()
-  reply(fixture, 'never', { thread_id: 'a' })
-  reply(fixture, 'later', { thread_id: 'b' })
-  const { events } = start(fixture, (out) => {
-    throw out.id === 'never' ? new NonRetryableError('banned') : new RetryAfterError('slow down', '90s')
-  })
-
-  await settled(() => expect(events).toHaveLength(2))
-  expect(events).toContainEqual({ type: 'dead', id: 'never', attempt: 1, error: 'NonRetryableError: banned' })
-  expect(events).toContainEqual({
-    type: 'retry',
-    id: 'later',
-    attempt: 1,
-    error: 'RetryAfterError: slow down',
-    nextAtMs: Date.parse('2026-11-24T06:03:50.123Z'),
-  })
-})
-
-test('a try that takes too long is aborted and counts as failed', async () => {
-  const fixture = hostFixture()
-  reply(fixture, 'r')
-  let aborted = false
-  const { events } = start(
-    fixture,
-    (_, { signal }) => {
-      signal.addEventListener('abort', () => {
-        aborted = true
-      })
-      return new Promise(() => {})
-    },
-    { timeout: 20 },
-  )
-  await settled(() =>
-    expect(events).toMatchObject([{ type: 'retry', id: 'r', error: 'no answer within 20 ms' }]),
-  )
-  expect(aborted).toBe(true)
-})
-
 test('what another host has delivered is not sent again, and neither is anything after a restart', async () => {
   const fixture = hostFixture()
   for (const id of ['theirs', 'given-up', 'ours']) reply(fixture, id)
@@ -298,47 +138,6 @@ test('an outbound.db that was made anew is delivered from its start, without wha
   reply(fixture, 'c')
 
   await settled(() => expect(sent).toEqual(['a', 'b', 'c']))
-})
-
-test('a host that is killed after a send and before its note sends again under the same key, and nothing else twice', async () => {
-  const fixture = hostFixture()
-  for (let n = 0; n < 6; n++) reply(fixture, `r-${n}`)
-  const script = fileURLToPath(new URL('../support/deliver-child.ts', import.meta.url))
-  const run = async (killAt: string) => {
-    const child = spawn(process.execPath, ['--import', 'tsx', script, fixture.dir, killAt], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    let keys = ''
-    child.stdout.on('data', (chunk) => {
-      keys += chunk
-    })
-    expect((await once(child, 'close'))[1]).toBe('SIGKILL')
-    return keys
-      .trim()
-      .split('\n')
-      .map((key) => key.replace(`${basename(fixture.dir)}/`, ''))
-  }
-
-  expect(await run('r-2')).toEqual(['r-0', 'r-1', 'r-2'])
-  expect(await run('r-5')).toEqual(['r-2', 'r-3', 'r-4', 'r-5'])
-  const { sent } = start(fixture)
-  await settled(() => expect(delivered(fixture)).toHaveLength(6))
-  expect(sent).toEqual(['r-5'])
-})
-
-test('a note that cannot be written for a while is written later; the reply is not sent again', async () => {
-  const fixture = hostFixture()
-  const path = join(fixture.dir, 'inbound.db')
-  reply(fixture, 'r')
-  const { sent, events } = start(fixture, () => renameSync(path, `${path}.away`))
-
-  await settled(() =>
-    expect(events).toMatchObject([{ type: 'blocked', error: expect.stringMatching(/inbound\.db is gone/) }]),
-  )
-  renameSync(`${path}.away`, path)
-  await settled(() => expect(delivered(fixture)).toEqual([['r', 'delivered', null]]))
-  expect(sent).toEqual(['r'])
-  expect(events.map(({ type }) => type)).toEqual(['blocked', 'delivered'])
 })
 
 test('files of a reply are handed over and cleared after it was sent; links and names that leave the folder are not', async () => {

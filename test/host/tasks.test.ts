@@ -142,6 +142,23 @@ test('an update mends a series that was stopped by its expression', () => {
   })
 })
 
+test('a new recurrence goes to one message of the series, whatever else of it waits', () => {
+  const fixture = hostFixture()
+  const { host, ack, setTime } = fixture
+  host.enqueue(daily)
+  setTime('2026-11-24T09:00:01Z')
+  ack('digest', 'failed')
+  host.sync()
+  host.redrive('digest')
+
+  expect(host.tasks.update('digest', { recurrence: '0 7 * * *' })).toBe(2)
+  expect(rows(fixture)).toMatchObject([
+    { id: 'digest', recurrence: null },
+    { status: 'pending', recurrence: '0 7 * * *' },
+    { id: 'digest.redrive-1', status: 'pending', recurrence: null },
+  ])
+})
+
 test.each([
   [{ prompt: 'x' }, /no field "prompt"; expected content, processAfter, recurrence/],
   [{ processAfter: 'soon' }, /processAfter is "soon"/],

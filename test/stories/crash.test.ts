@@ -1,6 +1,7 @@
 // The runtime killed without a warning, again and again, under load: nothing is lost and nothing is answered twice.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { expect, it, onTestFinished } from 'vitest'
 import { type Db, headInbound, insertMessage, openDb } from '../support/files.ts'
@@ -47,6 +48,36 @@ it('33 to 39: kill -9 at any time: every message ends, each with its replies exa
   expect(await once(runtime, 'exit')).toEqual([0, null])
 }, 60_000)
 
+it.each([
+  ['where the kernel sees to it', process.env.PATH ?? ''],
+  ['where a thread has to', '/nowhere'],
+])(
+  '35: no child outlives a killed runtime by more than a second, though it blocks its event loop: %s',
+  async (_where, path) => {
+    const root = project(['block'])
+    const { paths, workspace } = testConfig(root)
+    insertMessage(headInbound(paths.inbound), { kind: 'block' })
+    writeFileSync(
+      `${root}/functions/block.ts`,
+      'export default { timeout: "60s", handler: () => { for (;;); } }',
+    )
+    const runtime = start(root, workspace, { PATH: path })
+    onTestFinished(() => void runtime.kill('SIGKILL'))
+    await until(() => isWorking(paths.outbound, 0))
+    const worker = openDb(paths.outbound, { readonly: true })
+      .prepare('select worker from nanoclaw_run')
+      .pluck()
+      .get() as number
+    expect(isAlive(worker)).toBe(true)
+    runtime.kill('SIGKILL')
+    await until(
+      () => !isAlive(worker),
+      () => 'the child is still there',
+      1_000,
+    )
+  },
+)
+
 const WORK = `export default async (message, ctx) => {
   ctx.reply('one')
   await new Promise((resolve) => setTimeout(resolve, message.content.n % 7))
@@ -58,12 +89,22 @@ const FLAKY = `export default { retry: { attempts: 3, minDelay: 1, maxDelay: 20 
   return 'two'
 } }`
 
-function start(root: string, workspace: string): ChildProcess {
-  return spawn(
-    process.execPath,
-    [CLI, 'start', '--workspace', workspace, '--log-level', 'error', '--crash-limit', '50'],
-    { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] },
-  )
+function start(root: string, workspace: string, env: Record<string, string> = {}): ChildProcess {
+  const args = [CLI, 'start', '--workspace', workspace, '--log-level', 'error', '--crash-limit', '50']
+  return spawn(process.execPath, args, {
+    cwd: root,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+}
+
+/** Zombies, which wait for somebody to bury them, are not alive. */
+function isAlive(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
+  }
 }
 
 /** The runtime of this round has come up, and has messages in its hands. */

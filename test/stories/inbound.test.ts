@@ -161,6 +161,34 @@ describe('inbound.db', () => {
     ])
   })
 
+  it('83, 87: an id that is no text fails under the very bytes that the file has; one that is null is told', async () => {
+    const bench = await workbench(['echo'])
+    const told: string[] = []
+    bench.events.on('refused', ({ id, reason }) => told.push(`${reason} ${id}`))
+    const insert = bench.inbound.prepare(
+      "insert into messages_in (id, seq, kind, timestamp, content) values (iif(?, cast(? as text), ?), ?, 'echo', '2026-11-24', '{}')",
+    )
+    const [broken, blob] = [Buffer.from([0x61, 0xff]), Buffer.from([1, 2])]
+    insert.run(1, broken, broken, 2)
+    insert.run(0, blob, blob, 4)
+    insert.run(1, null, null, 6)
+    await bench.ended(bench.send('echo'))
+    await until(() => told.length === 3)
+    expect(told.map((line) => line.split(' ')[0])).toEqual(['bad_id', 'bad_id', 'bad_id'])
+    bench.inbound.exec(`attach '${bench.config.paths.outbound}' as o`)
+    const joined =
+      'select count(*) from messages_in m join o.processing_ack a on a.message_id = m.id where a.status = ?'
+    expect(bench.inbound.prepare(joined).pluck().get('failed')).toBe(2)
+  })
+
+  it('82: content beyond maxContentBytes fails without being loaded; the rest runs', async () => {
+    const bench = await workbench(['echo'], { maxContentBytes: 10_000 })
+    const [big, small] = [bench.send('echo', { pad: 'x'.repeat(20_000) }), bench.send('echo')]
+    await bench.ended(big, small)
+    expect([bench.ack(big), bench.ack(small)]).toEqual(['failed', 'completed'])
+    expect(bench.runs(big)[0]).toMatchObject({ outcome: 'refused', reason: 'content_too_large' })
+  })
+
   it('87, 94, 95: rows that the host deletes, resets or gives no number are handled by their id', async () => {
     const bench = await workbench(['echo', 'slow'])
     const [unnumbered, running, reset] = [

@@ -150,7 +150,7 @@ export function benchOf(config: Config, atEnd?: AtEnd): Workbench {
           'select run, attempt, outcome, reason, error, worker from nanoclaw_run where message_id = ? order by run',
         )
         .all(id)
-      return (rows as any[]).map((row) => ({ ...row, error: row.error && JSON.parse(row.error) }))
+      return (rows as any[]).map((row) => ({ ...row, error: parsed(row.error) }))
     },
     ended: (...ids) =>
       until(
@@ -193,4 +193,9 @@ export async function until(
     if (performance.now() > endMs) throw new Error(`not within ${deadlineMs} ms: ${explain()}`)
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
+}
+
+/** An error is kept as JSON, the detail of a refusal as text. */
+function parsed(error: string | null): unknown {
+  return error?.startsWith('{') ? JSON.parse(error) : error
 }

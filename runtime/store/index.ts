@@ -1,0 +1,16 @@
+// The two files for people who build their own loop on them: package export "nanoclaw-functions/store". Re-exports only.
+//
+//   const inbox = new Inbox('inbound.db')                      reads, never writes
+//   const outbox = new Outbox('outbound.db', 'delete')         the one writer
+//   outbox.recover(Date.now(), 5)                              once, before anything else
+//   const { rows, cursor } = inbox.getPendingMessages(START, 100, false)
+//   for (const id of outbox.markProcessing(ids, Date.now()))   claims those that nobody has
+//     outbox.markCompleted(id, replies, Date.now(), inbox.maxSeq())
+export { NanoclawError } from '../protocol/errors.ts'
+export type { Reply } from '../protocol/outcome.ts'
+export { isoTime, parseTime, sqliteTime } from '../protocol/time.ts'
+export type { Claim, Committed, Ending, History, Mark, Refusal, Turn } from '../protocol/turn.ts'
+export { classifyRead, classifyWrite, explain, type Verdict } from './classify.ts'
+export { type Cursor, Inbox, type MessageRow, type Page, type PendingRow, START } from './inbox.ts'
+export { Lock } from './lock.ts'
+export { Outbox, type Recovery, replyId } from './outbox.ts'

@@ -1,0 +1,40 @@
+// outbound.db on a disk that is full for a while. Needs a file system of its own, so it runs where mounting is allowed.
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, it, onTestFinished } from 'vitest'
+import { benchOf, project, testConfig, until } from '../support/runtime.ts'
+
+it.skipIf(process.platform !== 'linux' || process.getuid?.() !== 0)(
+  '69, 70: a full disk stops the claims, keeps what has ended, and loses and repeats nothing when there is room again',
+  async () => {
+    const root = project(['slow'])
+    const disk = join(root, 'disk')
+    mkdirSync(disk)
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=512k', 'tmpfs', disk])
+    onTestFinished(() => void execFileSync('umount', ['-l', disk]))
+    const config = testConfig(root)
+    const bench = benchOf({
+      ...config,
+      paths: { ...config.paths, outbound: join(disk, 'outbound.db'), lock: join(disk, '.lock') },
+    })
+    const [failed, healed]: [string[], number[]] = [[], []]
+    bench.events.on('commit-failed', ({ code }) => failed.push(code))
+    bench.events.on('commit-healed', ({ held }) => healed.push(held))
+    onTestFinished(() => bench.runtime.stop())
+    await bench.runtime.start()
+    const running = [bench.send('slow', { ms: 400 }), bench.send('slow', { ms: 400 })]
+    await until(() => running.every((id) => bench.ack(id) === 'processing'))
+    expect(() => writeFileSync(join(disk, 'filler'), Buffer.alloc(1024 * 1024))).toThrow('ENOSPC')
+    const later = Array.from({ length: 30 }, () => bench.send('slow', { ms: 1 }))
+    await until(() => failed.length > 0)
+    expect(failed).toEqual(['SQLITE_FULL'])
+    expect(running.map((id) => bench.ack(id))).toEqual(['processing', 'processing'])
+    rmSync(join(disk, 'filler'))
+    await bench.ended(...running, ...later)
+    expect(healed).toHaveLength(1)
+    expect(
+      [...running, ...later].map((id) => [bench.ack(id), bench.runs(id).length, bench.replies(id).length]),
+    ).toEqual(Array.from({ length: 32 }, () => ['completed', 1, 1]))
+  },
+)
