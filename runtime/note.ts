@@ -1,26 +1,14 @@
-// What a runtime says about itself in a small file beside its lock, for `status` and for the error of a second runtime.
-// It only helps people: nothing decides by it, and a stale one does no harm. Written whole or not at all.
+// The pen for the note beside the lock (protocol/note): written whole or not at all, and only when it says something new.
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { dirname, join } from 'node:path'
-
-export interface Note {
-  readonly pid: number
-  readonly host: string
-  readonly startedAt: string
-  readonly epoch: number
-  readonly functions: readonly { readonly name: string; readonly file: string; readonly broken?: string }[]
-  readonly unroutable: Readonly<Record<string, number>>
-  readonly state: 'running' | 'waiting' | 'draining'
-  readonly waitingFor?: string
-}
+import { type Note, notePath } from './protocol/note.ts'
 
 export class NoteFile {
   readonly #path: string
   #written = ''
 
   constructor(lockPath: string) {
-    this.#path = join(dirname(lockPath), '.runtime.json')
+    this.#path = notePath(lockPath)
   }
 
   /** Failing to write is no reason to stop. */

@@ -408,7 +408,7 @@ export class Session implements Intake {
     if (this.#stopped) return
     this.#poll = this.#parts.clock.after(this.#parts.pollMs, () => {
       this.look(true)
-      this.#reading(() => this.#patrol())
+      if (this.#waitingFor === undefined) this.#reading(() => this.#patrol())
       this.#armPoll()
     })
   }

@@ -38,9 +38,10 @@ export class View {
       replies - this.#part.replies,
     ]
     const seconds = (nowMs - this.#part.startMs) / 1000
+    const rate = answers / seconds
     const full = Math.round((acked / this.#part.total) * BAR_CELLS)
     const bar = styleText('green', '━'.repeat(full)) + styleText('dim', '─'.repeat(BAR_CELLS - full))
-    const counts = `sent ${sent}  acked ${acked}  replies ${answers}  ${Math.round(answers / seconds)}/s`
+    const counts = `sent ${sent}  acked ${acked}  replies ${answers}  ${rate.toFixed(rate < 10 ? 1 : 0)}/s`
     this.#write(`  ${bar}  ${counts}  ${seconds.toFixed(1)} s`, this.#live && which !== 'last' ? '' : '\n')
   }
 

@@ -1,7 +1,7 @@
 // The faults of one definition, gathered so that its author reads all of them at once. A definition comes from a child as
 // JSON; what JSON cannot say arrives as a text such as `[function]` or `[RegExp]`, and is told as what it was.
 import { NanoclawError } from '../protocol/errors.ts'
-import { nearest } from './nearest.ts'
+import { nearest } from '../protocol/nearest.ts'
 
 export type Fields = Readonly<Record<string, unknown>>
 

@@ -3,7 +3,8 @@
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { basename, extname, join, resolve } from 'node:path'
 import { errorText } from '../protocol/errors.ts'
-import { CONFIG_VARIABLE, closest } from './names.ts'
+import { nearest } from '../protocol/nearest.ts'
+import { CONFIG_VARIABLE } from './names.ts'
 import { SETTING_NAMES, SETTINGS, type SettingName } from './options.ts'
 
 export interface FoundFile {
@@ -94,7 +95,7 @@ function* flatten(
 const RETRY_FIELDS = SETTING_NAMES.flatMap((name) => (name.startsWith('retry.') ? [name.slice(6)] : []))
 
 function unknownField(name: string, label: string): string {
-  const meant = closest(name, SETTING_NAMES)
+  const meant = nearest(name, SETTING_NAMES)
   return `${label}: unknown field ${name}; ${meant ? `did you mean ${meant}?` : `legal fields: ${SETTING_NAMES.join(', ')}`}`
 }
 

@@ -2,32 +2,19 @@
 // closed again; nothing is locked for long, nothing is changed, and no state of the files is an error. What cannot be read
 // at the moment (missing, a dead writer's journal, damaged) is said with its reason.
 import { readFileSync, statSync } from 'node:fs'
-import { dirname, join } from 'node:path'
 import type { Paths } from '../protocol/config.ts'
+import { type Note, notePath } from '../protocol/note.ts'
 import { type Backlog, columnsOf, countBacklog, readRecords } from './backlog.ts'
 import { type RunError, runError } from './inspect-message.ts'
 import { isLocked } from './lock.ts'
 import { type FileState, Look } from './look.ts'
 import type { ReadonlyDb } from './open.ts'
 
-/** What a runtime says about itself in `.runtime.json` beside its lock. */
-export interface RuntimeNote {
-  readonly pid: number
-  readonly host: string
-  readonly startedAt: string
-  readonly epoch: number
-  readonly functions: readonly { readonly name: string; readonly file: string; readonly broken?: string }[]
-  /** Messages that no function takes, by kind. */
-  readonly unroutable: Readonly<Record<string, number>>
-  readonly state: 'running' | 'waiting' | 'draining'
-  readonly waitingFor?: string
-}
-
 export interface Status {
   /** `running`: somebody holds the lock. Without it the note is that of a runtime that has ended. */
   readonly runtime: {
     readonly running: boolean
-    readonly note: RuntimeNote | null
+    readonly note: Note | null
     readonly heartbeatAtMs: number | null
   }
   readonly inbound: FileState
@@ -63,7 +50,7 @@ export function readStatus(
     const backlog = inbound.read((db) => countBacklog(db, recordsOf, options.nowMs))
     const runtime = {
       running: isLocked(paths.lock),
-      note: readNote(notePath(paths)),
+      note: readNote(notePath(paths.lock)),
       heartbeatAtMs: statSync(paths.heartbeat, { throwIfNoEntry: false })?.mtimeMs ?? null,
     }
     return { runtime, inbound: inbound.state, outbound: outbound.state, backlog, ended, failures, epoch }
@@ -73,16 +60,11 @@ export function readStatus(
   }
 }
 
-/** `.runtime.json` beside the lock. */
-function notePath(paths: Paths): string {
-  return join(dirname(paths.lock), '.runtime.json')
-}
-
 /** Null when there is none, or none that can be read: it only helps, so it may be missing. */
-function readNote(path: string): RuntimeNote | null {
+function readNote(path: string): Note | null {
   try {
     const note: unknown = JSON.parse(readFileSync(path, 'utf8'))
-    return typeof note === 'object' && note !== null && 'pid' in note ? (note as RuntimeNote) : null
+    return typeof note === 'object' && note !== null && 'pid' in note ? (note as Note) : null
   } catch {
     return null
   }

@@ -82,6 +82,7 @@ test('the status works while the config file is broken, when it is told where to
   const env = { NANOCLAW_WORKSPACE: '.nanoclaw' }
   expect(await nanoclaw(dir, ['status'], { env })).toMatchObject({
     code: 0,
+    stderr: '',
     stdout: expect.stringMatching(/^due +2/m),
   })
 })

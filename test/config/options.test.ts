@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
 import { renderSettings } from '../../runtime/config/docs.ts'
-import { closest, flagKeyOf, flagOf, variableOf } from '../../runtime/config/names.ts'
+import { flagKeyOf, flagOf, variableOf } from '../../runtime/config/names.ts'
 import { SETTING_NAMES, SETTINGS } from '../../runtime/config/options.ts'
+import { nearest } from '../../runtime/protocol/nearest.ts'
 
 test.each(SETTING_NAMES)('the default of %s is a legal value of it', (name) => {
   expect(SETTINGS[name].kind.read(SETTINGS[name].fallback)).toBeDefined()
@@ -34,7 +35,7 @@ test.each([
   ['x', undefined],
   ['', undefined],
 ])('by %j people mean %s', (word, meant) => {
-  expect(closest(word, SETTING_NAMES)).toBe(meant)
+  expect(nearest(word, SETTING_NAMES)).toBe(meant)
 })
 
 test('the table for the docs has every setting, and no cell breaks it', () => {

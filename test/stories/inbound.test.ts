@@ -23,6 +23,7 @@ describe('inbound.db', () => {
   it('54, 55: may be missing at first; the runtime says once what it waits for, and goes on when it comes', async () => {
     const { config, waits, acks } = await started()
     await until(() => waits.length > 0)
+    await new Promise((resolve) => setTimeout(resolve, 5 * config.pollMs))
     const id = insertMessage(headInbound(config.paths.inbound), { kind: 'echo' }).id
     await until(() => acks()[id] === 'completed')
     expect(waits).toHaveLength(1)

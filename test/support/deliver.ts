@@ -1,6 +1,6 @@
 // Delivery in a test: replies as a runtime writes them, an adapter that keeps what it got, and what the host noted.
 import type { Adapter, DeliverOptions, DeliveryEvent } from 'nanoclaw-functions/host'
-import { expect, onTestFinished, vi } from 'vitest'
+import { onTestFinished, vi } from 'vitest'
 import { insertRow } from './files.ts'
 import type { HostFixture } from './host.ts'
 

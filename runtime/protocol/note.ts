@@ -1,0 +1,19 @@
+// What a runtime says about itself in a small file beside its lock, for people: `status`, and the error that a second
+// runtime gets. Written by runtime.ts, read by store/inspect. Nothing decides by it, and a stale one does no harm.
+import { dirname, join } from 'node:path'
+
+export interface Note {
+  readonly pid: number
+  readonly host: string
+  readonly startedAt: string
+  readonly epoch: number
+  readonly functions: readonly { readonly name: string; readonly file: string; readonly broken?: string }[]
+  /** Messages that no function takes, by kind. */
+  readonly unroutable: Readonly<Record<string, number>>
+  readonly state: 'running' | 'waiting' | 'draining'
+  readonly waitingFor?: string
+}
+
+export function notePath(lockPath: string): string {
+  return join(dirname(lockPath), '.runtime.json')
+}
