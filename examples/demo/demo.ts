@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { openHost } from 'nanoclaw-functions/host'
@@ -120,14 +121,14 @@ function startRuntime() {
     detached: true,
     stdio: ['ignore', 'ignore', 'pipe'],
   })
-  let lastWords = ''
-  child.stderr.setEncoding('utf8').on('data', (text) => {
-    lastWords = (lastWords + text).slice(-2_000)
+  let lastWords: string[] = []
+  createInterface(child.stderr).on('line', (line) => {
+    lastWords = [...lastWords.slice(-2), line]
   })
   let asked = false
   const ended = once(child, 'close').then(([code, signal]) => {
     if (!asked || code !== 0)
-      throw new Error(`the runtime ended with ${signal ?? code}; it said:\n${lastWords}`)
+      throw new Error(`the runtime ended with ${signal ?? code}; its last words:\n${lastWords.join('\n')}`)
   })
   return {
     diedEarly: ended.then(() => new Promise<never>(() => {})),

@@ -9,6 +9,8 @@ import { firstOccurrence, formatRecurrence, parseRecurrence } from './recurrence
 /** What the fields of one message are counted from. */
 export interface Intake {
   readonly nowMs: number
+  /** The same instant in ISO form. */
+  readonly now: string
   readonly timeZone: string
   readonly newId: () => string
 }
@@ -66,8 +68,9 @@ export function processAfterField(value: unknown, nowMs: number): string | null 
   return sqliteTime(Math.ceil(atMs))
 }
 
-export function timestampField(value: unknown, nowMs: number): string {
-  const atMs = value === undefined ? nowMs : dateMs(value)
+export function timestampField(value: unknown, now: string): string {
+  if (value === undefined) return now
+  const atMs = dateMs(value)
   if (atMs === undefined) throw refusal('timestamp', value, DATE_FORMS)
   return isoTime(atMs)
 }

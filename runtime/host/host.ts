@@ -103,7 +103,7 @@ export class Host {
         'bad_usage',
         `redrive: message ${JSON.stringify(id)} ${state ? `is ${state}` : 'is not there'}; expected one that has ended`,
       )
-    return insertRedrive(this.#open(), id, isoTime(this.#clock.now()))!
+    return insertRedrive(this.#open(), id, this.#intake().now)!
   }
 
   /**
@@ -168,7 +168,8 @@ export class Host {
   }
 
   #intake(): Intake {
-    return { nowMs: this.#clock.now(), timeZone: this.#timeZone, newId: () => this.#ids.next() }
+    const nowMs = this.#clock.now()
+    return { nowMs, now: isoTime(nowMs), timeZone: this.#timeZone, newId: () => this.#ids.next() }
   }
 
   #open(): HostFile {

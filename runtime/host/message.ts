@@ -103,7 +103,7 @@ export function messageRow(message: NewMessage, intake: Intake): MessageRow {
   return {
     id,
     kind: textField('kind', message.kind),
-    timestamp: timestampField(message.timestamp, intake.nowMs),
+    timestamp: timestampField(message.timestamp, intake.now),
     processAfter: processAfterField(message.processAfter, intake.nowMs) ?? recurrence?.firstAt ?? null,
     recurrence: recurrence?.text ?? null,
     seriesId: message.seriesId === undefined ? id : idField('seriesId', message.seriesId),

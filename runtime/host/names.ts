@@ -1,7 +1,7 @@
 // Names that come from outside and become part of a path: ids of messages, names of files. Only a plain name is ever joined
 // to a folder, and only a real folder inside its parent is ever written to, read from or removed.
-import { lstatSync, realpathSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { lstatSync } from 'node:fs'
+import { join } from 'node:path'
 
 /** What every file system in use takes. */
 const NAME_BYTES_MAX = 255
@@ -17,12 +17,11 @@ export function isPlainName(name: string): boolean {
   )
 }
 
-/** The folder `parent/name` if both are real folders (no links) and the one lies in the other; otherwise undefined. */
+/** The folder `parent/name` if both are real folders, no links; it then lies in the parent. Otherwise undefined. */
 export function realFolder(parent: string, name: string): string | undefined {
   if (!isPlainName(name)) return undefined
   const folder = join(parent, name)
-  if (!isFolder(parent) || !isFolder(folder)) return undefined
-  return dirname(realpathSync(folder)) === realpathSync(parent) ? folder : undefined
+  return isFolder(parent) && isFolder(folder) ? folder : undefined
 }
 
 function isFolder(path: string): boolean {

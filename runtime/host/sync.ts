@@ -1,7 +1,7 @@
 // How messages ended, carried from the runtime's file into the host's, and what follows: the next occurrence of those that
 // repeat. Nothing is remembered between two calls: what is still pending is read by index, in pages, and each page's acks
 // are looked up, so history costs nothing.
-import { isoTime, parseTime, sqliteTime } from '../protocol/time.ts'
+import { parseTime, sqliteTime } from '../protocol/time.ts'
 import type { HostFile } from '../store/host-file.ts'
 import { pendingAfter, settlePending, type TerminalAck } from '../store/host-inbox.ts'
 import type { Ack, HostOutbox } from '../store/host-outbox.ts'
@@ -65,14 +65,14 @@ function isTerminal(ack: Ack): ack is Ack & TerminalAck {
 }
 
 /** A failed occurrence does not end its series. */
-function makeSuccessors(file: HostFile, { nowMs, timeZone, newId }: Intake): RecurReport {
+function makeSuccessors(file: HostFile, { nowMs, now, timeZone, newId }: Intake): RecurReport {
   let recurred = 0
   const stopped: StoppedSeries[] = []
   for (const ended of endedOccurrences(file, STOPPED)) {
     const { seriesId, recurrence } = ended
     const decision = decideNext(recurrence, scheduledMs(ended, nowMs), nowMs, timeZone)
     if (decision.type === 'next') {
-      const successor = { id: newId(), processAfter: sqliteTime(decision.atMs), timestamp: isoTime(nowMs) }
+      const successor = { id: newId(), processAfter: sqliteTime(decision.atMs), timestamp: now }
       if (insertSuccessor(file, ended, successor)) recurred++
     } else if (markStopped(file, ended, STOPPED + recurrence)) {
       stopped.push({ seriesId, recurrence, reason: decision.reason })

@@ -112,13 +112,13 @@ test('a host that is opened again goes on behind the seq it has seen', async () 
   again.close()
 })
 
-test('a stream keeps its place when outbound.db is vacuumed and old replies are gone', async () => {
+test('a stream keeps its place when old replies are gone and rows have other numbers, as after a vacuum', async () => {
   const { host, outbound } = open()
   for (const seq of [1, 3, 5, 7]) reply(outbound, seq)
   const stream = host.replies({ pollMs: 1 })
   await take(stream, 4)
 
-  outbound.exec('delete from messages_out where seq < 7; vacuum')
+  outbound.exec('begin; delete from messages_out where seq < 7; update messages_out set rowid = 1; commit')
   reply(outbound, 9)
 
   expect(await take(stream, 1)).toEqual([9])

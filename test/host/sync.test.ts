@@ -2,6 +2,8 @@
 import { join } from 'node:path'
 import { openHost } from 'nanoclaw-functions/host'
 import { expect, onTestFinished, test } from 'vitest'
+import { HostFile } from '../../runtime/store/host-file.ts'
+import { settlePending } from '../../runtime/store/host-inbox.ts'
 import { insertRow, openDb, tempDir } from '../support/files.ts'
 import { leaveHotJournal } from '../support/hot-journal.ts'
 
@@ -71,6 +73,21 @@ test('a message that has ended is never changed by a later ack', () => {
   host.sync()
 
   expect(statuses()).toEqual({ 'given-up': 'failed', cancelled: 'completed' })
+})
+
+test('a message that is paused between the reading of its ack and the writing of its end stays paused', () => {
+  const { inbound, statuses, send } = open()
+  send('task', 'other')
+  inbound.exec(`update messages_in set status = 'paused' where id = 'task'`)
+  const file = new HostFile(inbound.name, false)
+
+  const settled = settlePending(file, [
+    { id: 'task', status: 'completed' },
+    { id: 'other', status: 'failed' },
+  ])
+
+  expect(settled).toEqual([{ id: 'other', status: 'failed' }])
+  expect(statuses()).toEqual({ task: 'paused', other: 'failed' })
 })
 
 test('a sync that cannot read outbound.db says why, changes nothing, and works when the runtime is back', async () => {

@@ -75,7 +75,7 @@ test('prune forgets what ended before, by the time of its end, and keeps what an
   inbound.exec(`update messages_in set status = 'completed' where id = 'series'`)
   inbound.exec(`update messages_in set seq = 100 where id = 'last'`)
   outbound.exec(
-    `update processing_ack set status_changed = '2026-11-02 00:00:00' where message_id in ('old', 'last')`,
+    `update processing_ack set status_changed = '2026-11-02 00:00:00' where message_id in ('old', 'last', 'running')`,
   )
   outbound.exec(
     `update processing_ack set status_changed = '2026-11-20T00:00:00Z' where message_id = 'recent'`,

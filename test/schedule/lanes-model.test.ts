@@ -192,11 +192,11 @@ const step = fc.oneof(
     weight: 5,
     arbitrary: fc.record({
       what: fc.constant('add' as const),
-      key: fc.constantFrom('a', 'b', 'c', null),
+      key: fc.constantFrom('a', 'a', 'b', null),
       order: nat(9),
-      spec: nat(2),
+      spec: fc.constantFrom(0, 0, 0, 1, 2),
       bytes: nat(60),
-      kind: nat(12),
+      kind: nat(5),
     }),
   },
   {
@@ -205,7 +205,7 @@ const step = fc.oneof(
       what: fc.constant('take' as const),
       spec: nat(2),
       max: nat(6),
-      maxBytes: fc.constantFrom(0, 1, 50, 1_000),
+      maxBytes: fc.constantFrom(0, 50, 1_000, 1_000),
       aloneToo: fc.boolean(),
     }),
   },
@@ -224,7 +224,7 @@ const step = fc.oneof(
 
 test('whatever happens, each key runs first in, first out, nothing is lost, nothing comes twice, and no function starves', () => {
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+    fc.property(fc.array(step, { maxLength: 80, size: 'max' }), (steps) => {
       const bench = new Bench()
       for (const each of steps) {
         if (each.what === 'add') bench.add(each.key, each.order, each.spec, each.bytes, each.kind)
@@ -237,6 +237,6 @@ test('whatever happens, each key runs first in, first out, nothing is lost, noth
       }
       bench.drain()
     }),
-    { numRuns: 500 },
+    { numRuns: 300 },
   )
 })

@@ -1,0 +1,299 @@
+// What becomes of a row that is pending in inbound.db: refused, held (no function for it), kept for later, or put in its
+// lane. A message known here is in exactly one of these places, or running; `known` says which ids are.
+// Nothing here must survive a crash: all of it is found again in the two files.
+import type { Clock } from './clock.ts'
+import type { Executor, Intake } from './execute.ts'
+import type { Events } from './protocol/events.ts'
+import type { FunctionSpec, Routable } from './protocol/function.ts'
+import { parseTime } from './protocol/time.ts'
+import type { History, RawId } from './protocol/turn.ts'
+import { DueQueue } from './schedule/due-queue.ts'
+import type { Entry, Lanes } from './schedule/lanes.ts'
+
+export interface PendingRow extends Routable {
+  readonly id: string | null
+  readonly rowid: number
+  readonly seq: number | null
+  readonly processAfter: string | null
+  readonly onWake: boolean
+  readonly contentBytes: number
+}
+
+export interface Router {
+  readonly readsContent: boolean
+  route(message: Routable): FunctionSpec | undefined
+  keyOf(spec: FunctionSpec, message: Routable): string | null
+}
+
+export interface AdmissionParts {
+  readonly clock: Clock
+  readonly events: Events
+  readonly lanes: Lanes
+  readonly maxContentBytes: number
+  readonly rowsOf: (ids: readonly string[], withContent: boolean) => readonly PendingRow[]
+  readonly rawId: (rowid: number) => RawId | null
+  readonly history: (ids: readonly string[]) => ReadonlyMap<string, History>
+  /** Does a read that may meet a lock; calls `again` when it did. */
+  readonly tryRead: (read: () => void, again: () => void) => void
+  /** There is room in the lanes again. */
+  readonly onGone: () => void
+  /** Some messages are no longer remembered, or may go another way now: the whole file is to be walked again. */
+  readonly onForgotten: () => void
+}
+
+/** Messages remembered that are due later; beyond, only those that are due first are kept. */
+const LATER_MAX = 20_000
+/** Messages without a function that are remembered one by one; the rest is found again by patrol. */
+const HELD_MAX = 10_000
+/** Rows read again in one go. */
+const PAGE = 500
+/** Messages without a number queue behind all that have one. */
+const UNNUMBERED_FROM = 2 ** 52
+const NO_RECORDS: ReadonlyMap<string, History> = new Map()
+
+/** A message that is not due yet, and the time that was read for it. */
+interface Later {
+  readonly id: string
+  readonly atMs: number
+}
+
+interface Held {
+  readonly kind: string
+  readonly why: 'unroutable' | 'on-wake'
+}
+
+export class Admission implements Omit<Intake, 'mark'> {
+  readonly #parts: AdmissionParts
+  /** Id → seq of every message that is somewhere here; Infinity for one without a number. */
+  readonly #known = new Map<string, number>()
+  readonly #later: DueQueue<Later>
+  readonly #laterAtMs = new Map<string, number>()
+  readonly #retries: DueQueue<Entry>
+  readonly #held = new Map<string, Held>()
+  /** Rows without a proper id that have been refused. */
+  readonly #nameless = new Set<number>()
+  #executor: Executor | undefined
+  #router: Router
+  #unnumbered = 0
+  /** Messages for a runtime that has just started are taken: while the first walk goes on. */
+  #takesOnWake = true
+
+  constructor(parts: AdmissionParts, router: Router) {
+    this.#parts = parts
+    this.#router = router
+    const { clock } = parts
+    this.#later = new DueQueue({
+      clock,
+      max: LATER_MAX,
+      onDue: (due) => this.#recheck(due.filter((each) => this.#stillLater(each)).map(({ id }) => id)),
+      onForget: (far) => far.filter((each) => this.#stillLater(each)).forEach(({ id }) => this.#forget(id)),
+      onHorizon: () => parts.onForgotten(),
+    })
+    this.#retries = new DueQueue({ clock, max: Number.POSITIVE_INFINITY, onDue: (due) => this.#wake(due) })
+  }
+
+  start(executor: Executor): void {
+    this.#executor = executor
+  }
+
+  stop(): void {
+    this.#later.clear()
+    this.#retries.clear()
+  }
+
+  get readsContent(): boolean {
+    return this.#router.readsContent
+  }
+
+  /** Finds each row its place. `recorded`: outbound.db may know something about them. */
+  admit(
+    rows: readonly PendingRow[],
+    recorded: boolean,
+    records: ReadonlyMap<string, History> = NO_RECORDS,
+  ): void {
+    const fresh = rows.filter(
+      ({ id, processAfter }) => id === null || !this.#known.has(id) || this.#moved(id, processAfter),
+    )
+    const lookUp = recorded || fresh.some((row) => row.seq === null)
+    const ids = lookUp ? fresh.flatMap((row) => row.id ?? []) : []
+    const history = ids.length > 0 ? this.#parts.history(ids) : NO_RECORDS
+    for (const row of fresh) {
+      if (row.id === null) this.#refuseNameless(row)
+      else this.#admit(row.id, row, records.get(row.id) ?? history.get(row.id))
+    }
+    this.#executor?.nudge()
+  }
+
+  /** From now on, messages for a runtime that has just started are left for the next one. */
+  closeOnWake(): void {
+    this.#takesOnWake = false
+  }
+
+  /** The functions are others now: what waits is routed anew. */
+  reroute(router: Router): void {
+    this.#router = router
+    const waiting = this.#parts.lanes.empty()
+    this.#retries.clear()
+    const ids = [...waiting.map((entry) => entry.id), ...this.#held.keys()]
+    this.#held.clear()
+    this.#recheck(ids, new Map(waiting.map((entry) => [entry.id, recordOf(entry)])))
+    this.#parts.onForgotten()
+  }
+
+  /** Another file stands at the path: what was read from the old one and does not run yet is not started. */
+  startOver(): void {
+    for (const entry of this.#parts.lanes.empty()) this.#known.delete(entry.id)
+    for (const { id } of this.#later.clear()) this.#forget(id)
+    for (const id of this.#held.keys()) this.#known.delete(id)
+    this.#held.clear()
+    this.#nameless.clear()
+  }
+
+  /** Ids that are not done, up to a seq, each with its seq. */
+  openUpTo(seq: number): (readonly [id: string, seq: number])[] {
+    return [...this.#known].filter(([, own]) => own <= seq)
+  }
+
+  /** How many messages wait for a function, by kind. */
+  unroutable(): Record<string, number> {
+    const counts: Record<string, number> = {}
+    for (const { kind, why } of this.#held.values())
+      if (why === 'unroutable') counts[kind] = (counts[kind] ?? 0) + 1
+    return counts
+  }
+
+  gone(entry: Entry): void {
+    this.#known.delete(entry.id)
+    this.#parts.onGone()
+  }
+
+  waits(entry: Entry): void {
+    this.#retries.push(entry.waitsUntilMs, entry)
+  }
+
+  lookAgain(entry: Entry): void {
+    this.#recheck([entry.id])
+  }
+
+  #admit(id: string, row: PendingRow, history: History | undefined): void {
+    if (history?.done) return
+    const { clock, maxContentBytes } = this.#parts
+    const dueAtMs = timeOf(row.processAfter)
+    if (dueAtMs === undefined)
+      return this.#refuse(
+        id,
+        'bad_process_after',
+        `process_after is ${JSON.stringify(row.processAfter)}; expected 2026-11-24 06:02:20 (UTC) or ISO 8601`,
+      )
+    if (row.contentBytes > maxContentBytes)
+      return this.#refuse(
+        id,
+        'content_too_large',
+        `content has ${row.contentBytes} bytes; maxContentBytes is ${maxContentBytes}`,
+      )
+    if (row.onWake && !this.#takesOnWake) return this.#hold(id, row, 'on-wake')
+    if (dueAtMs > clock.now()) return this.#keepForLater(id, row, dueAtMs)
+    this.#laterAtMs.delete(id)
+    const spec = this.#router.route(row)
+    if (!spec) return this.#hold(id, row, 'unroutable')
+    this.#putInLane(id, row, spec, history)
+  }
+
+  #putInLane(id: string, row: PendingRow, spec: FunctionSpec, history: History | undefined): void {
+    const { clock, lanes } = this.#parts
+    this.#know(id, row)
+    const { runs = 0, attempts = 0, crashes = 0, interrupted = false, nextAtMs = null } = history ?? {}
+    const waitsUntilMs = nextAtMs !== null && nextAtMs > clock.now() ? nextAtMs : 0
+    const order = row.seq ?? UNNUMBERED_FROM + this.#unnumbered++
+    const key = this.#router.keyOf(spec, row)
+    const { contentBytes } = row
+    const entry: Entry = {
+      id,
+      order,
+      spec,
+      key,
+      contentBytes,
+      runs,
+      attempts,
+      crashes,
+      alone: crashes > 0 || interrupted,
+      waitsUntilMs,
+    }
+    if (waitsUntilMs > 0) this.#retries.push(waitsUntilMs, entry)
+    lanes.add(entry)
+  }
+
+  #keepForLater(id: string, row: PendingRow, atMs: number): void {
+    if (!this.#later.push(atMs, { id, atMs })) return
+    this.#laterAtMs.set(id, atMs)
+    this.#know(id, row)
+  }
+
+  #hold(id: string, row: PendingRow, why: Held['why']): void {
+    if (this.#held.size >= HELD_MAX) return
+    this.#held.set(id, { kind: row.kind, why })
+    this.#know(id, row)
+    if (why === 'unroutable') this.#parts.events.emit('unroutable', { id, kind: row.kind })
+  }
+
+  #refuse(id: string, reason: string, detail: string): void {
+    this.#executor?.refuse({ id, reason, detail })
+  }
+
+  /** Its id is no text, or none at all: no function could be told which message it has. Said once. */
+  #refuseNameless({ rowid }: PendingRow): void {
+    if (this.#nameless.has(rowid) || this.#nameless.size >= HELD_MAX) return
+    const rawId = this.#parts.rawId(rowid)
+    this.#nameless.add(rowid)
+    const id = rawId ? Buffer.from(rawId.bytes).toString('utf8') : `row ${rowid}`
+    const detail = rawId ? 'the id is not UTF-8 text' : 'the id is null, so no ack can name the message'
+    this.#executor?.refuse({ id, rawId, reason: 'bad_id', detail })
+  }
+
+  /** Reads these rows again and finds each its place. `records`: what is known of them that may not be on disk yet. */
+  #recheck(ids: readonly string[], records?: ReadonlyMap<string, History>): void {
+    const { tryRead, rowsOf } = this.#parts
+    for (const id of ids) this.#forget(id)
+    for (let from = 0; from < ids.length; from += PAGE) {
+      const page = ids.slice(from, from + PAGE)
+      tryRead(
+        () => this.admit(rowsOf(page, this.readsContent), true, records),
+        () => this.#recheck(page, records),
+      )
+    }
+  }
+
+  #wake(entries: readonly Entry[]): void {
+    for (const entry of entries) this.#parts.lanes.wake(entry)
+    this.#executor?.nudge()
+  }
+
+  /** Whether what is due is what was last said of this message: the host may have moved it since. */
+  #stillLater({ id, atMs }: Later): boolean {
+    return this.#laterAtMs.get(id) === atMs
+  }
+
+  /** The host has given a waiting message another time. */
+  #moved(id: string, processAfter: string | null): boolean {
+    const atMs = this.#laterAtMs.get(id)
+    return atMs !== undefined && atMs !== timeOf(processAfter)
+  }
+
+  #know(id: string, row: PendingRow): void {
+    this.#known.set(id, row.seq ?? Number.POSITIVE_INFINITY)
+  }
+
+  #forget(id: string): void {
+    this.#known.delete(id)
+    this.#laterAtMs.delete(id)
+  }
+}
+
+/** Absent and empty mean at once; undefined: unreadable. */
+function timeOf(processAfter: string | null): number | undefined {
+  return processAfter ? parseTime(processAfter) : 0
+}
+
+function recordOf({ runs, attempts, crashes, alone, waitsUntilMs }: Entry): History {
+  return { done: false, runs, attempts, crashes, interrupted: alone, nextAtMs: waitsUntilMs || null }
+}
