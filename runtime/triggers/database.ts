@@ -1,9 +1,8 @@
-// "inbound.db may have changed": a hint, never the truth; chokidar enters the project in this folder. What chokidar calls
-// `change` drops the last of two commits that come close together, so its `raw` events are taken, and a look follows each
-// at 0, 1, 4 and 16 ms: the event comes while the writer still holds its lock. Losing every event only costs the poll's pace.
+// "inbound.db may have changed": a hint, never the truth. A look follows each event at 0, 1, 4 and 16 ms, since the event
+// comes while the writer still holds its lock. Losing every event only costs the poll's pace.
 import { basename, dirname } from 'node:path'
-import { type FSWatcher, watch } from 'chokidar'
 import type { Clock, Timer } from '../clock.ts'
+import { Watch } from './watch.ts'
 
 export interface DatabaseTriggerParts {
   readonly clock: Clock
@@ -18,7 +17,7 @@ const PAUSES_MS = [1, 3, 12]
 
 export class DatabaseTrigger {
   readonly #parts: DatabaseTriggerParts
-  #watcher: FSWatcher | undefined
+  #watch: Watch | undefined
   #soon: Timer | undefined
   #later: Timer | undefined
   #step = 0
@@ -29,29 +28,27 @@ export class DatabaseTrigger {
   }
 
   start(): void {
-    const { path, onDegraded } = this.#parts
+    const { clock, path, onDegraded } = this.#parts
     const folder = dirname(path)
     const name = basename(path)
     const ours = (file: string) => basename(file).startsWith(name)
-    this.#watcher = watch(folder, {
-      depth: 0,
-      ignoreInitial: true,
-      ignored: (file) => file !== folder && !ours(file),
-    })
-    this.#watcher.on('raw', (_event, file) => {
-      if (typeof file === 'string' && ours(file)) this.#event()
-    })
-    this.#watcher.on('all', () => this.#event())
-    this.#watcher.on('error', (error) => {
-      if (!this.#degraded) onDegraded(error instanceof Error ? error.message : String(error))
-      this.#degraded = true
+    this.#watch = new Watch({
+      clock,
+      folder,
+      options: { depth: 0, ignored: (file) => file !== folder && !ours(file) },
+      onChange: () => this.#event(),
+      onRaw: (file) => ours(file) && this.#event(),
+      onError: ({ message }) => {
+        if (!this.#degraded) onDegraded(message)
+        this.#degraded = true
+      },
     })
   }
 
   async stop(): Promise<void> {
     this.#soon?.cancel()
     this.#later?.cancel()
-    await this.#watcher?.close()
+    await this.#watch?.stop()
   }
 
   #event(): void {
