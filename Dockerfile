@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # The runtime with the functions of this folder. The workspace, with inbound.db in it, is mounted at /workspace:
 #
 #   docker build -t my-functions .
@@ -20,7 +19,8 @@ RUN npm ci --ignore-scripts --no-audit --no-fund && npm rebuild better-sqlite3
 COPY . .
 RUN npm run build \
  && npm prune --omit=dev --ignore-scripts --no-audit --no-fund \
- && rm -rf node_modules/better-sqlite3/deps node_modules/better-sqlite3/build/Release/obj* runtime \
+ && rm -rf node_modules/better-sqlite3/deps node_modules/better-sqlite3/src \
+ && find node_modules/better-sqlite3/build -type f ! -name better_sqlite3.node -delete \
  && chmod +x dist/cli/main.js \
  && node -e "new (require('better-sqlite3'))(':memory:')"
 
@@ -47,5 +47,5 @@ VOLUME /workspace
 STOPSIGNAL SIGTERM
 # The runtime touches the heartbeat every 2 seconds, waiting for inbound.db included.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
-  CMD test "$(($(date +%s) - $(stat -c %Y "${SESSION_HEARTBEAT_PATH:-$NANOCLAW_WORKSPACE/.heartbeat}")))" -lt 15
+  CMD find "${SESSION_HEARTBEAT_PATH:-$NANOCLAW_WORKSPACE/.heartbeat}" -newermt '15 seconds ago' | grep -q .
 ENTRYPOINT ["tini", "--", "nanoclaw", "start"]

@@ -25,7 +25,17 @@ export interface Router {
   keyOf(spec: FunctionSpec, message: Routable): string | null
 }
 
+export interface AdmissionLimits {
+  /** Rows read in one go. */
+  readonly page: number
+  /** Messages remembered that are due later; beyond, only those that are due first are kept. */
+  readonly laterMax: number
+  /** Messages without a function that are remembered one by one; the rest is found again by patrol. */
+  readonly heldMax: number
+}
+
 export interface AdmissionParts {
+  readonly limits: AdmissionLimits
   readonly clock: Clock
   readonly events: Events
   readonly lanes: Lanes
@@ -41,12 +51,6 @@ export interface AdmissionParts {
   readonly onForgotten: () => void
 }
 
-/** Messages remembered that are due later; beyond, only those that are due first are kept. */
-const LATER_MAX = 20_000
-/** Messages without a function that are remembered one by one; the rest is found again by patrol. */
-const HELD_MAX = 10_000
-/** Rows read again in one go. */
-const PAGE = 500
 /** Messages without a number queue behind all that have one. */
 const UNNUMBERED_FROM = 2 ** 52
 const NO_RECORDS: ReadonlyMap<string, History> = new Map()
@@ -81,10 +85,10 @@ export class Admission implements Omit<Intake, 'mark'> {
   constructor(parts: AdmissionParts, router: Router) {
     this.#parts = parts
     this.#router = router
-    const { clock } = parts
+    const { clock, limits } = parts
     this.#later = new DueQueue({
       clock,
-      max: LATER_MAX,
+      max: limits.laterMax,
       onDue: (due) => this.#recheck(due.filter((each) => this.#stillLater(each)).map(({ id }) => id)),
       onForget: (far) => far.filter((each) => this.#stillLater(each)).forEach(({ id }) => this.#forget(id)),
       onHorizon: () => parts.onForgotten(),
@@ -230,7 +234,7 @@ export class Admission implements Omit<Intake, 'mark'> {
   }
 
   #hold(id: string, row: PendingRow, why: Held['why']): void {
-    if (this.#held.size >= HELD_MAX) return
+    if (this.#held.size >= this.#parts.limits.heldMax) return
     this.#held.set(id, { kind: row.kind, why })
     this.#know(id, row)
     if (why === 'unroutable') this.#parts.events.emit('unroutable', { id, kind: row.kind })
@@ -242,7 +246,7 @@ export class Admission implements Omit<Intake, 'mark'> {
 
   /** Its id is no text, or none at all: no function could be told which message it has. Said once. */
   #refuseNameless({ rowid }: PendingRow): void {
-    if (this.#nameless.has(rowid) || this.#nameless.size >= HELD_MAX) return
+    if (this.#nameless.has(rowid) || this.#nameless.size >= this.#parts.limits.heldMax) return
     const rawId = this.#parts.rawId(rowid)
     this.#nameless.add(rowid)
     const id = rawId ? Buffer.from(rawId.bytes).toString('utf8') : `row ${rowid}`
@@ -252,10 +256,10 @@ export class Admission implements Omit<Intake, 'mark'> {
 
   /** Reads these rows again and finds each its place. `records`: what is known of them that may not be on disk yet. */
   #recheck(ids: readonly string[], records?: ReadonlyMap<string, History>): void {
-    const { tryRead, rowsOf } = this.#parts
+    const { tryRead, rowsOf, limits } = this.#parts
     for (const id of ids) this.#forget(id)
-    for (let from = 0; from < ids.length; from += PAGE) {
-      const page = ids.slice(from, from + PAGE)
+    for (let from = 0; from < ids.length; from += limits.page) {
+      const page = ids.slice(from, from + limits.page)
       tryRead(
         () => this.admit(rowsOf(page, this.readsContent), true, records),
         () => this.#recheck(page, records),

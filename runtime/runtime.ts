@@ -5,6 +5,7 @@ import { availableParallelism } from 'node:os'
 import { dirname } from 'node:path'
 import { bundleConfig, releaseBundler } from './catalog/bundle.ts'
 import { type Clock, realClock } from './clock.ts'
+import { type CrashHook, crashHook, withCrashPoints } from './crash-point.ts'
 import { Executor } from './execute.ts'
 import { Functions } from './functions.ts'
 import { Heartbeat } from './heartbeat.ts'
@@ -15,15 +16,17 @@ import type { Events } from './protocol/events.ts'
 import type { FunctionSpec } from './protocol/function.ts'
 import { isoTime } from './protocol/time.ts'
 import { Lanes } from './schedule/lanes.ts'
-import { Session } from './session.ts'
-import { classifyRead, classifyWrite, explain } from './store/classify.ts'
+import { SESSION_LIMITS, Session } from './session.ts'
+import { classifyWrite, explain, readTrouble, writeTrouble } from './store/classify.ts'
 import { Inbox, START } from './store/inbox.ts'
 import { Lock } from './store/lock.ts'
 import { Outbox, type Recovery } from './store/outbox.ts'
 import { DatabaseTrigger } from './triggers/database.ts'
 import { SourcesTrigger } from './triggers/sources.ts'
+import { childEnv } from './workers/child-env.ts'
 import { evaluate } from './workers/evaluate.ts'
 import { Pool } from './workers/pool.ts'
+import { spawnNode } from './workers/process.ts'
 
 export type { Config } from './protocol/config.ts'
 export { createEvents, type Events, type RuntimeEvents, type Settled } from './protocol/events.ts'
@@ -58,6 +61,9 @@ interface Running {
 
 /** How often the note beside the lock is brought up to date. */
 const NOTE_MS = 500
+/** A start that meets somebody's lock on outbound.db tries again for about five seconds. */
+const OPEN_TRIES = 50
+const OPEN_PAUSE_MS = 100
 /** After the drain's time is up, its last commit has this long. */
 const LAST_COMMIT_MS = 500
 
@@ -76,6 +82,10 @@ export class Runtime {
   #stopping: Promise<void> | undefined
   #reloading: Promise<void> = Promise.resolve()
   #releaseEarly: (() => void)[] = []
+  /** Nobody's, but in the crash soak. */
+  readonly #reach: CrashHook | undefined = crashHook(process.env.NANOCLAW_CRASH_AT, () =>
+    process.kill(process.pid, 'SIGKILL'),
+  )
 
   constructor(config: Config, events: Events, clock: Clock, random: () => number) {
     this.#config = config
@@ -89,7 +99,13 @@ export class Runtime {
       cwd: config.root,
       env: childEnv(config.env),
     }
-    this.#pool = new Pool({ clock, events, limits, onRoom: () => this.#running?.executor.nudge() })
+    this.#pool = new Pool({
+      clock,
+      events,
+      limits,
+      spawn: spawnNode,
+      onRoom: () => this.#running?.executor.nudge(),
+    })
     this.#functions = new Functions({
       config,
       clock,
@@ -109,7 +125,7 @@ export class Runtime {
     const lock = Lock.acquire(this.#config.paths.lock, () => this.#note.holder())
     this.#releaseEarly.push(() => lock.release())
     try {
-      const { outbox, recovery } = this.#openOutbox()
+      const { outbox, recovery } = await this.#openOutbox()
       const heartbeat = this.#startHeartbeat()
       await this.#functions.start()
       if (this.#stopping) return
@@ -170,15 +186,26 @@ export class Runtime {
     this.#sources.add(this.#functions.inputs)
   }
 
-  #openOutbox(): { outbox: Outbox; recovery: Recovery } {
+  async #openOutbox(): Promise<{ outbox: Outbox; recovery: Recovery }> {
     const { paths, journal, crashLimit } = this.#config
-    try {
-      const outbox = new Outbox(paths.outbound, journal)
-      this.#releaseEarly.push(() => outbox.close())
-      return { outbox, recovery: outbox.recover(this.#clock.now(), crashLimit) }
-    } catch (error) {
-      if (error instanceof NanoclawError) throw error
-      throw new NanoclawError('outbound_unusable', `${paths.outbound}: ${explain(error)}`, { cause: error })
+    const outbox = await this.#patiently(() => new Outbox(paths.outbound, journal, this.#reach))
+    this.#releaseEarly.push(() => outbox.close())
+    return { outbox, recovery: await this.#patiently(() => outbox.recover(this.#clock.now(), crashLimit)) }
+  }
+
+  /** A host that reads outbound.db in this moment is no reason to give up. */
+  async #patiently<T>(open: () => T): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return open()
+      } catch (error) {
+        if (error instanceof NanoclawError) throw error
+        if (classifyWrite(error) !== 'retry' || tries === OPEN_TRIES)
+          throw new NanoclawError('outbound_unusable', `${this.#config.paths.outbound}: ${explain(error)}`, {
+            cause: error,
+          })
+        await new Promise<void>((resolve) => this.#clock.after(OPEN_PAUSE_MS, resolve))
+      }
     }
   }
 
@@ -210,6 +237,7 @@ export class Runtime {
         inbound: inbox,
         history: (ids) => outbox.history(ids),
         start: START,
+        limits: SESSION_LIMITS,
         mark: recovery.mark,
         maxContentBytes,
         pollMs,
@@ -224,9 +252,7 @@ export class Runtime {
       events,
       lanes,
       crashLimit,
-      reader: inbox,
-      writer: outbox,
-      workers: this.#pool,
+      ...withCrashPoints({ reader: inbox, writer: outbox, workers: this.#pool }, this.#reach),
       intake: session,
       claimed: () => heartbeat.beat(),
       classify: writeTrouble,
@@ -257,10 +283,11 @@ export class Runtime {
     const running = this.#running
     if (running) await this.#drain(running)
     await this.#pool.stop(running === undefined)
+    this.#reach?.('in-shutdown')
     for (const release of this.#releaseEarly.splice(0).reverse()) release()
     running?.inbox.close()
     await releaseBundler()
-    this.#events.emit('stopped', { released: 0 })
+    this.#events.emit('stopped')
   }
 
   async #drain({ session, executor, trigger, outbox }: Running): Promise<void> {
@@ -269,6 +296,7 @@ export class Runtime {
     this.#writeNote('draining')
     await trigger?.stop()
     session.stop()
+    this.#reach?.('in-shutdown')
     const timers = [
       this.#clock.after(Math.max(drainMs - abortGraceMs, 0), () => this.#pool.abort()),
       this.#clock.after(drainMs, () => {
@@ -282,6 +310,7 @@ export class Runtime {
     const end = await Promise.race([executor.drain(), tooLong])
     for (const timer of timers) timer.cancel()
     executor.close()
+    this.#reach?.('in-shutdown')
     if (end === 'late') return
     try {
       outbox.commit({
@@ -298,11 +327,10 @@ export class Runtime {
   }
 
   #fatal(error: unknown): void {
-    const fenced = error instanceof NanoclawError && error.code === 'fenced'
     this.kill()
     this.#events.emit('fatal', {
       error: error instanceof Error ? error : new Error(String(error)),
-      exitCode: fenced ? 75 : 1,
+      exitCode: exitCodeOf(error),
     })
   }
 
@@ -342,38 +370,9 @@ function makeFolders({ workspace, cache, paths }: Config): void {
   }
 }
 
-/** Functions see the basics and what the config names; secrets of the runtime's own environment stay here. */
-function childEnv(names: readonly string[]): Record<string, string> {
-  const basic = [
-    'PATH',
-    'HOME',
-    'USER',
-    'LANG',
-    'LC_ALL',
-    'TZ',
-    'TMPDIR',
-    'NODE_ENV',
-    'NODE_EXTRA_CA_CERTS',
-    'NO_COLOR',
-    'FORCE_COLOR',
-  ]
-  return Object.fromEntries(
-    [...basic, ...names].flatMap((name) =>
-      process.env[name] === undefined ? [] : [[name, process.env[name]]],
-    ),
-  )
-}
-
-function readTrouble(error: unknown): { retry: true } | { retry: false; reason: string } {
-  if (error instanceof NanoclawError) return { retry: false, reason: error.message }
-  const verdict = classifyRead(error)
-  if (verdict === 'bug') throw error
-  return verdict === 'retry' ? { retry: true } : { retry: false, reason: explain(error) }
-}
-
-function writeTrouble(error: unknown): 'retry' | 'hold' | 'fatal' {
-  if (error instanceof NanoclawError) return 'fatal'
+/** 75: another runtime has the workspace. 78: a person has to mend the file. 1: our own mistake. */
+function exitCodeOf(error: unknown): 75 | 78 | 1 {
+  if (error instanceof NanoclawError) return error.code === 'fenced' ? 75 : 78
   const verdict = classifyWrite(error)
-  if (verdict === 'retry') return 'retry'
-  return verdict === 'hold' ? 'hold' : 'fatal'
+  return verdict === 'misplaced' || verdict === 'damaged' ? 78 : 1
 }

@@ -6,7 +6,7 @@
 //   mark     how far the walk has come, written down now and then, so that the next start need not begin at the beginning
 //
 // What becomes of a row that is found stands in admission.ts.
-import { Admission, type PendingRow, type Router } from './admission.ts'
+import { Admission, type AdmissionLimits, type PendingRow, type Router } from './admission.ts'
 import type { Clock, Timer } from './clock.ts'
 import type { Executor, Intake } from './execute.ts'
 import type { Events } from './protocol/events.ts'
@@ -35,7 +35,15 @@ export interface InboundFile {
   rawId(rowid: number): RawId | null
 }
 
+export interface SessionLimits extends AdmissionLimits {
+  /** Entries in lanes; above that the walk waits. About 300 bytes each, content not included. */
+  readonly readyMax: number
+  /** Messages up to the mark that may be open: the price of a start is to look at each of them. */
+  readonly openMax: number
+}
+
 export interface SessionParts {
+  readonly limits: SessionLimits
   readonly clock: Clock
   readonly events: Events
   readonly inbound: InboundFile
@@ -51,11 +59,13 @@ export interface SessionParts {
   readonly path: string
 }
 
-const PAGE = 500
-/** Entries in lanes; above that the walk waits. About 300 bytes each, content not included. */
-const READY_MAX = 20_000
-/** Messages up to the mark that may be open: the price of a start is to look at each of them. */
-const OPEN_MAX = 1_000
+export const SESSION_LIMITS: SessionLimits = {
+  page: 500,
+  readyMax: 20_000,
+  laterMax: 20_000,
+  heldMax: 10_000,
+  openMax: 1_000,
+}
 const MARK_EVERY_MS = 1_000
 
 export class Session implements Intake {
@@ -170,15 +180,16 @@ export class Session implements Intake {
 
   /** What a start may skip: as far as the walk has come, or less when too many messages are open. */
   currentMark(): Mark {
+    const { openMax } = this.#parts.limits
     const open = this.#admission.openUpTo(this.#walked.seq)
-    const first = open.length <= OPEN_MAX ? open : open.sort(([, a], [, b]) => a - b).slice(0, OPEN_MAX)
-    this.#marked = open.length <= OPEN_MAX ? this.#walked.seq : (first.at(-1)?.[1] ?? 0)
+    const first = open.length <= openMax ? open : open.sort(([, a], [, b]) => a - b).slice(0, openMax)
+    this.#marked = open.length <= openMax ? this.#walked.seq : (first.at(-1)?.[1] ?? 0)
     return { seq: this.#marked, open: first.map(([id]) => id) }
   }
 
   #walk(): void {
-    const { inbound, mark, lanes, start } = this.#parts
-    if (!this.#walking || lanes.size >= READY_MAX) return
+    const { inbound, mark, lanes, start, limits } = this.#parts
+    if (!this.#walking || lanes.size >= limits.readyMax) return
     if (this.#firstWalk && this.#walked.seq === mark.seq) {
       // A file that ends before the mark is not the one that the mark was made for.
       if (inbound.maxSeq() < mark.seq) this.#walked = start
@@ -196,7 +207,7 @@ export class Session implements Intake {
 
   /** A full stop of the walk for lack of room ends when half of the lanes' entries are gone. */
   #goOn(): void {
-    if (this.#walking && this.#parts.lanes.size < READY_MAX / 2) this.#stepSoon()
+    if (this.#walking && this.#parts.lanes.size < this.#parts.limits.readyMax / 2) this.#stepSoon()
   }
 
   #stepSoon(): void {
@@ -234,7 +245,11 @@ export class Session implements Intake {
   }
 
   #page(after: Cursor): Page {
-    return this.#parts.inbound.getPendingMessages(after, PAGE, this.#admission.readsContent)
+    return this.#parts.inbound.getPendingMessages(
+      after,
+      this.#parts.limits.page,
+      this.#admission.readsContent,
+    )
   }
 
   #armPoll(): void {

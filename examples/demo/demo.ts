@@ -88,7 +88,7 @@ async function allEnded(): Promise<void> {
     if (performance.now() > deadlineMs) throw new Error(`after ${PATIENCE_MS / 1000} s, some have not ended`)
     await sleep(REPLY_POLL_MS, undefined, over)
   }
-  view.progress('last')
+  view.finish()
 }
 
 async function readReplies(): Promise<void> {

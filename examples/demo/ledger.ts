@@ -94,14 +94,18 @@ export class Ledger {
         `in order in each of ${this.#lastPlaces.size} repositories and threads`,
       ],
       ['p50', quantile(0.5), 'of a delivery, from commit until its reply is read'],
-      ['p99', quantile(0.99), ''],
-      ['max', quantile(1), ''],
+      ['p99', quantile(0.99), 'of 100 deliveries, one takes longer than this'],
+      ['max', quantile(1), 'the slowest of them'],
       [
         'messages/s',
         count((together.length * 1000) / burstMs),
         `${count(together.length)} that came at once`,
       ],
-      ['wall time', `${((performance.now() - this.#startMs) / 1000).toFixed(1)} s`, ''],
+      [
+        'wall time',
+        `${((performance.now() - this.#startMs) / 1000).toFixed(1)} s`,
+        'the start of the runtime included',
+      ],
     ]
   }
 }

@@ -27,22 +27,15 @@ export class View {
     this.say(`\n  ${styleText('bold', title)}`)
   }
 
-  progress(which?: 'last'): void {
-    const nowMs = performance.now()
-    if (nowMs - this.#drawnMs < this.#redrawMs && which !== 'last') return
-    this.#drawnMs = nowMs
-    const { messages, acks, replies } = this.#ledger
-    const [sent, acked, answers] = [
-      messages - this.#part.messages,
-      acks - this.#part.acks,
-      replies - this.#part.replies,
-    ]
-    const seconds = (nowMs - this.#part.startMs) / 1000
-    const rate = answers / seconds
-    const full = Math.round((acked / this.#part.total) * BAR_CELLS)
-    const bar = styleText('green', '━'.repeat(full)) + styleText('dim', '─'.repeat(BAR_CELLS - full))
-    const counts = `sent ${sent}  acked ${acked}  replies ${answers}  ${rate.toFixed(rate < 10 ? 1 : 0)}/s`
-    this.#write(`  ${bar}  ${counts}  ${seconds.toFixed(1)} s`, this.#live && which !== 'last' ? '' : '\n')
+  progress(): void {
+    const isDue = performance.now() - this.#drawnMs >= this.#redrawMs
+    const hasMore = this.#ledger.acks < this.#part.acks + this.#part.total
+    if (isDue && hasMore) this.#draw(this.#live ? '' : '\n')
+  }
+
+  /** The line as it is now stays. */
+  finish(): void {
+    this.#draw('\n')
   }
 
   /** An answer, cut to the width of the screen. */
@@ -56,7 +49,7 @@ export class View {
     this.say('')
     for (const [label, figure, remark] of rows)
       this.say(
-        `  ${label.padEnd(LABEL_CHARS)}${styleText('bold', figure.padStart(9))}   ${styleText('dim', remark)}`,
+        `  ${label.padEnd(LABEL_CHARS)}${styleText('bold', figure.padStart(9))}${styleText('dim', `   ${remark}`)}`,
       )
   }
 
@@ -70,6 +63,19 @@ export class View {
 
   say(text: string): void {
     this.#write(text, '\n')
+  }
+
+  #draw(end: '' | '\n'): void {
+    this.#drawnMs = performance.now()
+    const { total, startMs, ...before } = this.#part
+    const acked = this.#ledger.acks - before.acks
+    const replies = this.#ledger.replies - before.replies
+    const seconds = (this.#drawnMs - startMs) / 1000
+    const rate = (replies / seconds).toFixed(replies < 10 * seconds ? 1 : 0)
+    const full = Math.round((acked / total) * BAR_CELLS)
+    const bar = styleText('green', '━'.repeat(full)) + styleText('dim', '─'.repeat(BAR_CELLS - full))
+    const counts = `sent ${this.#ledger.messages - before.messages}  acked ${acked}  replies ${replies}`
+    this.#write(`  ${bar}  ${counts}  ${rate}/s  ${seconds.toFixed(1)} s`, end)
   }
 
   #write(text: string, end: '' | '\n'): void {

@@ -42,10 +42,10 @@ export const SETTINGS = {
     path,
     '.nanoclaw/build',
     'folder for built functions',
-    'in the project, not in the workspace: a workspace may be mounted from elsewhere, and many can share one project',
+    'belongs to the project, whatever the workspace is: that may be mounted from elsewhere, and many can share one project',
   ),
   concurrency: setting(
-    wholeOrCores(1024),
+    wholeOrCores(1000),
     'cores',
     'messages handled at the same time',
     'one busy process for each core; raise it for handlers that mostly wait',
@@ -57,7 +57,7 @@ export const SETTINGS = {
     'longer than most calls to other services, shorter than the patience of a person who waits',
   ),
   'retry.attempts': setting(
-    whole(1, 1000),
+    whole(1, 100),
     5,
     'attempts in all before a message has failed',
     'with the default delays they span 15 s and more: a restart of a service, not its outage',
@@ -69,7 +69,7 @@ export const SETTINGS = {
     'longest wait between two attempts',
     'when the other side is back, messages are too, within minutes',
   ),
-  'retry.factor': setting(number(1, 100), 2, 'each wait is this many times the last', 'gentle, then rare'),
+  'retry.factor': setting(number(1, 10), 2, 'each wait is this many times the last', 'gentle, then rare'),
   crashLimit: setting(
     whole(1, 1000),
     5,
@@ -145,7 +145,7 @@ export const SETTINGS = {
   maxLogBytes: setting(
     bytes(0, GB),
     '64kb',
-    'what one run may log and print; the rest is counted and dropped',
+    'characters that one run may log with ctx.log; the rest is dropped',
     'a thousand lines tell the story; a loop that prints cannot fill the disk',
   ),
   maxMessagesPerWorker: setting(
@@ -157,7 +157,7 @@ export const SETTINGS = {
   env: setting(
     list('names of environment variables', ',', VARIABLE),
     '',
-    'variables that functions see beside PATH, HOME, LANG, TZ and TMPDIR',
+    'variables that functions see beside PATH, HOME, TZ and other basic ones',
     'a function gets the secrets that somebody meant for it',
   ),
   nodeArgs: setting(

@@ -18,7 +18,7 @@ export interface UserConfig {
   readonly timeout?: Duration
   /** When a failed message runs again, unless the function says so itself. */
   readonly retry?: Retry
-  /** Runs of one message that may end in the death of their process. Default 3. */
+  /** Runs of one message that may end in the death of their process. Default 5. */
   readonly crashLimit?: number
   /** How often inbound.db is looked at without a reason. Default `'250ms'`. */
   readonly poll?: Duration

@@ -9,6 +9,9 @@ export interface LogOptions {
   readonly destination: 'stderr'
 }
 
+/** A kind that nobody takes is a warning once; its other messages would only flood the log. */
+const KINDS_SAID_MAX = 1_000
+
 export function createLog(events: Events, { level }: LogOptions): void {
   const log = pino(
     {
@@ -25,7 +28,14 @@ export function createLog(events: Events, { level }: LogOptions): void {
   events.on('waiting', ({ path, reason }) => log.warn({ path, reason }, 'waiting for inbound.db'))
   events.on('readable', ({ path }) => log.info({ path }, 'inbound.db is readable'))
   events.on('refused', (about) => log.warn(about, 'message failed without a run'))
-  events.on('unroutable', (about) => log.warn(about, 'no function takes this message; it is held'))
+  const kindsSaid = new Set<string>()
+  events.on('unroutable', (about) => {
+    log[kindsSaid.has(about.kind) ? 'debug' : 'warn'](
+      about,
+      'no function takes this message; it is held, like others of its kind',
+    )
+    if (kindsSaid.size < KINDS_SAID_MAX) kindsSaid.add(about.kind)
+  })
   events.on('commit-failed', (about) =>
     log.error(about, 'outbound.db takes no writes; claims stop, results are held'),
   )

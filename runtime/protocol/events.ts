@@ -21,7 +21,7 @@ export interface Settled {
 export interface RuntimeEvents {
   started: [{ readonly epoch: number; readonly functions: readonly string[]; readonly interrupted: number }]
   stopping: [{ readonly running: number }]
-  stopped: [{ readonly released: number }]
+  stopped: []
   /** What the runtime cannot work without: emitted once when it goes missing, once when it is back. */
   waiting: [{ readonly path: string; readonly reason: string }]
   readable: [{ readonly path: string }]

@@ -66,7 +66,7 @@ export interface Turn {
 }
 
 export interface Committed {
-  /** Claims that were not made: the message has an ack already. */
+  /** Claims that were not made: the message has an ack already, or runs on record that the claim did not know of. */
   readonly refused: ReadonlySet<string>
   /** Endings that wrote nothing: the claim was no longer ours. */
   readonly lost: ReadonlySet<string>

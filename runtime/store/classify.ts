@@ -1,5 +1,7 @@
 // What a database error means for us, decided in one place. SQLite's codes come in families (SQLITE_IOERR_FSYNC belongs to
-// SQLITE_IOERR); a family has one meaning unless a member is named here. Measured causes stand in docs/faults.md.
+// SQLITE_IOERR); a family has one meaning unless a member is named here. What each looks like from outside stands in docs/operations.md.
+
+import { NanoclawError } from '../protocol/errors.ts'
 
 /**
  * retry      somebody else holds the lock: again in a moment
@@ -124,6 +126,22 @@ export function classifyWrite(error: unknown): Verdict {
     default:
       return primary satisfies never
   }
+}
+
+/** What a failed read of inbound.db means for whoever watches it. Throws what is a bug. */
+export function readTrouble(error: unknown): { retry: true } | { retry: false; reason: string } {
+  if (error instanceof NanoclawError) return { retry: false, reason: error.message }
+  const verdict = classifyRead(error)
+  if (verdict === 'bug') throw error
+  return verdict === 'retry' ? { retry: true } : { retry: false, reason: explain(error) }
+}
+
+/** What a failed commit to outbound.db means for whoever has results to keep. */
+export function writeTrouble(error: unknown): 'retry' | 'hold' | 'fatal' {
+  if (error instanceof NanoclawError) return 'fatal'
+  const verdict = classifyWrite(error)
+  if (verdict === 'retry') return 'retry'
+  return verdict === 'hold' ? 'hold' : 'fatal'
 }
 
 /** One sentence for people: what this code most likely means here, and what to do. */

@@ -44,14 +44,18 @@ const DEFAULTS: Readonly<Record<string, string>> = {
   source_session_id: 'null',
   on_wake: '0',
 }
+/** SQLite orders text behind every number, so this bound keeps text out, too. */
+const SEQ_MAX = Number.MAX_SAFE_INTEGER
 const REQUIRED = ['id', 'kind', 'timestamp', 'content']
 
 /** A row as SQLite gives it, in the order of the named columns. */
 export type Raw = readonly (string | number | null | Buffer)[]
 
-interface Pages {
+export interface Pages {
   readonly bySeq: ReadStatement
   readonly byRowid: ReadStatement
+  /** Text, or more than a number of ours can say: as good as none. By rowid, too; `+` leads SQLite to the index on seq. */
+  readonly misnumbered: ReadStatement
   readonly byIds: ReadStatement
 }
 
@@ -73,8 +77,8 @@ export interface InboundFile {
 }
 
 /** @throws NanoclawError `not_readable_yet`, `inbound_unusable`; SqliteError, see classifyRead */
-export function openInbound(path: string): InboundFile {
-  const db = openReadonly(path, 0)
+export function openInbound(path: string, busyMs: number): InboundFile {
+  const db = openReadonly(path, busyMs)
   try {
     const file = statSync(path)
     const present = new Set(
@@ -94,17 +98,21 @@ export function openInbound(path: string): InboundFile {
     const numbered = present.has('seq')
     const isPending = present.has('status') ? "status = 'pending'" : '1'
     const all = MESSAGE_COLUMNS.map(column).join(', ')
+    // The `+` keeps SQLite from walking an index on status, which some hosts have: it would sort all that is pending for a page.
     const pages = (content: string): Pages => {
       const light = `select ${PENDING_COLUMNS.map(column).join(', ')}, octet_length(content), ${content} from messages_in`
       return {
         bySeq: db.prepare(
-          `${light} where ${numbered ? 'seq > ? and seq <= ?' : '? is null and ? is null'} and ${isPending} order by ${column('seq')} limit ?`,
+          `${light} where ${numbered ? 'seq > ? and seq <= ?' : '? is null and ? is null'} and +${isPending} order by ${column('seq')} limit ?`,
         ),
         byRowid: db.prepare(
-          `${light} where ${numbered ? 'seq is null and' : ''} rowid > ? and ${isPending} order by rowid limit ?`,
+          `${light} where ${numbered ? 'seq is null and' : ''} rowid > ? and +${isPending} order by rowid limit ?`,
+        ),
+        misnumbered: db.prepare(
+          `${light} where ${numbered ? `seq > ${SEQ_MAX} and +rowid > ?` : '? is null'} and +${isPending} order by +rowid limit ?`,
         ),
         byIds: db.prepare(
-          `${light} where id in (select value from json_each(?)) and ${isPending} order by ${numbered ? 'seq, rowid' : 'rowid'}`,
+          `${light} where id in (select value from json_each(?)) and +${isPending} order by ${numbered ? 'seq, rowid' : 'rowid'}`,
         ),
       }
     }
@@ -116,10 +124,12 @@ export function openInbound(path: string): InboundFile {
       size: file.size,
       seen: -1,
       dataVersion: db.prepare('pragma data_version'),
-      maxSeq: db.prepare(numbered ? 'select max(seq) from messages_in' : 'select null'),
+      maxSeq: db.prepare(
+        numbered ? `select max(seq) from messages_in where seq <= ${SEQ_MAX}` : 'select null',
+      ),
       window: db.prepare(
         numbered
-          ? 'select seq from messages_in where seq > ? order by seq limit 1 offset ?'
+          ? `select seq from messages_in where seq > ? and seq <= ${SEQ_MAX} order by seq limit 1 offset ?`
           : 'select null where ? = ?',
       ),
       pending: pages('null'),
@@ -167,7 +177,7 @@ export function pendingRow(raw: Raw): PendingRow {
   return {
     id: typeof id === 'string' && !id.includes('\uFFFD') ? id : null,
     rowid: Number(rowid),
-    seq: typeof seq === 'number' ? seq : null,
+    seq: typeof seq === 'number' && seq <= SEQ_MAX ? seq : null,
     kind: String(kind),
     timestamp: String(timestamp),
     processAfter: text(processAfter),

@@ -8,6 +8,7 @@ import {
   type MessageRow,
   messageRow,
   openInbound,
+  type Pages,
   type PendingRow,
   pendingRow,
   type Raw,
@@ -34,11 +35,14 @@ export const START: Cursor = { seq: Number.MIN_SAFE_INTEGER, rowid: 0 }
 /** Index entries passed over in one read at most, so that a long stretch of finished messages never blocks the loop. */
 const WINDOW = 5_000
 /** After so many reads in a row that met a lock, the next one waits for it (READ_BUSY_MS) instead of trying its luck. */
-const IMPATIENT_READS = 5
+const IMPATIENT_READS = 20
 
 export class Inbox {
   readonly #path: string
   #open: InboundFile | undefined
+  /** The file that `changed` spoke of last. Another one is `replaced`, however long there is none, or none to be read, in between. */
+  #met: Pick<InboundFile, 'ino' | 'dev'> | undefined
+  #replaced = false
   #busyInARow = 0
 
   constructor(path: string) {
@@ -52,18 +56,19 @@ export class Inbox {
    * @throws SqliteError (see classifyRead), NanoclawError `not_readable_yet` or `inbound_unusable`
    */
   changed(doubt = false): 'no' | 'yes' | 'replaced' {
-    const known = this.#open
     const file = fileAt(this.#path)
-    const replaced = known && file && (file.ino !== known.ino || file.dev !== known.dev)
-    const moved = known && file && (file.mtimeMs !== known.mtimeMs || file.size !== known.size)
-    if (!file || replaced || (doubt && moved)) this.close()
+    if (this.#met && (file?.ino !== this.#met.ino || file.dev !== this.#met.dev)) this.#replaced = true
+    const known = this.#open
+    const moved = known && (file?.mtimeMs !== known.mtimeMs || file.size !== known.size)
+    if (!file || this.#replaced || (doubt && moved)) this.close()
     return this.#read((open) => {
       const version = (open.dataVersion.get() as [number])[0]
+      const answer = this.#replaced ? 'replaced' : version === open.seen ? 'no' : 'yes'
+      this.#met = { ino: open.ino, dev: open.dev }
+      this.#replaced = false
       if (file) Object.assign(open, { mtimeMs: file.mtimeMs, size: file.size })
-      if (replaced) return 'replaced'
-      if (version === open.seen) return 'no'
       open.seen = version
-      return 'yes'
+      return answer
     })
   }
 
@@ -120,20 +125,20 @@ export class Inbox {
    * tries again in a moment. Only against a host that commits without a pause does it wait, once in a while.
    */
   #read<T>(read: (open: InboundFile) => T): T {
-    const open = (this.#open ??= openInbound(this.#path))
     const patient = this.#busyInARow >= IMPATIENT_READS
-    if (patient) open.db.prepare(`pragma busy_timeout = ${READ_BUSY_MS}`).get()
+    const busyMs = patient ? READ_BUSY_MS : 0
     try {
+      const open = (this.#open ??= openInbound(this.#path, busyMs))
+      if (patient) open.db.prepare(`pragma busy_timeout = ${busyMs}`).get()
       const result = read(open)
       this.#busyInARow = 0
       return result
     } catch (error) {
-      const meaning = classifyRead(error)
-      if (meaning === 'retry') this.#busyInARow++
+      if (classifyRead(error) === 'retry') this.#busyInARow++
       else this.close()
       throw error
     } finally {
-      if (patient && this.#open === open) open.db.prepare('pragma busy_timeout = 0').get()
+      if (patient) this.#open?.db.prepare('pragma busy_timeout = 0').get()
     }
   }
 }
@@ -149,7 +154,7 @@ function page(open: InboundFile, after: Cursor, limit: number, withContent: bool
   const full = numbered.length === limit
   const seq = full ? (numbered.at(-1)?.seq ?? bound) : Math.max(bound, after.seq)
   const room = limit - numbered.length
-  const bare = room > 0 ? (select.byRowid.all(after.rowid, room) as Raw[]).map(pendingRow) : []
+  const bare = room > 0 ? unnumbered(select, after.rowid, room) : []
   const rowid = bare.at(-1)?.rowid ?? after.rowid
   bare.sort((a, b) => (a.timestamp < b.timestamp ? -1 : a.timestamp > b.timestamp ? 1 : a.rowid - b.rowid))
   return {
@@ -157,4 +162,10 @@ function page(open: InboundFile, after: Cursor, limit: number, withContent: bool
     cursor: { seq, rowid },
     end: !full && bound === top && bare.length < Math.max(room, 1),
   }
+}
+
+function unnumbered(select: Pages, afterRowid: number, room: number): PendingRow[] {
+  const raw = [select.byRowid, select.misnumbered].flatMap((rows) => rows.all(afterRowid, room) as Raw[])
+  const rows = raw.map(pendingRow).sort((a, b) => a.rowid - b.rowid)
+  return rows.slice(0, room)
 }

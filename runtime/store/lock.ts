@@ -6,6 +6,9 @@ import Database from 'better-sqlite3'
 import { NanoclawError } from '../protocol/errors.ts'
 import { sqliteCode } from './classify.ts'
 
+/** Whoever looks whether it is held keeps a starter out for a moment; a holder keeps it for longer than this. */
+const LOOKED_AT_MS = 500
+
 export class Lock {
   readonly #db: Database.Database
 
@@ -19,7 +22,7 @@ export class Lock {
    */
   static acquire(path: string, holder: () => string): Lock {
     try {
-      const db = new Database(path, { timeout: 0 })
+      const db = new Database(path, { timeout: LOOKED_AT_MS })
       try {
         db.exec('begin exclusive')
         return new Lock(db)
@@ -55,9 +58,9 @@ export class Lock {
 export function isLocked(path: string): boolean {
   if (!existsSync(path)) return false
   try {
-    const db = new Database(path, { timeout: 0, fileMustExist: true })
+    const db = new Database(path, { timeout: 0, fileMustExist: true, readonly: true })
     try {
-      db.exec('begin exclusive')
+      db.prepare('select name from sqlite_schema').get()
       return false
     } finally {
       db.close()

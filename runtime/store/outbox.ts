@@ -21,38 +21,35 @@ export interface Recovery {
 
 /** Ends that the handler is not charged for. */
 const UNCHARGED = `('interrupted', 'cancelled')`
-const DEATHS = `('interrupted', 'exited', 'killed', 'out-of-memory')`
+/**
+ * The death of a process counts against a message only where it is certain whose it was: an outcome of the first kind is
+ * given in no other case, and a run that the runtime did not live to end was alone in its process.
+ */
+const DEATH = `(r.outcome in ('exited', 'killed', 'out-of-memory') or (r.outcome = 'interrupted' and r.alone = 1))`
+
+/** Who wants to know how far an open transaction is: see crash-point.ts. */
+type Reach = (point: 'in-claim' | 'in-finish-after-reply' | 'in-finish-before-commit' | 'in-recovery') => void
 
 export class Outbox {
   readonly #db: WritableDb
   readonly #sql: Statements
+  readonly #reach: Reach | undefined
   #epoch = 0
+  /** The highest number of both files, while a turn is written. */
   #seq = 0
 
-  /** @throws NanoclawError `outbound_unusable`, SqliteError (see classifyWrite) */
-  constructor(path: string, journal: 'delete' | 'wal') {
-    this.#db = openWritable(path, journal)
+  /**
+   * `file`: where it lies, or a handle that somebody has opened.
+   * @throws NanoclawError `outbound_unusable`, SqliteError (see classifyWrite)
+   */
+  constructor(file: string | WritableDb, journal: 'delete' | 'wal', reach?: Reach) {
+    this.#reach = reach
+    this.#db = typeof file === 'string' ? openWritable(file, journal) : file
     try {
-      this.#db
-        .transaction(() => {
-          const own = this.#db.prepare("select 1 from sqlite_schema where name = 'nanoclaw_runtime'").get()
-          this.#db.exec(WIRE_TABLES + OWN_TABLES)
-          // The first start on this file: claims on it belong to a runner that is gone, and are nobody's.
-          if (!own) this.#db.exec("delete from processing_ack where status = 'processing'")
-          this.#db.exec(
-            `insert or ignore into nanoclaw_runtime (id, version, epoch, seq_mark) values (1, ${OWN_VERSION}, 0, ${Number.MIN_SAFE_INTEGER})`,
-          )
-        })
-        .immediate()
-      const version = this.#db.prepare('select version from nanoclaw_runtime').pluck().get()
-      if (version !== OWN_VERSION)
-        throw new NanoclawError(
-          'outbound_unusable',
-          `${path} was written by another version (its tables are version ${version}, expected ${OWN_VERSION}). Use that version, or a new workspace.`,
-        )
+      this.#db.transaction(() => makeTables(this.#db, this.#db.name)).immediate()
       this.#sql = prepare(this.#db)
     } catch (error) {
-      this.#db.close()
+      if (this.#db !== file) this.#db.close()
       throw error
     }
   }
@@ -86,8 +83,8 @@ export class Outbox {
           else this.#sql.dropClaim.run(id)
         }
         this.#epoch = this.#sql.raiseEpoch.pluck().get() as number
-        this.#seq = (this.#sql.maxSeq.get() as number | null) ?? 0
         const mark = { seq: this.#sql.mark.get() as number, open: this.#sql.open.all() as string[] }
+        this.#reach?.('in-recovery')
         return { epoch: this.#epoch, mark, interrupted: left.length, quarantined }
       })
       .immediate()
@@ -100,24 +97,21 @@ export class Outbox {
   commit(turn: Turn): Committed {
     const refused = new Set<string>()
     const lost = new Set<string>()
-    const seqBefore = this.#seq
     const stamps = { iso: isoTime(turn.nowMs), sqlite: sqliteTime(turn.nowMs) }
-    this.#seq = Math.max(this.#seq, turn.inboundSeq)
-    try {
-      this.#db
-        .transaction(() => {
-          this.#checkEpoch()
-          for (const ending of turn.endings) if (!this.#end(ending, turn.nowMs, stamps)) lost.add(ending.id)
-          for (const refusal of turn.refusals) this.#refuse(refusal, turn.nowMs, stamps.iso)
-          for (const claim of turn.claims)
-            if (!this.#claim(claim, turn.nowMs, stamps.iso)) refused.add(claim.id)
-          if (turn.mark) this.#setMark(turn.mark)
-        })
-        .immediate()
-    } catch (error) {
-      this.#seq = seqBefore
-      throw error
-    }
+    this.#db
+      .transaction(() => {
+        this.#checkEpoch()
+        this.#seq = Math.ceil(Math.max((this.#sql.maxSeq.get() as number | null) ?? 0, turn.inboundSeq))
+        for (const ending of turn.endings) if (!this.#end(ending, turn.nowMs, stamps)) lost.add(ending.id)
+        if (turn.endings.length > 0) this.#reach?.('in-finish-after-reply')
+        for (const refusal of turn.refusals) this.#refuse(refusal, turn.nowMs, stamps.iso)
+        for (const claim of turn.claims)
+          if (!this.#claim(claim, turn.nowMs, stamps.iso)) refused.add(claim.id)
+        if (turn.claims.length > 0) this.#reach?.('in-claim')
+        if (turn.mark) this.#setMark(turn.mark)
+        if (turn.endings.length > 0) this.#reach?.('in-finish-before-commit')
+      })
+      .immediate()
     return { refused, lost }
   }
 
@@ -134,16 +128,14 @@ export class Outbox {
 
   /** Claims messages for one's own loop: `processing` for each that has no ack yet. Returns the ids that were claimed. */
   markProcessing(ids: readonly string[], nowMs: number): string[] {
-    const claims = ids.map((id) => ({
-      id,
-      run: this.#nextRun(id),
-      attempt: this.#nextRun(id),
-      functionName: '',
-      worker: process.pid,
-      alone: true,
-    }))
+    const names = [...new Set(ids)]
+    const history = this.history(names)
+    const claims = names.map((id) => {
+      const { runs, attempts } = history.get(id) ?? { runs: 0, attempts: 0 }
+      return { id, run: runs + 1, attempt: attempts + 1, functionName: '', worker: process.pid, alone: true }
+    })
     const { refused } = this.commit({ ...EMPTY_TURN, nowMs, claims })
-    return ids.filter((id) => !refused.has(id))
+    return names.filter((id) => !refused.has(id))
   }
 
   /** Ends a claimed message as completed together with its replies, or does nothing and returns false when the claim is gone. */
@@ -236,9 +228,20 @@ export class Outbox {
 
   #claim({ id, run, attempt, functionName, worker, alone }: Claim, nowMs: number, iso: string): boolean {
     if (this.#sql.claim.run(id, iso).changes === 0) return false
-    if (run > 1) this.#sql.stopWaiting.run(id)
-    this.#sql.beginRun.run(id, run, attempt, this.#epoch, functionName, worker, alone ? 1 : 0, nowMs)
-    return true
+    const begun = this.#sql.beginRun.run(
+      id,
+      run,
+      attempt,
+      this.#epoch,
+      functionName,
+      worker,
+      alone ? 1 : 0,
+      nowMs,
+    )
+    // Its earlier runs are on record, and whoever claims did not know: it comes again when they have been read.
+    if (begun.changes === 0) this.#sql.dropClaim.run(id)
+    else if (run > 1) this.#sql.stopWaiting.run(id)
+    return begun.changes === 1
   }
 
   #refuse({ id, rawId, reason, detail }: Refusal, nowMs: number, iso: string): void {
@@ -251,10 +254,27 @@ export class Outbox {
   }
 
   #setMark({ seq, open }: Mark): void {
-    this.#sql.setMark.run(seq)
+    this.#sql.setMark.run(Math.floor(seq))
     this.#sql.clearOpen.run()
     this.#sql.addOpen.run(JSON.stringify(open))
   }
+}
+
+/** A file of another version is not touched: whoever made it may come back. */
+function makeTables(db: WritableDb, path: string): void {
+  const own = db.prepare("select 1 from sqlite_schema where name = 'nanoclaw_runtime'").get()
+  const version = own && db.prepare('select version from nanoclaw_runtime').pluck().get()
+  if (version !== undefined && version !== OWN_VERSION)
+    throw new NanoclawError(
+      'outbound_unusable',
+      `${path} was written by another version (its tables are version ${version}, expected ${OWN_VERSION}). Use that version, or a new workspace.`,
+    )
+  db.exec(WIRE_TABLES + OWN_TABLES)
+  // The first start on this file: claims on it belong to a runner that is gone, and are nobody's.
+  if (!own) db.exec("delete from processing_ack where status = 'processing'")
+  db.exec(
+    `insert or ignore into nanoclaw_runtime (id, version, epoch, seq_mark) values (1, ${OWN_VERSION}, 0, ${Number.MIN_SAFE_INTEGER})`,
+  )
 }
 
 /** The same run of the same message always names its replies alike, so that none can be stored twice. */
@@ -292,7 +312,7 @@ function texts() {
     open: 'select message_id from nanoclaw_open',
     clearOpen: 'delete from nanoclaw_open',
     addOpen: 'insert into nanoclaw_open (message_id) select value from json_each(?)',
-    maxSeq: 'select max(seq) from messages_out',
+    maxSeq: `select max(seq) from messages_out where seq <= ${Number.MAX_SAFE_INTEGER}`,
     claim:
       "insert into processing_ack (message_id, status, status_changed) values (?, 'processing', ?) on conflict (message_id) do nothing",
     finish:
@@ -305,9 +325,9 @@ function texts() {
     refuseRaw:
       "insert into processing_ack (message_id, status, status_changed) values (iif(?, cast(? as text), ?), 'failed', ?) on conflict (message_id) do nothing",
     beginRun:
-      'insert into nanoclaw_run (message_id, run, attempt, epoch, function, worker, alone, started_at) values (?, ?, ?, ?, ?, ?, ?, ?)',
+      'insert into nanoclaw_run (message_id, run, attempt, epoch, function, worker, alone, started_at) values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (message_id, run) do nothing',
     endRun:
-      'update nanoclaw_run set ended_at = ?, duration_ms = ?, outcome = ?, reason = ?, error = ?, next_at = ? where message_id = ? and run = ?',
+      'update nanoclaw_run set ended_at = ?, duration_ms = ?, outcome = ?, reason = ?, error = ?, next_at = ? where message_id = ? and run = ? and ended_at is null',
     forgetRun: 'delete from nanoclaw_run where message_id = ? and run = ?',
     refusedRun:
       "insert into nanoclaw_run (message_id, run, attempt, epoch, function, alone, started_at, ended_at, outcome, reason, error) values (?, ?, 0, ?, '', 0, ?, ?, 'refused', ?, ?)",
@@ -315,13 +335,13 @@ function texts() {
     reply:
       'insert into messages_out (id, seq, in_reply_to, timestamp, deliver_after, kind, platform_id, channel_type, thread_id, content) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (id) do nothing',
     running: `
-      select r.message_id as id, r.run, r.alone,
-        (select count(*) from nanoclaw_run p where p.message_id = r.message_id and p.alone = 1 and p.outcome in ${DEATHS}) as crashes
-      from nanoclaw_run r where r.ended_at is null`,
+      select n.message_id as id, n.run, n.alone,
+        (select count(*) from nanoclaw_run r where r.message_id = n.message_id and ${DEATH}) as crashes
+      from nanoclaw_run n where n.ended_at is null`,
     history: `
       select j.value as id, coalesce(a.status in ('completed', 'failed'), 0) as done, coalesce(max(r.run), 0) as runs,
         count(r.outcome) - coalesce(sum(r.outcome in ${UNCHARGED}), 0) as attempts,
-        coalesce(sum(r.alone = 1 and r.outcome in ${DEATHS}), 0) as crashes,
+        coalesce(sum(${DEATH}), 0) as crashes,
         coalesce(sum(r.outcome = 'interrupted'), 0) > 0 as interrupted,
         max(r.next_at) as nextAtMs
       from json_each(?) j

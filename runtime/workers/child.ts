@@ -11,7 +11,7 @@ import { type ErrorInfo, errorText } from '../protocol/errors.ts'
 import type { Dispatch, Order, Report, Result } from '../protocol/ipc.ts'
 import type { Outcome } from '../protocol/outcome.ts'
 import { LineReader } from './lines.ts'
-import { killGroup, type Process, spawnNode } from './process.ts'
+import type { Process, SpawnOptions } from './process.ts'
 
 export interface ChildLimits {
   readonly loadTimeoutMs: number
@@ -26,6 +26,13 @@ export interface ChildLimits {
   readonly env: Readonly<Record<string, string>>
   readonly nodeArgs: readonly string[]
   readonly cwd: string
+}
+
+export interface ChildParts {
+  readonly clock: Clock
+  readonly limits: ChildLimits
+  /** Starts a process that speaks protocol/ipc. */
+  readonly spawn: (options: SpawnOptions) => Process
 }
 
 export interface Ended {
@@ -74,14 +81,14 @@ export class Child {
   #shutdown = false
   #stderr = ''
 
-  constructor(name: string, bundle: string, clock: Clock, limits: ChildLimits, listener: ChildListener) {
+  constructor(name: string, bundle: string, { clock, limits, spawn }: ChildParts, listener: ChildListener) {
     this.name = name
     this.bundle = bundle
     this.#clock = clock
     this.#limits = limits
     this.#listener = listener
     this.startedMs = clock.monotonic()
-    this.#process = spawnNode({
+    this.#process = spawn({
       bundle,
       setup: { functionName: name, maxReplyBytes: limits.maxReplyBytes, maxLogBytes: limits.maxLogBytes },
       ...limits,
@@ -249,7 +256,7 @@ export class Child {
     this.#why ||= why
     this.#state = 'ending'
     this.#timer?.cancel()
-    killGroup(this.pid, signal)
+    this.#process.kill(signal)
     if (signal === 'SIGTERM')
       this.#timer = this.#clock.after(this.#limits.killGraceMs, () => this.#end(why, 'SIGKILL'))
   }
@@ -257,7 +264,7 @@ export class Child {
   #ended(code: number | null, signal: string | null): void {
     this.#state = 'gone'
     this.#timer?.cancel()
-    killGroup(this.pid, 'SIGKILL')
+    this.#process.kill('SIGKILL')
     const certain = this.#out.size === 1
     const byReceiver = new Map<Out['onEnded'], Ended[]>()
     for (const [n, { dispatch, onEnded }] of this.#out) {

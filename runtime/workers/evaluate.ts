@@ -1,7 +1,7 @@
 // Runs a bundle once, in a process of its own, for the one value that it reports: how nanoclaw.config.ts is read without
 // its code ever entering this process.
 import { type ErrorInfo, errorText } from '../protocol/errors.ts'
-import { killGroup, spawnNode } from './process.ts'
+import { spawnNode } from './process.ts'
 
 const EVALUATE_MS = 30_000
 
@@ -19,7 +19,7 @@ export async function evaluate(
   let tail = ''
   child.onData('stdout', { write: () => undefined, end: () => undefined })
   child.onData('stderr', { write: (text) => (tail = (tail + text).slice(-2_000)), end: () => undefined })
-  const timer = setTimeout(() => killGroup(child.pid, 'SIGKILL'), EVALUATE_MS)
+  const timer = setTimeout(() => child.kill('SIGKILL'), EVALUATE_MS)
   try {
     return await new Promise((resolve, reject) => {
       child.onReport((report) => {
@@ -35,6 +35,6 @@ export async function evaluate(
     })
   } finally {
     clearTimeout(timer)
-    killGroup(child.pid, 'SIGKILL')
+    child.kill('SIGKILL')
   }
 }

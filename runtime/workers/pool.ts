@@ -2,10 +2,10 @@
 // stays for the next one. Bounded three ways: processes that work (concurrency, and each function's own), processes that
 // live (warmMax; the longest idle one makes room), and starts at the same time (a start is all CPU).
 // A function that cannot be started is tried again with a growing pause; no message is charged for it.
-import type { Clock, Timer } from '../clock.ts'
+import type { Timer } from '../clock.ts'
 import type { Events } from '../protocol/events.ts'
 import type { FunctionSpec } from '../protocol/function.ts'
-import { Child, type ChildLimits } from './child.ts'
+import { Child, type ChildLimits, type ChildParts } from './child.ts'
 
 export interface PoolLimits extends ChildLimits {
   readonly concurrency: number
@@ -13,8 +13,7 @@ export interface PoolLimits extends ChildLimits {
   readonly startsMax: number
 }
 
-export interface PoolParts {
-  readonly clock: Clock
+export interface PoolParts extends ChildParts {
   readonly events: Events
   readonly limits: PoolLimits
   /** A child has room, or may be started: somebody may want to offer it work. */
@@ -161,8 +160,8 @@ export class Pool {
   }
 
   #start(name: string, bundle: string): Child {
-    const { clock, limits, events, onRoom } = this.#parts
-    const child = new Child(name, bundle, clock, limits, {
+    const { clock, events, onRoom } = this.#parts
+    const child = new Child(name, bundle, this.#parts, {
       loaded: (child, definition) => {
         this.#trouble.delete(bundle)
         this.#idleSinceMs.set(child, clock.monotonic())

@@ -19,11 +19,15 @@ export interface Process {
   readonly pid: number
   /** Silently nothing when the process is gone: its end is reported by onEnd. */
   send(order: Order): void
+  /** To its whole group. */
+  kill(signal: Signal): void
   onReport(listener: (report: unknown) => void): void
   onData(stream: 'stdout' | 'stderr', reader: { write(text: string): void; end(): void }): void
   /** Once, when the process has exited and its last words are read, or `lastWordsMs` after its exit: a grandchild may hold the pipes for ever. */
   onEnd(listener: (code: number | null, signal: string | null) => void, lastWordsMs: number): void
 }
+
+export type Signal = 'SIGTERM' | 'SIGKILL' | 'SIGCONT'
 
 /** @throws nothing: a process that cannot be started ends at once, with the reason on its stderr */
 export function spawnNode({ bundle, setup, maxMemoryMb, nodeArgs, env, cwd }: SpawnOptions): Process {
@@ -50,6 +54,7 @@ export function spawnNode({ bundle, setup, maxMemoryMb, nodeArgs, env, cwd }: Sp
     send: (order) => {
       if (child.connected) child.send(order, (error) => void error)
     },
+    kill: (signal) => killGroup(child.pid ?? 0, signal),
     onReport: (listener) => void child.on('message', listener),
     onData(stream, reader) {
       child[stream].setEncoding('utf8')
@@ -73,8 +78,8 @@ export function spawnNode({ bundle, setup, maxMemoryMb, nodeArgs, env, cwd }: Sp
   }
 }
 
-/** To the whole group; nothing happens when it is gone. */
-export function killGroup(pid: number, signal: 'SIGTERM' | 'SIGKILL' | 'SIGCONT'): void {
+/** Nothing happens when the group is gone. */
+function killGroup(pid: number, signal: Signal): void {
   if (pid <= 0) return
   try {
     process.kill(-pid, signal)

@@ -48,7 +48,7 @@ describe('no length of time', () => {
     ['undefined', undefined],
     ['a big integer', 5n],
     ['a list', ['5s']],
-    ['an object that says it is one', { valueOf: () => 5, toString: () => '5s' }],
+    ['an object that says it is one', { valueOf: (): number => 5, toString: () => '5s' }],
   ])('%s', (_, value) => {
     expect(parseDuration(value)).toBeUndefined()
   })

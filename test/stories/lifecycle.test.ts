@@ -1,9 +1,9 @@
 // Starting, stopping, being the only one, and being replaced.
-import { mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createEvents } from '../../runtime/protocol/events.ts'
 import { createRuntime } from '../../runtime/runtime.ts'
-import { openDb } from '../support/files.ts'
+import { openDb, wireOutbound } from '../support/files.ts'
 import { benchOf, project, testConfig, until, workbench, workbenchAt } from '../support/runtime.ts'
 
 describe('one workspace', () => {
@@ -45,6 +45,31 @@ describe('one workspace', () => {
       code: 'outbound_unusable',
     })
     expect(readFileSync(config.paths.outbound, 'utf8')).toContain('no database')
+  })
+
+  it('74: whose outbound.db is moved away while it is in use ends the runtime, which a person has to mend', async () => {
+    const bench = await workbench(['slow'])
+    const fatal: number[] = []
+    bench.events.on('fatal', ({ exitCode }) => fatal.push(exitCode))
+    const id = bench.send('slow', { ms: 200 })
+    await until(() => bench.ack(id) === 'processing')
+    renameSync(bench.config.paths.outbound, `${bench.config.paths.outbound}.moved`)
+    await until(() => fatal.length > 0)
+    expect(fatal).toEqual([78])
+  })
+
+  it('whose outbound.db somebody else has locked for a moment is started all the same', async () => {
+    const root = project(['echo'])
+    const config = testConfig(root)
+    const reader = wireOutbound(config.paths.outbound)
+    reader.exec('begin exclusive')
+    const bench = benchOf(config)
+    onTestFinished(() => bench.runtime.stop())
+    const starting = bench.runtime.start()
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    reader.exec('commit')
+    await starting
+    await bench.ended(bench.send('echo'))
   })
 
   it('85: whose heartbeat is a link is refused', async () => {

@@ -15,14 +15,16 @@ export class FakeClock implements Clock {
   #wallMs: number
   #monotonicMs = 0
   #n = 0
-  readonly #pending = new Set<Pending>()
+  /** The next one stands at the end. */
+  readonly #pending: Pending[] = []
 
   constructor(wallMs = Date.UTC(2026, 10, 24, 12)) {
     this.#wallMs = wallMs
   }
 
+  /** Whole milliseconds, as a real wall clock gives them. */
   now(): number {
-    return this.#wallMs
+    return Math.floor(this.#wallMs)
   }
 
   monotonic(): number {
@@ -32,8 +34,10 @@ export class FakeClock implements Clock {
   after(delayMs: number, fn: () => void): Timer {
     const waitMs = Math.min(Math.max(delayMs, 0), LONGEST_WAIT_MS)
     const pending = { atMs: this.#monotonicMs + waitMs, n: this.#n++, fn }
-    this.#pending.add(pending)
-    return { cancel: () => this.#pending.delete(pending) }
+    let at = this.#pending.length
+    while (at > 0 && comesBefore(this.#pending[at - 1]!, pending)) at--
+    this.#pending.splice(at, 0, pending)
+    return { cancel: () => this.#remove(pending) }
   }
 
   soon(fn: () => void): Timer {
@@ -42,21 +46,34 @@ export class FakeClock implements Clock {
 
   /** Timers that are set. */
   get timers(): number {
-    return this.#pending.size
+    return this.#pending.length
   }
 
   /** Lets time pass. */
   advance(ms: number): void {
     const endMs = this.#monotonicMs + ms
-    for (let calls = 0; ; calls++) {
+    for (let calls = 0; this.step(endMs - this.#monotonicMs); calls++)
       if (calls > CALLS_MAX) throw new Error(`more than ${CALLS_MAX} calls within ${ms} ms`)
-      const next = this.#first()
-      if (!next || next.atMs > endMs) break
-      this.#pass(next.atMs - this.#monotonicMs)
-      this.#pending.delete(next)
-      next.fn()
+  }
+
+  /** Lets time pass up to the next call, makes it, and stops there; without one within `ms`, lets that much pass and says so. */
+  step(ms: number): boolean {
+    const next = this.#pending.at(-1)
+    if (!next || next.atMs - this.#monotonicMs > ms) {
+      this.sleep(ms)
+      return false
     }
-    this.#pass(endMs - this.#monotonicMs)
+    this.sleep(next.atMs - this.#monotonicMs)
+    this.#pending.pop()
+    next.fn()
+    return true
+  }
+
+  /** Time passes and nobody is called: the process was stopped, or its loop was blocked. */
+  sleep(ms: number): void {
+    if (ms <= 0) return
+    this.#monotonicMs += ms
+    this.#wallMs += ms
   }
 
   /** Sets the wall clock forward, or back when negative; no time passes. */
@@ -64,15 +81,12 @@ export class FakeClock implements Clock {
     this.#wallMs += ms
   }
 
-  #pass(ms: number): void {
-    this.#monotonicMs += ms
-    this.#wallMs += ms
+  #remove(pending: Pending): void {
+    const at = this.#pending.indexOf(pending)
+    if (at >= 0) this.#pending.splice(at, 1)
   }
+}
 
-  #first(): Pending | undefined {
-    let first: Pending | undefined
-    for (const each of this.#pending)
-      if (!first || each.atMs < first.atMs || (each.atMs === first.atMs && each.n < first.n)) first = each
-    return first
-  }
+function comesBefore(a: Pending, b: Pending): boolean {
+  return a.atMs < b.atMs || (a.atMs === b.atMs && a.n < b.n)
 }

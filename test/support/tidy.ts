@@ -1,10 +1,10 @@
 // The checks behind tidy.test.ts, which holds the rules. Each looks at the whole tree and returns one line for each problem:
 // `file:line (rule) what was found; what to do`. Problems that an exception covers are left out, and the exception is
 // remembered as needed.
-import { execFileSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join, posix, relative } from 'node:path'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join, posix } from 'node:path'
 import { type Import, lineAt, parseSource, type Source } from './source.ts'
+import { listFiles } from './tree.ts'
 
 export interface Ban {
   readonly rule: string
@@ -145,6 +145,32 @@ export class Tidy {
         .filter((name) => imported.has(name) && !name.startsWith('node:') && !named.includes(name))
         .map((name) => at('dependencies', `${name} is imported and not named`, 'add it')),
     ])
+  }
+
+  /** A lock file that was written where some packages could not be had lacks them everywhere, and `npm ci` refuses it. */
+  lockHoles(): string[] {
+    const file = 'package-lock.json'
+    const text = this.#read(file)
+    const { packages } = JSON.parse(text) as {
+      packages: Record<string, { optionalDependencies?: Record<string, string> }>
+    }
+    const present = new Set(Object.keys(packages).map((path) => path.split('node_modules/').at(-1)))
+    return this.#lines(
+      Object.entries(packages).flatMap(([path, { optionalDependencies = {} }]) =>
+        Object.keys(optionalDependencies)
+          .filter((name) => !present.has(name))
+          .map((name) => {
+            const remedy = 'write the lock file anew, with a version of which all of them can be had'
+            return problem(
+              file,
+              lineOf(text, `"${path}"`),
+              'a whole lock file',
+              `${name} has no entry`,
+              remedy,
+            )
+          }),
+      ),
+    )
   }
 
   banned(ban: Ban): string[] {
@@ -322,33 +348,6 @@ export class Tidy {
 
 function problem(of: Source | string, line: number, rule: string, found: string, remedy: string): Problem {
   return { file: typeof of === 'string' ? of : of.path, line, rule, found, remedy }
-}
-
-/** What git tracks or would track; without git, everything but what is made here. */
-function listFiles(root: string): string[] {
-  try {
-    const output = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
-      cwd: root,
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-    })
-    const listed = [...new Set(output.split('\0'))]
-    return listed.filter((file) => file !== '' && existsSync(join(root, file))).sort()
-  } catch {
-    return walk(root)
-      .map((path) => relative(root, path))
-      .sort()
-  }
-}
-
-const MADE_HERE = new Set(['.git', 'node_modules', 'dist', 'coverage', '.nanoclaw'])
-
-function walk(folder: string): string[] {
-  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
-    if (MADE_HERE.has(entry.name)) return []
-    const path = join(folder, entry.name)
-    return entry.isDirectory() ? walk(path) : entry.isFile() ? [path] : []
-  })
 }
 
 /** A folder of runtime/, or a loose file in it. */

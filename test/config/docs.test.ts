@@ -1,0 +1,17 @@
+// docs/config.md shows the one table of settings, made from the code: UPDATE_DOCS=1 writes it anew.
+import { readFileSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+import { renderSettings } from '../../runtime/config/docs.ts'
+
+const FILE = fileURLToPath(new URL('../../docs/config.md', import.meta.url))
+const [BEGIN, END] = ['<!-- settings -->', '<!-- /settings -->']
+
+test('docs/config.md says what the table of settings says', () => {
+  const shown = readFileSync(FILE, 'utf8')
+  const [before, rest] = shown.split(BEGIN)
+  const after = rest?.split(END)[1]
+  const made = `${before}${BEGIN}\n\n${renderSettings()}\n\n${END}${after}`
+  if (process.env.UPDATE_DOCS !== undefined) writeFileSync(FILE, made)
+  else expect(shown, 'run UPDATE_DOCS=1 npx vitest run test/config/docs.test.ts').toBe(made)
+})

@@ -1,0 +1,345 @@
+// The books: what must hold, checked at every effect. They are kept beside the runtime, from what goes in and out of it, and
+// know what each commit has to change; then they look whether outbound.db says so. The first thing that does not hold is
+// kept and thrown, so that nothing in between can swallow it.
+import type { Statement } from 'better-sqlite3'
+import { NanoclawError } from '../../runtime/protocol/errors.ts'
+import type { Settled } from '../../runtime/protocol/events.ts'
+import type { Dispatch } from '../../runtime/protocol/ipc.ts'
+import type { Claim, Committed, Ending, Mark, Turn } from '../../runtime/protocol/turn.ts'
+import type { Recovery } from '../../runtime/store/outbox.ts'
+import { attemptsMax, type Fate } from './cast.ts'
+import type { Outbound } from './faults.ts'
+import { isDeath, judge } from './judge.ts'
+import { isOver, isRefused, type Told } from './messages.ts'
+
+export class Violation extends Error {
+  override readonly name = 'Violation'
+}
+
+interface Parts {
+  readonly outbound: Outbound
+  readonly nowMs: () => number
+  readonly crashLimit: number
+}
+
+interface Ended {
+  readonly n: number
+  readonly outcome: NonNullable<Told['outcome']>
+}
+
+export class Books {
+  readonly #parts: Parts
+  readonly #statements = new Map<string, Statement>()
+  readonly #messages: ReadonlyMap<string, Told>
+  readonly #lanes = new Map<string, Told[]>()
+  /** Handlers at work, by process: of the present runtime. */
+  readonly #running = new Map<string, number>()
+  readonly #dispatched = new Map<number, Told>()
+  #justClaimed = new Set<string>()
+  #epoch = 0
+  violation: Error | undefined
+
+  constructor(messages: ReadonlyMap<string, Told>, parts: Parts) {
+    this.#messages = messages
+    this.#parts = parts
+  }
+
+  /** The present runtime. */
+  get epoch(): number {
+    return this.#epoch
+  }
+
+  fail(text: string): never {
+    throw this.keep(new Violation(text))
+  }
+
+  /** The first thing that went wrong is what counts. */
+  keep(error: unknown): Error {
+    this.violation ??= error instanceof Error ? error : new Error(String(error))
+    return this.violation
+  }
+
+  inserted(messages: Iterable<Told>): void {
+    for (const message of messages) {
+      if (message.lane === null || !message.strict) continue
+      const lane = this.#lanes.get(message.lane)
+      if (lane) lane.push(message)
+      else this.#lanes.set(message.lane, [message])
+    }
+  }
+
+  /** The runtime is gone, with all that it had in its head. */
+  lost(): void {
+    this.#running.clear()
+    this.#dispatched.clear()
+    for (const message of this.#messages.values()) {
+      message.chargedSoon = 0
+      message.deaths = message.deathsAlone
+      message.suspect = false
+      message.outcome = undefined
+      message.replied = false
+    }
+  }
+
+  recovered({ epoch, interrupted, quarantined }: Recovery): void {
+    if (epoch <= this.#epoch) this.fail(`epoch ${epoch} comes after ${this.#epoch}`)
+    this.#epoch = epoch
+    const left = [...this.#messages.values()].filter(({ run }) => run)
+    if (left.length !== interrupted) this.fail(`${interrupted} runs were found cut short, of ${left.length}`)
+    for (const message of left) {
+      message.deathsAlone += message.run?.alone ? 1 : 0
+      message.interrupted = true
+      message.run = undefined
+      const poison = message.deathsAlone >= this.#parts.crashLimit
+      if (poison !== quarantined.includes(message.id))
+        this.fail(`${message.id} died ${message.deathsAlone} times alone; quarantined: ${!poison}`)
+      message.ack = poison ? 'failed' : isOver(message) ? message.ack : 'none'
+    }
+    const waits = new Map(this.#sql('nextAt').all() as [string, number][])
+    for (const message of this.#messages.values()) {
+      message.notBeforeMs = waits.get(message.id) ?? 0
+      message.deaths = message.deathsAlone
+    }
+    this.checkAll()
+  }
+
+  /** Who has been woken at the time before a jump back may run. */
+  jumpsBack(fromMs: number): void {
+    for (const message of this.#messages.values()) if (message.notBeforeMs <= fromMs) message.notBeforeMs = 0
+  }
+
+  commit(epoch: number, turn: Turn, commit: () => Committed): Committed {
+    if (epoch !== this.#epoch) return this.#mustBeFenced(commit)
+    const committed = commit()
+    this.#justClaimed = new Set()
+    for (const ending of turn.endings) this.#end(ending, committed.lost.has(ending.id))
+    for (const { id } of turn.refusals) this.#refuse(this.#told(id))
+    for (const claim of turn.claims) this.#claim(claim, turn.nowMs, committed.refused.has(claim.id))
+    this.#checkDisk([...turn.endings, ...turn.refusals, ...turn.claims].map(({ id }) => id))
+    if (turn.mark) this.#checkMark(turn.mark)
+    return committed
+  }
+
+  settled(epoch: number, list: readonly Settled[]): void {
+    if (epoch !== this.#epoch) return
+    for (const { id, verdict } of list) {
+      const { ack } = this.#told(id)
+      if ((verdict === 'done' && ack !== 'completed') || (verdict === 'failed' && ack !== 'failed'))
+        this.fail(`${id} is told to be ${verdict}, its ack is ${ack}`)
+    }
+  }
+
+  dispatched(epoch: number, batch: readonly Dispatch[]): void {
+    if (epoch !== this.#epoch) this.fail('a runtime that was replaced starts a run')
+    for (const { n, message, attempt, alone } of batch) {
+      const told = this.#told(message.id)
+      if (!this.#justClaimed.delete(told.id)) this.fail(`${told.id} starts without a claim on disk`)
+      if (attempt !== told.charged + told.chargedSoon + 1)
+        this.fail(`${told.id} starts as attempt ${attempt}, after ${told.charged} + ${told.chargedSoon}`)
+      const must = told.interrupted || told.deathsAlone > 0
+      // Of a message that the host has touched meanwhile, only what is on disk is remembered.
+      const may = must || told.suspect
+      if (alone ? !may : must || (may && told.strict))
+        this.fail(`${told.id} starts ${alone ? '' : 'not '}alone ${JSON.stringify([alone, may, must, told])}`)
+      this.#dispatched.set(n, told)
+    }
+  }
+
+  /** All that is in one process. */
+  holds(epoch: number, pid: number, dispatches: readonly Dispatch[]): void {
+    if (epoch !== this.#epoch) return
+    const alone = dispatches.find((dispatch) => dispatch.alone)
+    if (alone && dispatches.length > 1) this.fail(`${alone.message.id} has company in process ${pid}`)
+  }
+
+  handlerBegins(epoch: number, pid: number, { message }: Dispatch): void {
+    if (epoch !== this.#epoch) return
+    const told = this.#told(message.id)
+    told.started++
+    told.replied = false
+    if (isOver(told)) this.fail(`${told.id} runs though it is ${told.ack}`)
+    for (const [id, inPid] of this.#running) {
+      if (inPid === pid) this.fail(`${told.id} begins in process ${pid} beside ${id}`)
+      if (id === told.id) this.fail(`${id} runs twice at once`)
+      if (told.lane !== null && this.#told(id).lane === told.lane)
+        this.fail(`${told.id} begins while ${id} runs, of the same lane`)
+    }
+    this.#running.set(told.id, pid)
+    const before = this.#before(told).find((each) => !each.replied)
+    if (before) this.fail(`${told.id} (seq ${told.seq}) begins before ${before.id} (seq ${before.seq})`)
+  }
+
+  handlerEnded(epoch: number, { message }: Dispatch, how: Fate['end'] | 'cut-off'): void {
+    if (epoch !== this.#epoch) return
+    this.#running.delete(message.id)
+    this.#told(message.id).replied = how === 'replies'
+  }
+
+  /** The runtime hears how runs ended. */
+  ended(epoch: number, list: readonly Ended[]): void {
+    if (epoch !== this.#epoch) return
+    for (const { n, outcome } of list) {
+      const told = this.#dispatched.get(n)
+      if (!told) this.fail(`dispatch ${n} ends twice, or was never made`)
+      this.#dispatched.delete(n)
+      told.outcome = outcome
+      if (outcome.type !== 'replied') told.replied = false
+      if (outcome.type !== 'cancelled') told.chargedSoon++
+      if (isDeath(outcome)) told.deaths++
+      if (isDeath(outcome) || (outcome.type === 'cancelled' && outcome.why === 'process-died'))
+        told.suspect = true
+    }
+  }
+
+  /** What ought to have ended by now. */
+  *unfinished(nowMs: number, onWakeToo: boolean, kinds: ReadonlySet<string>): Generator<Told> {
+    for (const message of this.#messages.values()) {
+      if (message.status !== 'pending' || isOver(message)) continue
+      const due = isRefused(message) || message.dueAtMs <= nowMs
+      const taken = kinds.has(message.kind) && (onWakeToo || !message.onWake)
+      if (due && (taken || isRefused(message))) yield message
+    }
+  }
+
+  /** Nothing is left on the way: as it must be after a stop in peace. */
+  checkNothingRuns(): void {
+    for (const { id, ack, run } of this.#messages.values())
+      if (run || ack === 'processing') this.fail(`${id} is still on its way after a stop in peace`)
+  }
+
+  /** Everything on disk is as it must be. */
+  checkAll(): void {
+    this.#compare([...this.#messages.keys()], this.#sql('acks').all(), this.#sql('replies').all())
+    const charged = new Map(this.#sql('charged').all() as [string, number][])
+    for (const told of this.#messages.values()) {
+      if ((charged.get(told.id) ?? 0) !== told.charged)
+        this.fail(`${told.id} has been charged ${told.charged} attempts, on disk ${charged.get(told.id)}`)
+      if (told.charged > attemptsMax(told.kind)) this.fail(`${told.id} had ${told.charged} attempts`)
+    }
+  }
+
+  #sql(name: keyof typeof SQL): Statement {
+    const known = this.#statements.get(name)
+    if (known) return known
+    const statement = this.#parts.outbound.prepare(SQL[name]).raw()
+    this.#statements.set(name, statement)
+    return statement
+  }
+
+  #told(id: string): Told {
+    return this.#messages.get(id) ?? this.fail(`nobody has inserted ${id}`)
+  }
+
+  /** Those of its lane that have to come first and are not over. */
+  #before({ lane, seq }: Told): Told[] {
+    const all = lane === null ? undefined : this.#lanes.get(lane)
+    if (!all || seq === null) return []
+    while (all[0] && (isOver(all[0]) || !all[0].strict)) all.shift()
+    return all.filter((each) => each.strict && !isOver(each) && each.status === 'pending' && each.seq! < seq)
+  }
+
+  #mustBeFenced(commit: () => Committed): Committed {
+    try {
+      commit()
+    } catch (error) {
+      if (error instanceof NanoclawError && error.code !== 'fenced')
+        this.fail(`a runtime that was replaced: ${error}`)
+      throw error
+    }
+    return this.fail('a runtime that was replaced writes')
+  }
+
+  #end(ending: Ending, lost: boolean): void {
+    const told = this.#told(ending.id)
+    const { outcome, run } = told
+    if (!outcome || run?.run !== ending.run)
+      this.fail(`run ${ending.run} of ${told.id} ends, and was not running`)
+    if (lost !== (told.ack !== 'processing')) this.fail(`${told.id}: the claim is ${told.ack}, lost: ${lost}`)
+    told.run = undefined
+    told.outcome = undefined
+    told.chargedSoon = 0
+    if (lost) return
+    if (outcome.type !== 'cancelled') told.charged++
+    if (isDeath(outcome) && run.alone) told.deathsAlone++
+    const wrong = judge(told, outcome, ending, this.#parts.crashLimit)
+    if (wrong) this.fail(`${told.id}: ${wrong}`)
+    const { verdict } = ending
+    told.ack = verdict.type === 'completed' || verdict.type === 'failed' ? verdict.type : 'none'
+    told.notBeforeMs = verdict.type === 'retry' ? verdict.nextAtMs : 0
+    if (verdict.type === 'completed') told.replies = verdict.replies.map(({ content }) => content)
+    if (!isOver(told)) return
+    const [before] = this.#before(told)
+    if (before) this.fail(`${told.id} (seq ${told.seq}) is over before ${before.id} (seq ${before.seq})`)
+  }
+
+  #refuse(told: Told): void {
+    if (told.ack !== 'none') return
+    if (!isRefused(told) && told.strict) this.fail(`${told.id} is refused, and nothing is wrong with it`)
+    told.ack = 'failed'
+  }
+
+  #claim({ id, run, attempt, worker, alone }: Claim, nowMs: number, refused: boolean): void {
+    const told = this.#told(id)
+    if (refused !== (told.ack !== 'none'))
+      this.fail(`${id}: its ack is ${told.ack}, claim refused: ${refused}`)
+    if (refused) return
+    if (told.status !== 'pending') this.fail(`${id} starts though it is ${told.status}`)
+    if (told.dueAtMs > nowMs) this.fail(`${id} starts ${told.dueAtMs - nowMs} ms before its time`)
+    if (told.notBeforeMs > nowMs)
+      this.fail(`${id} starts ${told.notBeforeMs - nowMs} ms before its next attempt`)
+    if (attempt > attemptsMax(told.kind)) this.fail(`${id} starts as attempt ${attempt}`)
+    told.ack = 'processing'
+    told.run = { run, alone, worker }
+    told.notBeforeMs = 0
+    this.#justClaimed.add(id)
+  }
+
+  /** A message up to the mark that nobody would look for after a start is lost; what the host has touched, patrol finds. */
+  #checkMark({ seq, open }: Mark): void {
+    const listed = new Set(open)
+    for (const told of this.#messages.values()) {
+      if (told.seq === null || told.seq > seq || isOver(told) || told.status !== 'pending') continue
+      if (told.strict && !listed.has(told.id))
+        this.fail(`${told.id} (seq ${told.seq}) is open, and not listed with the mark ${seq}`)
+    }
+  }
+
+  #checkDisk(ids: readonly string[]): void {
+    if (ids.length === 0) return
+    const list = JSON.stringify(ids)
+    this.#compare(ids, this.#sql('acksOf').all(list), this.#sql('repliesOf').all(list))
+  }
+
+  #compare(ids: readonly string[], ackRows: unknown[], replyRows: unknown[]): void {
+    const acks = new Map(ackRows as [string, string][])
+    const replies = new Map<string, string[]>()
+    let seqBefore = 0
+    for (const [id, seq, content] of replyRows as [string, number, string][]) {
+      if (seq % 2 !== 1 || seq <= seqBefore) this.fail(`a reply to ${id} has seq ${seq}, after ${seqBefore}`)
+      seqBefore = seq
+      const known = replies.get(id)
+      if (known) known.push(content)
+      else replies.set(id, [content])
+    }
+    for (const id of ids) {
+      const told = this.#told(id)
+      const ack = acks.get(id) ?? 'none'
+      if (ack !== told.ack) this.fail(`the ack of ${id} must be ${told.ack}, on disk it is ${ack}`)
+      const found = (replies.get(id) ?? []).join()
+      if (found !== told.replies.join())
+        this.fail(`the replies to ${id} (${ack}) must be [${told.replies}], on disk they are [${found}]`)
+    }
+  }
+}
+
+const CHARGED = "outcome is not null and outcome not in ('interrupted', 'cancelled', 'refused')"
+const SQL = {
+  acks: 'select message_id, status from processing_ack',
+  acksOf:
+    'select message_id, status from processing_ack where message_id in (select value from json_each(?))',
+  replies: 'select in_reply_to, seq, content from messages_out order by seq',
+  repliesOf:
+    'select in_reply_to, seq, content from messages_out where in_reply_to in (select value from json_each(?)) order by seq',
+  charged: `select message_id, count(*) from nanoclaw_run where ${CHARGED} group by message_id`,
+  nextAt: 'select message_id, max(next_at) from nanoclaw_run where next_at is not null group by message_id',
+}

@@ -1,0 +1,105 @@
+// The functions of the simulation, and what their handlers do: everything follows from a message's plan and from how often
+// it has been started, so that a message behaves the same however much else is left out of a run.
+import { Catalog } from '../../runtime/catalog/catalog.ts'
+import type { FunctionSpec, KeyRule, RetryPolicy } from '../../runtime/protocol/function.ts'
+import type { Kind } from './events.ts'
+import { mix } from './random.ts'
+
+export interface Fate {
+  readonly end:
+    | 'replies'
+    | 'throws'
+    | 'gives-up'
+    | 'asks-for-later'
+    | 'replies-badly'
+    | 'exits'
+    | 'is-killed'
+    | 'runs-out-of-memory'
+    | 'throws-uncaught'
+  /** Until then; Infinity: never by itself. */
+  readonly ms: number
+  readonly replies: number
+  /** The event loop of its process stands still meanwhile. */
+  readonly blocks: boolean
+  /** Ends when it is told to abort. */
+  readonly heeds: boolean
+  /** Its process answers a second time for it. */
+  readonly twice: boolean
+}
+
+const POLICIES: Readonly<Record<Exclude<Kind, 'nobody'>, RetryPolicy>> = {
+  quick: { attempts: 3, minDelayMs: 40, maxDelayMs: 200, factor: 2 },
+  slow: { attempts: 2, minDelayMs: 500, maxDelayMs: 60_000, factor: 3 },
+  free: { attempts: 4, minDelayMs: 0, maxDelayMs: 0, factor: 1 },
+  user: { attempts: 3, minDelayMs: 5, maxDelayMs: 5, factor: 1 },
+  late: { attempts: 2, minDelayMs: 1_000, maxDelayMs: 1_000, factor: 1 },
+}
+const KEYS: Readonly<Record<string, KeyRule>> = { free: 'none', user: [['content', 'user']] }
+const TIMEOUT_MS = 300
+
+/** Functions of a version: its bundles are new; `late` is there in odd ones, and `nobody` never. */
+export function catalogOf(version: number): Catalog {
+  const names = Object.keys(POLICIES).filter((name) => name !== 'late' || version % 2 === 1)
+  return new Catalog(names.map((name) => specOf(name as keyof typeof POLICIES, version)))
+}
+
+function specOf(name: keyof typeof POLICIES, version: number): FunctionSpec {
+  return {
+    name,
+    file: `functions/${name}.ts`,
+    rule: { kind: [name], content: [] },
+    timeoutMs: TIMEOUT_MS,
+    retry: POLICIES[name],
+    concurrency: name === 'slow' ? 2 : 3,
+    key: KEYS[name] ?? 'address',
+    rawContent: false,
+    bundle: `${name}-${version}.mjs`,
+  }
+}
+
+export function attemptsMax(kind: Kind): number {
+  return kind === 'nobody' ? 0 : POLICIES[kind].attempts
+}
+
+/** Messages with the same one must run in order; null: in none. */
+export function laneOf(kind: Kind, address: string | null, user: string): string | null {
+  if (kind === 'free') return null
+  return kind === 'user' ? `user ${user}` : address && `address ${address}`
+}
+
+/** What the handler does when a message is started for the n-th time. */
+export function fateOf(kind: Kind, plan: number, start: number): Fate {
+  const character = mix(plan, 1) % 100
+  const fails = 1 + (mix(plan, 2) % 3)
+  const bad = BAD_ENDS[mix(plan, start, 3) % BAD_ENDS.length]!
+  const stuck = mix(plan, start, 4) % 2 === 0
+  const good = {
+    end: 'replies',
+    ms: durationMs(kind, plan, start),
+    replies: mix(plan, start, 5) % 3,
+  } as const
+  const plain = { ...good, blocks: mix(plan, start, 6) % 4 === 0, heeds: true, twice: false }
+  if (character < 65) return plain
+  if (character < 80) return start <= fails ? { ...plain, end: bad } : plain
+  if (character < 84) return { ...plain, end: 'throws' }
+  if (character < 86) return { ...plain, end: 'gives-up' }
+  if (character < 88) return { ...plain, end: start > fails ? 'replies' : 'asks-for-later' }
+  if (character < 90) return { ...plain, end: 'replies-badly' }
+  if (character < 94) return { ...plain, end: DEATHS[mix(plan, 7) % DEATHS.length]! }
+  if (character < 97) return { ...plain, ms: Number.POSITIVE_INFINITY, blocks: stuck, heeds: !stuck }
+  if (character < 98) return { ...plain, twice: true }
+  return { ...plain, end: stuck ? bad : 'replies', ms: stuck ? Number.POSITIVE_INFINITY : plain.ms }
+}
+
+/** How long a handler wishes to wait that asks for a later attempt. */
+export function wishMs(plan: number): number {
+  return [0, 50, 3_000][mix(plan, 8) % 3]!
+}
+
+const DEATHS = ['exits', 'is-killed', 'runs-out-of-memory', 'throws-uncaught'] as const
+const BAD_ENDS = ['throws', 'throws', ...DEATHS] as const
+
+function durationMs(kind: Kind, plan: number, start: number): number {
+  const choices = kind === 'slow' ? [5, 30, 60, 120, 250, 290] : [0, 0, 0, 0, 0, 0.2, 0.2, 3, 3, 30]
+  return choices[mix(plan, start, 9) % choices.length]!
+}

@@ -1,0 +1,181 @@
+// What can happen to a runtime, as data: a run of the simulation is a list of these, so that a list that fails can be cut
+// down to the few events that matter. Each event is complete in itself; `pick` chooses among what there is at the time.
+import { Random } from './random.ts'
+
+/** `now`: the watcher tells at once; `late`: after a while, twice; `lost`: only the poll finds it. */
+export type Hint = 'now' | 'late' | 'lost'
+
+export interface NewMessage {
+  /** Its id and all that its handler will ever do follow from this number. */
+  readonly plan: number
+  readonly kind: Kind
+  /** Which address, and so which lane; 3: none. */
+  readonly address: number
+  readonly due: 'now' | 'past' | 'soon' | 'later' | 'far' | 'unreadable'
+  readonly odd: 'no' | 'bad-json' | 'too-large' | 'on-wake' | 'numberless'
+}
+
+export const KINDS = ['quick', 'slow', 'free', 'user', 'late', 'nobody'] as const
+export type Kind = (typeof KINDS)[number]
+
+export type Event =
+  | { readonly do: 'insert'; readonly messages: readonly NewMessage[]; readonly hint: Hint }
+  /** The host changes a row: gives it another time, pauses, resumes, cancels, deletes, or inserts its id again. */
+  | { readonly do: RowChange; readonly pick: number; readonly hint: Hint }
+  /** Copies acks into inbound.db, and deletes old rows that ended. */
+  | { readonly do: 'sync'; readonly prune: boolean; readonly hint: Hint }
+  /** Deletes claims, as hosts do that believe the runtime dead. `backOff`: gives those messages a later time first. */
+  | { readonly do: 'unclaim'; readonly pick: number; readonly all: boolean; readonly backOff: boolean }
+  | { readonly do: 'pass'; readonly ms: number }
+  /** Just the next call that waits in the event loop. */
+  | { readonly do: 'call' }
+  /** An event of the watcher for nothing. */
+  | { readonly do: 'hint' }
+  /** kill -9 before the effect after so many more; comes back after a while. */
+  | { readonly do: 'crash'; readonly afterEffects: number; readonly downMs: number }
+  | { readonly do: 'stop'; readonly downMs: number }
+  /** Another runtime takes the workspace over, and this one does not know. */
+  | { readonly do: 'take-over' }
+  | { readonly do: 'busy-reads' | 'busy-commits'; readonly times: number }
+  /** inbound.db has a hot journal, or is not there at all. */
+  | { readonly do: 'unreadable'; readonly how: 'journal' | 'gone'; readonly ms: number }
+  /** outbound.db takes no writes: from the so manieth statement of a turn on. */
+  | { readonly do: 'full'; readonly ms: number; readonly atStatement: number }
+  /** The wall clock is set. */
+  | { readonly do: 'jump'; readonly ms: number }
+  /** The runtime is stopped, or its event loop blocked. */
+  | { readonly do: 'freeze'; readonly ms: number }
+  /** The functions are others now: new bundles; the function `late` is there in odd versions. */
+  | { readonly do: 'reload'; readonly version: number }
+
+type RowChange = 'earlier' | 'later' | 'pause' | 'resume' | 'cancel' | 'delete' | 'again'
+
+export function randomEvents(seed: number, steps: number): Event[] {
+  const random = new Random(seed)
+  return Array.from({ length: steps }, () => randomEvent(random))
+}
+
+function randomEvent(random: Random): Event {
+  const what = random.weighted(WEIGHTS)
+  switch (what) {
+    case 'insert':
+      return { do: what, messages: randomMessages(random), hint: randomHint(random) }
+    case 'sync':
+      return { do: what, prune: random.next() < 0.3, hint: randomHint(random) }
+    case 'unclaim': {
+      const [all, backOff] = [random.next() < 0.5, random.next() < 0.5]
+      return { do: what, pick: random.int(1_000), all, backOff }
+    }
+    case 'pass':
+      return { do: what, ms: random.weighted(PASSES) }
+    case 'call':
+    case 'hint':
+    case 'take-over':
+      return { do: what }
+    case 'crash':
+      return { do: what, afterEffects: random.int(40), downMs: random.pick(DOWNS) }
+    case 'stop':
+      return { do: what, downMs: random.pick(DOWNS) }
+    case 'busy-reads':
+    case 'busy-commits':
+      return { do: what, times: 1 + random.int(random.next() < 0.1 ? 20 : 3) }
+    case 'unreadable':
+      return { do: what, how: random.pick(['journal', 'gone'] as const), ms: random.pick(TROUBLES) }
+    case 'full':
+      return { do: what, ms: random.pick(TROUBLES), atStatement: random.int(6) }
+    case 'jump':
+      return { do: what, ms: random.pick(JUMPS) }
+    case 'freeze':
+      return { do: what, ms: random.pick(TROUBLES) }
+    case 'reload':
+      return { do: what, version: random.int(6) }
+    default:
+      return { do: what, pick: random.int(1_000), hint: randomHint(random) }
+  }
+}
+
+function randomMessages(random: Random): NewMessage[] {
+  return Array.from({ length: random.weighted(AMOUNTS) }, () => ({
+    plan: random.int(2 ** 32),
+    kind: random.weighted(KIND_WEIGHTS),
+    address: random.int(4),
+    due: random.weighted(DUES),
+    odd: random.weighted(ODDS),
+  }))
+}
+
+function randomHint(random: Random): Hint {
+  return random.weighted(HINTS)
+}
+
+const WEIGHTS: readonly (readonly [number, Event['do']])[] = [
+  [40, 'pass'],
+  [14, 'call'],
+  [16, 'insert'],
+  [5, 'sync'],
+  [1, 'earlier'],
+  [1, 'later'],
+  [1.5, 'pause'],
+  [2, 'resume'],
+  [0.7, 'cancel'],
+  [0.7, 'delete'],
+  [1, 'again'],
+  [1, 'unclaim'],
+  [1, 'hint'],
+  [2, 'crash'],
+  [0.7, 'stop'],
+  [0.4, 'take-over'],
+  [2.5, 'busy-reads'],
+  [2.5, 'busy-commits'],
+  [1, 'unreadable'],
+  [1, 'full'],
+  [0.8, 'jump'],
+  [0.8, 'freeze'],
+  [0.8, 'reload'],
+]
+const PASSES: readonly (readonly [number, number])[] = [
+  [3, 0.3],
+  [4, 2],
+  [4, 8],
+  [4, 30],
+  [3, 120],
+  [2, 400],
+  [0.5, 3_000],
+]
+const DOWNS = [0, 10, 500, 5_000]
+const TROUBLES = [5, 50, 400, 2_000]
+const JUMPS = [-3_600_000, -1_000, -5, 5, 1_000, 3_600_000]
+const AMOUNTS: readonly (readonly [number, number])[] = [
+  [5, 1],
+  [3, 2],
+  [2, 4],
+  [0.4, 12],
+]
+const KIND_WEIGHTS: readonly (readonly [number, Kind])[] = [
+  [8, 'quick'],
+  [4, 'slow'],
+  [2, 'free'],
+  [2, 'user'],
+  [1, 'late'],
+  [0.5, 'nobody'],
+]
+const DUES: readonly (readonly [number, NewMessage['due']])[] = [
+  [14, 'now'],
+  [1, 'past'],
+  [3, 'soon'],
+  [1, 'later'],
+  [0.5, 'far'],
+  [0.3, 'unreadable'],
+]
+const ODDS: readonly (readonly [number, NewMessage['odd']])[] = [
+  [40, 'no'],
+  [1, 'bad-json'],
+  [0.5, 'too-large'],
+  [1, 'on-wake'],
+  [2, 'numberless'],
+]
+const HINTS: readonly (readonly [number, Hint])[] = [
+  [6, 'now'],
+  [2, 'late'],
+  [2, 'lost'],
+]

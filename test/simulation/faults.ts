@@ -1,0 +1,134 @@
+// What goes wrong around the runtime, and when. Everything that the runtime does to the world is an effect and comes by
+// here first: a database that is locked, unreadable or full says so, and at the planned effect the runtime is killed.
+import Database from 'better-sqlite3'
+import type { Clock } from '../../runtime/clock.ts'
+
+/** kill -9: unwinds whatever was going on; none of it may come to anything. */
+export class Crash extends Error {
+  override readonly name = 'Crash'
+}
+
+type Unreadable = 'journal' | 'gone'
+
+export class Faults {
+  readonly #clock: Clock
+  #effectsLeft = Number.POSITIVE_INFINITY
+  #busyReads = 0
+  #busyCommits = 0
+  #fullUntilMs = Number.NEGATIVE_INFINITY
+  #fullFrom = 0
+  #statements = 0
+  #unreadable: { readonly how: Unreadable; readonly untilMs: number } | undefined
+  /** How often each fault has struck. */
+  readonly struck: Record<string, number> = {}
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  crashIn(effects: number): void {
+    this.#effectsLeft = effects
+  }
+
+  busyReads(times: number): void {
+    this.#busyReads = times
+  }
+
+  busyCommits(times: number): void {
+    this.#busyCommits = times
+  }
+
+  full(ms: number, fromStatement: number): void {
+    this.#fullUntilMs = this.#clock.monotonic() + ms
+    this.#fullFrom = fromStatement
+  }
+
+  unreadable(how: Unreadable, ms: number): void {
+    this.#unreadable = { how, untilMs: this.#clock.monotonic() + ms }
+  }
+
+  /** Whether inbound.db is away. */
+  get gone(): boolean {
+    return this.#troubled?.how === 'gone'
+  }
+
+  /** From now on, nothing goes wrong. */
+  end(): void {
+    this.#effectsLeft = Number.POSITIVE_INFINITY
+    this.#busyReads = 0
+    this.#busyCommits = 0
+    this.#fullUntilMs = Number.NEGATIVE_INFINITY
+    this.#unreadable = undefined
+  }
+
+  /** Something is about to be done to the world. */
+  effect(what: string): void {
+    if (this.#effectsLeft-- > 0) return
+    this.#effectsLeft = Number.POSITIVE_INFINITY
+    this.#strike(`crash before ${what}`)
+    throw new Crash(what)
+  }
+
+  /** inbound.db is about to be read. */
+  read(what: string): void {
+    this.effect(what)
+    if (this.#troubled?.how === 'journal') {
+      this.#strike('hot journal')
+      throw new Database.SqliteError('attempt to write a readonly database', 'SQLITE_READONLY_ROLLBACK')
+    }
+    if (this.#busyReads === 0) return
+    this.#busyReads--
+    this.#strike('busy read')
+    throw new Database.SqliteError('database is locked', 'SQLITE_BUSY')
+  }
+
+  /** A transaction on outbound.db is about to begin. */
+  begin(): void {
+    this.effect('a transaction')
+    this.#statements = 0
+    if (this.#busyCommits === 0) return
+    this.#busyCommits--
+    this.#strike('busy commit')
+    throw new Database.SqliteError('database is locked', 'SQLITE_BUSY')
+  }
+
+  /** A statement that writes to outbound.db is about to run. */
+  write(): void {
+    this.effect('a statement')
+    if (this.#clock.monotonic() >= this.#fullUntilMs || this.#statements++ < this.#fullFrom) return
+    this.#strike('full disk')
+    throw new Database.SqliteError('database or disk is full', 'SQLITE_FULL')
+  }
+
+  get #troubled() {
+    if (this.#unreadable && this.#clock.monotonic() >= this.#unreadable.untilMs) this.#unreadable = undefined
+    return this.#unreadable
+  }
+
+  #strike(what: string): void {
+    this.struck[what] = (this.struck[what] ?? 0) + 1
+  }
+}
+
+/** outbound.db: the handle for the runtime, whose writing statements come by the faults, and the way past them for all others. */
+export interface Outbound {
+  readonly db: Database.Database
+  readonly prepare: (sql: string) => Database.Statement
+}
+
+/** In memory; it stays when the runtime that uses it dies. */
+export function outboundIn(faults: Faults): Outbound {
+  const db = new Database(':memory:')
+  const prepare = db.prepare.bind(db) as Outbound['prepare']
+  db.prepare = ((sql: string) => {
+    const statement = prepare(sql)
+    if (statement.reader) return statement
+    const run = statement.run.bind(statement)
+    statement.run = (...values: unknown[]) => {
+      faults.write()
+      return run(...values)
+    }
+    return statement
+  }) as typeof db.prepare
+  return { db, prepare }
+}

@@ -1,0 +1,188 @@
+// The host: the one who writes inbound.db, a real file here, and now and then deletes claims from outbound.db. It does what
+// hosts do, at any time; each change is one commit.
+import { existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import Database from 'better-sqlite3'
+import { HOST_TABLES } from '../../runtime/protocol/schema.ts'
+import type { Event } from './events.ts'
+import type { Outbound } from './faults.ts'
+import { isOver, messageOf, type Told, timeOf } from './messages.ts'
+
+/** A file for all runs of a process, one after the other; making one costs more than a whole run of few steps. */
+export class HostFile {
+  readonly path: string
+  readonly db: Database.Database
+  readonly #folder: string
+
+  constructor() {
+    this.#folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'nanoclaw-simulation-'))
+    this.path = join(this.#folder, 'inbound.db')
+    this.db = new Database(this.path)
+    this.db.pragma('journal_mode = memory')
+    this.db.pragma('synchronous = off')
+    this.db.exec(HOST_TABLES)
+  }
+
+  close(): void {
+    this.db.close()
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+}
+
+type Change = Extract<Event, { readonly pick: number; readonly hint: unknown }>
+
+export class Host {
+  /** In the order in which they came. */
+  readonly messages = new Map<string, Told>()
+  readonly #file: HostFile
+  readonly #outbound: Outbound
+  readonly #nowMs: () => number
+  readonly #sql: Readonly<Record<keyof typeof SQL, Database.Statement>>
+  #seqMax = 0
+  #away = false
+
+  constructor(file: HostFile, outbound: Outbound, nowMs: () => number) {
+    this.#file = file
+    this.#outbound = outbound
+    this.#nowMs = nowMs
+    file.db.exec('delete from messages_in')
+    this.#sql = prepare(file.db)
+  }
+
+  /** Returns what was new. */
+  insert({ messages }: Extract<Event, { do: 'insert' }>): readonly Told[] {
+    return this.#file.db.transaction(() =>
+      messages.flatMap((from) => {
+        const message = messageOf(from, this.#nowMs())
+        if (this.messages.has(message.id)) return []
+        this.messages.set(message.id, message)
+        this.#put(message)
+        return message
+      }),
+    )()
+  }
+
+  /** Changes one row; returns which. */
+  change({ do: what, pick }: Change): Told | undefined {
+    const message = this.#candidate(what, pick)
+    if (!message) return undefined
+    message.strict = false
+    switch (what) {
+      case 'earlier':
+      case 'later': {
+        const { id, plan } = message
+        Object.assign(message, timeOf(what === 'later' ? 'soon' : 'past', plan, this.#nowMs()))
+        this.#sql.setTime.run(message.processAfter, id)
+        break
+      }
+      case 'pause':
+        this.#setStatus(message, 'paused')
+        break
+      case 'resume':
+        this.#setStatus(message, 'pending')
+        break
+      case 'cancel':
+        this.#setStatus(message, 'completed')
+        break
+      case 'delete':
+        this.#delete(message)
+        break
+      case 'again':
+        if (message.status !== 'deleted') this.#sql.delete.run(message.id)
+        this.#put(message)
+        break
+      default:
+        return what satisfies never
+    }
+    return message
+  }
+
+  sync({ prune }: Extract<Event, { do: 'sync' }>): void {
+    this.#file.db.transaction(() => {
+      const inFile = [...this.messages.values()].filter(({ status }) => status !== 'deleted')
+      for (const message of inFile)
+        if (isOver(message) && message.status !== 'completed') this.#setStatus(message, 'completed')
+      const done = inFile.filter(({ status }) => status === 'completed')
+      if (prune) for (const message of done.slice(0, -5)) this.#delete(message)
+    })()
+  }
+
+  /** Deletes claims; returns of which messages. */
+  unclaim({ pick, all, backOff }: Extract<Event, { do: 'unclaim' }>): readonly Told[] {
+    const claimed = [...this.messages.values()].filter(({ ack }) => ack === 'processing')
+    const taken = all ? claimed : claimed.slice(pick % Math.max(claimed.length, 1)).slice(0, 1)
+    for (const message of taken) {
+      message.strict = false
+      message.ack = 'none'
+      if (backOff) {
+        Object.assign(message, timeOf('soon', message.plan, this.#nowMs()))
+        this.#sql.setTime.run(message.processAfter, message.id)
+      }
+      this.#outbound
+        .prepare("delete from processing_ack where message_id = ? and status = 'processing'")
+        .run(message.id)
+    }
+    return taken
+  }
+
+  /** Takes the file away, or puts it back. */
+  away(away: boolean): void {
+    if (away === this.#away) return
+    this.#away = away
+    const { path } = this.#file
+    if (away) renameSync(path, `${path}.away`)
+    else renameSync(`${path}.away`, path)
+  }
+
+  #candidate(what: Change['do'], pick: number): Told | undefined {
+    const fits = CANDIDATES[what]
+    const candidates = [...this.messages.values()].filter(fits)
+    return candidates[pick % Math.max(candidates.length, 1)]
+  }
+
+  #put(message: Told): void {
+    if (message.seq !== null) {
+      message.seq = (this.#sql.maxSeq.pluck().get() as number) + 2
+      if (message.seq <= this.#seqMax) message.strict = false
+      this.#seqMax = Math.max(this.#seqMax, message.seq)
+    }
+    message.status = 'pending'
+    const { id, seq, kind, processAfter, address, content, onWake } = message
+    this.#sql.insert.run(id, seq, kind, processAfter, address && 'chat', address, content, onWake ? 1 : 0)
+  }
+
+  #setStatus(message: Told, status: 'pending' | 'paused' | 'completed'): void {
+    message.status = status
+    this.#sql.setStatus.run(status, message.id)
+  }
+
+  #delete(message: Told): void {
+    message.status = 'deleted'
+    this.#sql.delete.run(message.id)
+  }
+}
+
+const CANDIDATES: Readonly<Record<Change['do'], (message: Told) => boolean>> = {
+  earlier: ({ status }) => status === 'pending',
+  later: ({ status }) => status === 'pending',
+  pause: ({ status }) => status === 'pending',
+  resume: ({ status }) => status === 'paused',
+  cancel: ({ status }) => status === 'pending' || status === 'paused',
+  delete: ({ status }) => status !== 'deleted',
+  again: ({ status, ack }) => status === 'deleted' || ack === 'completed' || ack === 'failed',
+}
+
+const SQL = {
+  maxSeq: 'select coalesce(max(seq), 0) from messages_in',
+  insert: `insert into messages_in (id, seq, kind, timestamp, process_after, channel_type, platform_id, content, on_wake)
+    values (?, ?, ?, '2026-11-24 12:00:00', ?, ?, ?, ?, ?)`,
+  setTime: 'update messages_in set process_after = ? where id = ?',
+  setStatus: 'update messages_in set status = ? where id = ?',
+  delete: 'delete from messages_in where id = ?',
+}
+
+function prepare(db: Database.Database): Readonly<Record<keyof typeof SQL, Database.Statement>> {
+  const entries = Object.entries(SQL).map(([name, sql]) => [name, db.prepare(sql)])
+  return Object.fromEntries(entries)
+}

@@ -1,0 +1,344 @@
+// One life of the runtime, from a start to its end, however that comes: the real session, executor, lanes, pool, inbox and
+// outbox, put together as runtime.ts does it, with simulated time, processes and faults at the edges. When it is killed,
+// nothing of it ever happens again; what it has committed stays.
+import type { Catalog } from '../../runtime/catalog/catalog.ts'
+import type { Clock, Timer } from '../../runtime/clock.ts'
+import { Executor, type Workers } from '../../runtime/execute.ts'
+import { NanoclawError } from '../../runtime/protocol/errors.ts'
+import { createEvents } from '../../runtime/protocol/events.ts'
+import type { Turn } from '../../runtime/protocol/turn.ts'
+import { Lanes } from '../../runtime/schedule/lanes.ts'
+import { Session, type SessionLimits } from '../../runtime/session.ts'
+import { classifyRead, classifyWrite, explain } from '../../runtime/store/classify.ts'
+import { Inbox, START } from '../../runtime/store/inbox.ts'
+import { Outbox } from '../../runtime/store/outbox.ts'
+import { Pool } from '../../runtime/workers/pool.ts'
+import { type Books, Violation } from './books.ts'
+import { fateOf, wishMs } from './cast.ts'
+import { Crash, type Faults, type Outbound } from './faults.ts'
+import { CONTENT_MAX, type Told } from './messages.ts'
+import { type Birth, SimulatedProcess } from './process.ts'
+import type { Random } from './random.ts'
+
+export interface World {
+  readonly clock: Clock
+  readonly faults: Faults
+  readonly books: Books
+  readonly outbound: Outbound
+  readonly messages: ReadonlyMap<string, Told>
+  readonly inboundPath: string
+  readonly random: Random
+  readonly limits: SessionLimits
+  readonly pollMs: number
+  readonly crashLimit: number
+  readonly nextPid: () => number
+  readonly birth: () => Birth
+  /** How long a channel or a signal takes. */
+  readonly delayMs: () => number
+  readonly say: (text: () => string) => void
+  /** A life is over; the world goes on. */
+  readonly over: (life: Life, why: 'crash' | 'fenced') => void
+}
+
+const DRAIN_MS = 1_000
+const ABORT_GRACE_MS = 50
+const POOL_LIMITS = {
+  concurrency: 4,
+  warmMax: 5,
+  startsMax: 2,
+  loadTimeoutMs: 500,
+  abortGraceMs: ABORT_GRACE_MS,
+  killGraceMs: 50,
+  maxMemoryMb: 100,
+  maxReplyBytes: 1_000,
+  maxLogBytes: 1_000,
+  maxMessagesPerWorker: 40,
+  env: {},
+  nodeArgs: [],
+  cwd: '',
+}
+
+export class Life {
+  readonly epoch: number
+  readonly #world: World
+  readonly #inbox: Inbox
+  readonly #outbox: Outbox
+  readonly #session: Session
+  readonly #executor: Executor
+  readonly #pool: Pool
+  #alive = true
+  #drained: 'not' | 'draining' | 'in-peace' | 'late' = 'not'
+
+  /** @throws Crash, SqliteError: it did not come to life */
+  constructor(world: World, catalog: Catalog) {
+    this.#world = world
+    const { faults, books, outbound, crashLimit, inboundPath } = world
+    this.#outbox = new Outbox(outbound.db, 'delete')
+    faults.begin()
+    const recovery = this.#outbox.recover(world.clock.now(), crashLimit)
+    books.recovered(recovery)
+    world.say(() => `starts, epoch ${recovery.epoch}, mark ${recovery.mark.seq} [${recovery.mark.open}]`)
+    this.epoch = recovery.epoch
+    this.#inbox = new Inbox(inboundPath)
+    const clock = this.#clock()
+    const lanes = new Lanes()
+    const events = createEvents()
+    events.on('settled', (list) => books.settled(this.epoch, list))
+    this.#pool = new Pool({
+      clock,
+      events,
+      limits: POOL_LIMITS,
+      onRoom: () => this.#executor.nudge(),
+      spawn: (options) =>
+        new SimulatedProcess(world.nextPid(), options, {
+          clock,
+          birth: world.birth,
+          delayMs: world.delayMs,
+          wishMs: ({ message }) => wishMs(world.messages.get(message.id)!.plan),
+          begins: (pid, dispatch) => {
+            world.say(() => `  ${dispatch.message.id} begins in ${pid}`)
+            books.handlerBegins(this.epoch, pid, dispatch)
+            const { kind, plan, started } = world.messages.get(dispatch.message.id)!
+            return fateOf(kind, plan, started)
+          },
+          ended: (pid, dispatch, how) => {
+            world.say(() => `  ${dispatch.message.id} ${how} in ${pid}`)
+            books.handlerEnded(this.epoch, dispatch, how)
+          },
+          holds: (pid, dispatches) => books.holds(this.epoch, pid, dispatches),
+        }),
+    })
+    this.#session = new Session(
+      {
+        clock,
+        events,
+        lanes,
+        limits: world.limits,
+        inbound: this.#watchedInbox(),
+        history: (ids) => {
+          faults.effect('a read of outbound.db')
+          return this.#outbox.history(ids)
+        },
+        start: START,
+        mark: recovery.mark,
+        maxContentBytes: CONTENT_MAX,
+        pollMs: world.pollMs,
+        classify: readTrouble,
+        path: inboundPath,
+      },
+      catalog,
+    )
+    this.#executor = new Executor({
+      clock,
+      events,
+      lanes,
+      crashLimit,
+      random: () => world.random.next(),
+      reader: this.#watchedInbox(),
+      writer: { commit: (turn) => this.#commit(turn) },
+      workers: this.#watchedPool(),
+      intake: this.#session,
+      claimed: () => undefined,
+      classify: writeTrouble,
+      readFailed: (error) => this.#session.readFailed(error),
+      fatal: (error) => this.#fatal(error),
+    })
+  }
+
+  /** Begins to work. */
+  start(): void {
+    this.do(() => this.#session.start(this.#executor))
+  }
+
+  /** Somebody calls into the runtime. */
+  do(call: () => void): void {
+    if (!this.#alive) return
+    try {
+      call()
+    } catch (error) {
+      if (!(error instanceof Crash)) throw error
+      this.#world.say(() => `crashes before ${error.message}`)
+      this.#die('crash')
+    }
+  }
+
+  look(): void {
+    this.do(() => this.#session.look(false))
+  }
+
+  reload(catalog: Catalog): void {
+    this.do(() => {
+      this.#pool.keepOnly(new Set(catalog.names.flatMap((name) => catalog.get(name)?.bundle ?? [])))
+      this.#session.reroute(catalog)
+    })
+  }
+
+  /** Everything that waits in memory is lost; a drain that has begun is over. */
+  kill(): void {
+    if (this.#alive) this.#die('crash')
+  }
+
+  get drained(): 'not' | 'draining' | 'in-peace' | 'late' {
+    return this.#drained
+  }
+
+  /** As Runtime.stop does; `drained` says how far it has come. */
+  drain(): void {
+    this.do(() => {
+      if (this.#drained !== 'not') return
+      this.#drained = 'draining'
+      const clock = this.#clock()
+      this.#session.stop()
+      const timers: Timer[] = [
+        clock.after(DRAIN_MS - ABORT_GRACE_MS, () => this.#pool.abort()),
+        clock.after(DRAIN_MS, () => {
+          this.#pool.abort()
+          void this.#pool.stop(true)
+        }),
+        clock.after(DRAIN_MS + 500, () => this.#stopped('late', timers)),
+      ]
+      this.#executor
+        .drain()
+        .then(() => this.do(() => this.#stopped('in-peace', timers)))
+        .catch((error) => this.#world.books.keep(error))
+    })
+  }
+
+  #stopped(how: 'in-peace' | 'late', timers: readonly Timer[]): void {
+    if (this.#drained !== 'draining') return
+    for (const timer of timers) timer.cancel()
+    this.#executor.close()
+    if (how === 'in-peace') {
+      this.#world.books.checkNothingRuns()
+      const mark = this.#session.currentMark()
+      const nowMs = this.#world.clock.now()
+      try {
+        this.#commit({ nowMs, endings: [], claims: [], refusals: [], inboundSeq: 0, mark })
+      } catch (error) {
+        if (error instanceof Crash || error instanceof Violation) throw error
+      }
+    }
+    this.#world.say(() => `stopped ${how}`)
+    this.#drained = how
+    this.#end()
+  }
+
+  #commit(turn: Turn) {
+    const { faults, books, say } = this.#world
+    say(() => `  turn ${told(turn)}`)
+    const committed = books.commit(this.epoch, turn, () => {
+      faults.begin()
+      const done = this.#outbox.commit(turn)
+      say(() => `  on disk${committedText(done)}`)
+      return done
+    })
+    faults.effect('what follows a commit')
+    return committed
+  }
+
+  #fatal(error: unknown): void {
+    if (!(error instanceof NanoclawError) || error.code !== 'fenced')
+      this.#world.books.fail(`the runtime gives up: ${error instanceof Error ? error.stack : error}`)
+    this.#world.say(() => `epoch ${this.epoch} finds itself replaced`)
+    this.#die('fenced')
+  }
+
+  #die(why: 'crash' | 'fenced'): void {
+    this.#end()
+    this.#world.over(this, why)
+  }
+
+  #end(): void {
+    this.#alive = false
+    this.#inbox.close()
+  }
+
+  /** Calls nobody who is dead. */
+  #clock(): Clock {
+    const { clock } = this.#world
+    return {
+      now: () => clock.now(),
+      monotonic: () => clock.monotonic(),
+      after: (delayMs, fn) => clock.after(delayMs, () => this.do(fn)),
+      soon: (fn) => clock.soon(() => this.do(fn)),
+    }
+  }
+
+  #watchedInbox() {
+    const { faults } = this.#world
+    const inbox = this.#inbox
+    const read = <T>(what: string, now: () => T): T => {
+      try {
+        faults.read(what)
+      } catch (error) {
+        // As the real one does when it meets a hot journal.
+        if (!(error instanceof Crash) && classifyRead(error) !== 'retry') inbox.close()
+        throw error
+      }
+      return now()
+    }
+    return {
+      changed: (doubt: boolean) => read('a look', () => inbox.changed(doubt)),
+      getPendingMessages: (...about: Parameters<Inbox['getPendingMessages']>) =>
+        read('a page', () => inbox.getPendingMessages(...about)),
+      getPendingByIds: (...about: Parameters<Inbox['getPendingByIds']>) =>
+        read('some rows', () => inbox.getPendingByIds(...about)),
+      getMessages: (ids: readonly string[]) => read('messages', () => inbox.getMessages(ids)),
+      maxSeq: () => read('the last seq', () => inbox.maxSeq()),
+      rawId: (rowid: number) => inbox.rawId(rowid),
+    }
+  }
+
+  #watchedPool(): Workers {
+    const { faults, books } = this.#world
+    return {
+      offer: (spec, wanted, behind) =>
+        this.#pool.offer(spec, wanted, behind).map((slot) => ({
+          pid: slot.pid,
+          idle: slot.idle,
+          run: (batch, onEnded) => {
+            faults.effect('a dispatch')
+            books.dispatched(this.epoch, batch)
+            slot.run(batch, (ended) => {
+              books.ended(this.epoch, ended)
+              onEnded(ended)
+            })
+          },
+        })),
+    }
+  }
+}
+
+function readTrouble(error: unknown): { retry: true } | { retry: false; reason: string } {
+  if (error instanceof NanoclawError) return { retry: false, reason: error.message }
+  const verdict = classifyRead(error)
+  if (verdict === 'bug') throw error
+  return verdict === 'retry' ? { retry: true } : { retry: false, reason: explain(error) }
+}
+
+function writeTrouble(error: unknown): 'retry' | 'hold' | 'fatal' {
+  if (error instanceof Crash || error instanceof Violation) throw error
+  if (error instanceof NanoclawError) return 'fatal'
+  const verdict = classifyWrite(error)
+  if (verdict === 'retry') return 'retry'
+  return verdict === 'hold' ? 'hold' : 'fatal'
+}
+
+function told({ endings, claims, refusals, mark }: Turn): string {
+  return [
+    ...endings.map(({ id, run, verdict, outcome }) => `${id}/${run} ${outcome}→${verdict.type}`),
+    ...refusals.map(({ id, reason }) => `${id} refused: ${reason}`),
+    ...claims.map(({ id, run, attempt, worker }) => `${id}/${run} claimed (attempt ${attempt}, ${worker})`),
+    ...(mark ? [`mark ${mark.seq} [${mark.open}]`] : []),
+  ].join(', ')
+}
+
+function committedText({
+  refused,
+  lost,
+}: {
+  refused: ReadonlySet<string>
+  lost: ReadonlySet<string>
+}): string {
+  return `${refused.size > 0 ? `, refused ${[...refused]}` : ''}${lost.size > 0 ? `, lost ${[...lost]}` : ''}`
+}

@@ -1,0 +1,122 @@
+// A message as somebody knows it who sees everything: what stands in inbound.db, what is on record about it in outbound.db,
+// and what its handler has done. The simulated host writes the first part, the books keep the rest.
+import type { Outcome } from '../../runtime/protocol/outcome.ts'
+import { isoTime, sqliteTime } from '../../runtime/protocol/time.ts'
+import { laneOf } from './cast.ts'
+import type { Kind, NewMessage } from './events.ts'
+
+export interface Told {
+  readonly id: string
+  readonly plan: number
+  readonly kind: Kind
+  /** Messages of one lane run in order. */
+  readonly lane: string | null
+  readonly address: string | null
+  readonly content: string
+  readonly onWake: boolean
+  seq: number | null
+  /** In the file, with this status. */
+  status: 'pending' | 'paused' | 'completed' | 'deleted'
+  /** The text, and the instant that it means: 0 at once, NaN unreadable. */
+  processAfter: string | null
+  dueAtMs: number
+  /** Was due at once and has not been touched by the host since: must run in the order of its seq. */
+  strict: boolean
+
+  ack: 'none' | 'processing' | 'completed' | 'failed'
+  /** The run that is on record as running. */
+  run: { readonly run: number; readonly alone: boolean; readonly worker: number } | undefined
+  /** Runs charged to the handler: on disk, and those that have ended and are not on disk yet. */
+  charged: number
+  chargedSoon: number
+  /** Deaths of processes in which nothing else ran, on disk. */
+  deathsAlone: number
+  /** Deaths that were its doing, as far as this runtime knows. */
+  deaths: number
+  /** A run was cut short by a death of the runtime; it must run alone. */
+  interrupted: boolean
+  /** It was in a process that died, in the life of this runtime; it must run alone. */
+  suspect: boolean
+  /** Not to be started before, by what was last decided. */
+  notBeforeMs: number
+  /** How its last run ended, until that is on disk. */
+  outcome: Outcome | undefined
+  replies: readonly string[]
+
+  /** How often its handler was called. */
+  started: number
+  /** Its handler has replied, and nothing has come in the way of that reply so far. */
+  replied: boolean
+}
+
+/** Addresses: two lanes that many share, a third of its own, none. */
+const ADDRESSES = ['ann', 'bob', 'eve', null]
+const LONG = 'x'.repeat(3_000)
+/** Content that the runtime takes. */
+export const CONTENT_MAX = 2_000
+
+export function messageOf(from: NewMessage, nowMs: number): Told {
+  const { plan, kind, odd, due } = from
+  const address = ADDRESSES[from.address] ?? null
+  const user = `u${plan % 2}`
+  const { processAfter, dueAtMs } = timeOf(due, plan, nowMs)
+  return {
+    id: `m-${plan.toString(36)}`,
+    plan,
+    kind,
+    address,
+    lane: laneOf(kind, address, user),
+    content: odd === 'bad-json' ? 'no json' : JSON.stringify({ user, ...(odd === 'too-large' && { LONG }) }),
+    onWake: odd === 'on-wake',
+    seq: odd === 'numberless' ? null : 0,
+    status: 'pending',
+    processAfter,
+    dueAtMs,
+    strict:
+      due === 'now' && odd !== 'numberless' && odd !== 'on-wake' && kind !== 'late' && kind !== 'nobody',
+    ack: 'none',
+    run: undefined,
+    charged: 0,
+    chargedSoon: 0,
+    deathsAlone: 0,
+    deaths: 0,
+    interrupted: false,
+    suspect: false,
+    notBeforeMs: 0,
+    outcome: undefined,
+    replies: [],
+    started: 0,
+    replied: false,
+  }
+}
+
+/** It ends as failed without a run, if it is ever looked at. */
+export function isRefused({ dueAtMs, content }: Told): boolean {
+  return Number.isNaN(dueAtMs) || content.length > CONTENT_MAX
+}
+
+export function isOver({ ack }: Told): boolean {
+  return ack === 'completed' || ack === 'failed'
+}
+
+const AHEAD_MS = { now: 0, past: -60_000, soon: 300, later: 90_000, far: 50 * 86_400_000 }
+
+/** In one of the forms that hosts write. */
+export function timeOf(
+  due: NewMessage['due'],
+  plan: number,
+  nowMs: number,
+): Pick<Told, 'processAfter' | 'dueAtMs'> {
+  if (due === 'now') return { processAfter: plan % 8 === 0 ? '' : null, dueAtMs: 0 }
+  if (due === 'unreadable') return { processAfter: 'tomorrow', dueAtMs: Number.NaN }
+  const atMs = nowMs + AHEAD_MS[due] * (1 + (plan % 5))
+  const wholeMs = atMs - (atMs % 1_000)
+  switch (plan % 3) {
+    case 0:
+      return { processAfter: isoTime(atMs), dueAtMs: atMs }
+    case 1:
+      return { processAfter: sqliteTime(wholeMs).slice(0, 19), dueAtMs: wholeMs }
+    default:
+      return { processAfter: isoTime(wholeMs + 7_200_000).replace('.000Z', '+02:00'), dueAtMs: wholeMs }
+  }
+}

@@ -1,0 +1,248 @@
+// A process that only exists in simulated time: the far side of the pipe as child/main.ts is it (one message at a time, in
+// order; hands back what waits behind a slow one or behind a failure; results travel together), and the many ways in which
+// a process ends. Two channels, each in order, each as slow as it likes.
+import type { Clock, Timer } from '../../runtime/clock.ts'
+import type { Dispatch, Order, Report, Result } from '../../runtime/protocol/ipc.ts'
+import type { Process, SpawnOptions } from '../../runtime/workers/process.ts'
+import type { Fate } from './cast.ts'
+
+/** How a process behaves that is about to be started. */
+export interface Birth {
+  readonly loads: 'well' | 'not' | 'never' | 'dies'
+  readonly afterMs: number
+}
+
+export interface Stage {
+  readonly clock: Clock
+  readonly birth: (pid: number) => Birth
+  /** A message is handed to its handler. */
+  readonly begins: (pid: number, dispatch: Dispatch) => Fate
+  readonly ended: (pid: number, dispatch: Dispatch, how: Fate['end'] | 'cut-off') => void
+  /** All that is in the process now, the running message first. */
+  readonly holds: (pid: number, dispatches: readonly Dispatch[]) => void
+  /** How long something travels through a channel, or a signal takes. */
+  readonly delayMs: () => number
+  readonly wishMs: (dispatch: Dispatch) => number
+}
+
+interface Current {
+  readonly dispatch: Dispatch
+  readonly fate: Fate
+  readonly sinceMs: number
+  end: Timer | undefined
+}
+
+const HAND_BACK_MS = 20
+const ERROR = { name: 'Error', message: 'as planned' }
+
+export class SimulatedProcess implements Process {
+  readonly pid: number
+  readonly #stage: Stage
+  #report: (report: unknown) => void = () => undefined
+  #end: (code: number | null, signal: string | null) => void = () => undefined
+  #stderr: { write(text: string): void } | undefined
+  readonly #queue: Dispatch[] = []
+  readonly #unheard: (() => void)[] = []
+  #results: Result[] = []
+  #current: Current | undefined
+  #alive = true
+  #orderAtMs = 0
+  #reportAtMs = 0
+
+  constructor(pid: number, _options: SpawnOptions, stage: Stage) {
+    this.pid = pid
+    this.#stage = stage
+    const { loads, afterMs } = stage.birth(pid)
+    if (loads === 'never') return
+    stage.clock.after(afterMs, () => {
+      if (!this.#alive) return
+      if (loads === 'dies') this.#die(1, null)
+      else if (loads === 'not') this.#say({ type: 'not-loaded', error: ERROR })
+      else this.#say({ type: 'loaded', definition: {} })
+    })
+  }
+
+  send(order: Order): void {
+    const { clock, delayMs } = this.#stage
+    this.#orderAtMs = Math.max(this.#orderAtMs, clock.monotonic() + delayMs())
+    clock.after(this.#orderAtMs - clock.monotonic(), () => this.#hear(() => this.#obey(order)))
+  }
+
+  onReport(listener: (report: unknown) => void): void {
+    this.#report = listener
+  }
+
+  onData(stream: 'stdout' | 'stderr', reader: { write(text: string): void }): void {
+    if (stream === 'stderr') this.#stderr = reader
+  }
+
+  onEnd(listener: (code: number | null, signal: string | null) => void): void {
+    this.#end = listener
+  }
+
+  kill(signal: 'SIGTERM' | 'SIGKILL' | 'SIGCONT'): void {
+    if (signal === 'SIGKILL') this.#die(null, signal)
+    else if (signal === 'SIGTERM') {
+      // A handler that blocks and would not heed an abort has a listener for this signal, too.
+      if (!this.#current?.fate.blocks || this.#current.fate.heeds) this.#die(null, signal)
+    }
+  }
+
+  #obey(order: Order): void {
+    if (order.type === 'run') {
+      this.#queue.push(...order.dispatches)
+      const current = this.#current ? [this.#current.dispatch] : []
+      this.#stage.holds(this.pid, [...current, ...this.#queue])
+      if (!this.#current) this.#work()
+    } else if (this.#current?.dispatch.n === order.n && this.#current.fate.heeds) {
+      this.#current.end?.cancel()
+      this.#finish('throws')
+    }
+  }
+
+  #work(): void {
+    const { clock, begins } = this.#stage
+    for (let dispatch = this.#queue.shift(); dispatch; dispatch = this.#queue.shift()) {
+      const fate = begins(this.pid, dispatch)
+      const current: Current = { dispatch, fate, sinceMs: clock.monotonic(), end: undefined }
+      this.#current = current
+      if (!isJson(dispatch.message.content)) this.#finishNow('bad-message')
+      else if (fate.ms === 0) this.#finishNow(fate.end)
+      else {
+        if (fate.ms < Number.POSITIVE_INFINITY)
+          current.end = clock.after(fate.ms, () => this.#current === current && this.#finish(fate.end))
+        if (!fate.blocks) this.#handBackSoon(current)
+        return
+      }
+      if (!this.#alive || this.#current) return
+    }
+  }
+
+  /** Ends the current message and goes on to the next. */
+  #finish(how: Fate['end']): void {
+    this.#finishNow(how)
+    if (!this.#alive || this.#current) return
+    this.#listen()
+    if (this.#alive && !this.#current) this.#work()
+  }
+
+  #finishNow(how: Fate['end'] | 'bad-message'): void {
+    const current = this.#current
+    if (!current) return
+    const { dispatch, fate } = current
+    const result = this.#resultOf(how, current)
+    if (!result) return this.#perish(how)
+    this.#current = undefined
+    this.#stage.ended(this.pid, dispatch, how === 'bad-message' ? 'throws' : how)
+    this.#tell(result)
+    if (fate.twice) this.#tell(result)
+    const { lane } = dispatch
+    if (result.end !== 'replied' && lane !== '')
+      this.#handBack('behind-a-failure', (behind) => behind.lane === lane)
+  }
+
+  #resultOf(how: Fate['end'] | 'bad-message', { dispatch, fate, sinceMs }: Current): Result | undefined {
+    const about = { n: dispatch.n, ms: this.#stage.clock.monotonic() - sinceMs }
+    switch (how) {
+      case 'replies':
+        return { ...about, end: 'replied', replies: repliesOf(dispatch, fate.replies) }
+      case 'throws':
+        return { ...about, end: 'threw', error: ERROR, retry: { wish: 'policy' } }
+      case 'gives-up':
+        return { ...about, end: 'threw', error: ERROR, retry: { wish: 'never' } }
+      case 'asks-for-later': {
+        const delayMs = this.#stage.wishMs(dispatch)
+        return { ...about, end: 'threw', error: ERROR, retry: { wish: 'after', delayMs } }
+      }
+      case 'replies-badly':
+        return { ...about, end: 'bad-reply', reason: 'reply_too_large', error: ERROR }
+      case 'bad-message':
+        return { ...about, end: 'bad-message', error: ERROR }
+      default:
+        return undefined
+    }
+  }
+
+  /** The handler ends its process. One that throws where nobody catches it runs on until somebody ends it. */
+  #perish(how: Fate['end'] | 'bad-message'): void {
+    if (how === 'exits') return this.#die(0, null)
+    if (how === 'is-killed') return this.#die(null, 'SIGSEGV')
+    if (how === 'runs-out-of-memory') {
+      this.#stderr?.write('FATAL ERROR: JavaScript heap out of memory\n')
+      return this.#die(null, 'SIGABRT')
+    }
+    this.#flush()
+    this.#say({ type: 'uncaught', error: ERROR })
+  }
+
+  #die(code: number | null, signal: string | null): void {
+    if (!this.#alive) return
+    this.#alive = false
+    const { clock, delayMs, ended } = this.#stage
+    if (this.#current) ended(this.pid, this.#current.dispatch, 'cut-off')
+    this.#current = undefined
+    const atMs = Math.max(this.#reportAtMs, clock.monotonic()) + delayMs()
+    clock.after(atMs - clock.monotonic(), () => this.#end(code, signal))
+  }
+
+  /** Looks up as often as a timer of the real one would, as long as the loop turns. */
+  #handBackSoon(current: Current): void {
+    this.#stage.clock.after(HAND_BACK_MS, () => {
+      if (this.#current !== current) return
+      this.#handBack('handed-back', () => true)
+      this.#handBackSoon(current)
+    })
+  }
+
+  #handBack(why: 'handed-back' | 'behind-a-failure', which: (dispatch: Dispatch) => boolean): void {
+    const back = this.#queue.filter(which)
+    if (back.length === 0) return
+    const stays = this.#queue.filter((dispatch) => !which(dispatch))
+    this.#queue.splice(0, Number.POSITIVE_INFINITY, ...stays)
+    for (const { n } of back) this.#tell({ n, ms: 0, end: 'back', why })
+  }
+
+  /** Results of one turn of the loop travel together; while a handler blocks the loop, none travels. */
+  #tell(result: Result): void {
+    this.#results.push(result)
+    if (this.#results.length === 1) this.#stage.clock.soon(() => this.#hear(() => this.#flush()))
+  }
+
+  #flush(): void {
+    if (this.#results.length > 0) this.#say({ type: 'results', results: this.#results.splice(0) })
+  }
+
+  #say(report: Report): void {
+    const { clock, delayMs } = this.#stage
+    this.#reportAtMs = Math.max(this.#reportAtMs, clock.monotonic() + delayMs())
+    // As JSON, so that nobody on the other side shares an object with this one.
+    const text = JSON.stringify(report)
+    clock.after(this.#reportAtMs - clock.monotonic(), () => this.#report(JSON.parse(text)))
+  }
+
+  /** What comes in while the loop is blocked is heard when it turns again. */
+  #hear(call: () => void): void {
+    if (!this.#alive) return
+    if (this.#current?.fate.blocks) this.#unheard.push(call)
+    else call()
+  }
+
+  #listen(): void {
+    for (const call of this.#unheard.splice(0)) this.#hear(call)
+  }
+}
+
+function isJson(text: string): boolean {
+  return text !== 'no json'
+}
+
+export function repliesOf({ message, attempt }: Dispatch, count: number) {
+  return Array.from({ length: count }, (_, index) => ({
+    kind: 'chat',
+    platformId: message.platformId,
+    channelType: message.channelType,
+    threadId: message.threadId,
+    deliverAfterMs: null,
+    content: JSON.stringify({ to: message.id, attempt, index }),
+  }))
+}

@@ -1,0 +1,296 @@
+// One run: a world, made from a number, in which a list of events happens to a runtime, one after the other; then nothing
+// goes wrong any more, and everything that is due has to come to its end. The same number and events give the same run.
+import { FakeClock } from '../support/fake-clock.ts'
+import { Books } from './books.ts'
+import { catalogOf } from './cast.ts'
+import { type Event, type Hint, KINDS } from './events.ts'
+import { Crash, Faults, outboundIn } from './faults.ts'
+import { Host, type HostFile } from './host.ts'
+import { Life } from './life.ts'
+import type { Told } from './messages.ts'
+import type { Birth } from './process.ts'
+import { mix, Random } from './random.ts'
+
+export interface RunResult {
+  /** What did not hold. */
+  readonly violation: Error | undefined
+  readonly trace: readonly string[]
+  /** How often what happened. */
+  readonly counts: Readonly<Record<string, number>>
+}
+
+const CRASH_LIMIT = 4
+const BIG_LIMITS = { page: 500, readyMax: 20_000, laterMax: 20_000, heldMax: 10_000, openMax: 1_000 }
+const SMALL_LIMITS = { page: 5, readyMax: 8, laterMax: 4, heldMax: 2, openMax: 6 }
+/** Nothing that was inserted is due later than this, but for what is due in weeks. */
+const HORIZON_MS = 600_000
+/** Calls that so little time may bring. */
+const CALLS_MAX = 50_000
+/** Without faults, everything ends within this. */
+const PATIENCE_MS = 900_000
+
+export async function simulate(
+  file: HostFile,
+  seed: number,
+  events: readonly Event[],
+  tracing = false,
+): Promise<RunResult> {
+  const simulation = new Simulation(file, seed, tracing)
+  try {
+    for (const event of events) await simulation.happen(event)
+    await simulation.finish()
+  } catch (error) {
+    simulation.books.keep(error)
+  } finally {
+    simulation.close()
+  }
+  return simulation
+}
+
+class Simulation implements RunResult {
+  readonly books: Books
+  readonly trace: string[] = []
+  readonly #clock = new FakeClock()
+  readonly #faults = new Faults(this.#clock)
+  readonly #outbound = outboundIn(this.#faults)
+  readonly #host: Host
+  readonly #random: Random
+  readonly #tracing: boolean
+  readonly #path: string
+  readonly #small: boolean
+  readonly #pollMs: number
+  readonly #counts: Record<string, number> = {}
+  #catalog = catalogOf(0)
+  #life: Life | undefined
+  /** Lives that were replaced and do not know. */
+  readonly #others = new Set<Life>()
+  #lastPid = 100
+  #downMs = 0
+  #starting = false
+  #calm = false
+
+  constructor(file: HostFile, seed: number, tracing: boolean) {
+    this.#tracing = tracing
+    this.#path = file.path
+    this.#random = new Random(mix(seed, 1))
+    this.#small = mix(seed, 2) % 2 === 0
+    this.#pollMs = [50, 250, 1_000][mix(seed, 3) % 3]!
+    const nowMs = () => this.#clock.now()
+    this.#host = new Host(file, this.#outbound, nowMs)
+    this.books = new Books(this.#host.messages, { outbound: this.#outbound, nowMs, crashLimit: CRASH_LIMIT })
+    this.#start()
+  }
+
+  get violation(): Error | undefined {
+    return this.books.violation
+  }
+
+  get counts(): Readonly<Record<string, number>> {
+    return { ...this.#counts, ...this.#faults.struck }
+  }
+
+  async happen(event: Event): Promise<void> {
+    this.#say(() => JSON.stringify(event))
+    this.#count(event.do)
+    await this.#apply(event)
+    if (this.books.violation) throw this.books.violation
+  }
+
+  /** Faults end, the host rests: everything that can end does, and a fresh start finds nothing that it should not. */
+  async finish(): Promise<void> {
+    this.#say(() => 'nothing goes wrong any more')
+    this.#faults.end()
+    this.#calm = true
+    this.#host.away(false)
+    const aheadMs = START_MS + HORIZON_MS - this.#clock.now()
+    if (aheadMs > 0) this.#clock.jump(aheadMs)
+    await this.#until('everything that is due ends', () => this.#unfinished(false).length === 0)
+    this.#downMs = 0
+    this.#life?.kill()
+    await this.#until('it starts again', () => this.#life !== undefined)
+    await this.#until('a fresh start ends what waited for it', () => this.#unfinished(true).length === 0)
+    await this.#pass(2_000)
+    this.books.checkAll()
+    this.#life?.drain()
+    await this.#until('it stops in peace', () => this.#life?.drained === 'in-peace')
+    this.books.checkAll()
+  }
+
+  close(): void {
+    this.#host.away(false)
+    for (const life of [...this.#others, this.#life]) life?.kill()
+    this.#outbound.db.close()
+  }
+
+  async #apply(event: Event): Promise<void> {
+    const { do: what } = event
+    switch (what) {
+      case 'pass':
+        return this.#pass(event.ms)
+      case 'call':
+        return this.#pass(1_000, 1)
+      case 'hint':
+        return this.#hint('now')
+      case 'insert':
+        this.books.inserted(this.#host.insert(event))
+        return this.#hint(event.hint)
+      case 'sync':
+        this.#host.sync(event)
+        return this.#hint(event.hint)
+      case 'unclaim':
+        return this.#sayWhich(this.#host.unclaim(event))
+      case 'crash':
+        this.#downMs = event.downMs
+        return this.#faults.crashIn(event.afterEffects)
+      case 'stop':
+        this.#downMs = event.downMs
+        return this.#life?.drain()
+      case 'take-over':
+        return this.#takeOver()
+      case 'busy-reads':
+        return this.#faults.busyReads(event.times)
+      case 'busy-commits':
+        return this.#faults.busyCommits(event.times)
+      case 'unreadable':
+        this.#faults.unreadable(event.how, event.ms)
+        return this.#host.away(this.#faults.gone)
+      case 'full':
+        return this.#faults.full(event.ms, event.atStatement)
+      case 'jump':
+        if (event.ms < 0) this.books.jumpsBack(this.#clock.now())
+        return this.#clock.jump(event.ms)
+      case 'freeze':
+        return this.#clock.sleep(event.ms)
+      case 'reload':
+        this.#catalog = catalogOf(event.version)
+        return this.#life?.reload(this.#catalog)
+      default: {
+        const changed = this.#host.change(event)
+        if (changed) this.#sayWhich([changed])
+        return this.#hint(event.hint)
+      }
+    }
+  }
+
+  /** Lets time pass, and things happen in it; at most so many. */
+  async #pass(ms: number, calls = Number.POSITIVE_INFINITY): Promise<void> {
+    const untilMs = this.#clock.monotonic() + ms
+    for (let n = 0; n < calls; n++) {
+      this.#host.away(this.#faults.gone)
+      if (!this.#clock.step(untilMs - this.#clock.monotonic())) return
+      if (n === CALLS_MAX) this.books.fail(`spins: more than ${CALLS_MAX} calls within ${ms} ms`)
+      if (this.books.violation) throw this.books.violation
+      await this.#stopping()
+    }
+  }
+
+  /** A stop goes on in promises; when it is through, the next life begins after a while. */
+  async #stopping(): Promise<void> {
+    if (this.#life?.drained === 'draining') for (let n = 0; n < 4; n++) await undefined
+    const drained = this.#life?.drained
+    if (drained !== 'in-peace' && drained !== 'late') return
+    this.#count(`stopped ${drained}`)
+    if (!this.#calm) this.#comeBack()
+  }
+
+  async #until(what: string, holds: () => boolean): Promise<void> {
+    const untilMs = this.#clock.monotonic() + PATIENCE_MS
+    while (!holds()) {
+      if (this.#clock.monotonic() > untilMs) {
+        const left = this.#unfinished(true).map(({ id, seq, ack }) => `${id} (seq ${seq}, ack ${ack})`)
+        this.books.fail(`without any fault, ${what}; after ${PATIENCE_MS} ms this had not: ${left}`)
+      }
+      await this.#pass(100)
+    }
+  }
+
+  #unfinished(onWakeToo: boolean): Told[] {
+    const kinds = new Set(KINDS.filter((kind) => this.#catalog.get(kind)))
+    return [...this.books.unfinished(this.#clock.now(), onWakeToo, kinds)]
+  }
+
+  #start(): void {
+    this.#starting = false
+    try {
+      this.#life = new Life(
+        {
+          clock: this.#clock,
+          faults: this.#faults,
+          books: this.books,
+          outbound: this.#outbound,
+          messages: this.#host.messages,
+          inboundPath: this.#path,
+          random: this.#random,
+          limits: this.#small ? SMALL_LIMITS : BIG_LIMITS,
+          pollMs: this.#pollMs,
+          crashLimit: CRASH_LIMIT,
+          nextPid: () => ++this.#lastPid,
+          birth: () => this.#birth(),
+          delayMs: () => this.#delayMs(),
+          say: (text) => this.#say(text),
+          over: (life, why) => this.#over(life, why),
+        },
+        this.#catalog,
+      )
+      this.#life.start()
+    } catch (error) {
+      if (this.books.violation) throw error
+      this.#count('start that failed')
+      this.#say(() => `does not start: ${error}`)
+      if (!(error instanceof Crash) && !(error instanceof Error && 'code' in error)) throw error
+      this.#comeBack()
+    }
+  }
+
+  #over(life: Life, why: 'crash' | 'fenced'): void {
+    this.#count(why)
+    this.#others.delete(life)
+    if (life === this.#life) this.#comeBack()
+  }
+
+  #comeBack(): void {
+    this.#life = undefined
+    this.books.lost()
+    if (this.#starting) return
+    this.#starting = true
+    this.#clock.after(this.#downMs, () => this.#start())
+  }
+
+  #takeOver(): void {
+    if (this.#life?.drained !== 'not') return
+    this.#others.add(this.#life)
+    this.books.lost()
+    this.#start()
+  }
+
+  #hint(hint: Hint): void {
+    const look = () => this.#life?.look()
+    if (hint === 'now') this.#clock.soon(look)
+    if (hint === 'late') for (const delayMs of [3, 40]) this.#clock.after(delayMs, look)
+  }
+
+  #birth(): Birth {
+    const { loads, afterMs } = { loads: this.#random.next(), afterMs: 2 + this.#random.int(60) }
+    if (this.#calm || loads < 0.94) return { loads: 'well', afterMs }
+    return { loads: this.#random.pick(['not', 'never', 'dies'] as const), afterMs }
+  }
+
+  #delayMs(): number {
+    const slow = this.#random.next() < 0.05
+    return this.#random.next() * (slow ? 60 : 0.4)
+  }
+
+  #sayWhich(messages: readonly Told[]): void {
+    this.#say(() => `  of ${messages.map(({ id }) => id)}`)
+  }
+
+  #count(what: string): void {
+    this.#counts[what] = (this.#counts[what] ?? 0) + 1
+  }
+
+  #say(text: () => string): void {
+    if (this.#tracing) this.trace.push(`${this.#clock.monotonic().toFixed(2).padStart(10)}  ${text()}`)
+  }
+}
+
+const START_MS = new FakeClock().now()

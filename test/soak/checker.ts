@@ -1,0 +1,129 @@
+// The checker: a process of its own that neither writes the two files nor believes the driver. It sees what SQLite shows it,
+// the handlers' trace, and which processes live; it remembers how messages had ended, so that an end which changes is seen.
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Books } from './books.ts'
+import { backedUp, see } from './files.ts'
+import { processesOf } from './processes.ts'
+import { serveCalls } from './serve.ts'
+import { Trace } from './trace.ts'
+import type { Violation } from './violation.ts'
+
+const [workspace = '', tracePath = '', lane = ''] = process.argv.slice(2)
+
+export interface Question {
+  readonly round: number
+  /** Whether the runtime of this round has come as far as to raise the epoch. */
+  readonly started: boolean
+}
+
+export interface Report {
+  readonly violations: readonly Violation[]
+  readonly messages: number
+  readonly ended: number
+  readonly runs: number
+  readonly replies: number
+  readonly starts: number
+  readonly failed: readonly string[]
+  readonly hot: { readonly inbound: boolean; readonly outbound: boolean }
+}
+
+/** What may lie in a workspace while nobody runs. */
+const FILES =
+  /^((in|out)bound\.db(-journal)?|\.heartbeat|\.runtime\.(lock(-journal)?|json(\.new)?)|inbox|outbox)$/
+
+const known = new Map<string, string>()
+const trace = new Trace(tracePath, (id) => books?.about(id))
+let books: Books | undefined
+let ackWatermark = 0
+let replyWatermark = 0
+let epoch = 0
+
+serveCalls({
+  /** After each kill, while the runtime is dead and the host says nothing: what is new since the last call. */
+  cheap: (question: Question) => look(question),
+  /** All of it, from the beginning. */
+  full: (question: Question) => look(question, checkAll),
+  /** All of it, and nothing may be open. */
+  end: (question: Question) =>
+    look(question, (all, violations) => {
+      checkAll(all, violations)
+      all.checkNothingOpen(known)
+      const strays = readdirSync(workspace).filter((name) => !FILES.test(name))
+      if (strays.length > 0)
+        violations.push({ invariant: 'I9', text: `left in the workspace: ${strays.join(', ')}` })
+    }),
+})
+
+type Deeper = (all: Books, violations: Violation[]) => void
+
+/** @param deeper looks at copies, so that nobody waits for it */
+async function look({ round, started }: Question, deeper?: Deeper): Promise<Report> {
+  const scratch = mkdtempSync(join(tmpdir(), 'nanoclaw-soak-look-'))
+  const violations: Violation[] = []
+  const inbound = see(join(workspace, 'inbound.db'), mkdtempSync(join(scratch, 'in-')))
+  const outbound = see(join(workspace, 'outbound.db'), mkdtempSync(join(scratch, 'out-')))
+  try {
+    books = new Books(inbound.db, outbound.db, violations)
+    checkNews(books, violations)
+    checkEpoch(books.epoch(), started, violations)
+    checkOrphans(round, violations)
+    if (deeper) {
+      const copies = [
+        await backedUp(inbound, join(scratch, 'inbound.db')),
+        await backedUp(outbound, join(scratch, 'outbound.db')),
+      ] as const
+      deeper(new Books(...copies, violations), violations)
+      for (const copy of copies) copy.close()
+    }
+    return {
+      violations,
+      ...books.counts(),
+      failed: deeper ? books.failed() : [],
+      starts: trace.starts,
+      hot: { inbound: inbound.hot, outbound: outbound.hot },
+    }
+  } finally {
+    inbound.db.close()
+    outbound.db.close()
+    rmSync(scratch, { recursive: true })
+  }
+}
+
+/**
+ * Rows up to the watermarks have been judged. An ack there is final, so it stays, and no later one gets a number below
+ * it: numbers of claims that are given up come again.
+ */
+function checkNews(books: Books, violations: Violation[]): void {
+  const acks = books.acksAfter(ackWatermark)
+  books.checkAcks(acks, known)
+  const open = acks.findIndex(({ id }) => !known.has(id))
+  ackWatermark = (open < 0 ? acks.at(-1) : acks[open - 1])?.rowid ?? ackWatermark
+  replyWatermark = books.checkReplies(replyWatermark)
+  books.checkStarts(trace.readOn(violations), trace)
+}
+
+function checkEpoch(now: number, started: boolean, violations: Violation[]): void {
+  if (now < epoch || (started && now === epoch))
+    violations.push({ invariant: 'I10', text: `the epoch was ${epoch} and is ${now} after another start` })
+  epoch = now
+}
+
+/** Workers of earlier rounds: their runtime was killed before the last start, so they have had their second. */
+function checkOrphans(round: number, violations: Violation[]): void {
+  for (const { pid, round: from, command } of processesOf(lane))
+    if (from < round) violations.push({ invariant: 'I9', text: `of round ${from} lives ${pid}: ${command}` })
+}
+
+function checkAll(all: Books, violations: Violation[]): void {
+  const ends = new Map<string, string>()
+  all.checkIntegrity()
+  all.checkAcks(all.acksAfter(0), ends)
+  for (const [id, end] of known)
+    if (ends.get(id) !== end)
+      violations.push({ invariant: 'I1', text: `${id} was ${end}, is ${ends.get(id)}` })
+  all.checkReplies(0)
+  all.checkKeys()
+  all.checkRuns()
+}

@@ -1,0 +1,46 @@
+// Processes of this machine that belong to one lane of the soak, told by a variable that every worker and whatever it
+// starts inherits. Linux only: elsewhere nothing is found.
+import { readdirSync, readFileSync } from 'node:fs'
+
+export interface Found {
+  readonly pid: number
+  /** The round whose runtime it comes from. */
+  readonly round: number
+  readonly command: string
+}
+
+/** Zombies have no environment any more, and do not count. */
+export function processesOf(lane: string): Found[] {
+  if (process.platform !== 'linux') return []
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => {
+      const environment = read(`/proc/${name}/environ`).split('\0')
+      if (!environment.includes(`NANOCLAW_SOAK_LANE=${lane}`)) return []
+      const round = environment.find((each) => each.startsWith('NANOCLAW_SOAK_ROUND='))?.split('=')[1]
+      const command = read(`/proc/${name}/cmdline`).split('\0').join(' ').trim()
+      return [{ pid: Number(name), round: Number(round), command }]
+    })
+}
+
+/** Resident memory and open descriptors; undefined when the process is gone. */
+export function sizeOf(
+  pid: number,
+): { readonly megabytes: number; readonly descriptors: number } | undefined {
+  const kilobytes = /^VmRSS:\s+(\d+)/m.exec(read(`/proc/${pid}/status`))?.[1]
+  if (kilobytes === undefined) return undefined
+  try {
+    return { megabytes: Number(kilobytes) / 1024, descriptors: readdirSync(`/proc/${pid}/fd`).length }
+  } catch {
+    return undefined
+  }
+}
+
+/** A process may end while one looks at it. */
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}

@@ -1,0 +1,130 @@
+// One runtime per workspace, held by the kernel: whoever dies loses it, whoever sleeps keeps it.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect, onTestFinished, test } from 'vitest'
+import { isLocked, Lock } from '../../runtime/store/lock.ts'
+import { tempDir } from '../support/files.ts'
+import { until } from '../support/runtime.ts'
+
+const CHILD = fileURLToPath(new URL('../support/lock-child.ts', import.meta.url))
+const lockPath = () => join(tempDir(), '.runtime.lock')
+
+/** Another process at the lock; `says` waits for its next word. */
+function other(
+  what: 'hold' | 'probe',
+  path: string,
+): { child: ChildProcess; says: (word: string) => Promise<void> } {
+  const child = spawn(process.execPath, ['--import', 'tsx', CHILD, what, path], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  onTestFinished(() => {
+    child.kill('SIGKILL')
+  })
+  let said = ''
+  child.stdout.on('data', (chunk) => {
+    said += chunk
+  })
+  return {
+    child,
+    says: (word) =>
+      until(
+        () => said.includes(word),
+        () => `it said ${JSON.stringify(said)}`,
+      ),
+  }
+}
+
+const acquire = (path: string, holder = 'pid 4711, since noon') => {
+  const lock = Lock.acquire(path, () => holder)
+  onTestFinished(() => lock.release())
+  return lock
+}
+
+test('one process at a time: kept while it only sleeps, free for the next one when it goes or is killed', async () => {
+  const path = lockPath()
+  expect(isLocked(path)).toBe(false)
+  const lock = acquire(path)
+  expect(isLocked(path), 'seen from the same process').toBe(true)
+  const { child, says } = other('hold', path)
+  await says('locked')
+  lock.release()
+  lock.release()
+  await says('held')
+  expect(isLocked(path), 'seen from another process').toBe(true)
+
+  child.kill('SIGSTOP')
+  for (let n = 0; n < 20; n++) expect(isLocked(path)).toBe(true)
+  expect(() => acquire(path)).toThrow(expect.objectContaining({ code: 'locked' }))
+  child.kill('SIGKILL')
+  await until(
+    () => !isLocked(path),
+    () => 'still locked by a dead process',
+  )
+  acquire(path)
+  expect(isLocked(path)).toBe(true)
+})
+
+test('the refusal names the holder and says what to do', () => {
+  const path = lockPath()
+  acquire(path)
+  expect(() => Lock.acquire(path, () => 'pid 4711, since noon')).toThrow(
+    expect.objectContaining({
+      name: 'NanoclawError',
+      code: 'locked',
+      message:
+        'Another runtime serves this workspace: pid 4711, since noon. Stop it, or use another --workspace.',
+    }),
+  )
+  expect(isLocked(path), 'whoever was refused has not let it go').toBe(true)
+})
+
+test('nobody is asked who holds it while nobody does', () => {
+  const lock = Lock.acquire(lockPath(), () => {
+    throw new Error('asked')
+  })
+  lock.release()
+})
+
+test('somebody who only looks keeps nobody from starting', async () => {
+  const path = lockPath()
+  acquire(path).release()
+  await other('probe', path).says('probing')
+  for (let n = 0; n < 30; n++) acquire(path).release()
+})
+
+test('looking makes no file, and says no where there is nothing to lock', () => {
+  const dir = tempDir()
+  expect(isLocked(join(dir, 'none'))).toBe(false)
+  expect(isLocked(join(dir, 'no', 'folder', 'none'))).toBe(false)
+  expect(existsSync(join(dir, 'none'))).toBe(false)
+  mkdirSync(join(dir, 'folder'))
+  expect(isLocked(join(dir, 'folder'))).toBe(false)
+})
+
+test.each<[string, (path: string) => void]>([
+  ['in a folder that does not exist', () => {}],
+  ['where a folder stands', (path) => mkdirSync(path, { recursive: true })],
+  [
+    'where a text stands',
+    (path) => {
+      mkdirSync(dirname(path))
+      writeFileSync(path, 'notes that are longer than a header, and no database'.repeat(4))
+    },
+  ],
+])('%s no lock can be made, and the error says where and for whom', (_, make) => {
+  const path = join(tempDir(), 'folder', '.runtime.lock')
+  make(path)
+  expect(() => acquire(path)).toThrow(
+    expect.objectContaining({
+      code: 'outbound_unusable',
+      message: expect.stringMatching(new RegExp(`^Cannot lock ${path}: .* for uid \\d+\\.$`)),
+    }),
+  )
+})
+
+test('two workspaces have nothing to do with each other', () => {
+  acquire(lockPath())
+  acquire(lockPath())
+})

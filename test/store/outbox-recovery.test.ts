@@ -1,0 +1,239 @@
+// What a start finds after whatever ended the runtime before it, and what is remembered of a message across all that.
+import { describe, expect, test } from 'vitest'
+import { isoTime } from '../../runtime/protocol/time.ts'
+import { Outbox } from '../../runtime/store/outbox.ts'
+import {
+  acks,
+  claim,
+  claimed,
+  completed,
+  ending,
+  NOW,
+  type OpenOutbox,
+  openOutbox,
+  reply,
+  runs,
+  seqs,
+  turn,
+} from '../support/outbox.ts'
+
+/** The runtime dies, and the next one takes over. */
+function restart(open: OpenOutbox, nowMs = NOW + 1_000, crashLimit = 3): OpenOutbox {
+  open.outbox.close()
+  return openOutbox(open.path, nowMs, crashLimit)
+}
+
+const died = (id: string, run: number, outcome = 'exited') =>
+  turn({ endings: [ending(id, { type: 'retry', nextAtMs: NOW + 1 }, { run, outcome })] })
+
+describe('a run that the runtime did not live to end', () => {
+  test('is on record as interrupted and charged to nobody, and its message may be claimed again', () => {
+    const { outbox, db, recovery } = restart(claimed('a'))
+    expect(recovery).toMatchObject({ epoch: 2, interrupted: 1, quarantined: [] })
+    expect(acks(db)).toEqual({})
+    expect(runs(db, 'a')).toEqual([
+      expect.objectContaining({
+        ended_at: NOW + 1_000,
+        outcome: 'interrupted',
+        reason: 'runtime_died',
+        duration_ms: null,
+      }),
+    ])
+    expect(outbox.history(['a']).get('a')).toEqual({
+      done: false,
+      runs: 1,
+      attempts: 0,
+      crashes: 0,
+      interrupted: true,
+      nextAtMs: NOW + 1_000,
+    })
+    expect(outbox.commit(turn({ claims: [claim('a', { run: 2 })] })).refused.size).toBe(0)
+  })
+
+  test('among others in one process is not counted against its message, however often it happens', () => {
+    let open = claimed('a', 'b')
+    for (let run = 2; run < 12; run++) {
+      open = restart(open)
+      expect(open.recovery).toMatchObject({ interrupted: 2, quarantined: [] })
+      open.outbox.commit(turn({ claims: [claim('a', { run }), claim('b', { run })] }))
+    }
+    expect(open.outbox.history(['a']).get('a')).toMatchObject({ runs: 11, attempts: 0, crashes: 0 })
+  })
+
+  test('alone in its process is counted, and at the limit the message is given up, with the reason', () => {
+    let open = openOutbox()
+    const waits: (number | null)[] = []
+    for (let run = 1; run <= 3; run++) {
+      open.outbox.commit(turn({ claims: [claim('poison', { run, alone: true }), claim('b', { run })] }))
+      open = restart(open, NOW + run * 10_000)
+      waits.push(open.outbox.history(['poison']).get('poison')!.nextAtMs)
+    }
+    expect(open.recovery).toMatchObject({ interrupted: 2, quarantined: ['poison'] })
+    expect(waits, 'at once, then later each time').toEqual([NOW + 10_000, NOW + 21_000, null])
+    expect(open.db.prepare('select * from processing_ack').all()).toEqual([
+      { message_id: 'poison', status: 'failed', status_changed: isoTime(NOW + 30_000) },
+    ])
+    expect(runs(open.db, 'poison').map(({ reason }) => reason)).toEqual([
+      'runtime_died',
+      'runtime_died',
+      'crash_limit',
+    ])
+    expect(open.outbox.history(['poison']).get('poison')).toMatchObject({ done: true, crashes: 3 })
+    expect(open.outbox.commit(turn({ claims: [claim('poison', { run: 4 })] })).refused).toEqual(
+      new Set(['poison']),
+    )
+  })
+
+  test('counts together with deaths of its process that the runtime survived', () => {
+    const open = openOutbox()
+    open.outbox.commit(turn({ claims: [claim('a', { alone: true })] }))
+    open.outbox.commit(died('a', 1))
+    open.outbox.commit(turn({ claims: [claim('a', { run: 2, alone: true })] }))
+    open.outbox.commit(died('a', 2, 'out-of-memory'))
+    open.outbox.commit(turn({ claims: [claim('a', { run: 3, alone: true })] }))
+    expect(restart(open).recovery.quarantined).toEqual(['a'])
+  })
+
+  test('after failures that were the handler’s own is not near any limit', () => {
+    const open = openOutbox()
+    for (let run = 1; run <= 4; run++) {
+      open.outbox.commit(turn({ claims: [claim('a', { run, alone: true })] }))
+      if (run < 4) open.outbox.commit(died('a', run, 'threw'))
+    }
+    const after = restart(open)
+    expect(after.recovery).toMatchObject({ interrupted: 1, quarantined: [] })
+    expect(after.outbox.history(['a']).get('a')).toMatchObject({ runs: 4, attempts: 3, crashes: 1 })
+  })
+
+  test('waits longer after each death, and never longer than a minute', () => {
+    let open = openOutbox()
+    const waits = Array.from({ length: 12 }, (_, n) => {
+      open.outbox.commit(turn({ claims: [claim('a', { run: n + 1, alone: true })] }))
+      open = restart(open, NOW, 100)
+      return open.outbox.history(['a']).get('a')!.nextAtMs! - NOW
+    })
+    expect(waits).toEqual([
+      0, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000, 60_000, 60_000,
+    ])
+  })
+
+  test('whose claim the host has thrown away already is closed all the same, and given up at the limit', () => {
+    const open = openOutbox()
+    open.outbox.commit(turn({ claims: [claim('a'), claim('b', { alone: true })] }))
+    open.db.exec('delete from processing_ack')
+    const after = restart(open, NOW, 1)
+    expect(after.recovery).toMatchObject({ interrupted: 2, quarantined: ['b'] })
+    expect(acks(after.db)).toEqual({ b: 'failed' })
+  })
+})
+
+test('what had ended is left as it was, replies and all', () => {
+  const open = claimed('done', 'failed', 'waiting')
+  open.outbox.commit(
+    turn({
+      endings: [
+        completed('done', reply(), reply()),
+        ending('failed', { type: 'failed' }, { reason: 'handler_error' }),
+        ending('waiting', { type: 'retry', nextAtMs: NOW + 90_000 }),
+      ],
+    }),
+  )
+  const after = restart(open)
+  expect(after.recovery).toMatchObject({ interrupted: 0, quarantined: [] })
+  expect([acks(after.db), seqs(after)]).toEqual([{ done: 'completed', failed: 'failed' }, [1, 3]])
+  expect(after.outbox.history(['done', 'failed', 'waiting', 'new'])).toEqual(
+    new Map([
+      ['done', { done: true, runs: 1, attempts: 1, crashes: 0, interrupted: false, nextAtMs: null }],
+      ['failed', { done: true, runs: 1, attempts: 1, crashes: 0, interrupted: false, nextAtMs: null }],
+      [
+        'waiting',
+        { done: false, runs: 1, attempts: 1, crashes: 0, interrupted: false, nextAtMs: NOW + 90_000 },
+      ],
+    ]),
+  )
+  after.outbox.commit(turn({ claims: [claim('next')] }))
+  after.outbox.commit(turn({ endings: [completed('next', reply())] }))
+  expect(seqs(after), 'numbers go on').toEqual([1, 3, 5])
+})
+
+test('recovery may be cut short and repeated any number of times: the epoch rises, nothing is counted twice', () => {
+  const open = openOutbox()
+  open.outbox.commit(turn({ claims: [claim('a', { alone: true }), claim('b')] }))
+  const first = restart(open)
+  const [runsOfA, history] = [runs(first.db, 'a'), first.outbox.history(['a', 'b'])]
+  let last = first
+  for (let n = 3; n < 8; n++) {
+    last = restart(last, NOW + n * 60_000)
+    expect(last.recovery).toMatchObject({ epoch: n, interrupted: 0, quarantined: [] })
+  }
+  expect([runs(last.db, 'a'), last.outbox.history(['a', 'b'])]).toEqual([runsOfA, history])
+  expect(last.outbox.recover(NOW, 3)).toMatchObject({ epoch: 8, interrupted: 0 })
+})
+
+describe('how far the file had been read', () => {
+  test('comes back as it was last written, and before the first time means: nothing yet', () => {
+    const open = openOutbox()
+    expect(open.recovery.mark).toEqual({ seq: Number.MIN_SAFE_INTEGER, open: [] })
+    open.outbox.commit(turn({ mark: { seq: 40, open: ['a', 'b'] } }))
+    open.outbox.commit(turn({ claims: [claim('c')] }))
+    const second = restart(open)
+    expect(second.recovery.mark).toEqual({ seq: 40, open: ['a', 'b'] })
+    second.outbox.commit(turn({ mark: { seq: 52, open: ['b', 'ü 😀'] } }))
+    expect(restart(second).recovery.mark).toEqual({ seq: 52, open: ['b', 'ü 😀'] })
+  })
+
+  test('may go back, and may name many', () => {
+    const open = openOutbox()
+    const many = Array.from({ length: 1_000 }, (_, n) => `m-${String(n).padStart(4, '0')}`)
+    open.outbox.commit(turn({ mark: { seq: 4_000_000_000_000, open: many } }))
+    const second = restart(open)
+    expect(second.recovery.mark).toEqual({ seq: 4_000_000_000_000, open: many })
+    second.outbox.commit(turn({ mark: { seq: -3, open: [] } }))
+    expect(restart(second).recovery.mark).toEqual({ seq: -3, open: [] })
+  })
+})
+
+describe('a loop of one’s own', () => {
+  test('claims what nobody has, each once, also when a name comes twice', () => {
+    const { outbox, db } = openOutbox()
+    expect(outbox.markProcessing(['a', 'b', 'a'], NOW)).toEqual(['a', 'b'])
+    expect(outbox.markProcessing(['b', 'c'], NOW)).toEqual(['c'])
+    expect(acks(db)).toEqual({ a: 'processing', b: 'processing', c: 'processing' })
+  })
+
+  test('completes with replies, or fails with a reason, once, and only what it has claimed', () => {
+    const open = openOutbox()
+    open.outbox.markProcessing(['a', 'b'], NOW)
+    expect(open.outbox.markCompleted('a', [reply(), reply()], NOW + 5, 10)).toBe(true)
+    expect(open.outbox.markCompleted('a', [reply()], NOW + 6)).toBe(false)
+    expect(open.outbox.markFailed('a', 'too late', NOW + 6)).toBe(false)
+    expect(open.outbox.markFailed('b', 'no_such_room', NOW + 7)).toBe(true)
+    expect(open.outbox.markCompleted('never claimed', [reply()], NOW)).toBe(false)
+    expect([acks(open.db), seqs(open)]).toEqual([{ a: 'completed', b: 'failed' }, [11, 13]])
+    expect(runs(open.db, 'b')).toEqual([
+      expect.objectContaining({ outcome: 'threw', reason: 'no_such_room', ended_at: NOW + 7 }),
+    ])
+    expect(runs(open.db, 'a')).toEqual([
+      expect.objectContaining({ outcome: 'replied', reason: null, ended_at: NOW + 5 }),
+    ])
+  })
+
+  test('that dies is found by the next one, which may claim again', () => {
+    const open = openOutbox()
+    open.outbox.markProcessing(['a'], NOW)
+    const after = restart(open)
+    expect(after.outbox.markProcessing(['a'], NOW)).toEqual(['a'])
+    expect(runs(after.db, 'a').map(({ run, attempt }) => [run, attempt])).toEqual([
+      [1, 1],
+      [2, 1],
+    ])
+  })
+
+  test('that has not taken the file over writes nothing', () => {
+    const { path, db } = openOutbox()
+    const stranger = new Outbox(path, 'delete')
+    expect(() => stranger.markProcessing(['a'], NOW)).toThrow(expect.objectContaining({ code: 'fenced' }))
+    expect(acks(db)).toEqual({})
+    stranger.close()
+  })
+})
