@@ -68,8 +68,8 @@ export class Books {
     }
   }
 
-  /** The runtime is gone, with all that it had in its head. */
-  lost(): void {
+  /** What a runtime had in its head is gone with it. */
+  #forget(): void {
     this.#running.clear()
     this.#dispatched.clear()
     for (const message of this.#messages.values()) {
@@ -84,6 +84,7 @@ export class Books {
   recovered({ epoch, interrupted, quarantined }: Recovery): void {
     if (epoch <= this.#epoch) this.fail(`epoch ${epoch} comes after ${this.#epoch}`)
     this.#epoch = epoch
+    this.#forget()
     const left = [...this.#messages.values()].filter(({ run }) => run)
     if (left.length !== interrupted) this.fail(`${interrupted} runs were found cut short, of ${left.length}`)
     for (const message of left) {
@@ -140,7 +141,7 @@ export class Books {
       // Of a message that the host has touched meanwhile, only what is on disk is remembered.
       const may = must || told.suspect
       if (alone ? !may : must || (may && told.strict))
-        this.fail(`${told.id} starts ${alone ? '' : 'not '}alone ${JSON.stringify([alone, may, must, told])}`)
+        this.fail(`${told.id} starts ${alone ? '' : 'not '}alone`)
       this.#dispatched.set(n, told)
     }
   }

@@ -211,8 +211,15 @@ class Simulation implements RunResult {
 
   #start(): void {
     this.#starting = false
+    const life = this.#tryToLive()
+    if (!life) return this.#comeBack()
+    this.#life = life
+    life.start()
+  }
+
+  #tryToLive(): Life | undefined {
     try {
-      this.#life = new Life(
+      return new Life(
         {
           clock: this.#clock,
           faults: this.#faults,
@@ -232,13 +239,12 @@ class Simulation implements RunResult {
         },
         this.#catalog,
       )
-      this.#life.start()
     } catch (error) {
-      if (this.books.violation) throw error
+      const planned = error instanceof Crash || (error instanceof Error && 'code' in error)
+      if (this.books.violation || !planned) throw error
       this.#count('start that failed')
       this.#say(() => `does not start: ${error}`)
-      if (!(error instanceof Crash) && !(error instanceof Error && 'code' in error)) throw error
-      this.#comeBack()
+      return undefined
     }
   }
 
@@ -250,7 +256,6 @@ class Simulation implements RunResult {
 
   #comeBack(): void {
     this.#life = undefined
-    this.books.lost()
     if (this.#starting) return
     this.#starting = true
     this.#clock.after(this.#downMs, () => this.#start())
@@ -258,9 +263,11 @@ class Simulation implements RunResult {
 
   #takeOver(): void {
     if (this.#life?.drained !== 'not') return
+    const life = this.#tryToLive()
+    if (!life) return
     this.#others.add(this.#life)
-    this.books.lost()
-    this.#start()
+    this.#life = life
+    life.start()
   }
 
   #hint(hint: Hint): void {
