@@ -23,6 +23,7 @@ export interface Router {
   readonly readsContent: boolean
   route(message: Routable): FunctionSpec | undefined
   keyOf(spec: FunctionSpec, message: Routable): string | null
+  get(functionName: string): FunctionSpec | undefined
 }
 
 export interface AdmissionLimits {
@@ -43,8 +44,8 @@ export interface AdmissionParts {
   readonly rowsOf: (ids: readonly string[], withContent: boolean) => readonly PendingRow[]
   readonly rawId: (rowid: number) => RawId | null
   readonly history: (ids: readonly string[]) => ReadonlyMap<string, History>
-  /** Does a read that may meet a lock; calls `again` when it did. */
-  readonly tryRead: (read: () => void, again: () => void) => void
+  /** Does a read as soon as that is possible, each in its turn. */
+  readonly read: (read: () => void) => void
   /** There is room in the lanes again. */
   readonly onGone: () => void
   /** Some messages are no longer remembered, or may go another way now: the whole file is to be walked again. */
@@ -54,6 +55,7 @@ export interface AdmissionParts {
 /** Messages without a number queue behind all that have one. */
 const UNNUMBERED_FROM = 2 ** 52
 const NO_RECORDS: ReadonlyMap<string, History> = new Map()
+const NO_ENTRIES: ReadonlyMap<string, Entry> = new Map()
 
 /** A message that is not due yet, and the time that was read for it. */
 interface Later {
@@ -79,8 +81,7 @@ export class Admission implements Omit<Intake, 'mark'> {
   #executor: Executor | undefined
   #router: Router
   #unnumbered = 0
-  /** Messages for a runtime that has just started are taken: while the first walk goes on. */
-  #takesOnWake = true
+  #stopped = false
 
   constructor(parts: AdmissionParts, router: Router) {
     this.#parts = parts
@@ -101,6 +102,7 @@ export class Admission implements Omit<Intake, 'mark'> {
   }
 
   stop(): void {
+    this.#stopped = true
     this.#later.clear()
     this.#retries.clear()
   }
@@ -109,12 +111,11 @@ export class Admission implements Omit<Intake, 'mark'> {
     return this.#router.readsContent
   }
 
-  /** Finds each row its place. `recorded`: outbound.db may know something about them. */
-  admit(
-    rows: readonly PendingRow[],
-    recorded: boolean,
-    records: ReadonlyMap<string, History> = NO_RECORDS,
-  ): void {
+  /**
+   * Finds each row its place. `recorded`: outbound.db may know something about them. `atStart`: they were in the file when
+   * this runtime started, so those are taken, too, that wait for a start.
+   */
+  admit(rows: readonly PendingRow[], recorded: boolean, atStart: boolean): void {
     const fresh = rows.filter(
       ({ id, processAfter }) => id === null || !this.#known.has(id) || this.#moved(id, processAfter),
     )
@@ -123,14 +124,9 @@ export class Admission implements Omit<Intake, 'mark'> {
     const history = ids.length > 0 ? this.#parts.history(ids) : NO_RECORDS
     for (const row of fresh) {
       if (row.id === null) this.#refuseNameless(row)
-      else this.#admit(row.id, row, records.get(row.id) ?? history.get(row.id))
+      else this.#admit(row.id, row, atStart, history.get(row.id))
     }
     this.#executor?.nudge()
-  }
-
-  /** From now on, messages for a runtime that has just started are left for the next one. */
-  closeOnWake(): void {
-    this.#takesOnWake = false
   }
 
   /** The functions are others now: what waits is routed anew. */
@@ -140,7 +136,7 @@ export class Admission implements Omit<Intake, 'mark'> {
     this.#retries.clear()
     const ids = [...waiting.map((entry) => entry.id), ...this.#held.keys()]
     this.#held.clear()
-    this.#recheck(ids, new Map(waiting.map((entry) => [entry.id, recordOf(entry)])))
+    this.#recheck(ids, new Map(waiting.map((entry) => [entry.id, entry])))
     this.#parts.onForgotten()
   }
 
@@ -160,7 +156,7 @@ export class Admission implements Omit<Intake, 'mark'> {
 
   /** How many messages wait for a function, by kind. */
   unroutable(): Record<string, number> {
-    const counts: Record<string, number> = {}
+    const counts: Record<string, number> = Object.create(null)
     for (const { kind, why } of this.#held.values())
       if (why === 'unroutable') counts[kind] = (counts[kind] ?? 0) + 1
     return counts
@@ -171,15 +167,25 @@ export class Admission implements Omit<Intake, 'mark'> {
     this.#parts.onGone()
   }
 
+  lost(entry: Entry): void {
+    this.gone(entry)
+    this.#parts.onForgotten()
+  }
+
   waits(entry: Entry): void {
+    if (this.#stopped) return
     this.#retries.push(entry.waitsUntilMs, entry)
   }
 
   lookAgain(entry: Entry): void {
-    this.#recheck([entry.id])
+    this.#recheck([entry.id], new Map([[entry.id, entry]]))
   }
 
-  #admit(id: string, row: PendingRow, history: History | undefined): void {
+  isCurrent({ spec }: Entry): boolean {
+    return this.#router.get(spec.name) === spec
+  }
+
+  #admit(id: string, row: PendingRow, atStart: boolean, history?: History, before?: Entry): void {
     if (history?.done) return
     const { clock, maxContentBytes } = this.#parts
     const dueAtMs = timeOf(row.processAfter)
@@ -195,15 +201,15 @@ export class Admission implements Omit<Intake, 'mark'> {
         'content_too_large',
         `content has ${row.contentBytes} bytes; maxContentBytes is ${maxContentBytes}`,
       )
-    if (row.onWake && !this.#takesOnWake) return this.#hold(id, row, 'on-wake')
+    if (row.onWake && !atStart && !history && !before) return this.#hold(id, row, 'on-wake')
     if (dueAtMs > clock.now()) return this.#keepForLater(id, row, dueAtMs)
     this.#laterAtMs.delete(id)
     const spec = this.#router.route(row)
     if (!spec) return this.#hold(id, row, 'unroutable')
-    this.#putInLane(id, row, spec, history)
+    this.#putInLane(id, row, spec, history, before?.alone)
   }
 
-  #putInLane(id: string, row: PendingRow, spec: FunctionSpec, history: History | undefined): void {
+  #putInLane(id: string, row: PendingRow, spec: FunctionSpec, history?: History, suspect = false): void {
     const { clock, lanes } = this.#parts
     this.#know(id, row)
     const { runs = 0, attempts = 0, crashes = 0, interrupted = false, nextAtMs = null } = history ?? {}
@@ -220,7 +226,7 @@ export class Admission implements Omit<Intake, 'mark'> {
       runs,
       attempts,
       crashes,
-      alone: crashes > 0 || interrupted,
+      alone: suspect || crashes > 0 || interrupted,
       waitsUntilMs,
     }
     if (waitsUntilMs > 0) this.#retries.push(waitsUntilMs, entry)
@@ -254,16 +260,19 @@ export class Admission implements Omit<Intake, 'mark'> {
     this.#executor?.refuse({ id, rawId, reason: 'bad_id', detail })
   }
 
-  /** Reads these rows again and finds each its place. `records`: what is known of them that may not be on disk yet. */
-  #recheck(ids: readonly string[], records?: ReadonlyMap<string, History>): void {
-    const { tryRead, rowsOf, limits } = this.#parts
-    for (const id of ids) this.#forget(id)
+  /** Reads these rows again and finds each its place. `entries`: what was made of them the last time. */
+  #recheck(ids: readonly string[], entries: ReadonlyMap<string, Entry> = NO_ENTRIES): void {
+    const { read, rowsOf, history, limits } = this.#parts
     for (let from = 0; from < ids.length; from += limits.page) {
       const page = ids.slice(from, from + limits.page)
-      tryRead(
-        () => this.admit(rowsOf(page, this.readsContent), true, records),
-        () => this.#recheck(page, records),
-      )
+      read(() => {
+        const rows = rowsOf(page, this.readsContent)
+        const records = history(page)
+        for (const id of page) this.#forget(id)
+        for (const row of rows)
+          if (row.id !== null) this.#admit(row.id, row, false, records.get(row.id), entries.get(row.id))
+        this.#executor?.nudge()
+      })
     }
   }
 
@@ -296,8 +305,4 @@ export class Admission implements Omit<Intake, 'mark'> {
 /** Absent and empty mean at once; undefined: unreadable. */
 function timeOf(processAfter: string | null): number | undefined {
   return processAfter ? parseTime(processAfter) : 0
-}
-
-function recordOf({ runs, attempts, crashes, alone, waitsUntilMs }: Entry): History {
-  return { done: false, runs, attempts, crashes, interrupted: alone, nextAtMs: waitsUntilMs || null }
 }

@@ -11,20 +11,26 @@ export interface Clock {
   now(): number
   /** Milliseconds since an arbitrary start; never goes back. For durations. */
   monotonic(): number
-  /** Calls `fn` once after `delayMs`, or earlier: a wait of more than a minute is cut, so the caller looks again. */
+  /** Calls `fn` once after `delayMs`, however long that is. */
   after(delayMs: number, fn: () => void): Timer
   /** Calls `fn` as soon as the events that are already waiting have been handled. */
   soon(fn: () => void): Timer
 }
 
-/** Node's timers overflow at 2^31 ms and sleep through a suspended machine; waking each minute heals both. */
+/** Node's timers overflow at 2^31 ms; a longer wait is made of several. Whoever waits for a wall time looks again as often. */
 export const LONGEST_WAIT_MS = 60_000
 
 export const realClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   after(delayMs, fn) {
-    const timer = setTimeout(fn, Math.min(Math.max(delayMs, 0), LONGEST_WAIT_MS))
+    const endMs = performance.now() + delayMs
+    let timer: NodeJS.Timeout | undefined
+    const wait = () => {
+      const leftMs = Math.max(endMs - performance.now(), 0)
+      timer = leftMs > LONGEST_WAIT_MS ? setTimeout(wait, LONGEST_WAIT_MS) : setTimeout(fn, leftMs)
+    }
+    wait()
     return { cancel: () => clearTimeout(timer) }
   },
   soon(fn) {

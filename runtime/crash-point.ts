@@ -63,10 +63,9 @@ export function withCrashPoints({ reader, writer, workers }: Ports, reach: Crash
       },
     },
     workers: {
-      offer: (spec, wanted, behind) =>
-        workers.offer(spec, wanted, behind).map((slot) => ({
-          pid: slot.pid,
-          idle: slot.idle,
+      offer: (...wanted) =>
+        workers.offer(...wanted).map((slot) => ({
+          ...slot,
           run(batch, onEnded) {
             slot.run(batch, (ended) => {
               reach('after-result')

@@ -36,8 +36,8 @@ export interface Slot {
 }
 
 export interface Workers {
-  /** Up to `wanted` free children for this function; starts more, for later, when there are too few. `behind`: busy ones too. */
-  offer(spec: FunctionSpec, wanted: number, behind: boolean): Slot[]
+  /** Up to `wanted` free children for this function; starts more, for later. `behind`: busy ones too. `promised`: pids given to others. */
+  offer(spec: FunctionSpec, wanted: number, behind: boolean, promised: ReadonlySet<number>): Slot[]
 }
 
 type MessageRow = Dispatch['message'] & Pick<Message, 'status'>
@@ -53,12 +53,16 @@ export interface Writer {
 
 /** Whoever feeds the executor hears what becomes of each entry. */
 export interface Intake {
-  /** The message ended, or is no longer ours to run: forget it. */
+  /** The message ended, or is not in the file any more: forget it. */
   gone(entry: Entry): void
+  /** Its claim was not to be had, or was taken away: the files say what becomes of it. */
+  lost(entry: Entry): void
   /** It waits in its lane until `entry.waitsUntilMs`. */
   waits(entry: Entry): void
   /** The file says something else about it by now: look at it again. */
   lookAgain(entry: Entry): void
+  /** Whether its function is still the one that it was taken up for. */
+  isCurrent(entry: Entry): boolean
   /** How far the file has been read, when it is time to write that down. */
   mark(nowMs: number): Mark | null
 }
@@ -109,7 +113,9 @@ export class Executor {
   readonly #running = new Map<number, Starting>()
   readonly #batchSize = new BatchSize()
   #closing: Closing[] = []
-  #refusals: Refusal[] = []
+  #refusals = new Map<string, Refusal>()
+  #servedLast = ''
+  #closed = false
   #dispatches = 0
   #inboundSeq = 0
   #soon: Timer | undefined
@@ -129,6 +135,7 @@ export class Executor {
 
   /** Asks for a turn; any number of calls before it make one. */
   nudge(): void {
+    if (this.#closed) return
     this.#soon ??= this.#parts.clock.soon(() => {
       this.#soon = undefined
       if (!this.#retry) this.#turn()
@@ -137,7 +144,7 @@ export class Executor {
 
   /** Ends a message as failed without running it. */
   refuse(refusal: Refusal): void {
-    this.#refusals.push(refusal)
+    this.#refusals.set(refusal.id, refusal)
     this.nudge()
   }
 
@@ -150,8 +157,9 @@ export class Executor {
     })
   }
 
+  /** Nothing is written from now on, whatever still comes. */
   close(): void {
-    this.#claiming = false
+    this.#closed = true
     this.#soon?.cancel()
     this.#retry?.cancel()
   }
@@ -166,17 +174,29 @@ export class Executor {
   #take(): Map<Slot, Entry[]> {
     const { lanes, workers } = this.#parts
     const taken = new Map<Slot, Entry[]>()
-    for (const spec of [...lanes.readyFunctions()]) {
+    const promised = new Set<number>()
+    const ready = this.#inTurns([...lanes.readyFunctions()])
+    for (const spec of ready) {
       const waiting = lanes.waiting(spec.name)
       const most = this.#batchSize.max(spec.name)
-      const slots = workers.offer(spec, Math.ceil(waiting / most), most > 1)
+      // A second batch in a process is for a function that has all of them to itself.
+      const slots = workers.offer(spec, Math.ceil(waiting / most), most > 1 && ready.length === 1, promised)
       const share = Math.min(most, Math.ceil(waiting / Math.max(slots.length, 1)))
       for (const slot of slots) {
         const entries = lanes.take(spec.name, share, BATCH_BYTES_MAX, slot.idle)
-        if (entries.length > 0) taken.set(slot, entries)
+        if (entries.length === 0) continue
+        taken.set(slot, entries)
+        this.#servedLast = spec.name
+        if (slot.idle) promised.add(slot.pid)
       }
     }
     return taken
+  }
+
+  /** Whoever was served last waits for the others, so that a long backlog of one keeps nobody out. */
+  #inTurns(ready: readonly FunctionSpec[]): FunctionSpec[] {
+    const next = ready.findIndex(({ name }) => name === this.#servedLast) + 1
+    return [...ready.slice(next), ...ready.slice(0, next)]
   }
 
   #read(taken: Map<Slot, Entry[]>): Batch[] {
@@ -237,26 +257,27 @@ export class Executor {
         alone,
       })),
     )
-    if (this.#closing.length + this.#refusals.length + claims.length === 0) return false
+    if (this.#closing.length + this.#refusals.size + claims.length === 0) return false
     const turn = {
       nowMs,
       endings: this.#closing.map(endingOf),
       claims,
-      refusals: this.#refusals,
+      refusals: [...this.#refusals.values()],
       inboundSeq: this.#inboundSeq,
       mark: intake.mark(nowMs),
     }
+    let done: Committed
     try {
-      const { refused, lost } = writer.commit(turn)
-      this.#committed(lost)
-      if (refused.size > 0) this.#dropRefused(batches, refused)
-      if (claims.length > refused.size) claimed()
-      return true
+      done = writer.commit(turn)
     } catch (error) {
       for (const { starting } of batches) for (const { entry } of starting) this.#parts.lanes.putBack(entry)
       this.#commitFailed(error)
       return false
     }
+    this.#committed(done.lost)
+    if (done.refused.size > 0) this.#dropRefused(batches, done.refused)
+    if (claims.length > done.refused.size) claimed()
+    return true
   }
 
   #run({ slot, starting }: Batch): void {
@@ -283,7 +304,8 @@ export class Executor {
   }
 
   #settle(ended: readonly Ended[]): void {
-    const { clock, random, lanes, intake, crashLimit } = this.#parts
+    if (this.#closed) return
+    const { clock, random, lanes, crashLimit } = this.#parts
     const nowMs = clock.now()
     for (const { n, outcome, durationMs } of ended) {
       const running = this.#running.get(n)
@@ -301,12 +323,8 @@ export class Executor {
       const next = decideNext(outcome, facts)
       this.#closing.push({ entry, run, attempt, outcome, durationMs, next })
       this.#learn(entry, outcome, durationMs, next)
-      if (next.type === 'completed' || next.type === 'failed') lanes.remove(entry)
-      else {
-        if (next.type === 'retry') entry.waitsUntilMs = Math.max(next.nextAtMs, 1)
-        lanes.putBack(entry)
-        if (next.type === 'retry') intake.waits(entry)
-      }
+      // What runs again stays out until that is on disk: whatever stands in a lane is there as the disk knows it.
+      if (isOver(next)) lanes.remove(entry)
     }
     this.nudge()
   }
@@ -326,14 +344,17 @@ export class Executor {
     const closing = this.#closing
     const refusals = this.#refusals
     this.#closing = []
-    this.#refusals = []
+    this.#refusals = new Map()
     if (this.#holds > 0) events.emit('commit-healed', { held: closing.length })
     this.#holds = 0
     for (const { entry, next } of closing) {
-      if (lost.has(entry.id)) lanes.remove(entry)
-      if (lost.has(entry.id) || next.type === 'completed' || next.type === 'failed') intake.gone(entry)
+      if (lost.has(entry.id)) {
+        lanes.remove(entry)
+        intake.lost(entry)
+      } else if (isOver(next)) intake.gone(entry)
+      else this.#keep(entry, next)
     }
-    for (const refusal of refusals) events.emit('refused', refusal)
+    for (const refusal of refusals.values()) events.emit('refused', refusal)
     if (closing.length === 0) return
     events.emit(
       'settled',
@@ -342,13 +363,25 @@ export class Executor {
     this.nudge()
   }
 
+  /** It runs again: from its place in the lane, or, when its function has changed meanwhile, wherever it belongs by now. */
+  #keep(entry: Entry, next: Next): void {
+    const { lanes, intake } = this.#parts
+    if (!intake.isCurrent(entry)) {
+      lanes.remove(entry)
+      return intake.lookAgain(entry)
+    }
+    if (next.type === 'retry') entry.waitsUntilMs = Math.max(next.nextAtMs, 1)
+    lanes.putBack(entry)
+    if (next.type === 'retry') intake.waits(entry)
+  }
+
   /** Somebody has these already; nothing to say, nothing to do. */
   #dropRefused(batches: Batch[], refused: ReadonlySet<string>): void {
     batches.forEach(({ slot, starting }, at) => {
       for (const { entry } of starting) {
         if (!refused.has(entry.id)) continue
         this.#parts.lanes.remove(entry)
-        this.#parts.intake.gone(entry)
+        this.#parts.intake.lost(entry)
       }
       batches[at] = { slot, starting: starting.filter(({ entry }) => !refused.has(entry.id)) }
     })
@@ -368,6 +401,10 @@ export class Executor {
       this.nudge()
     })
   }
+}
+
+function isOver({ type }: Next): boolean {
+  return type === 'completed' || type === 'failed'
 }
 
 function isDue(message: MessageRow, nowMs: number): boolean {

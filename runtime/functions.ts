@@ -22,8 +22,8 @@ export interface FunctionsParts {
   readonly clock: Clock
   readonly events: Events
   readonly loader: Loader
-  /** Functions whose module did not load have been tried again, with success. */
-  readonly onBetter: () => void
+  /** Functions whose module did not load are to be tried again. */
+  readonly onRetry: () => void
 }
 
 /** What became of one source. `wrong`: it must be edited. `broken`: it did not load, which may pass. */
@@ -84,8 +84,10 @@ export class Functions {
     const built = (await this.#build()).map((each) => {
       const old = before.get(each.source.name)
       if ('spec' in each) return each
-      this.#report(each)
-      return old && 'spec' in old ? { ...old, bundle: each.bundle ?? old.bundle } : each
+      const kept = old && 'spec' in old ? { ...old, bundle: each.bundle ?? old.bundle } : undefined
+      // One that only did not load is reported with the time of its next try.
+      if (kept || 'wrong' in each) this.#report(each)
+      return kept ?? each
     })
     try {
       this.#use(built)
@@ -155,10 +157,7 @@ export class Functions {
     const retryMs = Math.min(LOAD_RETRY_MIN_MS * 2 ** this.#failures++, LOAD_RETRY_MAX_MS)
     for (const each of broken) this.#report(each, retryMs)
     this.#retry?.cancel()
-    this.#retry = this.#parts.clock.after(retryMs, async () => {
-      const better = await this.reload()
-      if (better.length > 0) this.#parts.onBetter()
-    })
+    this.#retry = this.#parts.clock.after(retryMs, this.#parts.onRetry)
   }
 
   #report(built: Built, retryMs: number | null = null): void {

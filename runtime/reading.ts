@@ -1,5 +1,7 @@
 // Reading a file that somebody else writes: it may be locked for a moment, or not readable for as long as only its writer
-// can change that. A read that met a lock is done again shortly; what cannot be read is said once, and once when it can.
+// can change that. A read that could not be done stays and is done before every later one, since what it was to find comes
+// before what they find: after a lock shortly, otherwise with the next read that anybody wants. What keeps the file from
+// being read is said once, and once when it is gone.
 import type { Clock, Timer } from './clock.ts'
 import type { Events } from './protocol/events.ts'
 
@@ -12,9 +14,8 @@ export interface ReadingParts {
   readonly classify: (
     error: unknown,
   ) => { readonly retry: true } | { readonly retry: false; readonly reason: string }
+  /** What could not be read a moment ago perhaps can be now. */
   readonly onReadable: () => void
-  /** A read was given up: what it was to find must be found in another way. */
-  readonly onUnreadable: () => void
 }
 
 /** A read that met the host's lock is tried again after these pauses; the last one is repeated. */
@@ -22,7 +23,7 @@ const RETRY_MS = [1, 1, 2, 4, 8, 16]
 
 export class Reading {
   readonly #parts: ReadingParts
-  readonly #again = new Set<() => void>()
+  readonly #due = new Set<() => void>()
   #timer: Timer | undefined
   #busyInARow = 0
   #waitingFor: string | undefined
@@ -37,24 +38,19 @@ export class Reading {
     return this.#waitingFor
   }
 
-  /** `again` is called when a lock was in the way; it is to come back here. */
-  try(read: () => void, again: () => void): void {
+  /** Reads now or as soon as that is possible. A read that throws is called again, and must have changed nothing. */
+  do(read: () => void): void {
     if (this.#stopped) return
-    try {
-      read()
-      this.#done()
-    } catch (error) {
-      this.failed(error, again)
-    }
+    this.#due.add(read)
+    if (!this.#timer) this.#readOn()
   }
 
-  /** Somebody's read ended in this error. */
-  failed(error: unknown, again: () => void): void {
+  /** A read of somebody else's ended in this error; `onReadable` is called when it is worth another try. */
+  failed(error: unknown): void {
     if (this.#stopped) return
-    const { classify, events, path, onUnreadable } = this.#parts
+    const { classify, events, path } = this.#parts
     const meaning = classify(error)
-    if (meaning.retry) return this.#soon(again)
-    onUnreadable()
+    if (meaning.retry) return this.#soon()
     if (this.#waitingFor === meaning.reason) return
     this.#waitingFor = meaning.reason
     events.emit('waiting', { path, reason: meaning.reason })
@@ -63,6 +59,19 @@ export class Reading {
   stop(): void {
     this.#stopped = true
     this.#timer?.cancel()
+    this.#due.clear()
+  }
+
+  #readOn(): void {
+    for (const read of this.#due) {
+      try {
+        read()
+      } catch (error) {
+        return this.failed(error)
+      }
+      this.#due.delete(read)
+      this.#done()
+    }
   }
 
   #done(): void {
@@ -73,16 +82,13 @@ export class Reading {
     this.#parts.onReadable()
   }
 
-  /** One timer for whatever has to be read again, however many have met the lock. */
-  #soon(again: () => void): void {
-    this.#again.add(again)
+  #soon(): void {
     if (this.#timer) return
     const pauseMs = RETRY_MS[Math.min(this.#busyInARow++, RETRY_MS.length - 1)] ?? 1
     this.#timer = this.#parts.clock.after(pauseMs, () => {
       this.#timer = undefined
-      const calls = [...this.#again]
-      this.#again.clear()
-      for (const call of calls) call()
+      this.#readOn()
+      this.#parts.onReadable()
     })
   }
 }

@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { dirname } from 'node:path'
 import { bundleConfig, releaseBundler } from './catalog/bundle.ts'
-import { type Clock, realClock } from './clock.ts'
+import { type Clock, realClock, type Timer } from './clock.ts'
 import { type CrashHook, crashHook, withCrashPoints } from './crash-point.ts'
 import { Executor } from './execute.ts'
 import { Functions } from './functions.ts'
@@ -26,7 +26,7 @@ import { SourcesTrigger } from './triggers/sources.ts'
 import { childEnv } from './workers/child-env.ts'
 import { evaluate } from './workers/evaluate.ts'
 import { Pool } from './workers/pool.ts'
-import { spawnNode } from './workers/process.ts'
+import { nodeSpawner } from './workers/process.ts'
 
 export type { Config } from './protocol/config.ts'
 export { createEvents, type Events, type RuntimeEvents, type Settled } from './protocol/events.ts'
@@ -64,6 +64,8 @@ const NOTE_MS = 500
 /** A start that meets somebody's lock on outbound.db tries again for about five seconds. */
 const OPEN_TRIES = 50
 const OPEN_PAUSE_MS = 100
+/** Idle processes that do not leave on SIGTERM get SIGKILL after this: with the drain, a stop takes less than 8 s. */
+const IDLE_GRACE_MS = 300
 /** After the drain's time is up, its last commit has this long. */
 const LAST_COMMIT_MS = 500
 
@@ -79,6 +81,8 @@ export class Runtime {
   #running: Running | undefined
   #sources: SourcesTrigger | undefined
   #startedAt = ''
+  #noteTimer: Timer | undefined
+  #starting: Promise<void> | undefined
   #stopping: Promise<void> | undefined
   #reloading: Promise<void> = Promise.resolve()
   #releaseEarly: (() => void)[] = []
@@ -103,7 +107,7 @@ export class Runtime {
       clock,
       events,
       limits,
-      spawn: spawnNode,
+      spawn: nodeSpawner(),
       onRoom: () => this.#running?.executor.nudge(),
     })
     this.#functions = new Functions({
@@ -111,7 +115,7 @@ export class Runtime {
       clock,
       events,
       loader: this.#pool,
-      onBetter: () => this.#adopt([]),
+      onRetry: () => void this.reload(),
     })
   }
 
@@ -119,38 +123,9 @@ export class Runtime {
    * Takes the workspace over and begins to work; inbound.db may come later.
    * @throws NanoclawError `locked`, `bad_config`, `bad_function`, `outbound_unusable`; nothing is left running then
    */
-  async start(): Promise<void> {
-    this.#startedAt = isoTime(this.#clock.now())
-    makeFolders(this.#config)
-    const lock = Lock.acquire(this.#config.paths.lock, () => this.#note.holder())
-    this.#releaseEarly.push(() => lock.release())
-    try {
-      const { outbox, recovery } = await this.#openOutbox()
-      const heartbeat = this.#startHeartbeat()
-      await this.#functions.start()
-      if (this.#stopping) return
-      this.#running = this.#assemble({
-        lock,
-        outbox,
-        recovery,
-        heartbeat,
-        inbox: new Inbox(this.#config.paths.inbound),
-      })
-      const { session, executor, trigger } = this.#running
-      this.#events.emit('started', {
-        epoch: recovery.epoch,
-        functions: this.#functions.catalog.names,
-        interrupted: recovery.interrupted,
-      })
-      trigger?.start()
-      session.start(executor)
-      this.#keepNote()
-    } catch (error) {
-      this.#functions.stop()
-      await this.#pool.stop(true)
-      for (const release of this.#releaseEarly.splice(0).reverse()) release()
-      throw error
-    }
+  start(): Promise<void> {
+    this.#starting ??= this.#start()
+    return this.#starting
   }
 
   /** Claims nothing more, lets what runs finish (up to the drain time), writes it down, closes everything. May be called twice. */
@@ -161,15 +136,21 @@ export class Runtime {
 
   /** At once, in the middle of whatever runs; what was claimed is found and run again by the next start. */
   kill(): void {
-    void this.#pool.stop(true)
     this.#running?.executor.close()
     this.#running?.session.stop()
+    this.#running?.heartbeat.stop()
+    void this.#pool.stop(true)
   }
 
-  /** Builds the functions again; what runs finishes on the code that it began with. */
+  /** Builds the functions again; what runs finishes on the code that it began with. Never rejects: what is wrong is told as an event. */
   reload(): Promise<void> {
     this.#reloading = this.#reloading.then(async () => {
-      if (!this.#stopping) this.#adopt(await this.#functions.reload())
+      if (this.#stopping) return
+      try {
+        this.#adopt(await this.#functions.reload())
+      } catch (error) {
+        this.#events.emit('function-broken', { functionName: '*', message: errorText(error), retryMs: null })
+      }
     })
     return this.#reloading
   }
@@ -186,6 +167,38 @@ export class Runtime {
     this.#sources.add(this.#functions.inputs)
   }
 
+  async #start(): Promise<void> {
+    this.#startedAt = isoTime(this.#clock.now())
+    try {
+      makeFolders(this.#config)
+      const lock = Lock.acquire(this.#config.paths.lock, () => this.#note.holder())
+      this.#releaseEarly.push(() => lock.release())
+      const { outbox, recovery } = await this.#openOutbox()
+      if (this.#stopping) return
+      const heartbeat = this.#startHeartbeat()
+      await this.#functions.start()
+      if (this.#stopping) return
+      const inbox = new Inbox(this.#config.paths.inbound)
+      this.#running = this.#assemble({ lock, outbox, recovery, heartbeat, inbox })
+      const { session, executor, trigger } = this.#running
+      this.#events.emit('started', {
+        epoch: recovery.epoch,
+        functions: this.#functions.catalog.names,
+        interrupted: recovery.interrupted,
+      })
+      trigger?.start()
+      session.start(executor)
+      this.#keepNote()
+    } catch (error) {
+      // Somebody who has asked for a stop meanwhile gets that, and it releases everything.
+      if (this.#stopping) return
+      this.#functions.stop()
+      await this.#pool.stop(true)
+      for (const release of this.#releaseEarly.splice(0).reverse()) release()
+      throw error
+    }
+  }
+
   async #openOutbox(): Promise<{ outbox: Outbox; recovery: Recovery }> {
     const { paths, journal, crashLimit } = this.#config
     const outbox = await this.#patiently(() => new Outbox(paths.outbound, journal, this.#reach))
@@ -200,7 +213,7 @@ export class Runtime {
         return open()
       } catch (error) {
         if (error instanceof NanoclawError) throw error
-        if (classifyWrite(error) !== 'retry' || tries === OPEN_TRIES)
+        if (classifyWrite(error) !== 'retry' || tries === OPEN_TRIES || this.#stopping)
           throw new NanoclawError('outbound_unusable', `${this.#config.paths.outbound}: ${explain(error)}`, {
             cause: error,
           })
@@ -272,30 +285,35 @@ export class Runtime {
 
   #adopt(changed: readonly string[]): void {
     const { catalog, inputs } = this.#functions
-    this.#running?.session.reroute(catalog)
     this.#sources?.add(inputs)
-    if (changed.length > 0) this.#events.emit('functions-changed', { changed, functions: catalog.names })
+    if (changed.length === 0) return
+    this.#running?.session.reroute(catalog)
+    this.#events.emit('functions-changed', { changed, functions: catalog.names })
   }
 
   async #stop(): Promise<void> {
     this.#functions.stop()
-    await this.#sources?.stop()
+    if (!this.#running) await this.#pool.stop(true)
+    await this.#starting?.catch(() => undefined)
     const running = this.#running
-    if (running) await this.#drain(running)
-    await this.#pool.stop(running === undefined)
+    await Promise.all([running && this.#drain(running), running?.trigger?.stop(), this.#sources?.stop()])
+    const impatience = this.#clock.after(IDLE_GRACE_MS, () => void this.#pool.stop(true))
+    await this.#pool.stop(false)
+    impatience.cancel()
     this.#reach?.('in-shutdown')
+    this.#noteTimer?.cancel()
     for (const release of this.#releaseEarly.splice(0).reverse()) release()
     running?.inbox.close()
     await releaseBundler()
     this.#events.emit('stopped')
   }
 
-  async #drain({ session, executor, trigger, outbox }: Running): Promise<void> {
+  async #drain({ session, executor, outbox }: Running): Promise<void> {
     const { drainMs, abortGraceMs } = this.#config
     this.#events.emit('stopping', { running: executor.running })
-    this.#writeNote('draining')
-    await trigger?.stop()
     session.stop()
+    const drained = executor.drain()
+    this.#writeNote('draining')
     this.#reach?.('in-shutdown')
     const timers = [
       this.#clock.after(Math.max(drainMs - abortGraceMs, 0), () => this.#pool.abort()),
@@ -307,20 +325,14 @@ export class Runtime {
     const tooLong = new Promise<'late'>((resolve) =>
       timers.push(this.#clock.after(drainMs + LAST_COMMIT_MS, () => resolve('late'))),
     )
-    const end = await Promise.race([executor.drain(), tooLong])
+    const end = await Promise.race([drained, tooLong])
     for (const timer of timers) timer.cancel()
     executor.close()
     this.#reach?.('in-shutdown')
     if (end === 'late') return
+    const nothing = { endings: [], claims: [], refusals: [], inboundSeq: 0 }
     try {
-      outbox.commit({
-        nowMs: this.#clock.now(),
-        endings: [],
-        claims: [],
-        refusals: [],
-        inboundSeq: 0,
-        mark: session.currentMark(),
-      })
+      outbox.commit({ ...nothing, nowMs: this.#clock.now(), mark: session.currentMark() })
     } catch {
       // Only a shortcut for the next start is lost.
     }
@@ -337,8 +349,7 @@ export class Runtime {
   #keepNote(): void {
     if (this.#stopping) return
     this.#writeNote(this.#running?.session.waitingFor === undefined ? 'running' : 'waiting')
-    const timer = this.#clock.after(NOTE_MS, () => this.#keepNote())
-    this.#releaseEarly.push(() => timer.cancel())
+    this.#noteTimer = this.#clock.after(NOTE_MS, () => this.#keepNote())
   }
 
   #writeNote(state: 'running' | 'waiting' | 'draining'): void {

@@ -72,16 +72,22 @@ export class Session implements Intake {
   readonly #parts: SessionParts
   readonly #admission: Admission
   readonly #reading: Reading
-  readonly #lookSoon = () => this.look(false)
+  // Each by one name, so that a read that waits for its turn waits once.
+  readonly #lookOn = () => this.#look()
+  readonly #walkOn = () => this.#walk()
+  readonly #patrolOn = () => this.#patrol()
   #executor: Executor | undefined
   #walked: Cursor
+  #doubt = false
   #walking = false
   #firstWalk = true
   /** Rows up to here may be on record in outbound.db already; those behind it are new to everybody. */
   #recordedUpTo = Number.POSITIVE_INFINITY
-  #patrolled: Cursor
-  #patrolTo = Number.NEGATIVE_INFINITY
+  #patrolling = false
   #patrolAgain = true
+  #firstPatrol = true
+  #patrolled: Cursor
+  #patrolTo: Cursor
   #markedAtMs = 0
   #marked: number
   #step: Timer | undefined
@@ -92,19 +98,19 @@ export class Session implements Intake {
     this.#parts = parts
     this.#walked = { ...parts.start, seq: parts.mark.seq }
     this.#patrolled = parts.start
+    this.#patrolTo = parts.start
     this.#marked = parts.mark.seq
     const onForgotten = () => this.#patrolFromStart()
     this.#reading = new Reading({
       ...parts,
       onReadable: () => this.#executor?.nudge(),
-      onUnreadable: onForgotten,
     })
     this.#admission = new Admission(
       {
         ...parts,
         rowsOf: (ids, withContent) => parts.inbound.getPendingByIds(ids, withContent),
         rawId: (rowid) => parts.inbound.rawId(rowid),
-        tryRead: (read, again) => this.#reading.try(read, again),
+        read: (read) => this.#reading.do(read),
         onGone: () => this.#goOn(),
         onForgotten,
       },
@@ -139,15 +145,8 @@ export class Session implements Intake {
 
   /** Somebody says that the file has changed; `doubt`: nobody does, but look with fresh eyes. */
   look(doubt: boolean): void {
-    this.#reading.try(() => {
-      const changed = this.#parts.inbound.changed(doubt)
-      if (changed === 'replaced') this.#startOver()
-      if (changed !== 'no') {
-        this.#patrolAgain = true
-        this.#walking = true
-      }
-      this.#walk()
-    }, this.#lookSoon)
+    this.#doubt ||= doubt
+    this.#reading.do(this.#lookOn)
   }
 
   /** The functions are others now: what waits is routed anew. */
@@ -159,6 +158,10 @@ export class Session implements Intake {
     this.#admission.gone(entry)
   }
 
+  lost(entry: Entry): void {
+    this.#admission.lost(entry)
+  }
+
   waits(entry: Entry): void {
     this.#admission.waits(entry)
   }
@@ -167,9 +170,13 @@ export class Session implements Intake {
     this.#admission.lookAgain(entry)
   }
 
+  isCurrent(entry: Entry): boolean {
+    return this.#admission.isCurrent(entry)
+  }
+
   /** The executor could not read what it was about to run. */
   readFailed(error: unknown): void {
-    this.#reading.failed(error, () => this.#executor?.nudge())
+    this.#reading.failed(error)
   }
 
   mark(nowMs: number): Mark | null {
@@ -187,22 +194,32 @@ export class Session implements Intake {
     return { seq: this.#marked, open: first.map(([id]) => id) }
   }
 
+  #look(): void {
+    const changed = this.#parts.inbound.changed(this.#doubt)
+    this.#doubt = false
+    if (changed === 'replaced') this.#startOver()
+    if (changed !== 'no') {
+      this.#patrolAgain = true
+      this.#walking = true
+    }
+    this.#walk()
+  }
+
   #walk(): void {
     const { inbound, mark, lanes, start, limits } = this.#parts
     if (!this.#walking || lanes.size >= limits.readyMax) return
     if (this.#firstWalk && this.#walked.seq === mark.seq) {
       // A file that ends before the mark is not the one that the mark was made for.
       if (inbound.maxSeq() < mark.seq) this.#walked = start
-      else this.#admission.admit(inbound.getPendingByIds(mark.open, this.#admission.readsContent), true)
+      else this.#admission.admit(inbound.getPendingByIds(mark.open, this.#admission.readsContent), true, true)
     }
     const { rows, cursor, end } = this.#page(this.#walked)
-    this.#admission.admit(rows, this.#walked.seq < this.#recordedUpTo)
+    this.#admission.admit(rows, this.#walked.seq < this.#recordedUpTo, this.#firstWalk)
     this.#walked = cursor
     if (!end) return this.#stepSoon()
     this.#walking = false
     if (this.#firstWalk) this.#recordedUpTo = cursor.seq
     this.#firstWalk = false
-    this.#admission.closeOnWake()
   }
 
   /** A full stop of the walk for lack of room ends when half of the lanes' entries are gone. */
@@ -214,26 +231,31 @@ export class Session implements Intake {
     if (this.#stopped) return
     this.#step ??= this.#parts.clock.soon(() => {
       this.#step = undefined
-      this.#reading.try(() => this.#walk(), this.#lookSoon)
+      this.#reading.do(this.#walkOn)
     })
   }
 
   #patrol(): void {
     if (this.#walking || this.#firstWalk) return
-    if (this.#patrolled.seq >= this.#patrolTo) {
+    if (!this.#patrolling) {
       if (!this.#patrolAgain) return
       this.#patrolAgain = false
-      this.#patrolled = { ...this.#parts.start, rowid: this.#walked.rowid }
-      this.#patrolTo = this.#walked.seq
+      this.#patrolling = true
+      this.#patrolled = this.#parts.start
+      this.#patrolTo = this.#walked
     }
-    const { rows, cursor } = this.#page(this.#patrolled)
-    const passed = rows.filter(({ seq }) => seq !== null && seq <= this.#patrolTo)
-    this.#admission.admit(passed, true)
-    this.#patrolled = { seq: Math.max(cursor.seq, this.#patrolled.seq), rowid: this.#patrolled.rowid }
+    const { rows, cursor, end } = this.#page(this.#patrolled)
+    const last = this.#patrolTo
+    const passed = rows.filter(({ seq, rowid }) => (seq === null ? rowid <= last.rowid : seq <= last.seq))
+    this.#admission.admit(passed, true, this.#firstPatrol)
+    this.#patrolled = cursor
+    if (!end && (cursor.seq < last.seq || cursor.rowid < last.rowid)) return
+    this.#patrolling = false
+    this.#firstPatrol = false
   }
 
   #patrolFromStart(): void {
-    this.#patrolTo = Number.NEGATIVE_INFINITY
+    this.#patrolling = false
     this.#patrolAgain = true
   }
 
@@ -256,7 +278,7 @@ export class Session implements Intake {
     if (this.#stopped) return
     this.#poll = this.#parts.clock.after(this.#parts.pollMs, () => {
       this.look(true)
-      if (this.waitingFor === undefined) this.#reading.try(() => this.#patrol(), this.#lookSoon)
+      this.#reading.do(this.#patrolOn)
       this.#armPoll()
     })
   }

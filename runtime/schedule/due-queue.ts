@@ -1,7 +1,7 @@
 // Things that wait for their time: a heap by due time and one timer for the earliest. It remembers at most `max` things:
 // when there are more it forgets the farthest half and keeps a horizon, the earliest time of anything forgotten; whoever
 // owns the queue finds those again when the horizon comes. So memory is bounded by a number, not by the calendar.
-import type { Clock, Timer } from '../clock.ts'
+import { type Clock, LONGEST_WAIT_MS, type Timer } from '../clock.ts'
 
 interface Item<T> {
   readonly dueAtMs: number
@@ -62,7 +62,9 @@ export class DueQueue<T> {
     if (atMs === Number.POSITIVE_INFINITY || (this.#timer && this.#timerAtMs <= atMs)) return
     this.#timer?.cancel()
     this.#timerAtMs = atMs
-    this.#timer = this.#options.clock.after(atMs - this.#options.clock.now(), () => this.#fire())
+    // The wall clock may jump, and a machine may sleep: looking again each minute heals both.
+    const waitMs = Math.min(atMs - this.#options.clock.now(), LONGEST_WAIT_MS)
+    this.#timer = this.#options.clock.after(waitMs, () => this.#fire())
   }
 
   #fire(): void {

@@ -12,6 +12,7 @@ import type { Dispatch, Order, Report, Result } from '../protocol/ipc.ts'
 import type { Outcome } from '../protocol/outcome.ts'
 import { LineReader } from './lines.ts'
 import type { Process, SpawnOptions } from './process.ts'
+import { parseReport } from './report.ts'
 
 export interface ChildLimits {
   readonly loadTimeoutMs: number
@@ -59,6 +60,8 @@ interface Out {
 /** Exit of a process, last words on its channel, end of its output: these arrive in any order, within this time. */
 const LAST_WORDS_MS = 100
 const STDERR_TAIL_CHARS = 2_000
+/** V8's last words; what it prints after them is longer than the tail that is kept. */
+const HEAP_FULL = /^FATAL ERROR: .*(heap|memory)/i
 
 export class Child {
   readonly name: string
@@ -80,6 +83,10 @@ export class Child {
   #uncaught: ErrorInfo | undefined
   #shutdown = false
   #stderr = ''
+  #heapFull = false
+  /** The message that runs takes so long that what waited behind it was given back. */
+  #handedBack = false
+  #dismissed = false
 
   constructor(name: string, bundle: string, { clock, limits, spawn }: ChildParts, listener: ChildListener) {
     this.name = name
@@ -93,7 +100,11 @@ export class Child {
       setup: { functionName: name, maxReplyBytes: limits.maxReplyBytes, maxLogBytes: limits.maxLogBytes },
       ...limits,
     })
-    this.#process.onReport((report) => this.#report(report as Report))
+    this.#process.onReport((said) => {
+      const report = parseReport(said, limits.maxReplyBytes)
+      if (report) this.#report(report)
+      else this.#end('sent a report that is none', 'SIGKILL')
+    })
     this.#process.onEnd((code, signal) => this.#ended(code, signal), LAST_WORDS_MS)
     for (const stream of ['stdout', 'stderr'] as const)
       this.#process.onData(stream, new LineReader((line) => this.#line(stream, line)))
@@ -113,6 +124,18 @@ export class Child {
   /** Whether it ever got as far as to take messages. */
   get everLoaded(): boolean {
     return this.#everLoaded
+  }
+
+  /** Asked to go, for no fault of its own. */
+  get dismissed(): boolean {
+    return this.#dismissed
+  }
+
+  /** Whether a batch may wait behind what runs: that is quick so far, and suspected of nothing. */
+  get takesMore(): boolean {
+    if (this.#state !== 'ready' || this.#handedBack) return false
+    for (const { dispatch } of this.#out.values()) if (dispatch.alone) return false
+    return true
   }
 
   /** Messages in it. */
@@ -139,6 +162,7 @@ export class Child {
 
   /** Ends when what is in it has ended. */
   retire(why: string): void {
+    this.#dismissed = true
     this.#why ||= why
     if (this.#out.size === 0) this.#end(why, 'SIGTERM')
     else if (this.#state === 'ready') this.#state = 'ending'
@@ -153,6 +177,11 @@ export class Child {
 
   kill(why: string): void {
     this.#end(why, 'SIGKILL')
+  }
+
+  get #head(): number | undefined {
+    const [head] = this.#out.keys()
+    return head
   }
 
   #report(report: Report): void {
@@ -176,12 +205,13 @@ export class Child {
       case 'log':
         return this.#listener.log(this, this.#out.get(report.n)?.dispatch.message.id ?? null, report)
       default:
-        return this.#end('sent a report of an unknown type', 'SIGKILL')
+        return report satisfies never
     }
   }
 
   #results(results: readonly Result[]): void {
     const byReceiver = new Map<Out['onEnded'], Ended[]>()
+    const headBefore = this.#head
     for (const result of results) {
       const out = this.#out.get(result.n)
       if (!out) {
@@ -190,18 +220,23 @@ export class Child {
       }
       this.#out.delete(result.n)
       if (result.end !== 'back') this.#served++
+      else if (result.why === 'handed-back') this.#handedBack = true
       const ended = byReceiver.get(out.onEnded)
       if (ended) ended.push(this.#endedBy(result))
       else byReceiver.set(out.onEnded, [this.#endedBy(result)])
     }
-    this.#headSinceMs = this.#clock.monotonic()
+    if (this.#head !== headBefore) {
+      this.#headSinceMs = this.#clock.monotonic()
+      this.#handedBack = false
+    }
     for (const [onEnded, ended] of byReceiver) onEnded(ended)
     this.#afterResults()
   }
 
   #endedBy(result: Result): Ended {
     const { n, ms: durationMs } = result
-    if (n === this.#timedOut)
+    // An answer that came all the same, before the process had to go, is an answer: what ran behind it relies on it.
+    if (n === this.#timedOut && result.end !== 'replied')
       return { n, durationMs, outcome: { type: 'timed-out', afterMs: Math.round(durationMs) } }
     switch (result.end) {
       case 'replied':
@@ -229,7 +264,7 @@ export class Child {
 
   /** One timer for the message that runs now; it is looked at when it fires, never moved while all goes well. */
   #watch(): void {
-    if (this.#timer || this.#state !== 'ready') return
+    if (this.#timer || this.#state === 'gone') return
     const [head] = this.#out.values()
     if (!head) return
     const leftMs = this.#headSinceMs + head.dispatch.timeoutMs - this.#clock.monotonic()
@@ -286,20 +321,21 @@ export class Child {
 
   #outcomeOfDeath(dispatch: Dispatch, certain: boolean, code: number | null, signal: string | null): Outcome {
     if (this.#shutdown) return { type: 'cancelled', why: 'shutdown' }
-    if (!certain) return { type: 'cancelled', why: 'process-died' }
+    const forAnother = this.#timedOut !== undefined && dispatch.n !== this.#timedOut
+    if (!certain || forAnother) return { type: 'cancelled', why: 'process-died' }
     if (dispatch.n === this.#timedOut) return { type: 'timed-out', afterMs: dispatch.timeoutMs }
     if (this.#uncaught) {
       // It may stem from a message before this one; only when this one was alone in a fresh process, or fails so twice, is it sure.
       if (this.#served > 0 && !dispatch.alone) return { type: 'cancelled', why: 'process-died' }
       return { type: 'threw', error: this.#uncaught, retry: { wish: 'policy' } }
     }
-    if (/heap out of memory|heap limit/i.test(this.#stderr))
-      return { type: 'out-of-memory', stderr: this.#stderr }
+    if (this.#heapFull) return { type: 'out-of-memory', stderr: this.#stderr }
     if (signal !== null) return { type: 'killed', signal, stderr: this.#stderr }
     return { type: 'exited', code: code ?? 0, stderr: this.#stderr }
   }
 
   #line(stream: 'stdout' | 'stderr', line: string): void {
+    if (stream === 'stderr' && HEAP_FULL.test(line)) this.#heapFull = true
     if (stream === 'stderr') this.#stderr = `${this.#stderr}${line}\n`.slice(-STDERR_TAIL_CHARS)
     const [only] = this.#out.values()
     this.#listener.output(

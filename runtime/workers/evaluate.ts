@@ -1,7 +1,7 @@
 // Runs a bundle once, in a process of its own, for the one value that it reports: how nanoclaw.config.ts is read without
 // its code ever entering this process.
 import { type ErrorInfo, errorText } from '../protocol/errors.ts'
-import { spawnNode } from './process.ts'
+import { nodeSpawner } from './process.ts'
 
 const EVALUATE_MS = 30_000
 
@@ -15,7 +15,7 @@ export async function evaluate(
   const defined = Object.fromEntries(
     Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined),
   )
-  const child = spawnNode({ bundle, setup, maxMemoryMb: 512, nodeArgs: [], env: defined, cwd })
+  const child = nodeSpawner()({ bundle, setup, maxMemoryMb: 512, nodeArgs: [], env: defined, cwd })
   let tail = ''
   child.onData('stdout', { write: () => undefined, end: () => undefined })
   child.onData('stderr', { write: (text) => (tail = (tail + text).slice(-2_000)), end: () => undefined })

@@ -22,7 +22,7 @@ export interface PoolParts extends ChildParts {
 
 interface Trouble {
   failures: number
-  retryAtMs: number
+  /** Set while the function is not to be started. */
   timer: Timer | undefined
 }
 
@@ -44,6 +44,7 @@ export class Pool {
   readonly #idleSinceMs = new Map<Child, number>()
   readonly #trouble = new Map<string, Trouble>()
   readonly #loading = new Map<Child, Loading>()
+  readonly #toLoad: (() => void)[] = []
   #stopping = false
   #whenEmpty: (() => void)[] = []
 
@@ -62,27 +63,34 @@ export class Pool {
    */
   load(name: string, bundle: string): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      this.#loading.set(this.#start(name, bundle), { resolve, reject })
+      this.#toLoad.push(() => {
+        if (this.#stopping) reject(new Error('the runtime shuts down'))
+        else this.#loading.set(this.#start(name, bundle), { resolve, reject })
+      })
+      this.#loadNext()
     })
   }
 
   /**
    * Free processes for this function, up to `wanted`, idle ones first; asks for more to be started when there are too few.
    * `behind`: for a function so quick that a second batch behind the first only hides the commit between them.
+   * `promised`: the idle ones that others were given in the same breath.
    */
-  offer(spec: FunctionSpec, wanted: number, behind: boolean): Slot[] {
+  offer(spec: FunctionSpec, wanted: number, behind: boolean, promised: ReadonlySet<number>): Slot[] {
     if (this.#stopping) return []
     const mine = [...this.#children].filter((child) => child.bundle === spec.bundle)
     const idle = mine.filter((child) => child.idle)
-    const busy = mine.filter((child) => child.load > 0)
-    const room = Math.min(this.#parts.limits.concurrency - this.#busy(), spec.concurrency - busy.length)
+    const busy = [...this.#children].filter((child) => child.load > 0)
+    const own = busy.filter((child) => child.name === spec.name)
+    const room = Math.min(
+      this.#parts.limits.concurrency - busy.length - promised.size,
+      spec.concurrency - own.length,
+    )
     const slots = idle.slice(0, Math.max(0, Math.min(wanted, room)))
     const missing =
       Math.min(wanted, room) - idle.length - mine.filter((child) => child.state === 'starting').length
-    if (missing > 0) this.#startMore(spec, missing)
-    const second = behind
-      ? busy.filter((child) => child.state === 'ready' && (this.#batches.get(child) ?? 0) < BATCHES_MAX)
-      : []
+    if (missing > 0) this.#startMore(spec, missing, new Set([...promised, ...slots.map(({ pid }) => pid)]))
+    const second = behind ? mine.filter((child) => child.load > 0 && this.#takesMore(child)) : []
     return [...slots, ...second.slice(0, Math.max(0, wanted - slots.length))].map((child) =>
       this.#slot(child),
     )
@@ -93,6 +101,7 @@ export class Pool {
     for (const child of this.#children)
       if (!bundles.has(child.bundle) && !this.#loading.has(child)) child.retire('its function has changed')
     for (const [bundle, { timer }] of this.#trouble) {
+      if (bundles.has(bundle)) continue
       timer?.cancel()
       this.#trouble.delete(bundle)
     }
@@ -107,6 +116,7 @@ export class Pool {
   stop(force: boolean): Promise<void> {
     this.#stopping = true
     for (const { timer } of this.#trouble.values()) timer?.cancel()
+    for (const load of this.#toLoad.splice(0)) load()
     for (const child of this.#children) {
       if (force) child.kill('the runtime shuts down')
       else child.retire('the runtime shuts down')
@@ -117,10 +127,8 @@ export class Pool {
     })
   }
 
-  #busy(): number {
-    let busy = 0
-    for (const child of this.#children) if (child.load > 0) busy++
-    return busy
+  #takesMore(child: Child): boolean {
+    return child.takesMore && (this.#batches.get(child) ?? 0) < BATCHES_MAX
   }
 
   #slot(child: Child): Slot {
@@ -140,23 +148,45 @@ export class Pool {
     }
   }
 
-  #startMore(spec: FunctionSpec, missing: number): void {
-    const { clock, limits } = this.#parts
+  #startMore(spec: FunctionSpec, missing: number, promised: ReadonlySet<number>): void {
     const trouble = this.#trouble.get(spec.bundle)
-    if (trouble && clock.monotonic() < trouble.retryAtMs) return
-    const starting = [...this.#children].filter((child) => child.state === 'starting').length
+    if (trouble?.timer) return
     const most = trouble ? 1 : missing
-    for (let n = Math.min(most, limits.startsMax - starting); n > 0 && this.#makeRoom(); n--)
+    for (let n = Math.min(most, this.#startsLeft()); n > 0 && this.#makeRoom(promised); n--)
       this.#start(spec.name, spec.bundle)
   }
 
+  #startsLeft(): number {
+    return (
+      this.#parts.limits.startsMax - [...this.#children].filter((child) => child.state === 'starting').length
+    )
+  }
+
+  #loadNext(): void {
+    while (this.#toLoad.length > 0 && this.#startsLeft() > 0) this.#toLoad.shift()?.()
+  }
+
   /** Whether one more process may live, after the longest idle one has been asked to go. */
-  #makeRoom(): boolean {
+  #makeRoom(promised: ReadonlySet<number>): boolean {
+    return this.#children.size < this.#childrenMax || this.#retireLongestIdle(promised)
+  }
+
+  get #childrenMax(): number {
     const { warmMax, concurrency } = this.#parts.limits
-    if (this.#children.size < Math.max(warmMax, concurrency)) return true
-    const [longest] = [...this.#idleSinceMs].filter(([child]) => child.idle).sort(([, a], [, b]) => a - b)
+    return Math.max(warmMax, concurrency)
+  }
+
+  #retireLongestIdle(promised: ReadonlySet<number>): boolean {
+    const idle = [...this.#idleSinceMs].filter(([child]) => child.idle && !promised.has(child.pid))
+    const [longest] = idle.sort(([, a], [, b]) => a - b)
     longest?.[0].retire('makes room for another function')
     return longest !== undefined
+  }
+
+  /** A start loads every function once, whatever their number; those beyond warmMax do not stay. */
+  #trim(): void {
+    let living = [...this.#children].filter((child) => !child.dismissed).length
+    while (living > this.#childrenMax && this.#retireLongestIdle(NOBODY)) living--
   }
 
   #start(name: string, bundle: string): Child {
@@ -172,6 +202,8 @@ export class Pool {
         })
         this.#loading.get(child)?.resolve(definition)
         this.#loading.delete(child)
+        this.#loadNext()
+        this.#trim()
         onRoom()
       },
       free: (child) => {
@@ -197,7 +229,8 @@ export class Pool {
     const loading = this.#loading.get(child)
     this.#loading.delete(child)
     if (loading) loading.reject(new Error(why))
-    else if (!child.everLoaded && !this.#stopping) this.#pause(child, why)
+    else if (!child.everLoaded && !child.dismissed && !this.#stopping) this.#pause(child, why)
+    this.#loadNext()
     if (this.#children.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve()
     if (!this.#stopping) onRoom()
   }
@@ -207,13 +240,16 @@ export class Pool {
     const failures = (this.#trouble.get(child.bundle)?.failures ?? 0) + 1
     const retryMs = Math.min(START_RETRY_MIN_MS * 2 ** (failures - 1), START_RETRY_MAX_MS)
     this.#trouble.get(child.bundle)?.timer?.cancel()
-    this.#trouble.set(child.bundle, {
-      failures,
-      retryAtMs: clock.monotonic() + retryMs,
-      timer: clock.after(retryMs, onRoom),
+    const trouble: Trouble = { failures, timer: undefined }
+    trouble.timer = clock.after(retryMs, () => {
+      trouble.timer = undefined
+      onRoom()
     })
+    this.#trouble.set(child.bundle, trouble)
     events.emit('function-broken', { functionName: child.name, message: why, retryMs })
   }
 }
+
+const NOBODY: ReadonlySet<number> = new Set()
 
 type Slot = Pick<Child, 'pid' | 'idle' | 'run'>

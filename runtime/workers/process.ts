@@ -3,7 +3,7 @@
 // where the system has setpriv, elsewhere a thread of its own does.
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
-import { execa } from 'execa'
+import { execa, execaSync } from 'execa'
 import type { ChildSetup, Order } from '../protocol/ipc.ts'
 
 export interface SpawnOptions {
@@ -29,9 +29,36 @@ export interface Process {
 
 export type Signal = 'SIGTERM' | 'SIGKILL' | 'SIGCONT'
 
-/** @throws nothing: a process that cannot be started ends at once, with the reason on its stderr */
-export function spawnNode({ bundle, setup, maxMemoryMb, nodeArgs, env, cwd }: SpawnOptions): Process {
+export type Spawn = (options: SpawnOptions) => Process
+
+/** Finds out once how children can be made to die with this process. */
+export function nodeSpawner(): Spawn {
   const setpriv = findSetpriv()
+  return (options) => {
+    try {
+      return spawnNode(options, setpriv)
+    } catch (error) {
+      return stillborn(`it could not be started: ${error instanceof Error ? error.message : error}`)
+    }
+  }
+}
+
+/** A process that cannot be started ends at once, with the reason on its stderr. */
+function stillborn(reason: string): Process {
+  return {
+    pid: 0,
+    send: () => undefined,
+    kill: () => undefined,
+    onReport: () => undefined,
+    onData: (stream, reader) => stream === 'stderr' && reader.write(`${reason}\n`),
+    onEnd: (listener) => void setImmediate(() => listener(null, null)),
+  }
+}
+
+function spawnNode(
+  { bundle, setup, maxMemoryMb, nodeArgs, env, cwd }: SpawnOptions,
+  setpriv: string | undefined,
+): Process {
   const told: ChildSetup = { ...setup, watchParent: setpriv ? null : process.pid }
   const flags = ['--enable-source-maps', `--max-old-space-size=${maxMemoryMb}`, ...nodeArgs]
   const node = [process.execPath, ...flags, bundle, JSON.stringify(told)]
@@ -49,12 +76,14 @@ export function spawnNode({ bundle, setup, maxMemoryMb, nodeArgs, env, cwd }: Sp
   })
   // execa's promise waits for grandchildren that hold the pipes; the exit event does not.
   child.catch(() => undefined)
+  if (child.pid === undefined)
+    return stillborn(`${command} could not be started in ${cwd}; does the folder exist?`)
   return {
-    pid: child.pid ?? 0,
+    pid: child.pid,
     send: (order) => {
       if (child.connected) child.send(order, (error) => void error)
     },
-    kill: (signal) => killGroup(child.pid ?? 0, signal),
+    kill: (signal) => killGroup(child.pid, signal),
     onReport: (listener) => void child.on('message', listener),
     onData(stream, reader) {
       child[stream].setEncoding('utf8')
@@ -78,17 +107,18 @@ export function spawnNode({ bundle, setup, maxMemoryMb, nodeArgs, env, cwd }: Sp
   }
 }
 
-/** Nothing happens when the group is gone. */
-function killGroup(pid: number, signal: Signal): void {
-  if (pid <= 0) return
+/** Nothing happens when the group is gone (ESRCH), or has become somebody else's (EPERM). */
+function killGroup(pid: number | undefined, signal: Signal): void {
+  if (pid === undefined) return
   try {
     process.kill(-pid, signal)
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    if (code !== 'ESRCH' && code !== 'EPERM') throw error
   }
 }
 
-/** Linux: the kernel can kill a process when its parent dies. */
+/** Linux: the kernel can kill a process when its parent dies; not every setpriv knows how to ask for it. */
 function findSetpriv(): string | undefined {
   if (process.platform !== 'linux') return undefined
   return (process.env.PATH ?? '')
@@ -97,7 +127,10 @@ function findSetpriv(): string | undefined {
     .find((path) => {
       try {
         accessSync(path, constants.X_OK)
-        return true
+        return (
+          execaSync(path, ['--pdeathsig', 'KILL', process.execPath, '--version'], { reject: false })
+            .exitCode === 0
+        )
       } catch {
         return false
       }

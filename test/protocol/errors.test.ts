@@ -110,11 +110,11 @@ test('a stack is kept up to its limit, and an overflow of the stack itself can b
 })
 
 test('a message of many megabytes is cut: it is stored with every attempt', () => {
-  expect(errorInfo(new Error('x'.repeat(10_000_000))).message.length).toBeLessThanOrEqual(100_000)
-  expect(errorInfo('x'.repeat(10_000_000)).message.length).toBeLessThanOrEqual(100_000)
-  expect(errorInfo({ code: 'x'.repeat(10_000_000) }).message.length).toBeLessThanOrEqual(100_000)
+  expect(errorInfo(new Error('x'.repeat(2_000_000))).message.length).toBeLessThanOrEqual(100_000)
+  expect(errorInfo('x'.repeat(2_000_000)).message.length).toBeLessThanOrEqual(100_000)
+  expect(errorInfo({ code: 'x'.repeat(2_000_000) }).message.length).toBeLessThanOrEqual(100_000)
   expect(
-    errorInfo(Object.assign(new Error(), { name: 'x'.repeat(10_000_000) })).name.length,
+    errorInfo(Object.assign(new Error(), { name: 'x'.repeat(2_000_000) })).name.length,
   ).toBeLessThanOrEqual(1_000)
 })
 

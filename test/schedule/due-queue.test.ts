@@ -159,7 +159,7 @@ const steps = fc.array(
     { weight: 6, arbitrary: fc.tuple(fc.constant('push' as const), fc.integer({ min: -50, max: 500 })) },
     {
       weight: 1,
-      arbitrary: fc.tuple(fc.constant('push' as const), fc.integer({ min: -HOUR, max: 3 * DAY })),
+      arbitrary: fc.tuple(fc.constant('push' as const), fc.integer({ min: -HOUR, max: 9 * HOUR })),
     },
     { weight: 3, arbitrary: fc.tuple(fc.constant('advance' as const), fc.integer({ min: 0, max: 300 })) },
     {
@@ -224,12 +224,12 @@ test('whatever is pushed comes exactly once, when it is due: from the queue, or 
         // After a jump the truth is known when the longest wait is over.
         if (clock.monotonic() - jumpedAtMs < 60_000) continue
         for (const [value, atMs] of dueAt)
-          if (atMs <= clock.now()) expect(come, `${value} is due`).toContain(value)
+          if (atMs <= clock.now() && !come.has(value)) expect.fail(`${value} is due`)
       }
-      clock.advance(4 * DAY)
+      clock.advance(Math.max(0, ...[...dueAt.values()].map((atMs) => atMs - clock.now())) + 60_000)
       expect(come.size, 'in the end all have come').toBe(dueAt.size)
       expect(clock.timers).toBe(0)
     }),
-    { numRuns: 200 },
+    { numRuns: 150 },
   )
 })

@@ -237,6 +237,6 @@ test('whatever happens, each key runs first in, first out, nothing is lost, noth
       }
       bench.drain()
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
   )
 })

@@ -74,7 +74,6 @@ export class Books {
     this.#dispatched.clear()
     for (const message of this.#messages.values()) {
       message.chargedSoon = 0
-      message.deaths = message.deathsAlone
       message.suspect = false
       message.outcome = undefined
       message.replied = false
@@ -88,20 +87,28 @@ export class Books {
     const left = [...this.#messages.values()].filter(({ run }) => run)
     if (left.length !== interrupted) this.fail(`${interrupted} runs were found cut short, of ${left.length}`)
     for (const message of left) {
-      message.deathsAlone += message.run?.alone ? 1 : 0
+      message.deaths += message.run?.alone ? 1 : 0
       message.interrupted = true
       message.run = undefined
-      const poison = message.deathsAlone >= this.#parts.crashLimit
+      const poison = message.deaths >= this.#parts.crashLimit
       if (poison !== quarantined.includes(message.id))
-        this.fail(`${message.id} died ${message.deathsAlone} times alone; quarantined: ${!poison}`)
+        this.fail(`${message.id} died ${message.deaths} times alone; quarantined: ${!poison}`)
       message.ack = poison ? 'failed' : isOver(message) ? message.ack : 'none'
     }
     const waits = new Map(this.#sql('nextAt').all() as [string, number][])
     for (const message of this.#messages.values()) {
       message.notBeforeMs = waits.get(message.id) ?? 0
-      message.deaths = message.deathsAlone
     }
     this.checkAll()
+  }
+
+  /** The file was away, and may be another one: of what does not run now, only what is on disk is remembered. */
+  startsOver(): void {
+    const out = new Set(this.#dispatched.values())
+    for (const message of this.#messages.values())
+      if (!out.has(message)) {
+        message.suspect = false
+      }
   }
 
   /** Who has been woken at the time before a jump back may run. */
@@ -137,7 +144,7 @@ export class Books {
       if (!this.#justClaimed.delete(told.id)) this.fail(`${told.id} starts without a claim on disk`)
       if (attempt !== told.charged + told.chargedSoon + 1)
         this.fail(`${told.id} starts as attempt ${attempt}, after ${told.charged} + ${told.chargedSoon}`)
-      const must = told.interrupted || told.deathsAlone > 0
+      const must = told.interrupted || told.deaths > 0
       // Of a message that the host has touched meanwhile, only what is on disk is remembered.
       const may = must || told.suspect
       if (alone ? !may : must || (may && told.strict))
@@ -186,7 +193,6 @@ export class Books {
       told.outcome = outcome
       if (outcome.type !== 'replied') told.replied = false
       if (outcome.type !== 'cancelled') told.chargedSoon++
-      if (isDeath(outcome)) told.deaths++
       if (isDeath(outcome) || (outcome.type === 'cancelled' && outcome.why === 'process-died'))
         told.suspect = true
     }
@@ -261,7 +267,7 @@ export class Books {
     told.chargedSoon = 0
     if (lost) return
     if (outcome.type !== 'cancelled') told.charged++
-    if (isDeath(outcome) && run.alone) told.deathsAlone++
+    if (isDeath(outcome)) told.deaths++
     const wrong = judge(told, outcome, ending, this.#parts.crashLimit)
     if (wrong) this.fail(`${told.id}: ${wrong}`)
     const { verdict } = ending

@@ -62,9 +62,9 @@ export function attemptsMax(kind: Kind): number {
 }
 
 /** Messages with the same one must run in order; null: in none. */
-export function laneOf(kind: Kind, address: string | null, user: string): string | null {
+export function laneOf(kind: Kind, address: string | null, user: string | null): string | null {
   if (kind === 'free') return null
-  return kind === 'user' ? `user ${user}` : address && `address ${address}`
+  return kind === 'user' ? user && `user ${user}` : address && `address ${address}`
 }
 
 /** What the handler does when a message is started for the n-th time. */

@@ -29,10 +29,15 @@ export function judge(told: Told, outcome: Outcome, ending: Ending, crashLimit: 
     case 'exited':
     case 'killed':
     case 'out-of-memory': {
-      if (told.deathsAlone >= crashLimit) return verdict.type === 'failed' ? undefined : said
-      const enough = told.deaths >= crashLimit
-      if (verdict.type === 'failed' && reason === 'crash_limit') return enough ? undefined : said
-      return ofAttempts(told, verdict) ? undefined : said
+      const limit = told.deaths >= crashLimit
+      if (limit !== (reason === 'crash_limit')) return `${said}, and ${told.deaths} deaths`
+      return limit
+        ? verdict.type === 'failed'
+          ? undefined
+          : said
+        : ofAttempts(told, verdict)
+          ? undefined
+          : said
     }
     default:
       return outcome satisfies never

@@ -265,7 +265,7 @@ export class Life {
   }
 
   #watchedInbox() {
-    const { faults } = this.#world
+    const { faults, books } = this.#world
     const inbox = this.#inbox
     const read = <T>(what: string, now: () => T): T => {
       try {
@@ -278,7 +278,11 @@ export class Life {
       return now()
     }
     return {
-      changed: (doubt: boolean) => read('a look', () => inbox.changed(doubt)),
+      changed: (doubt: boolean) => {
+        const changed = read('a look', () => inbox.changed(doubt))
+        if (changed === 'replaced') books.startsOver()
+        return changed
+      },
       getPendingMessages: (...about: Parameters<Inbox['getPendingMessages']>) =>
         read('a page', () => inbox.getPendingMessages(...about)),
       getPendingByIds: (...about: Parameters<Inbox['getPendingByIds']>) =>
@@ -292,8 +296,8 @@ export class Life {
   #watchedPool(): Workers {
     const { faults, books } = this.#world
     return {
-      offer: (spec, wanted, behind) =>
-        this.#pool.offer(spec, wanted, behind).map((slot) => ({
+      offer: (...wish) =>
+        this.#pool.offer(...wish).map((slot) => ({
           pid: slot.pid,
           idle: slot.idle,
           run: (batch, onEnded) => {

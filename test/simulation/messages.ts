@@ -29,9 +29,7 @@ export interface Told {
   /** Runs charged to the handler: on disk, and those that have ended and are not on disk yet. */
   charged: number
   chargedSoon: number
-  /** Deaths of processes in which nothing else ran, on disk. */
-  deathsAlone: number
-  /** Deaths that were its doing, as far as this runtime knows. */
+  /** Deaths of processes that were its doing, and of the runtime while it ran by itself, on disk. */
   deaths: number
   /** A run was cut short by a death of the runtime; it must run alone. */
   interrupted: boolean
@@ -58,7 +56,7 @@ export const CONTENT_MAX = 2_000
 export function messageOf(from: NewMessage, nowMs: number): Told {
   const { plan, kind, odd, due } = from
   const address = ADDRESSES[from.address] ?? null
-  const user = `u${plan % 2}`
+  const user = odd === 'bad-json' ? null : `u${plan % 2}`
   const { processAfter, dueAtMs } = timeOf(due, plan, nowMs)
   return {
     id: `m-${plan.toString(36)}`,
@@ -78,7 +76,6 @@ export function messageOf(from: NewMessage, nowMs: number): Told {
     run: undefined,
     charged: 0,
     chargedSoon: 0,
-    deathsAlone: 0,
     deaths: 0,
     interrupted: false,
     suspect: false,

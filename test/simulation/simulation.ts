@@ -68,6 +68,7 @@ class Simulation implements RunResult {
   #downMs = 0
   #starting = false
   #calm = false
+  #last = false
 
   constructor(file: HostFile, seed: number, tracing: boolean) {
     this.#tracing = tracing
@@ -111,6 +112,7 @@ class Simulation implements RunResult {
     await this.#until('a fresh start ends what waited for it', () => this.#unfinished(true).length === 0)
     await this.#pass(2_000)
     this.books.checkAll()
+    this.#last = true
     this.#life?.drain()
     await this.#until('it stops in peace', () => this.#life?.drained === 'in-peace')
     this.books.checkAll()
@@ -190,7 +192,7 @@ class Simulation implements RunResult {
     const drained = this.#life?.drained
     if (drained !== 'in-peace' && drained !== 'late') return
     this.#count(`stopped ${drained}`)
-    if (!this.#calm) this.#comeBack()
+    if (!this.#last) this.#comeBack()
   }
 
   async #until(what: string, holds: () => boolean): Promise<void> {

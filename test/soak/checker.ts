@@ -26,7 +26,8 @@ export interface Report {
   readonly replies: number
   readonly starts: number
   readonly failed: readonly string[]
-  readonly hot: { readonly inbound: boolean; readonly outbound: boolean }
+  /** A transaction of the dead runtime had begun to be written. */
+  readonly hotOutbound: boolean
 }
 
 /** What may lie in a workspace while nobody runs. */
@@ -44,7 +45,7 @@ serveCalls({
   /** After each kill, while the runtime is dead and the host says nothing: what is new since the last call. */
   cheap: (question: Question) => look(question),
   /** All of it, from the beginning. */
-  full: (question: Question) => look(question, checkAll),
+  whole: (question: Question) => look(question, checkAll),
   /** All of it, and nothing may be open. */
   end: (question: Question) =>
     look(question, (all, violations) => {
@@ -82,7 +83,7 @@ async function look({ round, started }: Question, deeper?: Deeper): Promise<Repo
       ...books.counts(),
       failed: deeper ? books.failed() : [],
       starts: trace.starts,
-      hot: { inbound: inbound.hot, outbound: outbound.hot },
+      hotOutbound: outbound.hot,
     }
   } finally {
     inbound.db.close()

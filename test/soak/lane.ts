@@ -11,15 +11,15 @@ import { Peer } from './peer.ts'
 import type { Round } from './plan.ts'
 import { processesOf, sizeOf } from './processes.ts'
 import { Random } from './random.ts'
-import { RuntimeProcess } from './runtime-process.ts'
+import { type Exit, RuntimeProcess } from './runtime-process.ts'
 import { add, type Tally } from './tally.ts'
 import { changesOf, isHot, lookAt } from './untouched.ts'
 import type { Violation } from './violation.ts'
-import { type Message, makeMessages, POISON } from './workload.ts'
+import { makeMessages, POISON } from './workload.ts'
 
 export interface LaneParts {
   readonly name: string
-  /** Everything of this lane lies here. */
+  /** Everything of this lane lies here; it is there and empty. */
   readonly folder: string
   /** Where the programs of the peers lie. */
   readonly peers: string
@@ -32,16 +32,17 @@ export interface LaneParts {
 
 const WORK = fileURLToPath(new URL('../fixtures/soak/work.ts', import.meta.url))
 /** Of one lane; with two of them, all is looked at every 25 kills or so. */
-const FULL_CHECK_KILLS = 12
+const WHOLE_CHECK_ROUNDS = 10
 /** Beyond it no more is written than keeps the runtime busy: what is not done now must be done in the end. */
 const BACKLOG_MAX = 150
 const FEW = 5
 /** A step of a round is over by then. */
-const STEP_MS = 20_000
+const STEP_MS = 30_000
 /** A runtime that has nothing to do for so long gets more. */
 const FEED_MS = 500
-/** The longest pause after a death is a minute. */
-const DRAIN_MS = 180_000
+const TRACE_LOOK_MS = 2
+/** A message that was in many deaths waits for up to a minute, several times. */
+const DRAIN_MS = 240_000
 const DRAIN_LOOK_MS = 100
 const ORPHANS_MS = 1_000
 const MEMORY_MAX_MB = 400
@@ -50,20 +51,29 @@ const DESCRIPTORS_MAX = 200
 /** A round did not go as planned, in a way that no invariant names. */
 export class Unplanned extends Error {}
 
+/** A round while it is played. */
+interface Scene {
+  readonly round: Round
+  readonly runtime: RuntimeProcess
+  readonly random: Random
+  /** How long the trace was before the runtime was started. */
+  readonly traced: number
+  /** What befalls the runtime; resolves when it is over. */
+  readonly nemesis: Promise<void>
+}
+
 export class Lane {
   readonly #parts: LaneParts
   readonly #project: string
   readonly workspace: string
   readonly trace: string
+  #unmount: (() => void) | undefined
   readonly #checker: Peer
-  readonly #unmount: (() => void) | undefined
   #host: Peer | undefined
   /** Goes up with each call that lets the host write. */
   #writes = 0
   #runtime: RuntimeProcess | undefined
-  #poisoned = false
-  #kills = 0
-  #wholeAtKills = 0
+  #rounds = 0
   #backlog = 0
   readonly #reported = new Map<string, number>()
 
@@ -76,9 +86,8 @@ export class Lane {
     mkdirSync(this.workspace)
     cpSync(WORK, join(this.#project, 'functions', 'work.ts'))
     writeFileSync(this.trace, '')
-    this.#unmount =
-      parts.tinyDiskMb === undefined ? undefined : mountTinyDisk(this.workspace, parts.tinyDiskMb)
-    this.#checker = new Peer(parts.peers, 'checker', this.workspace, this.trace, parts.name)
+    if (parts.tinyDiskMb !== undefined) this.#unmount = mountTinyDisk(this.workspace, parts.tinyDiskMb)
+    this.#checker = new Peer(parts.peers, 'checker', this.workspace, this.trace, this.#mark)
     this.#host = this.#startHost()
   }
 
@@ -95,32 +104,29 @@ export class Lane {
     return this.#runtime?.log ?? ''
   }
 
+  /** A message that brings its process down each time: it fails in the end, and others do not. */
+  async poison(): Promise<void> {
+    await this.#host?.call('enqueue', { messages: [POISON], perCommit: 1 })
+  }
+
   async play(round: Round): Promise<Violation[]> {
-    const { tally } = this.#parts
     const random = new Random(round.seed)
     const hostWasDead = this.#host === undefined
     if (!hostWasDead) await this.#write(round.messages, random)
-    const writes = this.#writes
-    const before = lookAt(this.workspace, round.n)
-    const startMs = performance.now()
-    const { kill } = round
+    const [writes, before] = [this.#writes, lookAt(this.workspace, round.n)]
     const traced = statSync(this.trace).size
-    const runtime = this.#start(round.n, kill.type === 'point' ? `${kill.point}:${kill.nth}` : undefined)
-    await runtime.until(() => runtime.started || (hostWasDead && runtime.waited), STEP_MS)
-    if (runtime.started) tally.startMs.push(performance.now() - startMs)
+    const runtime = await this.#startedRuntime(round)
     if (hostWasDead) {
+      // It finds the journal of a dead writer, and waits for a living one.
       await runtime.until(() => runtime.waited, FEED_MS)
       this.#host = this.#startHost()
       await this.#write(round.messages, random)
     }
-    const nemesis = this.#befall(round, runtime)
-    const working = () => statSync(this.trace).size > traced
-    if (kill.type === 'point') await this.#dieAt(round, runtime, random, working, nemesis)
-    else await this.#killAt(kill.afterMs, round, runtime, random, working, nemesis)
-    await nemesis
-    this.#kills++
-    const touched =
-      !hostWasDead && this.#writes === writes ? changesOf(before, lookAt(this.workspace, round.n)) : []
+    const scene = { round, runtime, random, traced, nemesis: this.#befall(round, runtime) }
+    await this.#end(scene)
+    await scene.nemesis
+    const quiet = !hostWasDead && this.#writes === writes
+    const touched = quiet ? changesOf(before, lookAt(this.workspace, round.n)) : []
     const report = await this.#check(round.n, runtime.started)
     this.#backlog = report.messages - report.ended
     return [...report.violations, ...touched, ...this.#hearFailures(runtime)]
@@ -130,32 +136,37 @@ export class Lane {
   async drain(round: number): Promise<Violation[]> {
     this.#host ??= this.#startHost()
     await this.#write(FEW, new Random(round))
-    const { failed } = await this.#ask('full', 0, false)
+    await this.poison()
+    const found: Violation[] = []
+    const look = async (depth: 'cheap' | 'whole' | 'end', from: number): Promise<Report> => {
+      const report = await this.#checker.call<Report>(depth, { round: from, started: false })
+      found.push(...report.violations)
+      return report
+    }
+    const failedBefore = new Set((await look('whole', 0)).failed)
     const startMs = performance.now()
-    const runtime = this.#start(round, undefined)
-    let report = await this.#ask('cheap', 0, false)
-    while (report.ended < report.messages && performance.now() - startMs < DRAIN_MS && !runtime.ended) {
+    const runtime = this.#start({ n: round, concurrency: 2 })
+    for (let open = true; open && performance.now() < startMs + DRAIN_MS && !runtime.ended; ) {
       await setTimeout(DRAIN_LOOK_MS)
-      const { violations } = report
-      report = await this.#ask('cheap', 0, false)
-      report = { ...report, violations: [...violations, ...report.violations] }
+      const { ended, messages } = await look('cheap', 0)
+      open = ended < messages
     }
     const drainMs = performance.now() - startMs
     runtime.signal('SIGTERM')
     const { code, signal } = await this.#exitOf(runtime, 'stop')
-    const end = await this.#orphansGone().then(() => this.#ask('end', round + 1, false))
+    await this.#orphansGone()
+    const end = await look('end', round + 1)
     this.#parts.tally.ends.push({ ...end, drainMs })
-    const newlyFailed = end.failed.filter((id) => !failed.includes(id))
-    const unheard = newlyFailed.filter((id) => !runtime.failures.includes(id))
-    return [
-      ...report.violations,
-      ...end.violations,
-      ...this.#hearFailures(runtime),
-      ...unheard.map((id) => ({ invariant: 'I11', text: `${id} failed without a log line` }) as const),
-      ...(code === 0
-        ? []
-        : [{ invariant: 'I11', text: `told to stop, the runtime ended with ${signal ?? code}` } as const]),
-    ]
+    found.push(...this.#hearFailures(runtime))
+    for (const id of end.failed)
+      if (!failedBefore.has(id) && !runtime.failures.includes(id))
+        found.push({ invariant: 'I11', text: `${id} failed without a log line` })
+    if (code !== 0)
+      found.push({
+        invariant: 'I11',
+        text: `told to stop, the runtime ended with ${signal ?? `code ${code}`}`,
+      })
+    return found
   }
 
   async close(): Promise<void> {
@@ -164,92 +175,78 @@ export class Lane {
     await this.#host?.kill()
     await this.#checker.kill()
     this.#unmount?.()
+    this.#unmount = undefined
   }
 
-  /** The runtime kills itself; it gets work until it does. */
-  async #dieAt(
-    { kill }: Round,
-    runtime: RuntimeProcess,
-    random: Random,
-    working: () => boolean,
-    nemesis: Promise<void>,
-  ): Promise<void> {
-    if (kill.type !== 'point') return
-    if (kill.point === 'in-shutdown') {
-      await this.#untilWorking(runtime, random, working, nemesis)
+  async #end(scene: Scene): Promise<void> {
+    const { kill, hostDies } = scene.round
+    const { tally } = this.#parts
+    if (kill.type === 'point') {
+      await this.#dieAt(scene, kill.point)
+      return add(tally.hits, kill.point)
+    }
+    await this.#working(scene)
+    if (hostDies !== 'no') await this.#killHost()
+    if (hostDies === 'healed first') {
+      this.#host = this.#startHost()
+      await this.#write(FEW, scene.random)
+    }
+    await setTimeout(kill.afterMs)
+    await this.#kill(scene.runtime)
+    tally.timed++
+  }
+
+  /** The runtime kills itself when it comes to the point; it gets work until it does. */
+  async #dieAt(scene: Scene, point: string): Promise<void> {
+    const { runtime, random, nemesis } = scene
+    if (point === 'in-shutdown') {
+      await this.#working(scene)
       await setTimeout(random.int(0, 30))
       runtime.signal('SIGTERM')
-    } else if (kill.point !== 'in-recovery') {
-      const endMs = performance.now() + STEP_MS
-      while (!runtime.ended && performance.now() < endMs) {
+    } else if (point !== 'in-recovery') {
+      for (const endMs = performance.now() + STEP_MS; !runtime.ended && performance.now() < endMs; ) {
         await runtime.until(() => false, FEED_MS)
         await nemesis
         if (!runtime.ended) await this.#write(FEW, random)
       }
     }
-    await this.#exitOf(runtime, `come to ${kill.point}:${kill.nth}`)
-    if (runtime.ended?.signal !== 'SIGKILL')
-      throw unplanned(runtime, `before it came to ${kill.point}:${kill.nth}`)
-    add(this.#parts.tally.hits, kill.point)
+    const { signal } = await this.#exitOf(runtime, `come to ${point}`)
+    if (signal !== 'SIGKILL') throw unplanned(runtime, `before it came to ${point}`)
   }
 
-  async #killAt(
-    afterMs: number,
-    { hostDies }: Round,
-    runtime: RuntimeProcess,
-    random: Random,
-    working: () => boolean,
-    nemesis: Promise<void>,
-  ): Promise<void> {
-    const { tally } = this.#parts
-    await this.#untilWorking(runtime, random, working, nemesis)
-    if (hostDies !== 'no') {
-      await this.#killHost()
-      if (hostDies === 'healed first') {
-        this.#host = this.#startHost()
-        await this.#write(FEW, random)
-      }
-    }
-    await setTimeout(afterMs)
+  async #kill(runtime: RuntimeProcess): Promise<void> {
     const size = sizeOf(runtime.pid)
     if (runtime.ended) throw unplanned(runtime, 'before it was killed')
     runtime.signal('SIGKILL')
     await runtime.exit
-    tally.timed++
-    if (size && (size.megabytes > MEMORY_MAX_MB || size.descriptors > DESCRIPTORS_MAX)) {
-      const text = `the runtime has ${Math.round(size.megabytes)} MB and ${size.descriptors} descriptors`
-      throw new Unplanned(`I9 ${text}; expected ${MEMORY_MAX_MB} and ${DESCRIPTORS_MAX} at most`)
-    }
+    if (size && (size.megabytes > MEMORY_MAX_MB || size.descriptors > DESCRIPTORS_MAX))
+      throw new Unplanned(
+        `I9 the runtime has ${Math.round(size.megabytes)} MB and ${size.descriptors} descriptors; expected ${MEMORY_MAX_MB} and ${DESCRIPTORS_MAX} at most`,
+      )
   }
 
-  async #untilWorking(
-    runtime: RuntimeProcess,
-    random: Random,
-    working: () => boolean,
-    nemesis: Promise<void>,
-  ): Promise<void> {
+  /** Resolves when a handler has started: the runtime has claimed something. */
+  async #working({ runtime, random, traced, nemesis }: Scene): Promise<void> {
     const endMs = performance.now() + STEP_MS
-    let fedMs = performance.now()
-    while (!working()) {
+    let feedAtMs = performance.now() + FEED_MS
+    while (statSync(this.trace).size === traced) {
       if (runtime.ended) throw unplanned(runtime, 'before it began to work')
-      if (performance.now() > endMs) throw new Unplanned(`nothing has run for ${STEP_MS} ms: ${runtime.log}`)
-      if (performance.now() > fedMs + FEED_MS) {
+      if (performance.now() > endMs)
+        throw new Unplanned(`nothing has run for ${STEP_MS} ms. The runtime's log:\n${runtime.log}`)
+      if (performance.now() > feedAtMs) {
         await nemesis
         await this.#write(FEW, random)
-        fedMs = performance.now()
+        feedAtMs = performance.now() + FEED_MS
       }
-      await setTimeout(1)
+      await setTimeout(TRACE_LOOK_MS)
     }
   }
 
-  async #exitOf(
-    runtime: RuntimeProcess,
-    what: string,
-  ): Promise<{ code: number | null; signal: string | null }> {
+  async #exitOf(runtime: RuntimeProcess, what: string): Promise<Exit> {
     const ended = await Promise.race([runtime.exit, setTimeout(STEP_MS)])
     if (ended) return ended
     runtime.signal('SIGKILL')
-    throw new Unplanned(`the runtime did not ${what} within ${STEP_MS} ms: ${runtime.log}`)
+    throw new Unplanned(`the runtime did not ${what} within ${STEP_MS} ms. Its log:\n${runtime.log}`)
   }
 
   async #killHost(): Promise<void> {
@@ -263,41 +260,29 @@ export class Lane {
     if (isHot(join(this.workspace, 'inbound.db'))) tally.hotInbound++
   }
 
-  /** Never on a disk that is not ours alone, and nothing that needs the host when the host is to die. */
+  /** A disk is filled only when it is ours alone, and what needs the host is left out when the host is to die. */
   #befall({ nemesis, nemesisMs, hostDies }: Round, runtime: RuntimeProcess): Promise<void> {
     const needsHost = nemesis === 'lock' || nemesis === 'rename'
-    if (
-      nemesis === undefined ||
-      (needsHost && hostDies !== 'no') ||
-      (nemesis === 'full disk' && !this.onTinyDisk)
-    )
-      return Promise.resolve()
-    if (runtime.ended) return Promise.resolve()
+    const left = (needsHost && hostDies !== 'no') || (nemesis === 'full disk' && !this.onTinyDisk)
+    if (nemesis === undefined || left || runtime.ended) return Promise.resolve()
     add(this.#parts.tally.nemeses, nemesis)
     return befall(nemesis, nemesisMs, { runtime, host: this.#host, workspace: this.workspace })
   }
 
   async #write(count: number, random: Random): Promise<void> {
     this.#writes++
-    const messages: Message[] = makeMessages(this.#backlog > BACKLOG_MAX ? FEW : count, Date.now(), random)
-    if (!this.#poisoned) messages.push(POISON)
-    this.#poisoned = true
+    const messages = makeMessages(this.#backlog > BACKLOG_MAX ? FEW : count, Date.now(), random)
     await this.#host?.call('enqueue', { messages, perCommit: random.int(1, messages.length) })
     if (random.chance(0.2)) await this.#host?.call('sync')
   }
 
   async #check(round: number, started: boolean): Promise<Report> {
     const { tally } = this.#parts
-    const whole = this.#kills - this.#wholeAtKills >= FULL_CHECK_KILLS
-    if (whole) this.#wholeAtKills = this.#kills
-    tally[whole ? 'fullChecks' : 'cheapChecks']++
-    const report = await this.#ask(whole ? 'full' : 'cheap', round, started)
-    if (report.hot.outbound) tally.hotOutbound++
+    const whole = ++this.#rounds % WHOLE_CHECK_ROUNDS === 0
+    tally[whole ? 'wholeChecks' : 'cheapChecks']++
+    const report = await this.#checker.call<Report>(whole ? 'whole' : 'cheap', { round, started })
+    if (report.hotOutbound) tally.hotOutbound++
     return report
-  }
-
-  #ask(depth: 'cheap' | 'full' | 'end', round: number, started: boolean): Promise<Report> {
-    return this.#checker.call(depth, { round, started })
   }
 
   /** Each failure is told once, whatever dies. */
@@ -310,20 +295,28 @@ export class Lane {
 
   async #orphansGone(): Promise<void> {
     const endMs = performance.now() + ORPHANS_MS
-    while (processesOf(this.name).length > 0 && performance.now() < endMs) await setTimeout(10)
+    while (processesOf(this.#mark).length > 0 && performance.now() < endMs) await setTimeout(10)
   }
 
-  #start(round: number, crashAt: string | undefined): RuntimeProcess {
-    const { command, name } = this.#parts
-    const { workspace, trace } = this
+  /** Resolves when it has started, when it waits for inbound.db before that, or when it has died. */
+  async #startedRuntime(round: Round): Promise<RuntimeProcess> {
+    const startMs = performance.now()
+    const runtime = this.#start(round)
+    await runtime.until(() => runtime.started, STEP_MS)
+    if (runtime.started) this.#parts.tally.startMs.push(performance.now() - startMs)
+    return runtime
+  }
+
+  #start({ n, concurrency, kill }: Pick<Round, 'n' | 'concurrency'> & Partial<Round>): RuntimeProcess {
     this.#runtime = new RuntimeProcess({
-      command,
+      command: this.#parts.command,
       project: this.#project,
-      workspace,
-      lane: name,
-      trace,
-      round,
-      crashAt,
+      workspace: this.workspace,
+      lane: this.#mark,
+      trace: this.trace,
+      round: n,
+      concurrency,
+      crashAt: kill?.type === 'point' ? `${kill.point}:${kill.nth}` : undefined,
     })
     return this.#runtime
   }
@@ -332,8 +325,15 @@ export class Lane {
     const file = (name: string) => join(this.workspace, name)
     return new Peer(this.#parts.peers, 'host', file('inbound.db'), file('outbound.db'), `${this.name}-`)
   }
+
+  /** Tells processes of this lane from all others on the machine. */
+  get #mark(): string {
+    return this.#parts.folder
+  }
 }
 
 function unplanned({ ended, log }: RuntimeProcess, when: string): Unplanned {
-  return new Unplanned(`the runtime ended (${ended?.signal ?? `code ${ended?.code}`}) ${when}: ${log}`)
+  return new Unplanned(
+    `the runtime ended (${ended?.signal ?? `code ${ended?.code}`}) ${when}. Its log:\n${log}`,
+  )
 }

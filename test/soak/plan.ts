@@ -22,6 +22,7 @@ export interface Round {
   /** How long the nemesis lasts. */
   readonly nemesisMs: number
   readonly messages: number
+  readonly concurrency: number
   /** Seed of the messages. */
   readonly seed: number
 }
@@ -46,6 +47,7 @@ export function planRounds(kills: number, random: Random): Round[] {
         nemesis: random.chance(NEMESIS_SHARE) ? random.pick(NEMESES) : undefined,
         nemesisMs: random.int(50, 200),
         messages: random.int(5, 50),
+        concurrency: random.int(1, 2),
         seed: random.int(0, 2 ** 31),
       })
     }

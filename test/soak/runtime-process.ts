@@ -12,6 +12,7 @@ export interface RuntimeOptions {
   readonly lane: string
   readonly trace: string
   readonly round: number
+  readonly concurrency: number
   /** `point:nth`; undefined: it does not end by itself. */
   readonly crashAt: string | undefined
 }
@@ -33,7 +34,7 @@ export class RuntimeProcess {
   #wake: (() => void)[] = []
   readonly #failures: string[] = []
 
-  constructor({ command, project, workspace, lane, trace, round, crashAt }: RuntimeOptions) {
+  constructor({ command, project, workspace, lane, trace, round, concurrency, crashAt }: RuntimeOptions) {
     const ours = {
       NANOCLAW_SOAK_LANE: lane,
       NANOCLAW_SOAK_JOURNAL: trace,
@@ -41,7 +42,7 @@ export class RuntimeProcess {
     }
     const flags = {
       workspace,
-      concurrency: 2,
+      concurrency,
       'crash-limit': CRASHES_MAX,
       'log-level': 'info',
       env: Object.keys(ours).join(','),

@@ -28,10 +28,14 @@ export class Tally {
   hotInbound = 0
   hotOutbound = 0
   cheapChecks = 0
-  fullChecks = 0
+  wholeChecks = 0
 
   constructor(kills: number) {
     this.#kills = kills
+  }
+
+  get kills(): number {
+    return this.timed + sum(this.hits.values())
   }
 
   get failed(): boolean {
@@ -41,8 +45,7 @@ export class Tally {
   /** Lines for people; the last one counts what held and what did not. */
   lines(tinyDisk: boolean): string[] {
     const seconds = (performance.now() - this.#startedMs) / 1000
-    const atPoints = sum(this.hits.values())
-    const kills = atPoints + this.timed
+    const { kills } = this
     const of = (name: keyof LaneEnd) => sum(this.ends.map((end) => end[name]))
     const least = leastHits(this.#kills)
     const missed = this.#missed()
@@ -59,7 +62,7 @@ export class Tally {
         [
           'kills',
           kills,
-          `${atPoints} at a point, ${this.timed} at some time, ${this.hostKills} of them the host`,
+          `${kills - this.timed} at a point, ${this.timed} at some time, ${this.hostKills} of them the host`,
         ],
         [
           'hot journals',
@@ -69,7 +72,7 @@ export class Tally {
         ['nemeses', sum(this.nemeses.values()), this.#nemesesText(tinyDisk)],
         ['messages', of('messages'), `${of('replies')} replies`],
         ['runs', of('runs'), `${of('starts')} starts of a handler`],
-        ['checks', this.cheapChecks + this.fullChecks, `${this.fullChecks} of them whole`],
+        ['checks', this.cheapChecks + this.wholeChecks, `${this.wholeChecks} of them whole`],
         ['start', `${median(this.startMs)} ms`, 'median, from spawn to "started"'],
         [
           'drain',

@@ -49,7 +49,7 @@ export const VARIANTS: readonly Variant[] = [
   },
 ]
 
-/** A build of its own in `folder`, with the changes. @returns its dist/cli/main.js */
+/** A build of its own in `folder`, with the changes. @returns `folder` */
 export function buildVariant(repository: string, folder: string, { name, changes }: Variant): string {
   mkdirSync(folder)
   cpSync(join(repository, 'dist'), join(folder, 'dist'), { recursive: true })
@@ -65,5 +65,5 @@ export function buildVariant(repository: string, folder: string, { name, changes
     text = text.replace(from, () => to)
   }
   writeFileSync(path, text)
-  return join(folder, 'dist/cli/main.js')
+  return folder
 }

@@ -31,7 +31,7 @@ const UNREADABLE_TIME = 'tomorrow, perhaps'
 export function makeMessages(count: number, nowMs: number, random: Random): Message[] {
   const burst = random.chance(0.25)
   return Array.from({ length: count }, () => {
-    const task = burst && random.chance(0.95) ? reply(random) : random.pick(TASKS)(random)
+    const task = burst && random.chance(0.95) ? reply(random) : mixed(random)
     if (task.type !== 'reply' || random.chance(0.6))
       return { task, thread: `thread-${random.int(1, THREADS)}`, after: null }
     if (burst || random.chance(0.7)) return { task, thread: null, after: null }
@@ -66,18 +66,21 @@ export function endOf(id: string, task: Task, after: string | null): End {
 
 const reply = (random: Random): Task => ({ type: 'reply', replies: random.int(0, 3) })
 
+/** A death costs the start of another process: some are enough. */
+const DEATHS_SHARE = 0.03
+
+function mixed(random: Random): Task {
+  if (random.chance(DEATHS_SHARE))
+    return { type: random.pick(['exit', 'killed'] as const), replies: random.int(0, 2) }
+  return random.pick(TASKS)(random)
+}
+
 const TASKS: readonly ((random: Random) => Task)[] = [
-  reply,
-  reply,
-  reply,
-  reply,
-  reply,
-  reply,
+  ...Array.from({ length: 6 }, () => reply),
   (random) => ({ type: 'slow', replies: random.int(1, 2), ms: random.int(5, 40) }),
   (random) => ({ type: 'slow', replies: random.int(1, 2), ms: random.int(5, 40) }),
   (random) => ({ type: 'block', replies: 1, ms: random.int(5, 25) }),
   (random) => ({ type: 'throw', replies: random.int(1, 2), times: random.int(1, 3) }),
   (random) => ({ type: 'throw', replies: random.int(1, 2), times: random.int(1, 3) }),
-  (random) => ({ type: random.pick(['exit', 'killed', 'grandchild'] as const), replies: random.int(0, 2) }),
-  (random) => ({ type: random.pick(['give up', 'no json'] as const), replies: 1 }),
+  (random) => ({ type: random.pick(['give up', 'no json', 'grandchild'] as const), replies: 1 }),
 ]

@@ -1,6 +1,6 @@
 // Time that a test owns. Nothing moves by itself: `advance` lets time pass and runs what comes due on the way, in order;
-// `jump` sets the wall clock alone, as a person or NTP does. Waits are cut as the real clock cuts them.
-import { type Clock, LONGEST_WAIT_MS, type Timer } from '../../runtime/clock.ts'
+// `jump` sets the wall clock alone, as a person or NTP does.
+import type { Clock, Timer } from '../../runtime/clock.ts'
 
 interface Pending {
   readonly atMs: number
@@ -32,8 +32,7 @@ export class FakeClock implements Clock {
   }
 
   after(delayMs: number, fn: () => void): Timer {
-    const waitMs = Math.min(Math.max(delayMs, 0), LONGEST_WAIT_MS)
-    const pending = { atMs: this.#monotonicMs + waitMs, n: this.#n++, fn }
+    const pending = { atMs: this.#monotonicMs + Math.max(delayMs, 0), n: this.#n++, fn }
     let at = this.#pending.length
     while (at > 0 && comesBefore(this.#pending[at - 1]!, pending)) at--
     this.#pending.splice(at, 0, pending)
