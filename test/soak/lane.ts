@@ -260,13 +260,14 @@ export class Lane {
     if (isHot(join(this.workspace, 'inbound.db'))) tally.hotInbound++
   }
 
-  /** A disk is filled only when it is ours alone, and what needs the host is left out when the host is to die. */
+  /** A disk is filled only when it is ours alone; what needs the host is not for a round in which the host dies. */
   #befall({ nemesis, nemesisMs, hostDies }: Round, runtime: RuntimeProcess): Promise<void> {
+    if (nemesis === undefined || runtime.ended) return Promise.resolve()
     const needsHost = nemesis === 'lock' || nemesis === 'rename'
-    const left = (needsHost && hostDies !== 'no') || (nemesis === 'full disk' && !this.onTinyDisk)
-    if (nemesis === undefined || left || runtime.ended) return Promise.resolve()
-    add(this.#parts.tally.nemeses, nemesis)
-    return befall(nemesis, nemesisMs, { runtime, host: this.#host, workspace: this.workspace })
+    const cannot = (needsHost && hostDies !== 'no') || (nemesis === 'full disk' && !this.onTinyDisk)
+    const here = cannot ? 'stop' : nemesis
+    add(this.#parts.tally.nemeses, here)
+    return befall(here, nemesisMs, { runtime, host: this.#host, workspace: this.workspace })
   }
 
   async #write(count: number, random: Random): Promise<void> {
