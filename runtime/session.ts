@@ -187,7 +187,10 @@ export class Session implements Intake {
 
   /** What a start may skip: as far as the walk has come, or less when too many messages are open. */
   currentMark(): Mark {
-    const { openMax } = this.#parts.limits
+    const { mark, limits } = this.#parts
+    // Nobody has read yet what the mark says of this file; a stop at this point must not unsay it.
+    if (this.#firstWalk && this.#walked.seq === mark.seq) return mark
+    const { openMax } = limits
     const open = this.#admission.openUpTo(this.#walked.seq)
     const first = open.length <= openMax ? open : open.sort(([, a], [, b]) => a - b).slice(0, openMax)
     this.#marked = open.length <= openMax ? this.#walked.seq : (first.at(-1)?.[1] ?? 0)

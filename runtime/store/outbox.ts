@@ -82,6 +82,8 @@ export class Outbox {
           if (poison) this.#sql.setAck.run(id, 'failed', isoTime(nowMs))
           else this.#sql.dropClaim.run(id)
         }
+        // What is left belongs to a runner that is gone: it wrote claims, and no record of its runs.
+        this.#sql.dropForeignClaims.run()
         this.#epoch = this.#sql.raiseEpoch.pluck().get() as number
         const mark = { seq: this.#sql.mark.get() as number, open: this.#sql.open.all() as string[] }
         this.#reach?.('in-recovery')
@@ -270,8 +272,6 @@ function makeTables(db: WritableDb, path: string): void {
       `${path} was written by another version (its tables are version ${version}, expected ${OWN_VERSION}). Use that version, or a new workspace.`,
     )
   db.exec(WIRE_TABLES + OWN_TABLES)
-  // The first start on this file: claims on it belong to a runner that is gone, and are nobody's.
-  if (!own) db.exec("delete from processing_ack where status = 'processing'")
   db.exec(
     `insert or ignore into nanoclaw_runtime (id, version, epoch, seq_mark) values (1, ${OWN_VERSION}, 0, ${Number.MIN_SAFE_INTEGER})`,
   )
@@ -318,6 +318,7 @@ function texts() {
     finish:
       "update processing_ack set status = ?, status_changed = ? where message_id = ? and status = 'processing'",
     dropClaim: "delete from processing_ack where message_id = ? and status = 'processing'",
+    dropForeignClaims: "delete from processing_ack where status = 'processing'",
     setAck:
       'insert into processing_ack (message_id, status, status_changed) values (?, ?, ?) on conflict (message_id) do update set status = excluded.status, status_changed = excluded.status_changed',
     refuse:

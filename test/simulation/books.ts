@@ -106,9 +106,7 @@ export class Books {
   startsOver(): void {
     const out = new Set(this.#dispatched.values())
     for (const message of this.#messages.values())
-      if (!out.has(message)) {
-        message.suspect = false
-      }
+      if (!message.outcome && !out.has(message)) message.suspect = false
   }
 
   /** Who has been woken at the time before a jump back may run. */

@@ -22,10 +22,12 @@ export interface RunResult {
 const CRASH_LIMIT = 4
 const BIG_LIMITS = { page: 500, readyMax: 20_000, laterMax: 20_000, heldMax: 10_000, openMax: 1_000 }
 const SMALL_LIMITS = { page: 5, readyMax: 8, laterMax: 4, heldMax: 2, openMax: 6 }
-/** Nothing that was inserted is due later than this, but for what is due in weeks. */
+/** What is inserted is due within this, but for what is due in weeks; nor does anything wait longer for its next attempt. */
 const HORIZON_MS = 600_000
+/** Whoever watches over a runtime that does not start tries again after this. */
+const RESTART_MS = 100
 /** Calls that so little time may bring. */
-const CALLS_MAX = 50_000
+const CALLS_MAX = 5_000
 /** Without faults, everything ends within this. */
 const PATIENCE_MS = 900_000
 
@@ -66,6 +68,8 @@ class Simulation implements RunResult {
   readonly #others = new Set<Life>()
   #lastPid = 100
   #downMs = 0
+  /** Wall time; before the clock was set back, if that was later than now. */
+  #latestMs = 0
   #starting = false
   #calm = false
   #last = false
@@ -103,8 +107,8 @@ class Simulation implements RunResult {
     this.#faults.end()
     this.#calm = true
     this.#host.away(false)
-    const aheadMs = START_MS + HORIZON_MS - this.#clock.now()
-    if (aheadMs > 0) this.#clock.jump(aheadMs)
+    const aheadMs = Math.max(this.#latestMs, this.#clock.now()) + HORIZON_MS - this.#clock.now()
+    this.#clock.jump(aheadMs)
     await this.#until('everything that is due ends', () => this.#unfinished(false).length === 0)
     this.#downMs = 0
     this.#life?.kill()
@@ -159,6 +163,7 @@ class Simulation implements RunResult {
       case 'full':
         return this.#faults.full(event.ms, event.atStatement)
       case 'jump':
+        this.#latestMs = Math.max(this.#latestMs, this.#clock.now())
         if (event.ms < 0) this.books.jumpsBack(this.#clock.now())
         return this.#clock.jump(event.ms)
       case 'freeze':
@@ -214,7 +219,7 @@ class Simulation implements RunResult {
   #start(): void {
     this.#starting = false
     const life = this.#tryToLive()
-    if (!life) return this.#comeBack()
+    if (!life) return this.#comeBack(RESTART_MS)
     this.#life = life
     life.start()
   }
@@ -256,11 +261,11 @@ class Simulation implements RunResult {
     if (life === this.#life) this.#comeBack()
   }
 
-  #comeBack(): void {
+  #comeBack(afterMs = this.#downMs): void {
     this.#life = undefined
     if (this.#starting) return
     this.#starting = true
-    this.#clock.after(this.#downMs, () => this.#start())
+    this.#clock.after(afterMs, () => this.#start())
   }
 
   #takeOver(): void {
@@ -301,5 +306,3 @@ class Simulation implements RunResult {
     if (this.#tracing) this.trace.push(`${this.#clock.monotonic().toFixed(2).padStart(10)}  ${text()}`)
   }
 }
-
-const START_MS = new FakeClock().now()
