@@ -76,6 +76,8 @@ export class Admission implements Omit<Intake, 'mark'> {
   readonly #laterAtMs = new Map<string, number>()
   readonly #retries: DueQueue<Entry>
   readonly #held = new Map<string, Held>()
+  /** Ids that are known and in none of these places until they have been read again. */
+  readonly #rechecks = new Set<readonly string[]>()
   /** Rows without a proper id that have been refused. */
   readonly #nameless = new Set<number>()
   #executor: Executor | undefined
@@ -94,7 +96,11 @@ export class Admission implements Omit<Intake, 'mark'> {
       onForget: (far) => far.filter((each) => this.#stillLater(each)).forEach(({ id }) => this.#forget(id)),
       onHorizon: () => parts.onForgotten(),
     })
-    this.#retries = new DueQueue({ clock, max: Number.POSITIVE_INFINITY, onDue: (due) => this.#wake(due) })
+    this.#retries = new DueQueue({
+      clock: steady(clock),
+      max: Number.POSITIVE_INFINITY,
+      onDue: (due) => this.#wake(due),
+    })
   }
 
   start(executor: Executor): void {
@@ -144,6 +150,8 @@ export class Admission implements Omit<Intake, 'mark'> {
   startOver(): void {
     for (const entry of this.#parts.lanes.empty()) this.#known.delete(entry.id)
     for (const { id } of this.#later.clear()) this.#forget(id)
+    for (const id of [...this.#rechecks].flat()) this.#forget(id)
+    this.#rechecks.clear()
     for (const id of this.#held.keys()) this.#known.delete(id)
     this.#held.clear()
     this.#nameless.clear()
@@ -174,7 +182,8 @@ export class Admission implements Omit<Intake, 'mark'> {
 
   waits(entry: Entry): void {
     if (this.#stopped) return
-    this.#retries.push(entry.waitsUntilMs, entry)
+    const { clock } = this.#parts
+    this.#retries.push(clock.monotonic() + Math.max(entry.waitsUntilMs - clock.now(), 0), entry)
   }
 
   lookAgain(entry: Entry): void {
@@ -206,14 +215,19 @@ export class Admission implements Omit<Intake, 'mark'> {
     this.#laterAtMs.delete(id)
     const spec = this.#router.route(row)
     if (!spec) return this.#hold(id, row, 'unroutable')
-    this.#putInLane(id, row, spec, history, before?.alone)
+    this.#putInLane(id, row, spec, history, before)
   }
 
-  #putInLane(id: string, row: PendingRow, spec: FunctionSpec, history?: History, suspect = false): void {
+  #putInLane(id: string, row: PendingRow, spec: FunctionSpec, history?: History, before?: Entry): void {
     const { clock, lanes } = this.#parts
     this.#know(id, row)
-    const { runs = 0, attempts = 0, crashes = 0, interrupted = false, nextAtMs = null } = history ?? {}
-    const waitsUntilMs = nextAtMs !== null && nextAtMs > clock.now() ? nextAtMs : 0
+    // What is known here of its last run may not be on disk yet.
+    const most = (count: 'runs' | 'attempts' | 'crashes') =>
+      Math.max(history?.[count] ?? 0, before?.[count] ?? 0)
+    const crashes = most('crashes')
+    const nowMs = clock.now()
+    const waitMs = Math.max(history ? waitOf(history, nowMs) : 0, (before?.waitsUntilMs ?? 0) - nowMs)
+    const waitsUntilMs = waitMs > 0 ? nowMs + waitMs : 0
     const order = row.seq ?? UNNUMBERED_FROM + this.#unnumbered++
     const key = this.#router.keyOf(spec, row)
     const { contentBytes } = row
@@ -223,14 +237,14 @@ export class Admission implements Omit<Intake, 'mark'> {
       spec,
       key,
       contentBytes,
-      runs,
-      attempts,
+      runs: most('runs'),
+      attempts: most('attempts'),
       crashes,
-      alone: suspect || crashes > 0 || interrupted,
+      alone: before?.alone || crashes > 0 || history?.interrupted === true,
       waitsUntilMs,
     }
-    if (waitsUntilMs > 0) this.#retries.push(waitsUntilMs, entry)
     lanes.add(entry)
+    if (waitsUntilMs > 0) this.waits(entry)
   }
 
   #keepForLater(id: string, row: PendingRow, atMs: number): void {
@@ -265,9 +279,12 @@ export class Admission implements Omit<Intake, 'mark'> {
     const { read, rowsOf, history, limits } = this.#parts
     for (let from = 0; from < ids.length; from += limits.page) {
       const page = ids.slice(from, from + limits.page)
+      this.#rechecks.add(page)
       read(() => {
+        if (!this.#rechecks.has(page)) return
         const rows = rowsOf(page, this.readsContent)
         const records = history(page)
+        this.#rechecks.delete(page)
         for (const id of page) this.#forget(id)
         for (const row of rows)
           if (row.id !== null) this.#admit(row.id, row, false, records.get(row.id), entries.get(row.id))
@@ -305,4 +322,19 @@ export class Admission implements Omit<Intake, 'mark'> {
 /** Absent and empty mean at once; undefined: unreadable. */
 function timeOf(processAfter: string | null): number | undefined {
   return processAfter ? parseTime(processAfter) : 0
+}
+
+/** What is left of a pause, however the wall clock was set meanwhile. */
+function waitOf({ nextAtMs, waitMs }: History, nowMs: number): number {
+  return nextAtMs === null ? 0 : Math.min(nextAtMs - nowMs, waitMs ?? Number.POSITIVE_INFINITY)
+}
+
+/** Pauses are lengths: they go by the clock that nobody sets. */
+function steady(clock: Clock): Clock {
+  return {
+    now: () => clock.monotonic(),
+    monotonic: () => clock.monotonic(),
+    after: (delayMs, fn) => clock.after(delayMs, fn),
+    soon: (fn) => clock.soon(fn),
+  }
 }

@@ -82,4 +82,6 @@ export interface History {
   /** Some run was cut short by the death of the runtime. */
   readonly interrupted: boolean
   readonly nextAtMs: number | null
+  /** How long it was to wait when nextAtMs was written; null: not known. A clock that was set back must not make it longer. */
+  readonly waitMs: number | null
 }

@@ -344,7 +344,7 @@ function texts() {
         count(r.outcome) - coalesce(sum(r.outcome in ${UNCHARGED}), 0) as attempts,
         coalesce(sum(${DEATH}), 0) as crashes,
         coalesce(sum(r.outcome = 'interrupted'), 0) > 0 as interrupted,
-        max(r.next_at) as nextAtMs
+        max(r.next_at) as nextAtMs, max(r.next_at - r.ended_at) as waitMs
       from json_each(?) j
         left join processing_ack a on a.message_id = j.value
         left join nanoclaw_run r on r.message_id = j.value

@@ -2,6 +2,7 @@
 // know what each commit has to change; then they look whether outbound.db says so. The first thing that does not hold is
 // kept and thrown, so that nothing in between can swallow it.
 import type { Statement } from 'better-sqlite3'
+import type { Clock } from '../../runtime/clock.ts'
 import { NanoclawError } from '../../runtime/protocol/errors.ts'
 import type { Settled } from '../../runtime/protocol/events.ts'
 import type { Dispatch } from '../../runtime/protocol/ipc.ts'
@@ -18,7 +19,7 @@ export class Violation extends Error {
 
 interface Parts {
   readonly outbound: Outbound
-  readonly nowMs: () => number
+  readonly clock: Clock
   readonly crashLimit: number
 }
 
@@ -95,10 +96,9 @@ export class Books {
         this.fail(`${message.id} died ${message.deaths} times alone; quarantined: ${!poison}`)
       message.ack = poison ? 'failed' : isOver(message) ? message.ack : 'none'
     }
-    const waits = new Map(this.#sql('nextAt').all() as [string, number][])
-    for (const message of this.#messages.values()) {
-      message.notBeforeMs = waits.get(message.id) ?? 0
-    }
+    for (const message of this.#messages.values()) this.#mayStart(message)
+    for (const [id, nextAtMs, waitMs] of this.#sql('waits').all() as [string, number, number][])
+      this.#mayStart(this.#told(id), nextAtMs, waitMs)
     this.checkAll()
   }
 
@@ -107,11 +107,6 @@ export class Books {
     const out = new Set(this.#dispatched.values())
     for (const message of this.#messages.values())
       if (!message.outcome && !out.has(message)) message.suspect = false
-  }
-
-  /** Who has been woken at the time before a jump back may run. */
-  jumpsBack(fromMs: number): void {
-    for (const message of this.#messages.values()) if (message.notBeforeMs <= fromMs) message.notBeforeMs = 0
   }
 
   commit(epoch: number, turn: Turn, commit: () => Committed): Committed {
@@ -231,6 +226,12 @@ export class Books {
     return statement
   }
 
+  /** Not before this instant; nor before so long a time has passed, if somebody sets the clock meanwhile. */
+  #mayStart(told: Told, wallMs = 0, waitMs = Number.POSITIVE_INFINITY): void {
+    const { clock } = this.#parts
+    told.notBefore = { wallMs, ms: clock.monotonic() + Math.min(wallMs - clock.now(), waitMs) }
+  }
+
   #told(id: string): Told {
     return this.#messages.get(id) ?? this.fail(`nobody has inserted ${id}`)
   }
@@ -270,7 +271,7 @@ export class Books {
     if (wrong) this.fail(`${told.id}: ${wrong}`)
     const { verdict } = ending
     told.ack = verdict.type === 'completed' || verdict.type === 'failed' ? verdict.type : 'none'
-    told.notBeforeMs = verdict.type === 'retry' ? verdict.nextAtMs : 0
+    if (verdict.type === 'retry') this.#mayStart(told, verdict.nextAtMs)
     if (verdict.type === 'completed') told.replies = verdict.replies.map(({ content }) => content)
     if (!isOver(told)) return
     const [before] = this.#before(told)
@@ -290,12 +291,12 @@ export class Books {
     if (refused) return
     if (told.status !== 'pending') this.fail(`${id} starts though it is ${told.status}`)
     if (told.dueAtMs > nowMs) this.fail(`${id} starts ${told.dueAtMs - nowMs} ms before its time`)
-    if (told.notBeforeMs > nowMs)
-      this.fail(`${id} starts ${told.notBeforeMs - nowMs} ms before its next attempt`)
+    const early = Math.min(told.notBefore.wallMs - nowMs, told.notBefore.ms - this.#parts.clock.monotonic())
+    if (early > 0) this.fail(`${id} starts ${early} ms before its next attempt`)
     if (attempt > attemptsMax(told.kind)) this.fail(`${id} starts as attempt ${attempt}`)
     told.ack = 'processing'
     told.run = { run, alone, worker }
-    told.notBeforeMs = 0
+    this.#mayStart(told)
     this.#justClaimed.add(id)
   }
 
@@ -346,5 +347,5 @@ const SQL = {
   repliesOf:
     'select in_reply_to, seq, content from messages_out where in_reply_to in (select value from json_each(?)) order by seq',
   charged: `select message_id, count(*) from nanoclaw_run where ${CHARGED} group by message_id`,
-  nextAt: 'select message_id, max(next_at) from nanoclaw_run where next_at is not null group by message_id',
+  waits: 'select message_id, next_at, next_at - ended_at from nanoclaw_run where next_at is not null',
 }

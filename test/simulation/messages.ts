@@ -35,8 +35,8 @@ export interface Told {
   interrupted: boolean
   /** It was in a process that died, in the life of this runtime; it must run alone. */
   suspect: boolean
-  /** Not to be started before, by what was last decided. */
-  notBeforeMs: number
+  /** What was last decided about its next attempt, by the wall clock and by the steady one. */
+  notBefore: { readonly wallMs: number; readonly ms: number }
   /** How its last run ended, until that is on disk. */
   outcome: Outcome | undefined
   replies: readonly string[]
@@ -79,7 +79,7 @@ export function messageOf(from: NewMessage, nowMs: number): Told {
     deaths: 0,
     interrupted: false,
     suspect: false,
-    notBeforeMs: 0,
+    notBefore: { wallMs: 0, ms: 0 },
     outcome: undefined,
     replies: [],
     started: 0,

@@ -82,7 +82,11 @@ class Simulation implements RunResult {
     this.#pollMs = [50, 250, 1_000][mix(seed, 3) % 3]!
     const nowMs = () => this.#clock.now()
     this.#host = new Host(file, this.#outbound, nowMs)
-    this.books = new Books(this.#host.messages, { outbound: this.#outbound, nowMs, crashLimit: CRASH_LIMIT })
+    this.books = new Books(this.#host.messages, {
+      outbound: this.#outbound,
+      clock: this.#clock,
+      crashLimit: CRASH_LIMIT,
+    })
     this.#start()
   }
 
@@ -164,7 +168,6 @@ class Simulation implements RunResult {
         return this.#faults.full(event.ms, event.atStatement)
       case 'jump':
         this.#latestMs = Math.max(this.#latestMs, this.#clock.now())
-        if (event.ms < 0) this.books.jumpsBack(this.#clock.now())
         return this.#clock.jump(event.ms)
       case 'freeze':
         return this.#clock.sleep(event.ms)

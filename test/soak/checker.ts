@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Books } from './books.ts'
 import { backedUp, see } from './files.ts'
-import { processesOf } from './processes.ts'
+import { type Found, processesOf } from './processes.ts'
 import { serveCalls } from './serve.ts'
 import { Trace } from './trace.ts'
 import type { Violation } from './violation.ts'
@@ -51,6 +51,7 @@ serveCalls({
     look(question, (all, violations) => {
       checkAll(all, violations)
       all.checkNothingOpen(known)
+      checkNobodyLeft(question.round, violations)
       const strays = readdirSync(workspace).filter((name) => !FILES.test(name))
       if (strays.length > 0)
         violations.push({ invariant: 'I9', text: `left in the workspace: ${strays.join(', ')}` })
@@ -113,8 +114,17 @@ function checkEpoch(now: number, started: boolean, violations: Violation[]): voi
 
 /** Workers of earlier rounds: their runtime was killed before the last start, so they have had their second. */
 function checkOrphans(round: number, violations: Violation[]): void {
-  for (const { pid, round: from, command } of processesOf(lane))
-    if (from < round) violations.push({ invariant: 'I9', text: `of round ${from} lives ${pid}: ${command}` })
+  for (const each of processesOf(lane)) if (each.isWorker && each.round < round) violations.push(orphan(each))
+}
+
+/** A runtime that stopped as it was told has left nothing, also not of what handlers had started themselves. */
+function checkNobodyLeft(round: number, violations: Violation[]): void {
+  for (const each of processesOf(lane))
+    if (each.isWorker || each.round === round) violations.push(orphan(each))
+}
+
+function orphan({ pid, round, command }: Found): Violation {
+  return { invariant: 'I9', text: `of round ${round} lives ${pid}: ${command}` }
 }
 
 function checkAll(all: Books, violations: Violation[]): void {

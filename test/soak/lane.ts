@@ -155,7 +155,7 @@ export class Lane {
     runtime.signal('SIGTERM')
     const { code, signal } = await this.#exitOf(runtime, 'stop')
     await this.#orphansGone()
-    const end = await look('end', round + 1)
+    const end = await look('end', round)
     this.#parts.tally.ends.push({ ...end, drainMs })
     found.push(...this.#hearFailures(runtime))
     for (const id of end.failed)

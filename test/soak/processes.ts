@@ -7,6 +7,8 @@ export interface Found {
   /** The round whose runtime it comes from. */
   readonly round: number
   readonly command: string
+  /** One of the runtime's own processes, not what a handler has started in it. */
+  readonly isWorker: boolean
 }
 
 /** Zombies have no environment any more, and do not count. */
@@ -19,7 +21,9 @@ export function processesOf(lane: string): Found[] {
       if (!environment.includes(`NANOCLAW_SOAK_LANE=${lane}`)) return []
       const round = environment.find((each) => each.startsWith('NANOCLAW_SOAK_ROUND='))?.split('=')[1]
       const command = read(`/proc/${name}/cmdline`).split('\0').join(' ').trim()
-      return [{ pid: Number(name), round: Number(round), command }]
+      return [
+        { pid: Number(name), round: Number(round), command, isWorker: command.includes('functionName') },
+      ]
     })
 }
 

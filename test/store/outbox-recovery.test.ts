@@ -46,6 +46,7 @@ describe('a run that the runtime did not live to end', () => {
       crashes: 0,
       interrupted: true,
       nextAtMs: NOW + 1_000,
+      waitMs: 0,
     })
     expect(outbox.commit(turn({ claims: [claim('a', { run: 2 })] })).refused.size).toBe(0)
   })
@@ -143,11 +144,25 @@ test('what had ended is left as it was, replies and all', () => {
   expect([acks(after.db), seqs(after)]).toEqual([{ done: 'completed', failed: 'failed' }, [1, 3]])
   expect(after.outbox.history(['done', 'failed', 'waiting', 'new'])).toEqual(
     new Map([
-      ['done', { done: true, runs: 1, attempts: 1, crashes: 0, interrupted: false, nextAtMs: null }],
-      ['failed', { done: true, runs: 1, attempts: 1, crashes: 0, interrupted: false, nextAtMs: null }],
+      [
+        'done',
+        { done: true, runs: 1, attempts: 1, crashes: 0, interrupted: false, nextAtMs: null, waitMs: null },
+      ],
+      [
+        'failed',
+        { done: true, runs: 1, attempts: 1, crashes: 0, interrupted: false, nextAtMs: null, waitMs: null },
+      ],
       [
         'waiting',
-        { done: false, runs: 1, attempts: 1, crashes: 0, interrupted: false, nextAtMs: NOW + 90_000 },
+        {
+          done: false,
+          runs: 1,
+          attempts: 1,
+          crashes: 0,
+          interrupted: false,
+          nextAtMs: NOW + 90_000,
+          waitMs: 90_000,
+        },
       ],
     ]),
   )

@@ -131,6 +131,7 @@ describe('a message that is', () => {
       crashes: 0,
       interrupted: false,
       nextAtMs: NOW + 500,
+      waitMs: 500,
     })
     open.outbox.commit(turn({ claims: [claim('a', { run: 2, attempt: 2 })] }))
     expect(runs(open.db, 'a').map((run) => run.next_at)).toEqual([null, null])
@@ -152,7 +153,12 @@ describe('a message that is', () => {
       expect.objectContaining({ outcome: 'cancelled', reason: 'shutdown' }),
     ])
     expect(open.outbox.history(['a', 'b'])).toEqual(
-      new Map([['b', { done: false, runs: 1, attempts: 0, crashes: 0, interrupted: false, nextAtMs: null }]]),
+      new Map([
+        [
+          'b',
+          { done: false, runs: 1, attempts: 0, crashes: 0, interrupted: false, nextAtMs: null, waitMs: null },
+        ],
+      ]),
     )
   })
 
