@@ -185,6 +185,7 @@ export class Runtime {
         epoch: recovery.epoch,
         functions: this.#functions.catalog.names,
         interrupted: recovery.interrupted,
+        quarantined: recovery.quarantined,
       })
       trigger?.start()
       session.start(executor)

@@ -15,6 +15,10 @@ export function showEvents(events: Events, functions: () => readonly FunctionSpe
   const unroutableKinds = new Set<string>()
 
   events.on('settled', (all) => print.data(...all.flatMap((each) => settledLines(each, paint))))
+  events.on('started', ({ quarantined }) => {
+    for (const id of quarantined)
+      say('red', 'failed', `${plain(id)}  crash_limit: each of its runs took the runtime with it`)
+  })
   events.on('refused', ({ id, reason, detail }) =>
     say('red', 'failed', `${plain(id)}  ${plain(reason)}: ${plain(detail)}`),
   )

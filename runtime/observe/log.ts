@@ -22,7 +22,10 @@ export function createLog(events: Events, { level }: LogOptions): void {
     },
     destination({ fd: 2, sync: true }),
   )
-  events.on('started', (about) => log.info(about, 'started'))
+  events.on('started', ({ quarantined, ...about }) => {
+    log.info(about, 'started')
+    for (const id of quarantined) log.error({ id, reason: 'crash_limit' }, 'failed')
+  })
   events.on('stopping', (about) => log.info(about, 'stopping'))
   events.on('stopped', () => log.info('stopped'))
   events.on('waiting', ({ path, reason }) => log.warn({ path, reason }, 'waiting for inbound.db'))

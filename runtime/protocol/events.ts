@@ -19,7 +19,15 @@ export interface Settled {
 }
 
 export interface RuntimeEvents {
-  started: [{ readonly epoch: number; readonly functions: readonly string[]; readonly interrupted: number }]
+  /** `quarantined`: messages that this start has ended as failed, since each of their runs took the runtime with it. */
+  started: [
+    {
+      readonly epoch: number
+      readonly functions: readonly string[]
+      readonly interrupted: number
+      readonly quarantined: readonly string[]
+    },
+  ]
   stopping: [{ readonly running: number }]
   stopped: []
   /** What the runtime cannot work without: emitted once when it goes missing, once when it is back. */

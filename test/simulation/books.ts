@@ -166,8 +166,11 @@ export class Books {
         this.fail(`${told.id} begins while ${id} runs, of the same lane`)
     }
     this.#running.set(told.id, pid)
+    // What has begun comes first, whatever number the host has given it since.
+    const begun = told.started > 1 && !told.strict
     const before = this.#before(told).find((each) => !each.replied)
-    if (before) this.fail(`${told.id} (seq ${told.seq}) begins before ${before.id} (seq ${before.seq})`)
+    if (before && !begun)
+      this.fail(`${told.id} (seq ${told.seq}) begins before ${before.id} (seq ${before.seq})`)
   }
 
   handlerEnded(epoch: number, { message }: Dispatch, how: Fate['end'] | 'cut-off'): void {
@@ -273,7 +276,7 @@ export class Books {
     told.ack = verdict.type === 'completed' || verdict.type === 'failed' ? verdict.type : 'none'
     if (verdict.type === 'retry') this.#mayStart(told, verdict.nextAtMs)
     if (verdict.type === 'completed') told.replies = verdict.replies.map(({ content }) => content)
-    if (!isOver(told)) return
+    if (!isOver(told) || !told.strict) return
     const [before] = this.#before(told)
     if (before) this.fail(`${told.id} (seq ${told.seq}) is over before ${before.id} (seq ${before.seq})`)
   }
@@ -286,13 +289,16 @@ export class Books {
 
   #claim({ id, run, attempt, worker, alone }: Claim, nowMs: number, refused: boolean): void {
     const told = this.#told(id)
-    if (refused !== (told.ack !== 'none'))
+    // An id that comes again under another number is not known to have run before, until it is refused.
+    const again = told.started > 0 && !told.strict
+    if (told.ack === 'none' ? refused && !again : !refused)
       this.fail(`${id}: its ack is ${told.ack}, claim refused: ${refused}`)
     if (refused) return
     if (told.status !== 'pending') this.fail(`${id} starts though it is ${told.status}`)
     if (told.dueAtMs > nowMs) this.fail(`${id} starts ${told.dueAtMs - nowMs} ms before its time`)
     const early = Math.min(told.notBefore.wallMs - nowMs, told.notBefore.ms - this.#parts.clock.monotonic())
-    if (early > 0) this.fail(`${id} starts ${early} ms before its next attempt`)
+    // The wall clock knows whole milliseconds only.
+    if (early >= 1) this.fail(`${id} starts ${early} ms before its next attempt`)
     if (attempt > attemptsMax(told.kind)) this.fail(`${id} starts as attempt ${attempt}`)
     told.ack = 'processing'
     told.run = { run, alone, worker }

@@ -78,6 +78,47 @@ it.each([
   },
 )
 
+it('31: a message that brings the runtime down each time is given up, and the log says so', async () => {
+  const root = project([], {
+    'calm.js': `export default () => 'hello'`,
+    'poison.js': `export default () => process.kill(process.ppid, 'SIGKILL')`,
+  })
+  const { paths, workspace } = testConfig(root)
+  const inbound = headInbound(paths.inbound)
+  const poison = insertMessage(inbound, { kind: 'poison' })
+  const limit = 2
+  for (let life = 0; life < limit; life++)
+    expect(await once(start(root, workspace, { NANOCLAW_CRASH_LIMIT: `${limit}` }), 'exit')).toEqual([
+      null,
+      'SIGKILL',
+    ])
+  const calm = insertMessage(inbound, { kind: 'calm' })
+  const runtime = start(root, workspace, { NANOCLAW_CRASH_LIMIT: `${limit}` }, 'pipe')
+  onTestFinished(() => void runtime.kill('SIGKILL'))
+  let log = ''
+  runtime.stderr?.on('data', (text) => (log += text))
+  const outbound = openDb(paths.outbound, { readonly: true })
+  const acks = () => outbound.prepare('select message_id, status from processing_ack order by 2').raw().all()
+  const end = [
+    [calm.id, 'completed'],
+    [poison.id, 'failed'],
+  ]
+  await until(
+    () => JSON.stringify(acks()) === JSON.stringify(end),
+    () => JSON.stringify(acks()),
+  )
+  runtime.kill('SIGTERM')
+  await once(runtime, 'close')
+  expect(
+    log
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line)),
+  ).toEqual([
+    expect.objectContaining({ level: 'error', id: poison.id, reason: 'crash_limit', msg: 'failed' }),
+  ])
+}, 60_000)
+
 const WORK = `export default async (message, ctx) => {
   ctx.reply('one')
   await new Promise((resolve) => setTimeout(resolve, message.content.n % 7))
@@ -89,12 +130,16 @@ const FLAKY = `export default { retry: { attempts: 3, minDelay: 1, maxDelay: 20 
   return 'two'
 } }`
 
-function start(root: string, workspace: string, env: Record<string, string> = {}): ChildProcess {
-  const args = [CLI, 'start', '--workspace', workspace, '--log-level', 'error', '--crash-limit', '50']
-  return spawn(process.execPath, args, {
+function start(
+  root: string,
+  workspace: string,
+  env: Record<string, string> = {},
+  stderr: 'inherit' | 'pipe' = 'inherit',
+): ChildProcess {
+  return spawn(process.execPath, [CLI, 'start', '--workspace', workspace, '--log-level', 'error'], {
     cwd: root,
-    env: { ...process.env, ...env },
-    stdio: ['ignore', 'ignore', 'inherit'],
+    env: { ...process.env, NANOCLAW_CRASH_LIMIT: '50', ...env },
+    stdio: ['ignore', 'ignore', stderr],
   })
 }
 
