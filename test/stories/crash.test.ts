@@ -27,6 +27,8 @@ it('33 to 39: kill -9 at any time: every message ends, each with its replies exa
     await once(runtime, 'exit')
   }
   runtime = start(root, workspace)
+  // Until it has recovered, the journal of the one before it may keep every reader out.
+  await until(() => epochOf(paths.outbound) === KILLS + 1)
   const outbound = openDb(paths.outbound, { readonly: true })
   const ended = () =>
     outbound
@@ -164,6 +166,16 @@ function isWorking(path: string, round: number): boolean {
     return started > 0
   } catch {
     return false
+  }
+}
+
+/** How often a runtime has started here; undefined while nobody can read it. */
+function epochOf(path: string): unknown {
+  try {
+    const db = openDb(path, { readonly: true })
+    return db.prepare('select epoch from nanoclaw_runtime').pluck().get()
+  } catch {
+    return undefined
   }
 }
 
