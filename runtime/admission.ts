@@ -1,7 +1,7 @@
 // What becomes of a row that is pending in inbound.db: refused, held (no function for it), kept for later, or put in its
 // lane. A message known here is in exactly one of these places, or running; `known` says which ids are.
 // Nothing here must survive a crash: all of it is found again in the two files.
-import type { Clock } from './clock.ts'
+import { type Clock, steady } from './clock.ts'
 import type { Executor, Intake } from './execute.ts'
 import type { Events } from './protocol/events.ts'
 import type { FunctionSpec, Routable } from './protocol/function.ts'
@@ -77,7 +77,7 @@ export class Admission implements Omit<Intake, 'mark'> {
   readonly #retries: DueQueue<Entry>
   readonly #held = new Map<string, Held>()
   /** Ids that are known and in none of these places until they have been read again. */
-  readonly #rechecks = new Set<readonly string[]>()
+  readonly #rechecks = new Map<readonly string[], ReadonlyMap<string, Entry>>()
   /** Rows without a proper id that have been refused. */
   readonly #nameless = new Set<number>()
   #executor: Executor | undefined
@@ -150,7 +150,7 @@ export class Admission implements Omit<Intake, 'mark'> {
   startOver(): void {
     for (const entry of this.#parts.lanes.empty()) this.#known.delete(entry.id)
     for (const { id } of this.#later.clear()) this.#forget(id)
-    for (const id of [...this.#rechecks].flat()) this.#forget(id)
+    for (const [ids, entries] of this.#rechecks) this.#forgetAll(ids, entries)
     this.#rechecks.clear()
     for (const id of this.#held.keys()) this.#known.delete(id)
     this.#held.clear()
@@ -215,36 +215,29 @@ export class Admission implements Omit<Intake, 'mark'> {
     this.#laterAtMs.delete(id)
     const spec = this.#router.route(row)
     if (!spec) return this.#hold(id, row, 'unroutable')
-    this.#putInLane(id, row, spec, history, before)
+    this.#putInLane(id, row, spec, history, before?.alone)
   }
 
-  #putInLane(id: string, row: PendingRow, spec: FunctionSpec, history?: History, before?: Entry): void {
+  #putInLane(id: string, row: PendingRow, spec: FunctionSpec, history?: History, suspect = false): void {
     const { clock, lanes } = this.#parts
     this.#know(id, row)
-    // What is known here of its last run may not be on disk yet.
-    const most = (count: 'runs' | 'attempts' | 'crashes') =>
-      Math.max(history?.[count] ?? 0, before?.[count] ?? 0)
-    const crashes = most('crashes')
+    const { runs = 0, attempts = 0, crashes = 0, interrupted = false } = history ?? {}
     const nowMs = clock.now()
-    const waitMs = Math.max(history ? waitOf(history, nowMs) : 0, (before?.waitsUntilMs ?? 0) - nowMs)
-    const waitsUntilMs = waitMs > 0 ? nowMs + waitMs : 0
-    const order = row.seq ?? UNNUMBERED_FROM + this.#unnumbered++
-    const key = this.#router.keyOf(spec, row)
-    const { contentBytes } = row
+    const waitMs = history ? waitOf(history, nowMs) : 0
     const entry: Entry = {
       id,
-      order,
+      order: row.seq ?? UNNUMBERED_FROM + this.#unnumbered++,
       spec,
-      key,
-      contentBytes,
-      runs: most('runs'),
-      attempts: most('attempts'),
+      key: this.#router.keyOf(spec, row),
+      contentBytes: row.contentBytes,
+      runs,
+      attempts,
       crashes,
-      alone: before?.alone || crashes > 0 || history?.interrupted === true,
-      waitsUntilMs,
+      alone: suspect || crashes > 0 || interrupted,
+      waitsUntilMs: waitMs > 0 ? nowMs + waitMs : 0,
     }
     lanes.add(entry)
-    if (waitsUntilMs > 0) this.waits(entry)
+    if (waitMs > 0) this.waits(entry)
   }
 
   #keepForLater(id: string, row: PendingRow, atMs: number): void {
@@ -279,13 +272,13 @@ export class Admission implements Omit<Intake, 'mark'> {
     const { read, rowsOf, history, limits } = this.#parts
     for (let from = 0; from < ids.length; from += limits.page) {
       const page = ids.slice(from, from + limits.page)
-      this.#rechecks.add(page)
+      this.#rechecks.set(page, entries)
       read(() => {
         if (!this.#rechecks.has(page)) return
         const rows = rowsOf(page, this.readsContent)
         const records = history(page)
         this.#rechecks.delete(page)
-        for (const id of page) this.#forget(id)
+        this.#forgetAll(page, entries)
         for (const row of rows)
           if (row.id !== null) this.#admit(row.id, row, false, records.get(row.id), entries.get(row.id))
         this.#executor?.nudge()
@@ -313,6 +306,14 @@ export class Admission implements Omit<Intake, 'mark'> {
     this.#known.set(id, row.seq ?? Number.POSITIVE_INFINITY)
   }
 
+  #forgetAll(ids: readonly string[], entries: ReadonlyMap<string, Entry>): void {
+    for (const id of ids) {
+      this.#forget(id)
+      const entry = entries.get(id)
+      if (entry) this.#parts.lanes.remove(entry)
+    }
+  }
+
   #forget(id: string): void {
     this.#known.delete(id)
     this.#laterAtMs.delete(id)
@@ -327,14 +328,4 @@ function timeOf(processAfter: string | null): number | undefined {
 /** What is left of a pause, however the wall clock was set meanwhile. */
 function waitOf({ nextAtMs, waitMs }: History, nowMs: number): number {
   return nextAtMs === null ? 0 : Math.min(nextAtMs - nowMs, waitMs ?? Number.POSITIVE_INFINITY)
-}
-
-/** Pauses are lengths: they go by the clock that nobody sets. */
-function steady(clock: Clock): Clock {
-  return {
-    now: () => clock.monotonic(),
-    monotonic: () => clock.monotonic(),
-    after: (delayMs, fn) => clock.after(delayMs, fn),
-    soon: (fn) => clock.soon(fn),
-  }
 }

@@ -38,3 +38,13 @@ export const realClock: Clock = {
     return { cancel: () => clearImmediate(immediate) }
   },
 }
+
+/** Pauses are lengths: they go by the clock that nobody sets. */
+export function steady(clock: Clock): Clock {
+  return {
+    now: () => clock.monotonic(),
+    monotonic: () => clock.monotonic(),
+    after: (delayMs, fn) => clock.after(delayMs, fn),
+    soon: (fn) => clock.soon(fn),
+  }
+}

@@ -2,7 +2,7 @@
 import type { Settled } from './protocol/events.ts'
 import type { Outcome } from './protocol/outcome.ts'
 import type { Ending } from './protocol/turn.ts'
-import type { Next } from './schedule/backoff.ts'
+import { LATEST_MS, type Next } from './schedule/backoff.ts'
 import type { Entry } from './schedule/lanes.ts'
 
 export interface Closing {
@@ -12,6 +12,17 @@ export interface Closing {
   readonly outcome: Outcome
   readonly durationMs: number
   readonly next: Next
+  /** How far the wall clock was ahead of the one that nobody sets, when this was decided. */
+  readonly aheadMs: number
+}
+
+/** Somebody may set the wall clock before a decision is on disk: the pause before a retry is a length, and stays as long. */
+export function byTheClock(closing: Closing, aheadMs: number): Closing {
+  const { next } = closing
+  const setMs = Math.round(aheadMs - closing.aheadMs)
+  // One of the two clocks knows whole milliseconds only.
+  if (next.type !== 'retry' || Math.abs(setMs) <= 1) return closing
+  return { ...closing, aheadMs, next: { ...next, nextAtMs: Math.min(next.nextAtMs + setMs, LATEST_MS) } }
 }
 
 /** As the store keeps it. */

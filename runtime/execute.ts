@@ -6,8 +6,8 @@
 //   settle  decide what follows (done, failed, retry, released); the next turn writes it down
 // A turn that cannot commit changes nothing: what has ended is kept, what was taken goes back to its lane.
 import type { Clock, Timer } from './clock.ts'
-import { type Closing, endingOf, settledOf } from './closing.ts'
-import { errorText } from './protocol/errors.ts'
+import { byTheClock, type Closing, endingOf, settledOf } from './closing.ts'
+import { CommitPause } from './commit-pause.ts'
 import type { Events } from './protocol/events.ts'
 import type { FunctionSpec } from './protocol/function.ts'
 import type { Message } from './protocol/handler.ts'
@@ -59,7 +59,7 @@ export interface Intake {
   lost(entry: Entry): void
   /** It waits in its lane until `entry.waitsUntilMs`. */
   waits(entry: Entry): void
-  /** The file says something else about it by now: look at it again. */
+  /** The file, or its function, says something else about it by now: look at it again, and keep its lane waiting until then. */
   lookAgain(entry: Entry): void
   /** Whether its function is still the one that it was taken up for. */
   isCurrent(entry: Entry): boolean
@@ -88,10 +88,6 @@ export interface ExecutorParts {
 
 /** Most content in one batch. */
 const BATCH_BYTES_MAX = 1024 * 1024
-/** A commit that met a lock is tried again after this; one that met a full disk waits longer each time. */
-const BUSY_MS = 10
-const HOLD_MIN_MS = 100
-const HOLD_MAX_MS = 5_000
 
 /** A message in a child, or about to be. */
 interface Starting {
@@ -112,6 +108,7 @@ export class Executor {
   readonly #parts: ExecutorParts
   readonly #running = new Map<number, Starting>()
   readonly #batchSize = new BatchSize()
+  readonly #pause: CommitPause
   #closing: Closing[] = []
   #refusals = new Map<string, Refusal>()
   #servedLast = ''
@@ -119,13 +116,12 @@ export class Executor {
   #dispatches = 0
   #inboundSeq = 0
   #soon: Timer | undefined
-  #retry: Timer | undefined
-  #holds = 0
   #claiming = true
   #whenIdle: (() => void)[] = []
 
   constructor(parts: ExecutorParts) {
     this.#parts = parts
+    this.#pause = new CommitPause({ ...parts, again: () => this.nudge() })
   }
 
   /** Messages whose run has begun and is not yet written down as ended. */
@@ -138,7 +134,7 @@ export class Executor {
     if (this.#closed) return
     this.#soon ??= this.#parts.clock.soon(() => {
       this.#soon = undefined
-      if (!this.#retry) this.#turn()
+      if (!this.#pause.on) this.#turn()
     })
   }
 
@@ -161,14 +157,14 @@ export class Executor {
   close(): void {
     this.#closed = true
     this.#soon?.cancel()
-    this.#retry?.cancel()
+    this.#pause.stop()
   }
 
   #turn(): void {
     const taken = this.#claiming ? this.#take() : new Map<Slot, Entry[]>()
     const batches = this.#read(taken)
     if (this.#commit(batches)) for (const batch of batches) this.#run(batch)
-    if (this.running === 0) for (const resolve of this.#whenIdle.splice(0)) resolve()
+    if (this.running + this.#refusals.size === 0) for (const resolve of this.#whenIdle.splice(0)) resolve()
   }
 
   #take(): Map<Slot, Entry[]> {
@@ -236,9 +232,11 @@ export class Executor {
           message,
         }
       }
-      lanes.remove(entry)
       if (message?.status === 'pending') intake.lookAgain(entry)
-      else intake.gone(entry)
+      else {
+        lanes.remove(entry)
+        intake.gone(entry)
+      }
       return []
     })
   }
@@ -258,6 +256,7 @@ export class Executor {
       })),
     )
     if (this.#closing.length + this.#refusals.size + claims.length === 0) return false
+    this.#closing = this.#closing.map((each) => byTheClock(each, nowMs - clock.monotonic()))
     const turn = {
       nowMs,
       endings: this.#closing.map(endingOf),
@@ -307,6 +306,7 @@ export class Executor {
     if (this.#closed) return
     const { clock, random, lanes, crashLimit } = this.#parts
     const nowMs = clock.now()
+    const aheadMs = nowMs - clock.monotonic()
     for (const { n, outcome, durationMs } of ended) {
       const running = this.#running.get(n)
       if (!running) continue
@@ -321,7 +321,7 @@ export class Executor {
         random: random(),
       }
       const next = decideNext(outcome, facts)
-      this.#closing.push({ entry, run, attempt, outcome, durationMs, next })
+      this.#closing.push({ entry, run, attempt, outcome, durationMs, next, aheadMs })
       this.#learn(entry, outcome, durationMs, next)
       // What runs again stays out until that is on disk: whatever stands in a lane is there as the disk knows it.
       if (isOver(next)) lanes.remove(entry)
@@ -345,8 +345,7 @@ export class Executor {
     const refusals = this.#refusals
     this.#closing = []
     this.#refusals = new Map()
-    if (this.#holds > 0) events.emit('commit-healed', { held: closing.length })
-    this.#holds = 0
+    this.#pause.healed(closing.length)
     for (const { entry, next } of closing) {
       if (lost.has(entry.id)) {
         lanes.remove(entry)
@@ -366,10 +365,7 @@ export class Executor {
   /** It runs again: from its place in the lane, or, when its function has changed meanwhile, wherever it belongs by now. */
   #keep(entry: Entry, next: Next): void {
     const { lanes, intake } = this.#parts
-    if (!intake.isCurrent(entry)) {
-      lanes.remove(entry)
-      return intake.lookAgain(entry)
-    }
+    if (!intake.isCurrent(entry)) return intake.lookAgain(entry)
     if (next.type === 'retry') entry.waitsUntilMs = Math.max(next.nextAtMs, 1)
     lanes.putBack(entry)
     if (next.type === 'retry') intake.waits(entry)
@@ -388,18 +384,10 @@ export class Executor {
   }
 
   #commitFailed(error: unknown): void {
-    const { classify, fatal, clock, events } = this.#parts
+    const { classify, fatal } = this.#parts
     const meaning = classify(error)
     if (meaning === 'fatal') return fatal(error)
-    const retryMs = meaning === 'retry' ? BUSY_MS : Math.min(HOLD_MIN_MS * 2 ** this.#holds, HOLD_MAX_MS)
-    if (meaning === 'hold' && this.#holds++ === 0) {
-      const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
-      events.emit('commit-failed', { code, message: errorText(error), held: this.#closing.length, retryMs })
-    }
-    this.#retry = clock.after(retryMs, () => {
-      this.#retry = undefined
-      this.nudge()
-    })
+    this.#pause.begin(meaning, error, this.#closing.length)
   }
 }
 

@@ -67,7 +67,7 @@ function died(reason: FailReason, facts: RunFacts): Next {
 }
 
 /** The last instant that a calendar can name, and that `show` can print. */
-const LATEST_MS = 8.64e15
+export const LATEST_MS = 8.64e15
 
 /** The store keeps whole milliseconds, but a handler may wish for any length: rounded up, never earlier than wished. */
 function retryOrFail(reason: FailReason, facts: RunFacts, wishMs = Number.NaN): Next {

@@ -8,7 +8,7 @@ import type { Settled } from '../../runtime/protocol/events.ts'
 import type { Dispatch } from '../../runtime/protocol/ipc.ts'
 import type { Claim, Committed, Ending, Mark, Turn } from '../../runtime/protocol/turn.ts'
 import type { Recovery } from '../../runtime/store/outbox.ts'
-import { attemptsMax, type Fate } from './cast.ts'
+import { type Fate, policyOf } from './cast.ts'
 import type { Outbound } from './faults.ts'
 import { isDeath, judge } from './judge.ts'
 import { isOver, isRefused, type Told } from './messages.ts'
@@ -35,7 +35,9 @@ export class Books {
   readonly #lanes = new Map<string, Told[]>()
   /** Handlers at work, by process: of the present runtime. */
   readonly #running = new Map<string, number>()
-  readonly #dispatched = new Map<number, Told>()
+  /** By the number of its dispatch: what is in a process, or on its way to one. */
+  readonly #dispatched = new Map<number, { readonly told: Told; begun: boolean }>()
+  #aborted = false
   #justClaimed = new Set<string>()
   #epoch = 0
   violation: Error | undefined
@@ -73,9 +75,10 @@ export class Books {
   #forget(): void {
     this.#running.clear()
     this.#dispatched.clear()
+    this.#aborted = false
     for (const message of this.#messages.values()) {
       message.chargedSoon = 0
-      message.suspect = false
+      message.suspect = 'no'
       message.outcome = undefined
       message.replied = false
     }
@@ -104,9 +107,18 @@ export class Books {
 
   /** The file was away, and may be another one: of what does not run now, only what is on disk is remembered. */
   startsOver(): void {
-    const out = new Set(this.#dispatched.values())
+    const out = new Set([...this.#dispatched.values()].map(({ told }) => told))
     for (const message of this.#messages.values())
-      if (!message.outcome && !out.has(message)) message.suspect = false
+      if (message.suspect === 'yes' && !message.outcome && !out.has(message)) message.suspect = 'perhaps'
+  }
+
+  /** The clock is set. When it is put forward, what is left of a pause may be reckoned anew by it. */
+  jumps(ms: number): void {
+    for (const message of this.#messages.values()) {
+      const { notBefore } = message
+      message.endedAtMs += ms
+      if (ms > 0) message.notBefore = { ...notBefore, ms: notBefore.ms - ms }
+    }
   }
 
   commit(epoch: number, turn: Turn, commit: () => Committed): Committed {
@@ -116,7 +128,7 @@ export class Books {
     for (const ending of turn.endings) this.#end(ending, committed.lost.has(ending.id))
     for (const { id } of turn.refusals) this.#refuse(this.#told(id))
     for (const claim of turn.claims) this.#claim(claim, turn.nowMs, committed.refused.has(claim.id))
-    this.#checkDisk([...turn.endings, ...turn.refusals, ...turn.claims].map(({ id }) => id))
+    this.#checkDisk([...turn.endings, ...turn.refusals], turn.claims)
     if (turn.mark) this.#checkMark(turn.mark)
     return committed
   }
@@ -137,12 +149,12 @@ export class Books {
       if (!this.#justClaimed.delete(told.id)) this.fail(`${told.id} starts without a claim on disk`)
       if (attempt !== told.charged + told.chargedSoon + 1)
         this.fail(`${told.id} starts as attempt ${attempt}, after ${told.charged} + ${told.chargedSoon}`)
-      const must = told.interrupted || told.deaths > 0
-      // Of a message that the host has touched meanwhile, only what is on disk is remembered.
-      const may = must || told.suspect
-      if (alone ? !may : must || (may && told.strict))
-        this.fail(`${told.id} starts ${alone ? '' : 'not '}alone`)
-      this.#dispatched.set(n, told)
+      const onDisk = told.interrupted || told.deaths > 0
+      // Of a message that the host has touched meanwhile, only what is on disk is remembered for certain.
+      const must = onDisk || (told.suspect === 'yes' && told.strict)
+      const may = onDisk || told.suspect !== 'no'
+      if (alone ? !may : must) this.fail(`${told.id} starts ${alone ? '' : 'not '}alone`)
+      this.#dispatched.set(n, { told, begun: false })
     }
   }
 
@@ -153,9 +165,11 @@ export class Books {
     if (alone && dispatches.length > 1) this.fail(`${alone.message.id} has company in process ${pid}`)
   }
 
-  handlerBegins(epoch: number, pid: number, { message }: Dispatch): void {
+  handlerBegins(epoch: number, pid: number, { n, message }: Dispatch): void {
     if (epoch !== this.#epoch) return
     const told = this.#told(message.id)
+    const dispatched = this.#dispatched.get(n)
+    if (dispatched) dispatched.begun = true
     told.started++
     told.replied = false
     if (isOver(told)) this.fail(`${told.id} runs though it is ${told.ack}`)
@@ -166,10 +180,10 @@ export class Books {
         this.fail(`${told.id} begins while ${id} runs, of the same lane`)
     }
     this.#running.set(told.id, pid)
-    // What has begun comes first, whatever number the host has given it since.
-    const begun = told.started > 1 && !told.strict
     const before = this.#before(told).find((each) => !each.replied)
-    if (before && !begun)
+    // One that the host has numbered anew keeps the place that it had; and what has begun comes first in any case.
+    const exempt = told.renumbered || (told.started > 1 && !told.strict)
+    if (before && !exempt)
       this.fail(`${told.id} (seq ${told.seq}) begins before ${before.id} (seq ${before.seq})`)
   }
 
@@ -183,15 +197,22 @@ export class Books {
   ended(epoch: number, list: readonly Ended[]): void {
     if (epoch !== this.#epoch) return
     for (const { n, outcome } of list) {
-      const told = this.#dispatched.get(n)
-      if (!told) this.fail(`dispatch ${n} ends twice, or was never made`)
+      const { told, begun } = this.#dispatched.get(n) ?? this.fail(`dispatch ${n} ends and was not made`)
       this.#dispatched.delete(n)
+      if (outcome.type !== 'cancelled' && !begun) this.fail(`${told.id} ${outcome.type}, and has not begun`)
+      if (isDeath(outcome) && this.#aborted) this.fail(`${told.id} is blamed for the end of the runtime`)
       told.outcome = outcome
+      told.endedAtMs = this.#parts.clock.now()
       if (outcome.type !== 'replied') told.replied = false
       if (outcome.type !== 'cancelled') told.chargedSoon++
       if (isDeath(outcome) || (outcome.type === 'cancelled' && outcome.why === 'process-died'))
-        told.suspect = true
+        told.suspect = 'yes'
     }
+  }
+
+  /** The runtime stops what still runs. */
+  aborts(epoch: number): void {
+    this.#aborted ||= epoch === this.#epoch
   }
 
   /** What ought to have ended by now. */
@@ -204,6 +225,11 @@ export class Books {
     }
   }
 
+  /** When the last pause ends, by the steady clock. */
+  get pausesUntilMs(): number {
+    return Math.max(0, ...[...this.#messages.values()].map(({ notBefore }) => notBefore.ms))
+  }
+
   /** Nothing is left on the way: as it must be after a stop in peace. */
   checkNothingRuns(): void {
     for (const { id, ack, run } of this.#messages.values())
@@ -212,12 +238,14 @@ export class Books {
 
   /** Everything on disk is as it must be. */
   checkAll(): void {
-    this.#compare([...this.#messages.keys()], this.#sql('acks').all(), this.#sql('replies').all())
+    const ids = [...this.#messages.keys()]
+    this.#compareAcks(ids, this.#sql('acks').all())
+    this.#compareReplies(ids, this.#sql('replies').all())
     const charged = new Map(this.#sql('charged').all() as [string, number][])
     for (const told of this.#messages.values()) {
       if ((charged.get(told.id) ?? 0) !== told.charged)
         this.fail(`${told.id} has been charged ${told.charged} attempts, on disk ${charged.get(told.id)}`)
-      if (told.charged > attemptsMax(told.kind)) this.fail(`${told.id} had ${told.charged} attempts`)
+      if (told.charged > policyOf(told.kind).attempts) this.fail(`${told.id} had ${told.charged} attempts`)
     }
   }
 
@@ -290,8 +318,7 @@ export class Books {
   #claim({ id, run, attempt, worker, alone }: Claim, nowMs: number, refused: boolean): void {
     const told = this.#told(id)
     // An id that comes again under another number is not known to have run before, until it is refused.
-    const again = told.started > 0 && !told.strict
-    if (told.ack === 'none' ? refused && !again : !refused)
+    if (told.ack === 'none' ? refused && !told.renumbered : !refused)
       this.fail(`${id}: its ack is ${told.ack}, claim refused: ${refused}`)
     if (refused) return
     if (told.status !== 'pending') this.fail(`${id} starts though it is ${told.status}`)
@@ -299,7 +326,7 @@ export class Books {
     const early = Math.min(told.notBefore.wallMs - nowMs, told.notBefore.ms - this.#parts.clock.monotonic())
     // The wall clock knows whole milliseconds only.
     if (early >= 1) this.fail(`${id} starts ${early} ms before its next attempt`)
-    if (attempt > attemptsMax(told.kind)) this.fail(`${id} starts as attempt ${attempt}`)
+    if (attempt > policyOf(told.kind).attempts) this.fail(`${id} starts as attempt ${attempt}`)
     told.ack = 'processing'
     told.run = { run, alone, worker }
     this.#mayStart(told)
@@ -316,17 +343,25 @@ export class Books {
     }
   }
 
-  #checkDisk(ids: readonly string[]): void {
-    if (ids.length === 0) return
-    const list = JSON.stringify(ids)
-    this.#compare(ids, this.#sql('acksOf').all(list), this.#sql('repliesOf').all(list))
+  #checkDisk(over: readonly { readonly id: string }[], claimed: readonly Claim[]): void {
+    const ids = over.map(({ id }) => id)
+    const all = [...ids, ...claimed.map(({ id }) => id)]
+    if (all.length > 0) this.#compareAcks(all, this.#sql('acksOf').all(JSON.stringify(all)))
+    if (ids.length > 0) this.#compareReplies(ids, this.#sql('repliesOf').all(JSON.stringify(ids)))
   }
 
-  #compare(ids: readonly string[], ackRows: unknown[], replyRows: unknown[]): void {
-    const acks = new Map(ackRows as [string, string][])
+  #compareAcks(ids: readonly string[], rows: unknown[]): void {
+    const acks = new Map(rows as [string, string][])
+    for (const id of ids) {
+      const [must, is] = [this.#told(id).ack, acks.get(id) ?? 'none']
+      if (is !== must) this.fail(`the ack of ${id} must be ${must}, on disk it is ${is}`)
+    }
+  }
+
+  #compareReplies(ids: readonly string[], rows: unknown[]): void {
     const replies = new Map<string, string[]>()
     let seqBefore = 0
-    for (const [id, seq, content] of replyRows as [string, number, string][]) {
+    for (const [id, seq, content] of rows as [string, number, string][]) {
       if (seq % 2 !== 1 || seq <= seqBefore) this.fail(`a reply to ${id} has seq ${seq}, after ${seqBefore}`)
       seqBefore = seq
       const known = replies.get(id)
@@ -334,12 +369,9 @@ export class Books {
       else replies.set(id, [content])
     }
     for (const id of ids) {
-      const told = this.#told(id)
-      const ack = acks.get(id) ?? 'none'
-      if (ack !== told.ack) this.fail(`the ack of ${id} must be ${told.ack}, on disk it is ${ack}`)
-      const found = (replies.get(id) ?? []).join()
-      if (found !== told.replies.join())
-        this.fail(`the replies to ${id} (${ack}) must be [${told.replies}], on disk they are [${found}]`)
+      const { ack, replies: must } = this.#told(id)
+      const is = replies.get(id) ?? []
+      if (is.join() !== must.join()) this.fail(`${id} is ${ack}; of its replies [${must}] there are [${is}]`)
     }
   }
 }

@@ -57,8 +57,9 @@ function specOf(name: keyof typeof POLICIES, version: number): FunctionSpec {
   }
 }
 
-export function attemptsMax(kind: Kind): number {
-  return kind === 'nobody' ? 0 : POLICIES[kind].attempts
+/** Of messages that nobody takes, too. */
+export function policyOf(kind: Kind): RetryPolicy {
+  return POLICIES[kind === 'nobody' ? 'quick' : kind]
 }
 
 /** Messages with the same one must run in order; null: in none. */

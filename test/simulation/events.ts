@@ -27,7 +27,7 @@ export type Event =
   /** Deletes claims, as hosts do that believe the runtime dead. `backOff`: gives those messages a later time first. */
   | { readonly do: 'unclaim'; readonly pick: number; readonly all: boolean; readonly backOff: boolean }
   | { readonly do: 'pass'; readonly ms: number }
-  /** Just the next call that waits in the event loop. */
+  /** The next call that waits in the event loop; time passes until it is due. */
   | { readonly do: 'call' }
   /** An event of the watcher for nothing. */
   | { readonly do: 'hint' }
@@ -109,9 +109,9 @@ function randomHint(random: Random): Hint {
 }
 
 const WEIGHTS: readonly (readonly [number, Event['do']])[] = [
-  [40, 'pass'],
-  [14, 'call'],
-  [16, 'insert'],
+  [160, 'call'],
+  [6, 'pass'],
+  [13, 'insert'],
   [5, 'sync'],
   [1, 'earlier'],
   [1, 'later'],
@@ -122,8 +122,8 @@ const WEIGHTS: readonly (readonly [number, Event['do']])[] = [
   [1, 'again'],
   [1, 'unclaim'],
   [1, 'hint'],
-  [2, 'crash'],
-  [0.7, 'stop'],
+  [1.2, 'crash'],
+  [0.5, 'stop'],
   [0.4, 'take-over'],
   [2.5, 'busy-reads'],
   [2.5, 'busy-commits'],
@@ -134,13 +134,13 @@ const WEIGHTS: readonly (readonly [number, Event['do']])[] = [
   [0.8, 'reload'],
 ]
 const PASSES: readonly (readonly [number, number])[] = [
-  [3, 0.3],
-  [4, 2],
-  [4, 8],
-  [4, 30],
-  [3, 120],
-  [2, 400],
-  [0.5, 3_000],
+  [4, 0.3],
+  [5, 1],
+  [5, 5],
+  [4, 25],
+  [2, 100],
+  [0.7, 400],
+  [0.1, 3_000],
 ]
 const DOWNS = [0, 10, 500, 5_000]
 const TROUBLES = [5, 50, 400, 2_000]

@@ -90,6 +90,7 @@ export class Host {
         break
       case 'again':
         if (message.status !== 'deleted') this.#sql.delete.run(message.id)
+        message.renumbered = true
         this.#put(message)
         break
       default:

@@ -1,51 +1,56 @@
 // What must follow from how a run ended, said a second time and in other words than schedule/backoff says it.
 import type { Outcome } from '../../runtime/protocol/outcome.ts'
 import type { Ending } from '../../runtime/protocol/turn.ts'
-import { attemptsMax } from './cast.ts'
+import { policyOf } from './cast.ts'
 import type { Told } from './messages.ts'
 
 export function isDeath({ type }: Outcome): boolean {
   return type === 'exited' || type === 'killed' || type === 'out-of-memory'
 }
 
-/** What is wrong with an ending; `told` has been charged for the run already. */
+/** What is wrong with an ending, if anything is; `told` has been charged for the run already. */
 export function judge(told: Told, outcome: Outcome, ending: Ending, crashLimit: number): string | undefined {
-  const { verdict, reason } = ending
-  const said = `${outcome.type} ended as ${verdict.type} (${reason}) after ${told.charged} attempts`
-  if (ending.outcome !== outcome.type) return `${said}, on record as ${ending.outcome}`
+  const { verdict } = ending
+  const must = mustFollow(told, outcome, crashLimit)
+  const said = `${outcome.type} (on record: ${ending.outcome}), ${told.charged} attempts and ${told.deaths} deaths`
+  if (ending.outcome !== outcome.type || verdict.type !== must)
+    return `after ${said}, it must be ${must} and is ${verdict.type}`
+  if (verdict.type === 'completed' && outcome.type === 'replied' && !same(verdict.replies, outcome.replies))
+    return 'its replies are not those that its handler gave'
+  // A clock that was set meanwhile may cost the millisecond that it does not show.
+  if (verdict.type === 'retry' && verdict.nextAtMs + 1 < told.endedAtMs + pauseMs(told, outcome))
+    return `after ${said}, the next attempt comes ${verdict.nextAtMs - told.endedAtMs} ms later`
+  return undefined
+}
+
+function mustFollow({ charged, deaths, kind }: Told, outcome: Outcome, crashLimit: number) {
+  const again = charged >= policyOf(kind).attempts ? 'failed' : 'retry'
   switch (outcome.type) {
     case 'replied':
-      return verdict.type === 'completed' && same(verdict.replies, outcome.replies) ? undefined : said
+      return 'completed'
     case 'bad-reply':
     case 'bad-message':
-      return verdict.type === 'failed' && reason === outcome.reason ? undefined : said
+      return 'failed'
     case 'cancelled':
-      return verdict.type === 'released' && verdict.keep === (outcome.why === 'shutdown') ? undefined : said
+      return 'released'
     case 'threw':
-      if (outcome.retry.wish === 'never') return verdict.type === 'failed' ? undefined : said
-      return ofAttempts(told, verdict) ? undefined : said
+      return outcome.retry.wish === 'never' ? 'failed' : again
     case 'timed-out':
-      return ofAttempts(told, verdict) ? undefined : said
+      return again
     case 'exited':
     case 'killed':
-    case 'out-of-memory': {
-      const limit = told.deaths >= crashLimit
-      if (limit !== (reason === 'crash_limit')) return `${said}, and ${told.deaths} deaths`
-      return limit
-        ? verdict.type === 'failed'
-          ? undefined
-          : said
-        : ofAttempts(told, verdict)
-          ? undefined
-          : said
-    }
+    case 'out-of-memory':
+      return deaths >= crashLimit ? 'failed' : again
     default:
       return outcome satisfies never
   }
 }
 
-function ofAttempts({ charged, kind }: Told, { type }: Ending['verdict']): boolean {
-  return type === (charged >= attemptsMax(kind) ? 'failed' : 'retry')
+/** At least so long; of a pause that grows, the half is left to chance. */
+function pauseMs({ charged, kind }: Told, outcome: Outcome): number {
+  if (outcome.type === 'threw' && outcome.retry.wish === 'after') return outcome.retry.delayMs
+  const { minDelayMs, maxDelayMs, factor } = policyOf(kind)
+  return Math.floor(Math.min(minDelayMs * factor ** (charged - 1), maxDelayMs) / 2)
 }
 
 function same(a: unknown, b: unknown): boolean {

@@ -44,7 +44,7 @@ const DRAIN_MS = 1_000
 const ABORT_GRACE_MS = 50
 const POOL_LIMITS = {
   concurrency: 4,
-  warmMax: 5,
+  warmMax: 7,
   startsMax: 2,
   loadTimeoutMs: 500,
   abortGraceMs: ABORT_GRACE_MS,
@@ -190,9 +190,9 @@ export class Life {
       const clock = this.#clock()
       this.#session.stop()
       const timers: Timer[] = [
-        clock.after(DRAIN_MS - ABORT_GRACE_MS, () => this.#pool.abort()),
+        clock.after(DRAIN_MS - ABORT_GRACE_MS, () => this.#abort()),
         clock.after(DRAIN_MS, () => {
-          this.#pool.abort()
+          this.#abort()
           void this.#pool.stop(true)
         }),
         clock.after(DRAIN_MS + 500, () => this.#stopped('late', timers)),
@@ -202,6 +202,11 @@ export class Life {
         .then(() => this.do(() => this.#stopped('in-peace', timers)))
         .catch((error) => this.#world.books.keep(error))
     })
+  }
+
+  #abort(): void {
+    this.#world.books.aborts(this.epoch)
+    this.#pool.abort()
   }
 
   #stopped(how: 'in-peace' | 'late', timers: readonly Timer[]): void {

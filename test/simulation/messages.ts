@@ -22,6 +22,8 @@ export interface Told {
   dueAtMs: number
   /** Was due at once and has not been touched by the host since: must run in the order of its seq. */
   strict: boolean
+  /** Was inserted more than once. */
+  renumbered: boolean
 
   ack: 'none' | 'processing' | 'completed' | 'failed'
   /** The run that is on record as running. */
@@ -33,12 +35,13 @@ export interface Told {
   deaths: number
   /** A run was cut short by a death of the runtime; it must run alone. */
   interrupted: boolean
-  /** It was in a process that died, in the life of this runtime; it must run alone. */
-  suspect: boolean
+  /** It was in a process that died, in the life of this runtime: it must run alone, unless this may be forgotten by now. */
+  suspect: 'no' | 'yes' | 'perhaps'
   /** What was last decided about its next attempt, by the wall clock and by the steady one. */
   notBefore: { readonly wallMs: number; readonly ms: number }
-  /** How its last run ended, until that is on disk. */
+  /** How its last run ended, and when, until that is on disk. */
   outcome: Outcome | undefined
+  endedAtMs: number
   replies: readonly string[]
 
   /** How often its handler was called. */
@@ -72,15 +75,17 @@ export function messageOf(from: NewMessage, nowMs: number): Told {
     dueAtMs,
     strict:
       due === 'now' && odd !== 'numberless' && odd !== 'on-wake' && kind !== 'late' && kind !== 'nobody',
+    renumbered: false,
     ack: 'none',
     run: undefined,
     charged: 0,
     chargedSoon: 0,
     deaths: 0,
     interrupted: false,
-    suspect: false,
+    suspect: 'no',
     notBefore: { wallMs: 0, ms: 0 },
     outcome: undefined,
+    endedAtMs: 0,
     replies: [],
     started: 0,
     replied: false,

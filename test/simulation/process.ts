@@ -94,6 +94,7 @@ export class SimulatedProcess implements Process {
       const current = this.#current ? [this.#current.dispatch] : []
       this.#stage.holds(this.pid, [...current, ...this.#queue])
       if (!this.#current) this.#work()
+      else this.#handBackSoon(this.#current)
     } else if (this.#current?.dispatch.n === order.n && this.#current.fate.heeds) {
       this.#current.end?.cancel()
       this.#finish('throws')
@@ -111,8 +112,7 @@ export class SimulatedProcess implements Process {
       else {
         if (fate.ms < Number.POSITIVE_INFINITY)
           current.end = clock.after(fate.ms, () => this.#current === current && this.#finish(fate.end))
-        if (!fate.blocks) this.#handBackSoon(current)
-        return
+        return this.#handBackSoon(current)
       }
       if (!this.#alive || this.#current) return
     }
@@ -185,12 +185,11 @@ export class SimulatedProcess implements Process {
     clock.after(atMs - clock.monotonic(), () => this.#end(code, signal))
   }
 
-  /** Looks up as often as a timer of the real one would, as long as the loop turns. */
+  /** What waits behind a slow message is given back, as long as the loop turns. */
   #handBackSoon(current: Current): void {
+    if (this.#queue.length === 0 || current.fate.blocks) return
     this.#stage.clock.after(HAND_BACK_MS, () => {
-      if (this.#current !== current) return
-      this.#handBack('handed-back', () => true)
-      this.#handBackSoon(current)
+      if (this.#current === current) this.#handBack('handed-back', () => true)
     })
   }
 

@@ -29,7 +29,7 @@ const RESTART_MS = 100
 /** Calls that so little time may bring. */
 const CALLS_MAX = 5_000
 /** Without faults, everything ends within this. */
-const PATIENCE_MS = 900_000
+const PATIENCE_MS = 120_000
 
 export async function simulate(
   file: HostFile,
@@ -79,7 +79,7 @@ class Simulation implements RunResult {
     this.#path = file.path
     this.#random = new Random(mix(seed, 1))
     this.#small = mix(seed, 2) % 2 === 0
-    this.#pollMs = [50, 250, 1_000][mix(seed, 3) % 3]!
+    this.#pollMs = [100, 250, 1_000][mix(seed, 3) % 3]!
     const nowMs = () => this.#clock.now()
     this.#host = new Host(file, this.#outbound, nowMs)
     this.books = new Books(this.#host.messages, {
@@ -112,7 +112,7 @@ class Simulation implements RunResult {
     this.#calm = true
     this.#host.away(false)
     const aheadMs = Math.max(this.#latestMs, this.#clock.now()) + HORIZON_MS - this.#clock.now()
-    this.#clock.jump(aheadMs)
+    this.#jump(aheadMs)
     await this.#until('everything that is due ends', () => this.#unfinished(false).length === 0)
     this.#downMs = 0
     this.#life?.kill()
@@ -167,8 +167,7 @@ class Simulation implements RunResult {
       case 'full':
         return this.#faults.full(event.ms, event.atStatement)
       case 'jump':
-        this.#latestMs = Math.max(this.#latestMs, this.#clock.now())
-        return this.#clock.jump(event.ms)
+        return this.#jump(event.ms)
       case 'freeze':
         return this.#clock.sleep(event.ms)
       case 'reload':
@@ -180,6 +179,12 @@ class Simulation implements RunResult {
         return this.#hint(event.hint)
       }
     }
+  }
+
+  #jump(ms: number): void {
+    this.#latestMs = Math.max(this.#latestMs, this.#clock.now())
+    this.books.jumps(ms)
+    this.#clock.jump(ms)
   }
 
   /** Lets time pass, and things happen in it; at most so many. */
@@ -204,7 +209,7 @@ class Simulation implements RunResult {
   }
 
   async #until(what: string, holds: () => boolean): Promise<void> {
-    const untilMs = this.#clock.monotonic() + PATIENCE_MS
+    const untilMs = Math.max(this.#clock.monotonic(), this.books.pausesUntilMs) + PATIENCE_MS
     while (!holds()) {
       if (this.#clock.monotonic() > untilMs) {
         const left = this.#unfinished(true).map(({ id, seq, ack }) => `${id} (seq ${seq}, ack ${ack})`)

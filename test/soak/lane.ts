@@ -1,7 +1,7 @@
 // One workspace and those who work on it: host, runtime, checker. A round is one life of the runtime: the host writes, the
 // runtime starts and works, something befalls it, it is killed, the checker looks. The folder is kept over the rounds, so
 // history grows. What a round finds broken, it returns; a round that does not go as planned throws Unplanned.
-import { cpSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -41,6 +41,7 @@ const STEP_MS = 30_000
 /** A runtime that has nothing to do for so long gets more. */
 const FEED_MS = 500
 const TRACE_LOOK_MS = 2
+const COMMIT_WAIT_MS = 15
 /** A message that was in many deaths waits for up to a minute, several times. */
 const DRAIN_MS = 240_000
 const DRAIN_LOOK_MS = 100
@@ -122,9 +123,11 @@ export class Lane {
       this.#host = this.#startHost()
       await this.#write(round.messages, random)
     }
-    const scene = { round, runtime, random, traced, nemesis: this.#befall(round, runtime) }
-    await this.#end(scene)
-    await scene.nemesis
+    const nemesis = this.#befall(round, runtime)
+    // Whoever waits for it hears of its failure; nobody may be waiting when it fails.
+    nemesis.catch(() => undefined)
+    await this.#end({ round, runtime, random, traced, nemesis })
+    await nemesis
     const quiet = !hostWasDead && this.#writes === writes
     const touched = quiet ? changesOf(before, lookAt(this.workspace, round.n)) : []
     const report = await this.#check(round.n, runtime.started)
@@ -192,6 +195,7 @@ export class Lane {
       await this.#write(FEW, scene.random)
     }
     await setTimeout(kill.afterMs)
+    if (kill.aimedMs !== undefined) awaitCommit(join(this.workspace, 'outbound.db'), kill.aimedMs)
     await this.#kill(scene.runtime)
     tally.timed++
   }
@@ -331,6 +335,13 @@ export class Lane {
   get #mark(): string {
     return this.#parts.folder
   }
+}
+
+/** A commit is over before a timer could tell: this one spins, and gives up when there is none for a while. */
+function awaitCommit(path: string, thenMs: number): void {
+  const endMs = performance.now() + COMMIT_WAIT_MS
+  while (!existsSync(`${path}-journal`) && performance.now() < endMs);
+  for (const atMs = performance.now() + thenMs; performance.now() < atMs; );
 }
 
 function unplanned({ ended, log }: RuntimeProcess, when: string): Unplanned {

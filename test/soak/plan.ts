@@ -6,7 +6,8 @@ import type { Random } from './random.ts'
 
 export type Kill =
   | { readonly type: 'point'; readonly point: CrashPoint; readonly nth: number }
-  | { readonly type: 'timed'; readonly afterMs: number }
+  /** `aimedMs`: from then on so long after a transaction has begun to be written; undefined: at once. */
+  | { readonly type: 'timed'; readonly afterMs: number; readonly aimedMs: number | undefined }
 
 /** `healed first`: the host is back before the runtime dies. `healed late`: the next runtime starts without it. */
 export type HostDeath = 'no' | 'healed first' | 'healed late'
@@ -29,6 +30,8 @@ export interface Round {
 
 const DECK_KILLS = 20
 const TIMED_MAX_MS = 60
+/** A commit takes that long or so. */
+const AIMED_MAX_MS = 3
 const NEMESIS_SHARE = 0.25
 
 /** Rounds that hold exactly `kills` kills. */
@@ -61,8 +64,10 @@ export function leastHits(kills: number): number {
 }
 
 function deck(random: Random): Pick<Round, 'kill' | 'hostDies'>[] {
-  const timed = (hostDies: HostDeath) =>
-    ({ kill: { type: 'timed', afterMs: random.next() * TIMED_MAX_MS }, hostDies }) as const
+  const timed = (hostDies: HostDeath) => {
+    const aimedMs = random.chance(0.5) ? random.next() * AIMED_MAX_MS : undefined
+    return { kill: { type: 'timed', afterMs: random.next() * TIMED_MAX_MS, aimedMs }, hostDies } as const
+  }
   return [
     ...CRASH_POINTS.map((point) => {
       const nth = random.int(1, nthMax(point))
