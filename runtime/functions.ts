@@ -62,6 +62,12 @@ export class Functions {
     })
   }
 
+  /** How long a run of this function may last, from its claim until its process is killed. */
+  limitMsOf(name: string): number {
+    const { abortGraceMs, killGraceMs } = this.#parts.config
+    return (this.#catalog.get(name)?.timeoutMs ?? 0) + abortGraceMs + killGraceMs
+  }
+
   /** Source files, to be watched. */
   get inputs(): readonly string[] {
     return this.#built.flatMap(({ bundle }) => bundle?.inputs ?? [])

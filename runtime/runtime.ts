@@ -9,6 +9,7 @@ import { type CrashHook, crashHook, withCrashPoints } from './crash-point.ts'
 import { Executor } from './execute.ts'
 import { Functions } from './functions.ts'
 import { Heartbeat } from './heartbeat.ts'
+import { LongRuns } from './long-runs.ts'
 import { NoteFile } from './note.ts'
 import type { Config } from './protocol/config.ts'
 import { errorText, NanoclawError } from './protocol/errors.ts'
@@ -49,7 +50,6 @@ export async function evaluateFile(path: string, root: string, cache: string): P
 
 /** Everything that must be open while the runtime works. */
 interface Running {
-  readonly lock: Lock
   readonly inbox: Inbox
   readonly outbox: Outbox
   readonly recovery: Recovery
@@ -179,14 +179,11 @@ export class Runtime {
       await this.#functions.start()
       if (this.#stopping) return
       const inbox = new Inbox(this.#config.paths.inbound)
-      this.#running = this.#assemble({ lock, outbox, recovery, heartbeat, inbox })
+      this.#running = this.#assemble({ outbox, recovery, heartbeat, inbox })
       const { session, executor, trigger } = this.#running
-      this.#events.emit('started', {
-        epoch: recovery.epoch,
-        functions: this.#functions.catalog.names,
-        interrupted: recovery.interrupted,
-        quarantined: recovery.quarantined,
-      })
+      const functions = this.#functions.catalog.names
+      const { epoch, interrupted, quarantined } = recovery
+      this.#events.emit('started', { epoch, functions, interrupted, quarantined })
       trigger?.start()
       session.start(executor)
       this.#keepNote()
@@ -239,10 +236,11 @@ export class Runtime {
     return heartbeat
   }
 
-  #assemble(open: Pick<Running, 'lock' | 'inbox' | 'outbox' | 'recovery' | 'heartbeat'>): Running {
+  #assemble(open: Pick<Running, 'inbox' | 'outbox' | 'recovery' | 'heartbeat'>): Running {
     const { inbox, outbox, recovery, heartbeat } = open
     const { paths, crashLimit, maxContentBytes, pollMs, watch } = this.#config
     const [clock, events, lanes] = [this.#clock, this.#events, this.#lanes]
+    const writer = new LongRuns(outbox, (name) => this.#functions.limitMsOf(name))
     const session = new Session(
       {
         clock,
@@ -266,7 +264,7 @@ export class Runtime {
       events,
       lanes,
       crashLimit,
-      ...withCrashPoints({ reader: inbox, writer: outbox, workers: this.#pool }, this.#reach),
+      ...withCrashPoints({ reader: inbox, writer, workers: this.#pool }, this.#reach),
       intake: session,
       claimed: () => heartbeat.beat(),
       classify: writeTrouble,

@@ -34,6 +34,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'closing.ts': ['protocol', 'clock.ts', 'schedule'],
   'commit-pause.ts': ['protocol', 'clock.ts'],
   'execute.ts': ['protocol', 'clock.ts', 'schedule', 'closing.ts', 'commit-pause.ts'],
+  'long-runs.ts': ['protocol', 'execute.ts (types)'],
   'reading.ts': ['protocol', 'clock.ts'],
   'admission.ts': ['protocol', 'clock.ts', 'schedule', 'execute.ts (types)'],
   'session.ts': ['protocol', 'clock.ts', 'schedule', 'reading.ts', 'admission.ts', 'execute.ts (types)'],

@@ -2,7 +2,7 @@
 //
 // inbound.db   written by the host alone, read by the runtime. The host's column set grew over time; HOST_TABLES is the
 //              newest one, and the runtime reads older files too (a missing column means its default).
-// outbound.db  written by the runtime alone, read by the host. WIRE_TABLES is the part that the host knows;
+// outbound.db  written by the runtime alone, read by the host. WIRE_TABLES and STATE_TABLES are the part that hosts know;
 //              OWN_TABLES is what the runtime must remember besides, in tables that a host never looks at.
 
 /** inbound.db, as the newest known host makes it. */
@@ -69,6 +69,26 @@ create table if not exists processing_ack (
   status_changed text not null
 );
 `
+
+/**
+ * outbound.db, what later hosts read besides, made by the runner. `container_state`: one row, that a run may take longer than
+ * hosts wait by themselves; they heed it for a tool of one name only. `session_state` is for runners that keep a conversation.
+ */
+export const STATE_TABLES = `
+create table if not exists container_state (
+  id integer primary key check (id = 1),
+  current_tool text,
+  tool_declared_timeout_ms integer,
+  tool_started_at text,
+  updated_at text not null
+);
+create table if not exists session_state (
+  key text primary key,
+  value text not null,
+  updated_at text not null
+);
+`
+export const LONG_TOOL = 'Bash'
 
 /** Raised when OWN_TABLES changes shape; a file with a higher number is refused, never altered. */
 export const OWN_VERSION = 1

@@ -63,6 +63,8 @@ export interface Turn {
   /** The highest seq of inbound.db, as far as known: replies are numbered above it. */
   readonly inboundSeq: number
   readonly mark: Mark | null
+  /** The longest time that a run may take from now on, for hosts to know; null: none takes long; left out: as before. */
+  readonly longestRunMs?: number | null
 }
 
 export interface Committed {

@@ -5,7 +5,7 @@
 import type { Statement } from 'better-sqlite3'
 import { NanoclawError } from '../protocol/errors.ts'
 import type { Reply } from '../protocol/outcome.ts'
-import { OWN_TABLES, OWN_VERSION, WIRE_TABLES } from '../protocol/schema.ts'
+import { LONG_TOOL, OWN_TABLES, OWN_VERSION, STATE_TABLES, WIRE_TABLES } from '../protocol/schema.ts'
 import { isoTime, sqliteTime } from '../protocol/time.ts'
 import type { Claim, Committed, Ending, History, Mark, Refusal, Turn } from '../protocol/turn.ts'
 import { openWritable, type WritableDb } from './open.ts'
@@ -84,6 +84,7 @@ export class Outbox {
         }
         // What is left belongs to a runner that is gone: it wrote claims, and no record of its runs.
         this.#sql.dropForeignClaims.run()
+        this.#sql.tell.run({ limitMs: null, at: isoTime(nowMs) })
         this.#epoch = this.#sql.raiseEpoch.pluck().get() as number
         const mark = { seq: this.#sql.mark.get() as number, open: this.#sql.open.all() as string[] }
         this.#reach?.('in-recovery')
@@ -110,6 +111,8 @@ export class Outbox {
         for (const claim of turn.claims)
           if (!this.#claim(claim, turn.nowMs, stamps.iso)) refused.add(claim.id)
         if (turn.claims.length > 0) this.#reach?.('in-claim')
+        if (turn.longestRunMs !== undefined)
+          this.#sql.tell.run({ limitMs: turn.longestRunMs, at: stamps.iso })
         if (turn.mark) this.#setMark(turn.mark)
         if (turn.endings.length > 0) this.#reach?.('in-finish-before-commit')
       })
@@ -142,34 +145,23 @@ export class Outbox {
 
   /** Ends a claimed message as completed together with its replies, or does nothing and returns false when the claim is gone. */
   markCompleted(id: string, replies: readonly Reply[], nowMs: number, inboundSeq = 0): boolean {
-    const ending = {
-      id,
-      run: this.#nextRun(id) - 1,
-      verdict: { type: 'completed', replies },
-      outcome: 'replied',
-      reason: null,
-      error: null,
-      durationMs: 0,
-    } as const
-    return this.commit({ ...EMPTY_TURN, nowMs, inboundSeq, endings: [ending] }).lost.size === 0
+    const end = { verdict: { type: 'completed', replies }, outcome: 'replied', reason: null } as const
+    return this.#endOwn({ id, ...end }, { ...EMPTY_TURN, nowMs, inboundSeq })
   }
 
   /** Ends a claimed message as failed, for a reason; false when the claim is gone. */
   markFailed(id: string, reason: string, nowMs: number): boolean {
-    const ending = {
-      id,
-      run: this.#nextRun(id) - 1,
-      verdict: { type: 'failed' },
-      outcome: 'threw',
-      reason,
-      error: null,
-      durationMs: 0,
-    } as const
-    return this.commit({ ...EMPTY_TURN, nowMs, endings: [ending] }).lost.size === 0
+    const end = { verdict: { type: 'failed' }, outcome: 'threw', reason } as const
+    return this.#endOwn({ id, ...end }, { ...EMPTY_TURN, nowMs })
   }
 
   close(): void {
     this.#db.close()
+  }
+
+  #endOwn(end: Omit<Ending, 'run' | 'error' | 'durationMs'>, turn: Turn): boolean {
+    const ending = { ...end, run: this.#nextRun(end.id) - 1, error: null, durationMs: 0 }
+    return this.commit({ ...turn, endings: [ending] }).lost.size === 0
   }
 
   #nextRun(id: string): number {
@@ -271,7 +263,7 @@ function makeTables(db: WritableDb, path: string): void {
       'outbound_unusable',
       `${path} was written by another version (its tables are version ${version}, expected ${OWN_VERSION}). Use that version, or a new workspace.`,
     )
-  db.exec(WIRE_TABLES + OWN_TABLES)
+  db.exec(WIRE_TABLES + STATE_TABLES + OWN_TABLES)
   db.exec(
     `insert or ignore into nanoclaw_runtime (id, version, epoch, seq_mark) values (1, ${OWN_VERSION}, 0, ${Number.MIN_SAFE_INTEGER})`,
   )
@@ -335,6 +327,9 @@ function texts() {
     stopWaiting: 'update nanoclaw_run set next_at = null where message_id = ? and next_at is not null',
     reply:
       'insert into messages_out (id, seq, in_reply_to, timestamp, deliver_after, kind, platform_id, channel_type, thread_id, content) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (id) do nothing',
+    tell: `
+      insert or replace into container_state (id, current_tool, tool_declared_timeout_ms, tool_started_at, updated_at)
+      values (1, iif(@limitMs is null, null, '${LONG_TOOL}'), @limitMs, iif(@limitMs is null, null, @at), @at)`,
     running: `
       select n.message_id as id, n.run, n.alone,
         (select count(*) from nanoclaw_run r where r.message_id = n.message_id and ${DEATH}) as crashes

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { Outbox } from '../../runtime/store/outbox.ts'
-import { type Db, insertRow, openDb, tempDir, wireOutbound } from '../support/files.ts'
+import { type Db, insertRow, openDb, runnerTables, tempDir, wireOutbound } from '../support/files.ts'
 import { leaveHotJournal } from '../support/hot-journal.ts'
 import { acks, claim, completed, NOW, openOutbox, reply, turn } from '../support/outbox.ts'
 
@@ -14,14 +14,15 @@ const shapeOf = (db: Db, table: string) => [
   db.prepare('select type from sqlite_schema where name = ?').pluck().get(table),
 ]
 
-test('a new file has the two tables that every host knows, in exactly their shape', () => {
+test('a new file has the tables that hosts know, in exactly their shape', () => {
   const { db } = openOutbox()
   const host = wireOutbound(join(tempDir(), 'outbound.db'))
-  for (const table of ['messages_out', 'processing_ack'])
-    expect(shapeOf(db, table)).toEqual(shapeOf(host, table))
+  runnerTables(host)
+  const tables = ['container_state', 'messages_out', 'processing_ack', 'session_state']
+  for (const table of tables) expect(shapeOf(db, table)).toEqual(shapeOf(host, table))
   const others =
     "select name from sqlite_schema where type = 'table' and name not like 'nanoclaw_%' order by name"
-  expect(db.prepare(others).pluck().all()).toEqual(['messages_out', 'processing_ack'])
+  expect(db.prepare(others).pluck().all()).toEqual(tables)
   expect(db.pragma('journal_mode', { simple: true })).toBe('delete')
 })
 

@@ -81,6 +81,17 @@ export function wireOutbound(path: string): Db {
   return db
 }
 
+/** The tables that the newest runners add to it themselves. */
+export function runnerTables(db: Db): void {
+  db.exec(`
+    CREATE TABLE session_state (key TEXT PRIMARY KEY, value TEXT NOT NULL, updated_at TEXT NOT NULL);
+    CREATE TABLE container_state (
+      id INTEGER PRIMARY KEY CHECK (id = 1), current_tool TEXT, tool_declared_timeout_ms INTEGER, tool_started_at TEXT,
+      updated_at TEXT NOT NULL
+    );
+  `)
+}
+
 /** One value per column of messages_in; what is left out takes the value that a host would write. */
 export interface MessageColumns {
   readonly id?: unknown
