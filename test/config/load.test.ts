@@ -221,7 +221,7 @@ describe('paths', () => {
     expect(fromFile.paths.inbound).toBe(join(cwd, 'conf/ws/inbound.db'))
   })
 
-  test('the three variables of an older host override each path; the lock stays beside outbound.db', async () => {
+  test('W44: the three variables of an older host override each path; the lock stays beside outbound.db', async () => {
     const config = await loadConfig(
       input({
         env: {

@@ -113,7 +113,7 @@ test('files of a try that did not get to its message are written again', () => {
   expect(readFileSync(join(dir, 'inbox', 'm', 'a'), 'utf8')).toBe('half and half')
 })
 
-test.each(['../m', 'a/b', '..', 'a\\b', 'x'.repeat(256)])('the id %j cannot carry files', (id) => {
+test.each(['../m', 'a/b', '..', 'a\\b', 'x'.repeat(256)])('84: the id %j cannot carry files', (id) => {
   const { dir, host, inbound } = hostFixture()
   expect(() =>
     host.enqueue({ id, kind: 'chat', content: {}, attachments: [{ name: 'a', data: bytes('x') }] }),
@@ -123,7 +123,7 @@ test.each(['../m', 'a/b', '..', 'a\\b', 'x'.repeat(256)])('the id %j cannot carr
 })
 
 test.each(['inbox', 'inbox/m'])(
-  'a link in the place of %s is not followed, and what it points to stays as it is',
+  '85: a link in the place of %s is not followed, and what it points to stays as it is',
   (place) => {
     const { dir, host } = hostFixture()
     const target = tempDir()

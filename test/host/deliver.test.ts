@@ -40,7 +40,7 @@ test('a reply is handed over whole, and what the platform calls it is recorded',
   )
 })
 
-test('thousands of replies keep their order in each destination, and no more are sent at a time than allowed', async () => {
+test('W18: thousands of replies keep their order in each destination, and no more are sent at a time than allowed', async () => {
   const fixture = hostFixture()
   const sentTo: Record<string, number[]> = {}
   let inFlight = 0
@@ -71,7 +71,7 @@ test.each([
   ['ISO', '2026-11-24T06:01:20Z', '2026-11-24T06:03:20Z'],
   ['another zone', '2026-11-24T08:01:20+02:00', '2026-11-24T08:03:20+02:00'],
 ])(
-  'deliver_after in %s: what is past goes at once, what is not waits and lets the others by',
+  'W17: deliver_after in %s: what is past goes at once, what is not waits and lets the others by',
   async (_, past, future) => {
     const fixture = hostFixture()
     reply(fixture, 'later', { deliver_after: future })
@@ -90,7 +90,7 @@ test.each([
   },
 )
 
-test('a destination that never answers delays no other', async () => {
+test('W32: a destination that never answers delays no other', async () => {
   const fixture = hostFixture()
   for (const n of [0, 1, 2]) {
     reply(fixture, `slow-${n}`, { thread_id: 'slow' })

@@ -122,7 +122,7 @@ test('numbers are even and rise, whatever numbers stand in the file', () => {
   expect(next()).toBe(106)
 })
 
-test('an id that exists already changes nothing and says so', () => {
+test('W36: an id that exists already changes nothing and says so', () => {
   const { host, db } = open()
   const first = host.enqueue({ id: 'x', kind: 'chat', content: 'first' })
 
@@ -245,7 +245,7 @@ test('process_after is due by the text comparison of the oldest hosts and by the
   expect(due(`datetime(process_after) <= datetime('now')`)).toEqual(['past'])
 })
 
-test('two hosts in two processes that enqueue at the same time lose nothing and never share a number', async () => {
+test('W9: two hosts in two processes that enqueue at the same time lose nothing and never share a number', async () => {
   const dir = tempDir()
   const script = fileURLToPath(new URL('../support/enqueue-child.ts', import.meta.url))
   const exits = ['a', 'b'].map(async (name) => {

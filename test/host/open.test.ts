@@ -46,7 +46,7 @@ test('a new folder is readable by its owner alone and holds both files in the ne
   expect(columnsOf(join(dir, 'outbound.db'), 'messages_out')).toContain('in_reply_to')
 })
 
-test('an outbound.db that is there belongs to the runtime: not a byte of it changes', () => {
+test('W16: an outbound.db that is there belongs to the runtime: not a byte of it changes', () => {
   const dir = tempDir()
   wireOutbound(join(dir, 'outbound.db')).exec('drop table processing_ack').close()
   const before = readFileSync(join(dir, 'outbound.db'))
@@ -65,7 +65,7 @@ test('an outbound.db whose creation was cut short gets its tables', () => {
   expect(columnsOf(join(dir, 'outbound.db'), 'messages_out')).toContain('id')
 })
 
-test('an inbound.db of the first shape gains the new columns, and its rows mean what they meant', () => {
+test('W43: an inbound.db of the first shape gains the new columns, and its rows mean what they meant', () => {
   const dir = tempDir()
   const old = seedInbound(join(dir, 'inbound.db'))
   insertMessage(old, { id: 'a', recurrence: '0 9 * * *', kind: 'task' })

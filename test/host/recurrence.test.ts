@@ -83,7 +83,7 @@ test('the next occurrence takes over everything and the old one gives up its rec
   })
 })
 
-test('a failed occurrence does not end its series', () => {
+test('W21: a failed occurrence does not end its series', () => {
   const fixture = hostFixture()
   fixture.host.enqueue(daily)
   fixture.setTime('2026-11-24T09:00:03Z')
@@ -162,7 +162,7 @@ test.each([
   expect(inbound.prepare('select count(*) from messages_in').pluck().get()).toBe(0)
 })
 
-test('a recurrence that another program wrote and nobody can read is reported once and stays visible', () => {
+test('W23: a recurrence that another program wrote and nobody can read is reported once and stays visible', () => {
   const { host, inbound } = hostFixture()
   insertMessage(inbound, { id: 'broken', kind: 'task', status: 'completed', recurrence: 'every monday' })
   insertMessage(inbound, { id: 'never', kind: 'task', status: 'completed', recurrence: '0 0 31 2 *' })
@@ -185,7 +185,7 @@ test('a recurrence that another program wrote and nobody can read is reported on
   ])
 })
 
-test('two hosts that sync the same end make one next occurrence', () => {
+test('W22: two hosts that sync the same end make one next occurrence', () => {
   const fixture = hostFixture()
   fixture.host.enqueue(daily)
   finish(fixture)

@@ -9,7 +9,7 @@ import { expect, test } from 'vitest'
 import { delivered, reply, settled, start } from '../support/deliver.ts'
 import { hostFixture } from '../support/host.ts'
 
-test('a reply that fails is tried again later, is not overtaken, and holds up nobody else', async () => {
+test('W18: a reply that fails is tried again later, is not overtaken, and holds up nobody else', async () => {
   const fixture = hostFixture()
   for (const id of ['a-0', 'a-1']) reply(fixture, id, { thread_id: 'a' })
   reply(fixture, 'b-0', { thread_id: 'b' })
@@ -35,7 +35,7 @@ test('a reply that fails is tried again later, is not overtaken, and holds up no
   expect(sent.filter((id) => id !== 'b-0')).toEqual(['a-0', 'a-0', 'a-0', 'a-1'])
 })
 
-test('the number of tries outlives the host; after the last one the reply is given up, visibly, and can be sent again', async () => {
+test('W33: the number of tries outlives the host; after the last one the reply is given up, visibly, and can be sent again', async () => {
   const fixture = hostFixture()
   reply(fixture, 'bad')
   reply(fixture, 'good')
@@ -75,7 +75,7 @@ test('the number of tries outlives the host; after the last one the reply is giv
   expect(() => fixture.host.redeliver('nobody')).toThrow(/there is no reply "nobody"/)
 })
 
-test('an adapter may say never again, or not before a time', async () => {
+test('W34: an adapter may say never again, or not before a time', async () => {
   const fixture = hostFixture()
   reply(fixture, 'never', { thread_id: 'a' })
   reply(fixture, 'later', { thread_id: 'b' })
@@ -114,7 +114,7 @@ test('a try that takes too long is aborted and counts as failed', async () => {
   expect(aborted).toBe(true)
 })
 
-test('a host that is killed after a send and before its note sends again under the same key, and nothing else twice', async () => {
+test('W35: a host that is killed after a send and before its note sends again under the same key, and nothing else twice', async () => {
   const fixture = hostFixture()
   for (let n = 0; n < 6; n++) reply(fixture, `r-${n}`)
   const script = fileURLToPath(new URL('../support/deliver-child.ts', import.meta.url))

@@ -34,7 +34,7 @@ function open() {
   }
 }
 
-test('completed stays completed, failed stays failed, and what is not ended stays pending', () => {
+test('W19: completed stays completed, failed stays failed, and what is not ended stays pending', () => {
   const { host, ack, statuses, send } = open()
   send('done', 'broken', 'running', 'untouched')
   ack('done', 'completed')
@@ -51,7 +51,7 @@ test('completed stays completed, failed stays failed, and what is not ended stay
   expect(host.sync()).toEqual({ readable: true, completed: 0, failed: 0, pending: 2, ...NOTHING_REPEATS })
 })
 
-test('a pause during processing survives, and the end is carried over when it is lifted', () => {
+test('W20: a pause during processing survives, and the end is carried over when it is lifted', () => {
   const { host, inbound, ack, statuses, send } = open()
   send('task')
   inbound.exec(`update messages_in set status = 'paused'`)
@@ -63,7 +63,7 @@ test('a pause during processing survives, and the end is carried over when it is
   expect(host.sync().completed).toBe(1)
 })
 
-test('a message that has ended is never changed by a later ack', () => {
+test('W21: a message that has ended is never changed by a later ack', () => {
   const { host, inbound, ack, statuses, send } = open()
   send('given-up', 'cancelled')
   inbound.exec(`update messages_in set status = iif(id = 'given-up', 'failed', 'completed')`)
@@ -90,7 +90,7 @@ test('a message that is paused between the reading of its ack and the writing of
   expect(statuses()).toEqual({ task: 'paused', other: 'failed' })
 })
 
-test('a sync that cannot read outbound.db says why, changes nothing, and works when the runtime is back', async () => {
+test('W14: a sync that cannot read outbound.db says why, changes nothing, and works when the runtime is back', async () => {
   const { host, outbound, ack, statuses, send } = open()
   send('done')
   ack('done', 'completed')
@@ -132,7 +132,7 @@ test('acks beyond a page are all carried over, in a backlog with gaps', () => {
   })
 })
 
-test('ended messages are found by index: the plan of a sync never reads all of messages_in', () => {
+test('W6: ended messages are found by index: the plan of a sync never reads all of messages_in', () => {
   const { inbound } = open()
   const plan = inbound
     .prepare(

@@ -19,7 +19,7 @@ test.each([
   // 01:30 exists twice on the day on which they go back: it runs the first time only.
   ['30 1 * * *', 'America/New_York', '2026-11-01T04:00:00Z', '2026-11-01T05:30:00.000Z'],
   ['30 1 * * *', 'America/New_York', '2026-11-01T05:30:00Z', '2026-11-02T06:30:00.000Z'],
-])('%s in %s after %s is %s', (expression, zone, after, next) => {
+])('88: %s in %s after %s is %s', (expression, zone, after, next) => {
   expect(iso(nextOccurrence(expression, Date.parse(after), zone))).toBe(next)
 })
 
@@ -28,7 +28,7 @@ test.each([
   ['0 9 * * *', '2026-11-24T09:00:00.000Z', '2026-11-24T09:00:00.000Z'],
   ['0 9 * * *', '2026-11-24T23:00:00.000Z', '2026-11-24T09:00:00.000Z'],
   ['0 0 31 2 *', '2026-11-24T23:00:00.000Z', undefined],
-])('the last %s up to %s was %s', (expression, at, last) => {
+])('88: the last %s up to %s was %s', (expression, at, last) => {
   expect(iso(lastOccurrence(expression, Date.parse(at), 'UTC'))).toBe(last)
 })
 
@@ -40,7 +40,7 @@ test.each([
   ['tomorrow', 'UTC', /"tomorrow" is no cron expression/],
   ['2026-12-01T00:00:00', 'UTC', /is a date, not a cron expression/],
   ['0 9 * * *', 'Mars/Olympus', /"Mars\/Olympus" is no time zone; expected a name such as 'Europe\/Berlin'/],
-])('%j in %s is refused and named', (expression, zone, text) => {
+])('88: %j in %s is refused and named', (expression, zone, text) => {
   expect(() => nextOccurrence(expression, 0, zone)).toThrow(text)
   expect(() => nextOccurrence(expression, 0, zone)).toThrow(RangeError)
 })

@@ -57,7 +57,7 @@ test('claims are not thrown away by a second opening: recovery deals with them, 
   expect(acks(db)).toEqual({ a: 'processing' })
 })
 
-test('what a killed writer left half written is undone by the opening', async () => {
+test('W14: what a killed writer left half written is undone by the opening', async () => {
   const { path, outbox, db } = openOutbox()
   const ids = Array.from({ length: 2_000 }, (_, n) => `message-${n}`)
   outbox.commit(turn({ claims: ids.map((id) => claim(id)) }))

@@ -262,7 +262,7 @@ describe('the number of a reply', () => {
     expect(last).toBeGreaterThan(0)
   })
 
-  test('passes over what somebody else has written to the file meanwhile', () => {
+  test('W9: passes over what somebody else has written to the file meanwhile', () => {
     const open = claimed('a', 'b')
     open.outbox.commit(turn({ endings: [completed('a', reply())] }))
     insertRow(open.db, 'messages_out', { id: 'x', seq: 3, timestamp: '', kind: 'chat', content: '{}' })

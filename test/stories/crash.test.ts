@@ -11,7 +11,7 @@ const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 const KILLS = 6
 const MESSAGES = 300
 
-it('33 to 39: kill -9 at any time: every message ends, each with its replies exactly once', async () => {
+it('W3, W4, 33 to 39: kill -9 at any time: every message ends, each with its replies exactly once', async () => {
   const root = project([], { 'work.js': WORK, 'flaky.js': FLAKY })
   const { paths, workspace } = testConfig(root)
   const inbound = headInbound(paths.inbound)
@@ -80,7 +80,7 @@ it.each([
   },
 )
 
-it('31: a message that brings the runtime down each time is given up, and the log says so', async () => {
+it('W28, 31: a message that brings the runtime down each time is given up, and the log says so', async () => {
   const root = project([], {
     'calm.js': `export default () => 'hello'`,
     'poison.js': `export default () => process.kill(process.ppid, 'SIGKILL')`,

@@ -34,7 +34,7 @@ describe('process_after', () => {
   )
 
   it.each(['not-a-date', '1795442399', '2026-02-30 00:00:00'])(
-    '80: that cannot be read (%s): fails with the reason',
+    'W23, 80: that cannot be read (%s): fails with the reason',
     async (text) => {
       const bench = shared()
       const id = bench.send('echo', {}, { process_after: text })

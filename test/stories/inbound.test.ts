@@ -64,7 +64,7 @@ describe('inbound.db', () => {
     },
   )
 
-  it('47: with the journal of a dead writer is not readable until a writer has opened it; nothing is written by the runtime', async () => {
+  it('W14, 47: with the journal of a dead writer is not readable until a writer has opened it; nothing is written by the runtime', async () => {
     let before = ''
     const { config, waits, acks } = await started(async (path) => {
       const db = headInbound(path)
@@ -108,7 +108,7 @@ describe('inbound.db', () => {
     ).toBe(0)
   })
 
-  it('62, 63, 65: may be of an older shape, gain columns and be vacuumed while it is read', async () => {
+  it('W43, 62, 63, 65: may be of an older shape, gain columns and be vacuumed while it is read', async () => {
     const { config, acks } = await started((path) => void seedInbound(path))
     const db = openDb(config.paths.inbound)
     const first = insertMessage(db, { kind: 'echo' }).id
@@ -120,7 +120,7 @@ describe('inbound.db', () => {
     await until(() => acks()[second] === 'completed')
   })
 
-  it('52: locked for a long while by its host, is read when the lock is gone; the heartbeat goes on', async () => {
+  it('W31, 52: locked for a long while by its host, is read when the lock is gone; the heartbeat goes on', async () => {
     const bench = await workbench(['echo'], { heartbeatMs: 100 })
     const id = bench.send('echo', {}, { process_after: new Date(Date.now() + 300).toISOString() })
     bench.inbound.exec('begin exclusive')

@@ -7,7 +7,7 @@ import { openDb, wireOutbound } from '../support/files.ts'
 import { benchOf, project, testConfig, until, workbench, workbenchAt } from '../support/runtime.ts'
 
 describe('one workspace', () => {
-  it('44: is served by one runtime; a second one is refused and told who the first is', async () => {
+  it('W12, 44: is served by one runtime; a second one is refused and told who the first is', async () => {
     const bench = await workbench(['echo'])
     const second = createRuntime(bench.config, createEvents())
     await until(() => readFileSync(`${bench.config.workspace}/.runtime.json`, 'utf8').includes('"pid"'))
@@ -58,7 +58,7 @@ describe('one workspace', () => {
     expect(fatal).toEqual([78])
   })
 
-  it('whose outbound.db somebody else has locked for a moment is started all the same', async () => {
+  it('W10: whose outbound.db somebody else has locked for a moment is started all the same', async () => {
     const root = project(['echo'])
     const config = testConfig(root)
     const reader = wireOutbound(config.paths.outbound)
@@ -83,7 +83,7 @@ describe('one workspace', () => {
 })
 
 describe('stopping', () => {
-  it('40: lets what runs finish, claims nothing more, and leaves the rest for the next start', async () => {
+  it('W15, 40: lets what runs finish, claims nothing more, and leaves the rest for the next start', async () => {
     const bench = await workbench(['slow'])
     const ids = [1, 2, 3].map(() => bench.send('slow', { ms: 400 }, { thread_id: 'one' }))
     await until(() => bench.ack(ids[0]!) === 'processing')

@@ -31,7 +31,7 @@ const shared = sharedBench(
 )
 
 describe('a message that goes well', () => {
-  it('gets its ack and its reply, addressed as it came', async () => {
+  it('W13: gets its ack and its reply, addressed as it came', async () => {
     const bench = shared()
     const id = bench.send('echo', { a: 1 }, { platform_id: 'p', channel_type: 'c', thread_id: 't' })
     await bench.ended(id)
@@ -151,7 +151,7 @@ describe('a handler that fails', () => {
 })
 
 describe('a handler that takes too long', () => {
-  it('3: is stopped when its time is up, its process replaced, its message tried again', async () => {
+  it('W29, 3: is stopped when its time is up, its process replaced, its message tried again', async () => {
     const bench = shared()
     const id = bench.send('hang')
     await bench.ended(id)
