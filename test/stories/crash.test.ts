@@ -80,7 +80,7 @@ it.each([
   },
 )
 
-it('W28, 31: a message that brings the runtime down each time is given up, and the log says so', async () => {
+it('W28, 31, 99: a message that brings the runtime down each time is given up, and the log says so', async () => {
   const root = project([], {
     'calm.js': `export default () => 'hello'`,
     'poison.js': `export default () => process.kill(process.ppid, 'SIGKILL')`,

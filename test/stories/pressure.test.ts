@@ -100,7 +100,7 @@ describe('several functions', () => {
 })
 
 describe('the channel', () => {
-  it('3: nonsense on it ends the process that wrote it, and nothing else', async () => {
+  it('19: nonsense on it ends the process that wrote it, and nothing else', async () => {
     const bench = await workbench(['raw-reports', 'echo'])
     const ids = Array.from({ length: 10 }, (_, report) => bench.send('raw-reports', { report }))
     const other = bench.send('echo')
