@@ -90,8 +90,8 @@ create table if not exists session_state (
 `
 export const LONG_TOOL = 'Bash'
 
-/** Raised when OWN_TABLES changes shape; a file with a higher number is refused, never altered. */
-export const OWN_VERSION = 1
+/** Raised when OWN_TABLES changes shape; a file of another version is refused, never altered. */
+export const OWN_VERSION = 2
 
 /**
  * outbound.db, the runtime's own memory.
@@ -99,9 +99,12 @@ export const OWN_VERSION = 1
  *                     another number has been replaced and writes no more. `seq_mark`: every message with a seq up to
  *                     it is either done or listed in nanoclaw_open, so a start need not read history.
  *   nanoclaw_open     messages up to the mark that are not done: due later, waiting for a retry, without a function.
- *   nanoclaw_run      one row a run. `run` counts all, `attempt` only those charged to the handler. `alone`: nothing else
- *                     ran in that process, so its death is this message's. `ended_at` null: running. `next_at`: when the
- *                     following attempt is due, on the newest row of a message only.
+ *   nanoclaw_batch    what was given to a process together, while any of it runs; `runs`: JSON, a [message id, run, attempt]
+ *                     for each. One of them that has no row in nanoclaw_run is running, or the runtime died.
+ *                     `alone`: nothing else ran in that process, so its death is this message's.
+ *   nanoclaw_run      one row a run that has ended; never changed but for `next_at`. `run` counts all, `attempt` only those
+ *                     charged to the handler. `started_at`: when it was claimed. `next_at`: when the following attempt is
+ *                     due, on the newest row of a message only.
  * Times are milliseconds since 1970.
  */
 export const OWN_TABLES = `
@@ -110,10 +113,18 @@ create table if not exists nanoclaw_runtime (
   version integer not null,
   epoch integer not null,
   seq_mark integer not null
-) strict;
+);
 create table if not exists nanoclaw_open (
   message_id text primary key
-) strict, without rowid;
+) without rowid;
+create table if not exists nanoclaw_batch (
+  batch integer primary key,
+  function text not null,
+  worker integer not null,
+  alone integer not null,
+  started_at integer not null,
+  runs text not null
+);
 create table if not exists nanoclaw_run (
   message_id text not null,
   run integer not null,
@@ -123,14 +134,23 @@ create table if not exists nanoclaw_run (
   worker integer,
   alone integer not null,
   started_at integer not null,
-  ended_at integer,
+  ended_at integer not null,
   duration_ms real,
-  outcome text,
+  outcome text not null,
   reason text,
   error text,
   next_at integer,
   primary key (message_id, run)
-) strict, without rowid;
-create index if not exists nanoclaw_run_running on nanoclaw_run (message_id) where ended_at is null;
+) without rowid;
 create index if not exists nanoclaw_run_waiting on nanoclaw_run (next_at) where next_at is not null;
 `
+
+/** Runs without an end: they run, or their runtime has died. */
+export const RUNNING = `
+  select json_extract(j.value, '$[0]') as message_id, json_extract(j.value, '$[1]') as run,
+    json_extract(j.value, '$[2]') as attempt, b.function, b.worker, b.alone, b.started_at
+  from nanoclaw_batch b, json_each(b.runs) j
+  where not exists (
+    select 1 from nanoclaw_run r
+    where r.message_id = json_extract(j.value, '$[0]') and r.run = json_extract(j.value, '$[1]')
+  )`

@@ -2,6 +2,7 @@
 // tables missing, and says why when a file cannot be read.
 import type { Paths } from '../protocol/config.ts'
 import type { ErrorInfo } from '../protocol/errors.ts'
+import { RUNNING } from '../protocol/schema.ts'
 import { columnsOf } from './backlog.ts'
 import { type FileState, Look } from './look.ts'
 import type { ReadonlyDb } from './open.ts'
@@ -92,8 +93,12 @@ function ackOf(db: ReadonlyDb, id: string): Ack | null {
 
 function runsOf(db: ReadonlyDb, id: string): Run[] {
   if (columnsOf(db, 'nanoclaw_run').size === 0) return []
-  const rows = select<StoredRun>(db, RUN_COLUMNS, 'from nanoclaw_run where message_id = ? order by run', id)
-  return rows.map((row) => ({ ...row, error: runError(row.error) }))
+  const ended = select<StoredRun>(db, RUN_COLUMNS, 'from nanoclaw_run where message_id = ? order by run', id)
+  const batches = columnsOf(db, 'nanoclaw_batch').size > 0
+  const running = batches
+    ? select<StoredRun>(db, RUNNING_COLUMNS, `from (${RUNNING}) where message_id = ?`, id)
+    : []
+  return [...ended, ...running].map((row) => ({ ...row, error: runError(row.error) }))
 }
 
 type StoredRun = Omit<Run, 'error'> & { readonly error: string | null }
@@ -128,6 +133,15 @@ const RUN_COLUMNS = {
   reason: 'reason',
   error: 'error',
   nextAtMs: 'next_at',
+}
+const RUNNING_COLUMNS = {
+  ...RUN_COLUMNS,
+  endedAtMs: 'null',
+  durationMs: 'null',
+  outcome: 'null',
+  reason: 'null',
+  error: 'null',
+  nextAtMs: 'null',
 }
 const REPLY_COLUMNS = {
   id: 'id',

@@ -2,13 +2,14 @@
 // acks and replies of runs that ended, the claims of runs that are about to begin. So a message's replies and its ack are
 // there together or not at all, and nothing starts that the disk does not know of.
 // In every commit the epoch is checked: a runtime that was replaced while it was stopped finds another number and writes nothing.
-import type { Statement } from 'better-sqlite3'
 import { NanoclawError } from '../protocol/errors.ts'
 import type { Reply } from '../protocol/outcome.ts'
-import { LONG_TOOL, OWN_TABLES, OWN_VERSION, STATE_TABLES, WIRE_TABLES } from '../protocol/schema.ts'
+import { OWN_TABLES, OWN_VERSION, STATE_TABLES, WIRE_TABLES } from '../protocol/schema.ts'
 import { isoTime, sqliteTime } from '../protocol/time.ts'
 import type { Claim, Committed, Ending, History, Mark, Refusal, Turn } from '../protocol/turn.ts'
+import { Claims, type Held } from './claims.ts'
 import { openWritable, type WritableDb } from './open.ts'
+import { prepareOutbox, type Statements } from './outbox-sql.ts'
 
 export interface Recovery {
   readonly epoch: number
@@ -19,14 +20,6 @@ export interface Recovery {
   readonly quarantined: readonly string[]
 }
 
-/** Ends that the handler is not charged for. */
-const UNCHARGED = `('interrupted', 'cancelled')`
-/**
- * The death of a process counts against a message only where it is certain whose it was: an outcome of the first kind is
- * given in no other case, and a run that the runtime did not live to end was alone in its process.
- */
-const DEATH = `(r.outcome in ('exited', 'killed', 'out-of-memory') or (r.outcome = 'interrupted' and r.alone = 1))`
-
 /** Who wants to know how far an open transaction is: see crash-point.ts. */
 type Reach = (point: 'in-claim' | 'in-finish-after-reply' | 'in-finish-before-commit' | 'in-recovery') => void
 
@@ -34,6 +27,7 @@ export class Outbox {
   readonly #db: WritableDb
   readonly #sql: Statements
   readonly #reach: Reach | undefined
+  readonly #claims = new Claims()
   #epoch = 0
   /** The highest number of both files, while a turn is written. */
   #seq = 0
@@ -47,7 +41,7 @@ export class Outbox {
     this.#db = typeof file === 'string' ? openWritable(file, journal) : file
     try {
       this.#db.transaction(() => makeTables(this.#db, this.#db.name)).immediate()
-      this.#sql = prepare(this.#db)
+      this.#sql = prepareOutbox(this.#db)
     } catch (error) {
       if (this.#db !== file) this.#db.close()
       throw error
@@ -60,32 +54,28 @@ export class Outbox {
    * May be repeated after a crash at any point.
    */
   recover(nowMs: number, crashLimit: number): Recovery {
+    this.#claims.clear()
     return this.#db
       .transaction(() => {
-        const left = this.#sql.running.all() as { id: string; run: number; alone: number; crashes: number }[]
+        const left = this.#sql.running.all() as Left[]
+        const epoch = this.#sql.epoch.get() as number
         const quarantined: string[] = []
-        for (const { id, run, alone, crashes } of left) {
-          const deaths = crashes + alone
+        for (const { message_id: id, crashes, ...was } of left) {
+          const deaths = crashes + was.alone
           const poison = deaths >= crashLimit
-          if (poison) quarantined.push(id)
+          const reason = poison ? 'crash_limit' : 'runtime_died'
           const nextAtMs = poison ? null : nowMs + restartDelayMs(deaths)
-          this.#sql.endRun.run(
-            nowMs,
-            null,
-            'interrupted',
-            poison ? 'crash_limit' : 'runtime_died',
-            null,
-            nextAtMs,
-            id,
-            run,
-          )
-          if (poison) this.#sql.setAck.run(id, 'failed', isoTime(nowMs))
-          else this.#sql.dropClaim.run(id)
+          const run = [id, was.run, was.attempt, epoch, was.function, was.worker, was.alone, was.started_at]
+          this.#sql.endRun.run(...run, nowMs, null, 'interrupted', reason, null, nextAtMs)
+          if (!poison) this.#sql.dropClaim.run(id)
+          else this.#sql.setAck.run(id, 'failed', isoTime(nowMs))
+          if (poison) quarantined.push(id)
         }
+        this.#sql.clearBatches.run()
         // What is left belongs to a runner that is gone: it wrote claims, and no record of its runs.
         this.#sql.dropForeignClaims.run()
         this.#sql.tell.run({ limitMs: null, at: isoTime(nowMs) })
-        this.#epoch = this.#sql.raiseEpoch.pluck().get() as number
+        this.#epoch = this.#sql.raiseEpoch.get() as number
         const mark = { seq: this.#sql.mark.get() as number, open: this.#sql.open.all() as string[] }
         this.#reach?.('in-recovery')
         return { epoch: this.#epoch, mark, interrupted: left.length, quarantined }
@@ -94,30 +84,12 @@ export class Outbox {
   }
 
   /**
-   * Writes one turn, whole or not at all.
+   * Writes one turn, whole or not at all. `run` and `attempt` of an ending are those of its claim.
    * @throws NanoclawError `fenced` when another runtime has taken the file over; SqliteError, see classifyWrite: nothing was written
    */
   commit(turn: Turn): Committed {
-    const refused = new Set<string>()
-    const lost = new Set<string>()
-    const stamps = { iso: isoTime(turn.nowMs), sqlite: sqliteTime(turn.nowMs) }
-    this.#db
-      .transaction(() => {
-        this.#checkEpoch()
-        this.#seq = Math.ceil(Math.max((this.#sql.maxSeq.get() as number | null) ?? 0, turn.inboundSeq))
-        for (const ending of turn.endings) if (!this.#end(ending, turn.nowMs, stamps)) lost.add(ending.id)
-        if (turn.endings.length > 0) this.#reach?.('in-finish-after-reply')
-        for (const refusal of turn.refusals) this.#refuse(refusal, turn.nowMs, stamps.iso)
-        for (const claim of turn.claims)
-          if (!this.#claim(claim, turn.nowMs, stamps.iso)) refused.add(claim.id)
-        if (turn.claims.length > 0) this.#reach?.('in-claim')
-        if (turn.longestRunMs !== undefined)
-          this.#sql.tell.run({ limitMs: turn.longestRunMs, at: stamps.iso })
-        if (turn.mark) this.#setMark(turn.mark)
-        if (turn.endings.length > 0) this.#reach?.('in-finish-before-commit')
-      })
-      .immediate()
-    return { refused, lost }
+    // All messages at once. That some claim is not to be had, or no longer ours, is rare; then each is looked at by itself.
+    return this.#attempt(turn, true) ?? this.#attempt(turn, false)!
   }
 
   /** What is on record about these messages; those without any record are left out. */
@@ -145,27 +117,54 @@ export class Outbox {
 
   /** Ends a claimed message as completed together with its replies, or does nothing and returns false when the claim is gone. */
   markCompleted(id: string, replies: readonly Reply[], nowMs: number, inboundSeq = 0): boolean {
-    const end = { verdict: { type: 'completed', replies }, outcome: 'replied', reason: null } as const
-    return this.#endOwn({ id, ...end }, { ...EMPTY_TURN, nowMs, inboundSeq })
+    const said = { verdict: { type: 'completed', replies }, outcome: 'replied', reason: null } as const
+    return this.#markEnded({ ...said, id, error: null, durationMs: 0 }, nowMs, inboundSeq)
   }
 
   /** Ends a claimed message as failed, for a reason; false when the claim is gone. */
   markFailed(id: string, reason: string, nowMs: number): boolean {
-    const end = { verdict: { type: 'failed' }, outcome: 'threw', reason } as const
-    return this.#endOwn({ id, ...end }, { ...EMPTY_TURN, nowMs })
+    const said = { verdict: { type: 'failed' }, outcome: 'threw', reason } as const
+    return this.#markEnded({ ...said, id, error: null, durationMs: 0 }, nowMs, 0)
   }
 
   close(): void {
     this.#db.close()
   }
 
-  #endOwn(end: Omit<Ending, 'run' | 'error' | 'durationMs'>, turn: Turn): boolean {
-    const ending = { ...end, run: this.#nextRun(end.id) - 1, error: null, durationMs: 0 }
-    return this.commit({ ...turn, endings: [ending] }).lost.size === 0
+  #markEnded(ending: Omit<Ending, 'run'>, nowMs: number, inboundSeq: number): boolean {
+    const run = this.#claims.get(ending.id)?.claim.run ?? 0
+    return this.commit({ ...EMPTY_TURN, nowMs, inboundSeq, endings: [{ ...ending, run }] }).lost.size === 0
   }
 
-  #nextRun(id: string): number {
-    return (this.history([id]).get(id)?.runs ?? 0) + 1
+  /** undefined: rolled back, since `together` is not how it can be done. */
+  #attempt(turn: Turn, together: boolean): Committed | undefined {
+    const { nowMs, endings, refusals, claims } = turn
+    const stamps = { nowMs, iso: isoTime(nowMs), sqlite: sqliteTime(nowMs) }
+    const begin = () => {
+      this.#checkEpoch()
+      this.#seq = Math.ceil(Math.max((this.#sql.maxSeq.get() as number | null) ?? 0, turn.inboundSeq))
+      const lost = this.#end(endings, stamps, together)
+      if (endings.length > 0) this.#reach?.('in-finish-after-reply')
+      for (const refusal of refusals) this.#refuse(refusal, stamps)
+      const refused = this.#claim(claims, stamps, together)
+      const batches = this.#claims.plan(claims, refused, nowMs)
+      for (const { batch, functionName, worker, alone, runs } of batches)
+        this.#sql.beginBatch.run(batch, functionName, worker, alone ? 1 : 0, nowMs, JSON.stringify(runs))
+      if (claims.length > 0) this.#reach?.('in-claim')
+      if (turn.longestRunMs !== undefined) this.#sql.tell.run({ limitMs: turn.longestRunMs, at: stamps.iso })
+      if (turn.mark) this.#setMark(turn.mark)
+      if (endings.length > 0) this.#reach?.('in-finish-before-commit')
+      return { lost, refused, batches }
+    }
+    try {
+      const { lost, refused, batches } = this.#db.transaction(begin).immediate()
+      this.#claims.ended(endings)
+      this.#claims.begun(batches)
+      return { lost, refused }
+    } catch (error) {
+      if (error instanceof NotTogether) return undefined
+      throw error
+    }
   }
 
   #checkEpoch(): void {
@@ -177,40 +176,71 @@ export class Outbox {
       )
   }
 
-  #end(
-    { id, run, verdict, outcome, reason, error, durationMs }: Ending,
-    nowMs: number,
-    stamps: { iso: string; sqlite: string },
-  ): boolean {
-    const ours =
-      (verdict.type === 'completed' || verdict.type === 'failed'
-        ? this.#sql.finish.run(verdict.type, stamps.iso, id)
-        : this.#sql.dropClaim.run(id)
-      ).changes === 1
-    if (verdict.type === 'released' && !verdict.keep) this.#sql.forgetRun.run(id, run)
-    else
-      this.#sql.endRun.run(
-        nowMs,
-        durationMs,
-        ours ? outcome : 'cancelled',
-        ours ? reason : 'claim_lost',
-        error,
-        ours && verdict.type === 'retry' ? verdict.nextAtMs : null,
-        id,
-        run,
-      )
-    if (ours && verdict.type === 'completed')
-      verdict.replies.forEach((reply, index) => this.#reply(id, index, reply, stamps.sqlite))
-    return ours
+  /** Returns those whose claim was no longer ours. */
+  #end(endings: readonly Ending[], stamps: Stamps, together: boolean): Set<string> {
+    const lost = new Set<string>()
+    if (together) this.#completeAll(endings, stamps)
+    for (const ending of endings) {
+      const { id, verdict } = ending
+      const held = this.#claims.of(ending)
+      const ours =
+        (held && together && verdict.type === 'completed') || (held && this.#finish(ending, stamps))
+      if (!ours) lost.add(id)
+      if (held && !(verdict.type === 'released' && !verdict.keep))
+        this.#endRun(ending, held, ours ?? false, stamps)
+      if (ours && verdict.type === 'completed')
+        for (let index = 0; index < verdict.replies.length; index++)
+          this.#reply(id, index, verdict.replies[index]!, stamps)
+    }
+    const { over, struck } = this.#claims.after(endings)
+    for (const batch of over) this.#sql.endBatch.run(batch)
+    for (const [batch, ids] of struck) this.#sql.strike.run(JSON.stringify(ids), batch)
+    return lost
   }
 
-  #reply(id: string, index: number, reply: Reply, stamp: string): void {
+  #completeAll(endings: readonly Ending[], { iso }: Stamps): void {
+    const ids: string[] = []
+    for (const ending of endings)
+      if (ending.verdict.type === 'completed' && this.#claims.of(ending)) ids.push(ending.id)
+    if (ids.length > 0 && this.#sql.completeAll.run(iso, JSON.stringify(ids)).changes !== ids.length)
+      throw new NotTogether()
+  }
+
+  #finish({ id, verdict }: Ending, { iso }: Stamps): boolean {
+    const { changes } =
+      verdict.type === 'completed' || verdict.type === 'failed'
+        ? this.#sql.finish.run(verdict.type, iso, id)
+        : this.#sql.dropClaim.run(id)
+    return changes === 1
+  }
+
+  #endRun(ending: Ending, { claim, startedAtMs }: Held, ours: boolean, { nowMs }: Stamps): void {
+    const { id, run, verdict, durationMs, error } = ending
+    this.#sql.endRun.run(
+      id,
+      run,
+      claim.attempt,
+      this.#epoch,
+      claim.functionName,
+      claim.worker,
+      claim.alone ? 1 : 0,
+      startedAtMs,
+      nowMs,
+      durationMs,
+      ours ? ending.outcome : 'cancelled',
+      ours ? ending.reason : 'claim_lost',
+      error,
+      ours && verdict.type === 'retry' ? verdict.nextAtMs : null,
+    )
+  }
+
+  #reply(id: string, index: number, reply: Reply, { sqlite }: Stamps): void {
     this.#seq += this.#seq % 2 === 0 ? 1 : 2
     this.#sql.reply.run(
       replyId(id, index),
       this.#seq,
       id,
-      stamp,
+      sqlite,
       reply.deliverAfterMs === null ? null : sqliteTime(reply.deliverAfterMs),
       reply.kind,
       reply.platformId,
@@ -220,31 +250,33 @@ export class Outbox {
     )
   }
 
-  #claim({ id, run, attempt, functionName, worker, alone }: Claim, nowMs: number, iso: string): boolean {
-    if (this.#sql.claim.run(id, iso).changes === 0) return false
-    const begun = this.#sql.beginRun.run(
-      id,
-      run,
-      attempt,
-      this.#epoch,
-      functionName,
-      worker,
-      alone ? 1 : 0,
-      nowMs,
-    )
-    // Its earlier runs are on record, and whoever claims did not know: it comes again when they have been read.
-    if (begun.changes === 0) this.#sql.dropClaim.run(id)
-    else if (run > 1) this.#sql.stopWaiting.run(id)
-    return begun.changes === 1
+  /** Returns those that are not to be had: an ack is there, or runs on record that whoever claims did not know of. */
+  #claim(claims: readonly Claim[], { iso }: Stamps, together: boolean): Set<string> {
+    const refused = new Set<string>()
+    if (together && claims.length > 0) {
+      const fresh = JSON.stringify(claims.flatMap(({ id, run }) => (run === 1 ? id : [])))
+      const { changes } = this.#sql.claimAll.run(iso, JSON.stringify(claims.map(({ id }) => id)))
+      if (changes !== claims.length || this.#sql.anyOnRecord.get(fresh)) throw new NotTogether()
+    }
+    for (const { id, run } of claims) {
+      if (together && run === 1) continue
+      const claimed = together || this.#sql.claim.run(id, iso).changes === 1
+      if (!claimed) refused.add(id)
+      else if (this.#sql.onRecord.get(id, run)) {
+        // It comes again when its record has been read.
+        this.#sql.dropClaim.run(id)
+        refused.add(id)
+      } else if (run > 1) this.#sql.stopWaiting.run(id)
+    }
+    return refused
   }
 
-  #refuse({ id, rawId, reason, detail }: Refusal, nowMs: number, iso: string): void {
+  #refuse({ id, rawId, reason, detail }: Refusal, { iso, nowMs }: Stamps): void {
     if (rawId === null) return
     const { changes } = rawId
       ? this.#sql.refuseRaw.run(rawId.isText ? 1 : 0, rawId.bytes, rawId.bytes, iso)
       : this.#sql.refuse.run(id, iso)
-    if (changes === 1)
-      this.#sql.refusedRun.run(id, this.#nextRun(id), this.#epoch, nowMs, nowMs, reason, detail)
+    if (changes === 1) this.#sql.refusedRun.run({ id, epoch: this.#epoch, nowMs, reason, detail })
   }
 
   #setMark({ seq, open }: Mark): void {
@@ -281,68 +313,26 @@ function restartDelayMs(deaths: number): number {
 
 const EMPTY_TURN = { endings: [], claims: [], refusals: [], inboundSeq: 0, mark: null } as const
 
+/** Rolls a transaction back that was to do everything together. */
+class NotTogether extends Error {}
+
+interface Stamps {
+  readonly nowMs: number
+  readonly iso: string
+  readonly sqlite: string
+}
+
+/** A row of RUNNING, and how many runs of the message have ended with the death of their process. */
+interface Left {
+  readonly message_id: string
+  readonly run: number
+  readonly attempt: number
+  readonly function: string
+  readonly worker: number
+  readonly alone: number
+  readonly started_at: number
+  readonly crashes: number
+}
+
 /** SQLite has no truth values. */
 type Numbers<T> = { readonly [K in keyof T]: T[K] extends boolean ? number : T[K] }
-
-type Statements = Readonly<Record<keyof ReturnType<typeof texts>, Statement>>
-
-function prepare(db: WritableDb): Statements {
-  const plucked = new Set(['epoch', 'mark', 'open', 'maxSeq'])
-  const entries = Object.entries(texts()).map(([name, sql]) => [
-    name,
-    plucked.has(name) ? db.prepare(sql).pluck() : db.prepare(sql),
-  ])
-  return Object.fromEntries(entries)
-}
-
-function texts() {
-  return {
-    epoch: 'select epoch from nanoclaw_runtime where id = 1',
-    raiseEpoch: 'update nanoclaw_runtime set epoch = epoch + 1 where id = 1 returning epoch',
-    mark: 'select seq_mark from nanoclaw_runtime where id = 1',
-    setMark: 'update nanoclaw_runtime set seq_mark = ? where id = 1',
-    open: 'select message_id from nanoclaw_open',
-    clearOpen: 'delete from nanoclaw_open',
-    addOpen: 'insert into nanoclaw_open (message_id) select value from json_each(?)',
-    maxSeq: `select max(seq) from messages_out where seq <= ${Number.MAX_SAFE_INTEGER}`,
-    claim:
-      "insert into processing_ack (message_id, status, status_changed) values (?, 'processing', ?) on conflict (message_id) do nothing",
-    finish:
-      "update processing_ack set status = ?, status_changed = ? where message_id = ? and status = 'processing'",
-    dropClaim: "delete from processing_ack where message_id = ? and status = 'processing'",
-    dropForeignClaims: "delete from processing_ack where status = 'processing'",
-    setAck:
-      'insert into processing_ack (message_id, status, status_changed) values (?, ?, ?) on conflict (message_id) do update set status = excluded.status, status_changed = excluded.status_changed',
-    refuse:
-      "insert into processing_ack (message_id, status, status_changed) values (?, 'failed', ?) on conflict (message_id) do nothing",
-    refuseRaw:
-      "insert into processing_ack (message_id, status, status_changed) values (iif(?, cast(? as text), ?), 'failed', ?) on conflict (message_id) do nothing",
-    beginRun:
-      'insert into nanoclaw_run (message_id, run, attempt, epoch, function, worker, alone, started_at) values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (message_id, run) do nothing',
-    endRun:
-      'update nanoclaw_run set ended_at = ?, duration_ms = ?, outcome = ?, reason = ?, error = ?, next_at = ? where message_id = ? and run = ? and ended_at is null',
-    forgetRun: 'delete from nanoclaw_run where message_id = ? and run = ?',
-    refusedRun:
-      "insert into nanoclaw_run (message_id, run, attempt, epoch, function, alone, started_at, ended_at, outcome, reason, error) values (?, ?, 0, ?, '', 0, ?, ?, 'refused', ?, ?)",
-    stopWaiting: 'update nanoclaw_run set next_at = null where message_id = ? and next_at is not null',
-    reply:
-      'insert into messages_out (id, seq, in_reply_to, timestamp, deliver_after, kind, platform_id, channel_type, thread_id, content) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (id) do nothing',
-    tell: `
-      insert or replace into container_state (id, current_tool, tool_declared_timeout_ms, tool_started_at, updated_at)
-      values (1, iif(@limitMs is null, null, '${LONG_TOOL}'), @limitMs, iif(@limitMs is null, null, @at), @at)`,
-    running: `
-      select n.message_id as id, n.run, n.alone,
-        (select count(*) from nanoclaw_run r where r.message_id = n.message_id and ${DEATH}) as crashes
-      from nanoclaw_run n where n.ended_at is null`,
-    history: `
-      select j.value as id, coalesce(a.status in ('completed', 'failed'), 0) as done, coalesce(max(r.run), 0) as runs,
-        count(r.outcome) - coalesce(sum(r.outcome in ${UNCHARGED}), 0) as attempts,
-        coalesce(sum(${DEATH}), 0) as crashes,
-        coalesce(sum(r.outcome = 'interrupted'), 0) > 0 as interrupted,
-        max(r.next_at) as nextAtMs, max(r.next_at - r.ended_at) as waitMs
-      from json_each(?) j
-        left join processing_ack a on a.message_id = j.value
-        left join nanoclaw_run r on r.message_id = j.value
-      group by j.value having a.message_id is not null or r.run is not null`,
-  }
-}

@@ -1,8 +1,10 @@
 // "inbound.db may have changed": a hint, never the truth. A look follows each event at 0, 1, 4 and 16 ms, since the event
 // comes while the writer still holds its lock. Losing every event only costs the poll's pace.
+// The folder is watched by Node itself, not by chokidar: that reads the folder again and looks at each file whenever a
+// journal comes or goes, which is twice a commit, of ours too (docs/performance.md).
+import { type FSWatcher, watch } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import type { Clock, Timer } from '../clock.ts'
-import { Watch } from './watch.ts'
 
 export interface DatabaseTriggerParts {
   readonly clock: Clock
@@ -17,38 +19,37 @@ const PAUSES_MS = [1, 3, 12]
 
 export class DatabaseTrigger {
   readonly #parts: DatabaseTriggerParts
-  #watch: Watch | undefined
+  #watcher: FSWatcher | undefined
   #soon: Timer | undefined
   #later: Timer | undefined
   #step = 0
-  #degraded = false
 
   constructor(parts: DatabaseTriggerParts) {
     this.#parts = parts
   }
 
   start(): void {
-    const { clock, path, onDegraded } = this.#parts
-    const folder = dirname(path)
+    const { path } = this.#parts
     const name = basename(path)
-    const ours = (file: string) => basename(file).startsWith(name)
-    this.#watch = new Watch({
-      clock,
-      folder,
-      options: { depth: 0, ignored: (file) => file !== folder && !ours(file) },
-      onChange: () => this.#event(),
-      onRaw: (file) => ours(file) && this.#event(),
-      onError: ({ message }) => {
-        if (!this.#degraded) onDegraded(message)
-        this.#degraded = true
-      },
-    })
+    try {
+      this.#watcher = watch(dirname(path), (_type, file) => {
+        if (file === null || file.startsWith(name)) this.#event()
+      })
+      this.#watcher.once('error', (error) => this.#goBlind(error))
+    } catch (error) {
+      this.#goBlind(error)
+    }
   }
 
-  async stop(): Promise<void> {
+  stop(): void {
     this.#soon?.cancel()
     this.#later?.cancel()
-    await this.#watch?.stop()
+    this.#watcher?.close()
+  }
+
+  #goBlind(error: unknown): void {
+    this.#watcher?.close()
+    this.#parts.onDegraded(error instanceof Error ? error.message : String(error))
   }
 
   #event(): void {

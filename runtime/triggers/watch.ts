@@ -1,6 +1,5 @@
-// A folder under watch; chokidar enters the project here. What it calls `change` drops the last of two commits that come
-// close together, so those who must not miss one take `onRaw`. Nothing that it says is the truth: it may go blind at any
-// time, and says `ready` even when it is.
+// A folder of sources under watch; chokidar enters the project here. What it calls `change` drops the last of two changes
+// that come close together, and it says `ready` even when it is blind: whoever listens looks for itself.
 import { type ChokidarOptions, type FSWatcher, watch } from 'chokidar'
 import type { Clock } from '../clock.ts'
 
@@ -10,10 +9,7 @@ export interface WatchParts {
   readonly options: ChokidarOptions
   /** A file or folder came, changed or went: not more often than about every 50 ms for each. */
   readonly onChange: () => void
-  /** Every event of the system, with the file's name where it gives one. */
-  readonly onRaw?: (file: string) => void
-  readonly onReady?: () => void
-  readonly onError?: (error: Error) => void
+  readonly onReady: () => void
 }
 
 /** A watcher that does not come up in this time is closed as it is. */
@@ -24,14 +20,14 @@ export class Watch {
   readonly #watcher: FSWatcher
   readonly #ready: Promise<void>
 
-  constructor({ clock, folder, options, onChange, onRaw, onReady, onError }: WatchParts) {
+  constructor({ clock, folder, options, onChange, onReady }: WatchParts) {
     this.#clock = clock
     this.#watcher = watch(folder, { ignoreInitial: true, ...options })
     this.#ready = new Promise((resolve) => this.#watcher.once('ready', resolve))
     this.#watcher.on('all', onChange)
-    this.#watcher.on('ready', () => onReady?.())
-    this.#watcher.on('error', (error) => onError?.(error instanceof Error ? error : new Error(String(error))))
-    if (onRaw) this.#watcher.on('raw', (_event, file) => typeof file === 'string' && onRaw(file))
+    this.#watcher.on('ready', onReady)
+    // Blind or not, `reload` by hand and the next start still see everything.
+    this.#watcher.on('error', () => undefined)
   }
 
   add(files: Iterable<string>): void {

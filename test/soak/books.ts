@@ -13,6 +13,11 @@ interface Ack {
 }
 
 const FINAL = new Set(['completed', 'failed'])
+/** Runs without an end, as docs/protocol.md says where they stand. */
+const RUNNING = `
+  select json_extract(value, '$[0]') as message_id from nanoclaw_batch, json_each(runs)
+  where not exists (select 1 from nanoclaw_run r
+    where r.message_id = json_extract(value, '$[0]') and r.run = json_extract(value, '$[1]'))`
 
 export class Books {
   readonly #inbound: Db
@@ -76,10 +81,13 @@ export class Books {
 
   /** I7: what handlers say that they have started is on record. */
   checkStarts(ids: Iterable<string>, trace: Trace): void {
-    const runs = this.#outbound.prepare('select count(*) from nanoclaw_run where message_id = ?').pluck()
+    const runs = this.#outbound
+      .prepare(`select (select count(*) from nanoclaw_run where message_id = :id)
+        + (select count(*) from (${RUNNING}) where message_id = :id)`)
+      .pluck()
     for (const id of ids) {
       const started = trace.startsToAccountFor(id)
-      const recorded = runs.get(id) as number
+      const recorded = runs.get({ id }) as number
       if (recorded < started)
         this.#say('I7', `lost attempt: ${id} has started ${started} times, ${recorded} runs are on record`)
     }
@@ -163,7 +171,7 @@ export class Books {
   checkNothingOpen(known: ReadonlyMap<string, string>): void {
     const ids = this.#inbound.prepare('select id from messages_in').pluck().all() as string[]
     for (const id of ids) if (!known.has(id)) this.#say('I6', `${id} has not ended`)
-    const open = this.#outbound.prepare('select message_id from nanoclaw_run where ended_at is null').pluck()
+    const open = this.#outbound.prepare(`select message_id from (${RUNNING})`).pluck()
     for (const id of open.all()) this.#say('I6', `a run of ${id} is still open`)
   }
 

@@ -31,19 +31,8 @@ export const VARIANTS: readonly Variant[] = [
     symptom: /^I7 lost attempt/,
     changes: [
       [
-        `    #claim({`,
-        `    #held = new Map();
-    #claim(claim, ...rest) {
-        this.#held.set(claim.id, [claim, ...rest]);
-        return true;
-    }
-    #claimLate({`,
-      ],
-      [
-        `        const ours = `,
-        `        const held = this.#held.get(id);
-        if (held) this.#claimLate(...held);
-        const ours = `,
+        `            this.#sql.beginBatch.run(`,
+        `            if (Date.now() === 0) this.#sql.beginBatch.run(`,
       ],
     ],
   },

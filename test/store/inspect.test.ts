@@ -54,6 +54,8 @@ function run(db: Db, id: string, columns: Readonly<Record<string, unknown>> = {}
     function: 'chat',
     alone: 1,
     started_at: NOW_MS - 1000,
+    ended_at: NOW_MS,
+    outcome: 'threw',
     ...columns,
   })
 }
@@ -103,7 +105,6 @@ describe('status of a workspace', () => {
     add('failed-not-synced')
     add('completed', { status: 'completed' })
     ack(outbound, 'processing', 'processing')
-    run(outbound, 'processing')
     run(outbound, 'retrying', { ended_at: NOW_MS, outcome: 'threw', next_at: NOW_MS + 9000 })
     run(outbound, 'retrying-soon', { ended_at: NOW_MS - 9, outcome: 'threw' })
     run(outbound, 'retrying-soon', { run: 2, ended_at: NOW_MS, outcome: 'threw', next_at: NOW_MS + 4000 })

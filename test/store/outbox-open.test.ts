@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { OWN_VERSION } from '../../runtime/protocol/schema.ts'
 import { Outbox } from '../../runtime/store/outbox.ts'
 import { type Db, insertRow, openDb, runnerTables, tempDir, wireOutbound } from '../support/files.ts'
 import { leaveHotJournal } from '../support/hot-journal.ts'
@@ -87,7 +88,7 @@ test('a file of another version is refused by name, and not one byte of it chang
   other.exec(`
     create table nanoclaw_runtime (id integer primary key, version integer not null, shape text);
     create table nanoclaw_run (message_id text, shape text);
-    insert into nanoclaw_runtime values (1, 2, 'of tomorrow');
+    insert into nanoclaw_runtime values (1, 99, 'of tomorrow');
     insert into processing_ack values ('a', 'processing', '2026-11-24T06:00:00.000Z');
   `)
   other.close()
@@ -96,7 +97,7 @@ test('a file of another version is refused by name, and not one byte of it chang
   expect(() => new Outbox(path, 'delete')).toThrow(
     expect.objectContaining({
       code: 'outbound_unusable',
-      message: `${path} was written by another version (its tables are version 2, expected 1). Use that version, or a new workspace.`,
+      message: `${path} was written by another version (its tables are version 99, expected ${OWN_VERSION}). Use that version, or a new workspace.`,
     }),
   )
   expect(readFileSync(path).equals(before)).toBe(true)

@@ -13,6 +13,7 @@ import {
   NOW,
   openOutbox,
   reply,
+  running,
   runs,
   seqs,
   turn,
@@ -28,18 +29,9 @@ describe('a claim', () => {
     expect(db.prepare('select * from processing_ack').all()).toEqual([
       { message_id: 'a', status: 'processing', status_changed: isoTime(NOW) },
     ])
-    expect(runs(db, 'a')).toEqual([
-      expect.objectContaining({
-        run: 1,
-        attempt: 1,
-        epoch: 1,
-        function: 'greet',
-        worker: 4711,
-        alone: 1,
-        started_at: NOW,
-        ended_at: null,
-      }),
-    ])
+    const run = { run: 1, attempt: 1, function: 'greet', worker: 4711, alone: 1, started_at: NOW }
+    expect(running(db, 'a')).toEqual([{ message_id: 'a', ...run }])
+    expect(runs(db, 'a')).toEqual([])
   })
 
   test.each(['processing', 'completed', 'failed', 'what another program writes'])(
@@ -134,8 +126,8 @@ describe('a message that is', () => {
       waitMs: 500,
     })
     open.outbox.commit(turn({ claims: [claim('a', { run: 2, attempt: 2 })] }))
-    expect(runs(open.db, 'a').map((run) => run.next_at)).toEqual([null, null])
-    expect(open.outbox.history(['a']).get('a')).toMatchObject({ runs: 2, attempts: 1, nextAtMs: null })
+    expect(runs(open.db, 'a').map((run) => run.next_at)).toEqual([null])
+    expect(running(open.db, 'a')).toEqual([expect.objectContaining({ run: 2, attempt: 2 })])
   })
 
   test('released leaves no trace, or its run alone, and is charged with nothing', () => {
@@ -171,7 +163,8 @@ describe('a message that is', () => {
       }),
     )
     expect([refused.size, acks(open.db)]).toEqual([0, { a: 'processing' }])
-    expect(runs(open.db, 'a')).toEqual([expect.objectContaining({ run: 1, worker: 99, ended_at: null })])
+    expect(running(open.db, 'a')).toEqual([expect.objectContaining({ run: 1, worker: 99 })])
+    expect(runs(open.db, 'a')).toEqual([])
   })
 
   test('refused ends as failed without a run of anything, and an ack that is there stands', () => {
@@ -225,7 +218,8 @@ test('the same run settled twice stores its replies once, under the same ids', (
   const before = everything(open.db)
   expect(open.outbox.commit(said).lost).toEqual(new Set(['a']))
   open.db.exec("update processing_ack set status = 'processing'")
-  expect(open.outbox.commit(said).lost.size).toBe(0)
+  expect(open.outbox.commit(said).lost, 'whatever the ack says').toEqual(new Set(['a']))
+  open.db.exec("update processing_ack set status = 'completed'")
   expect(open.db.prepare('select id, seq, content from messages_out order by seq').raw().all()).toEqual([
     ['a:0', 1, '1'],
     ['a:1', 3, '2'],

@@ -67,7 +67,7 @@ it.each([
     onTestFinished(() => void runtime.kill('SIGKILL'))
     await until(() => isWorking(paths.outbound, 0))
     const worker = openDb(paths.outbound, { readonly: true })
-      .prepare('select worker from nanoclaw_run')
+      .prepare('select worker from nanoclaw_batch')
       .pluck()
       .get() as number
     expect(isAlive(worker)).toBe(true)
@@ -159,7 +159,7 @@ function isWorking(path: string, round: number): boolean {
   try {
     const db = openDb(path, { readonly: true })
     const started = db
-      .prepare('select count(*) from nanoclaw_run where epoch > ?')
+      .prepare('select count(*) from nanoclaw_batch where (select epoch from nanoclaw_runtime) > ?')
       .pluck()
       .get(round) as number
     db.close()

@@ -3,6 +3,7 @@
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import type { Reply } from '../../runtime/protocol/outcome.ts'
+import { RUNNING } from '../../runtime/protocol/schema.ts'
 import type { Claim, Ending, Turn } from '../../runtime/protocol/turn.ts'
 import { Outbox, type Recovery } from '../../runtime/store/outbox.ts'
 import { type Db, openDb, tempDir } from './files.ts'
@@ -57,7 +58,14 @@ export function reply(content: unknown = { text: 'hello' }, parts: Partial<Reply
 
 /** Every row of the tables that tell what became of messages: to show that nothing of a turn was written. */
 export function everything(db: Db): unknown {
-  const tables = ['messages_out', 'processing_ack', 'nanoclaw_run', 'nanoclaw_open', 'nanoclaw_runtime']
+  const tables = [
+    'messages_out',
+    'processing_ack',
+    'nanoclaw_run',
+    'nanoclaw_batch',
+    'nanoclaw_open',
+    'nanoclaw_runtime',
+  ]
   return tables.map((table) => [table, db.prepare(`select * from ${table}`).all()])
 }
 
@@ -69,6 +77,11 @@ export function acks(db: Db): Record<string, string> {
 export function runs(db: Db, id: string): Record<string, unknown>[] {
   const sql = 'select * from nanoclaw_run where message_id = ? order by run'
   return db.prepare(sql).all(id) as Record<string, unknown>[]
+}
+
+/** Runs without an end. */
+export function running(db: Db, id: string): Record<string, unknown>[] {
+  return db.prepare(`select * from (${RUNNING}) where message_id = ?`).all(id) as Record<string, unknown>[]
 }
 
 /** The numbers of the replies, in the order in which they were written. */

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, onTestFinished } from 'vitest'
 import type { Config } from '../../runtime/protocol/config.ts'
 import { createEvents, type Events } from '../../runtime/protocol/events.ts'
+import { RUNNING } from '../../runtime/protocol/schema.ts'
 import { createRuntime, type Runtime } from '../../runtime/runtime.ts'
 import {
   type AtEnd,
@@ -147,9 +148,10 @@ export function benchOf(config: Config, atEnd?: AtEnd): Workbench {
     runs: (id) => {
       const rows = outbound()
         .prepare(
-          'select run, attempt, outcome, reason, error, worker from nanoclaw_run where message_id = ? order by run',
+          `select run, attempt, outcome, reason, error, worker from nanoclaw_run where message_id = :id
+           union all select run, attempt, null, null, null, worker from (${RUNNING}) where message_id = :id order by run`,
         )
-        .all(id)
+        .all({ id })
       return (rows as any[]).map((row) => ({ ...row, error: parsed(row.error) }))
     },
     ended: (...ids) =>
