@@ -97,8 +97,8 @@ class BadReply extends TypeError {
 }
 
 const OPTIONS = ['kind', 'platformId', 'channelType', 'threadId', 'deliverAfter']
-/** Kinds of a conversation: the answer to each of them is a chat message. */
-const ANSWERED_BY_CHAT = new Set(['chat', 'chat-sdk', 'task'])
+/** The answer to each of these is a chat message. A reply of kind `system` is for the host, which people never see. */
+const ANSWERED_BY_CHAT = new Set(['chat', 'chat-sdk', 'task', 'system'])
 
 function toReply(content: unknown, options: ReplyOptions, message: Message, maxBytes: number): Reply {
   const unknown = Object.keys(options).find((name) => !OPTIONS.includes(name))

@@ -43,7 +43,7 @@ export interface Message<Content = Untyped> {
 
 /** Where a reply goes; whatever is left out is copied from the message. */
 export interface ReplyOptions {
-  /** Default: `chat` for messages of kind chat, chat-sdk and task; otherwise the message's own kind. */
+  /** Default: `chat` for messages of kind chat, chat-sdk, task and system; otherwise the message's own kind. */
   readonly kind?: string
   readonly platformId?: string | null
   readonly channelType?: string | null

@@ -21,7 +21,7 @@ const shared = sharedBench(
   { warmMax: 14 },
   {
     'talk.js':
-      'export default { on: { kind: ["chat", "chat-sdk", "task", "webhook"] }, handler: () => "hi" }',
+      'export default { on: { kind: ["chat", "chat-sdk", "task", "system", "webhook"] }, handler: () => "hi" }',
     'several.js': `export default (message, ctx) => {
       ctx.reply('one', { threadId: 'other', kind: 'note', deliverAfter: new Date('2030-01-02T03:04:05.678Z') })
       ctx.reply({ two: 2 }, { channelType: null })
@@ -59,11 +59,11 @@ describe('a message that goes well', () => {
     ).toMatch(/^\d{4}-\d\d-\d\dT.*\.\d{3}Z$/)
   })
 
-  it('answers chat messages in chat, wherever they came from', async () => {
+  it('answers people in chat, however their message came; what is for the host alone has to be said', async () => {
     const bench = shared()
-    const ids = ['chat', 'chat-sdk', 'task', 'webhook'].map((kind) => bench.send(kind))
+    const ids = ['chat', 'chat-sdk', 'task', 'system', 'webhook'].map((kind) => bench.send(kind))
     await bench.ended(...ids)
-    expect(ids.map((id) => bench.replies(id)[0]?.kind)).toEqual(['chat', 'chat', 'chat', 'webhook'])
+    expect(ids.map((id) => bench.replies(id)[0]?.kind)).toEqual(['chat', 'chat', 'chat', 'chat', 'webhook'])
     expect(bench.replies(ids[0]!)[0]?.content).toEqual({ text: 'hi' })
   })
 

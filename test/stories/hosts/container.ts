@@ -1,0 +1,88 @@
+// A container of an upstream host: the runtime in this process, on the folder that the host says.
+import type { Config } from '../../../runtime/protocol/config.ts'
+import { createEvents } from '../../../runtime/protocol/events.ts'
+import { createRuntime, type Runtime } from '../../../runtime/runtime.ts'
+import { testConfig } from '../../support/config.ts'
+import type { Container } from './upstream.ts'
+
+export class RuntimeContainer implements Container {
+  readonly #config: Config
+  #runtime: Runtime | undefined
+
+  /** @param root the project; its functions are shared by all containers */
+  constructor(root: string, workspace: string, change: Partial<Config> = {}) {
+    const { paths, ...config } = testConfig(root)
+    const moved = Object.entries(paths).map(([name, path]) => [
+      name,
+      path.replace(config.workspace, workspace),
+    ])
+    this.#config = { ...config, workspace, paths: Object.fromEntries(moved), ...change }
+  }
+
+  get running(): boolean {
+    return this.#runtime !== undefined
+  }
+
+  async start(): Promise<void> {
+    this.#runtime = createRuntime(this.#config, createEvents())
+    await this.#runtime.start()
+  }
+
+  async stop(): Promise<void> {
+    await this.#runtime?.stop()
+    this.#runtime = undefined
+  }
+}
+
+/** One function for everything, so that one process serves a whole story. What it does, the content says. */
+export const HANDLER = `
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+export default {
+  on: {}, key: null, timeout: '55s', retry: { attempts: 2, minDelay: '10ms', maxDelay: '10ms' },
+  async handler({ id, content, ...message }, ctx) {
+    const { platformId, channelType, threadId } = message
+    switch (content.do ?? content.type) {
+      case 'fail':
+        throw new Error('no')
+      case 'hold':
+        return new Promise((resolve) => ctx.signal.addEventListener('abort', () => resolve(undefined)))
+      case 'later':
+        ctx.reply('past', { deliverAfter: new Date(Date.now() - 60_000) })
+        ctx.reply('future', { deliverAfter: new Date(Date.now() + 3_600_000) })
+        return
+      case 'plan': {
+        const processAfter = new Date(Date.now() - 60_000).toISOString().slice(0, 19).replace('T', ' ')
+        const task = { taskId: 'planned', prompt: 'water', processAfter, platformId, channelType, threadId }
+        ctx.reply({ action: 'schedule_task', ...task }, { kind: 'system' })
+        return
+      }
+      case 'order':
+        ctx.reply({ action: 'cli_request', requestId: 'r-1', command: 'groups list', args: {} }, { kind: 'system' })
+        return
+      case 'ask':
+        ctx.reply(
+          { type: 'ask_question', questionId: id + ':0', title: 'Sure?', question: 'Sure?', options: content.options },
+          { kind: 'chat-sdk' },
+        )
+        return
+      case 'copy': {
+        const workspace = process.env.NANOCLAW_WORKSPACE
+        const [{ name, localPath }] = content.attachments
+        mkdirSync(join(workspace, 'outbox', id + ':0'), { recursive: true })
+        writeFileSync(join(workspace, 'outbox', id + ':0', name), readFileSync(join(workspace, localPath)))
+        return { text: 'here', files: [name] }
+      }
+      case 'stranger':
+        ctx.reply('psst', { channelType: 'slack', platformId: 'elsewhere' })
+        return
+      case 'question_response':
+        return 'answered ' + content.selectedOption
+      case 'cli_response':
+        return 'listed ' + content.frame.data
+    }
+    return content.prompt ? 'did ' + content.prompt : 'said ' + content.text
+  },
+}
+`
