@@ -14,13 +14,21 @@ const HAND_BACK_MS = 20
 export function serve(load: () => Promise<Record<string, unknown>>): void {
   if (!process.send) throw new Error('A function bundle is started by the runtime, not by hand.')
   const setup = JSON.parse(process.argv[2] ?? '{}') as ChildSetup
-  const worker = new Worker(setup, process.send.bind(process))
-  if (setup.watchParent !== null) dieWith(setup.watchParent)
+  const worker = new Worker(setup, say)
+  // The parent may have died before the kernel was asked to tell us.
+  if (process.ppid !== setup.parent) process.exit(0)
+  if (setup.watchParent) dieWith(setup.parent)
   process.on('message', (order: Order) => worker.obey(order))
   process.on('disconnect', () => process.exit(0))
   process.on('uncaughtException', (error) => worker.uncaught(error))
   process.on('unhandledRejection', (reason) => worker.uncaught(reason))
   worker.load(load)
+}
+
+/** The parent may be gone before anybody here listens for that; a report that fails would be the next uncaught error, for ever. */
+function say(report: Report): void {
+  if (!process.connected) process.exit(0)
+  process.send?.(report)
 }
 
 /** From a thread, since a handler may block this one for ever. The channel's end is the usual way; this is for the rest. */

@@ -63,8 +63,10 @@ export type Report =
 /** What a child is told at its start, as JSON in its first argument. */
 export interface ChildSetup {
   readonly functionName: string
-  /** The parent, to be watched from a thread where the kernel does not see to it that we die with it; else null. */
-  readonly watchParent: number | null
+  /** Process id of the runtime: whoever has another parent by now is an orphan. */
+  readonly parent: number
+  /** From a thread, where the kernel does not see to it that we die with the parent. */
+  readonly watchParent: boolean
   readonly maxReplyBytes: number
   readonly maxLogBytes: number
 }

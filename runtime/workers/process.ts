@@ -8,7 +8,7 @@ import type { ChildSetup, Order } from '../protocol/ipc.ts'
 
 export interface SpawnOptions {
   readonly bundle: string
-  readonly setup: Omit<ChildSetup, 'watchParent'>
+  readonly setup: Omit<ChildSetup, 'parent' | 'watchParent'>
   readonly maxMemoryMb: number
   readonly nodeArgs: readonly string[]
   readonly env: Readonly<Record<string, string>>
@@ -59,7 +59,7 @@ function spawnNode(
   { bundle, setup, maxMemoryMb, nodeArgs, env, cwd }: SpawnOptions,
   setpriv: string | undefined,
 ): Process {
-  const told: ChildSetup = { ...setup, watchParent: setpriv ? null : process.pid }
+  const told: ChildSetup = { ...setup, parent: process.pid, watchParent: !setpriv }
   const flags = ['--enable-source-maps', `--max-old-space-size=${maxMemoryMb}`, ...nodeArgs]
   const node = [process.execPath, ...flags, bundle, JSON.stringify(told)]
   const [command = '', ...args] = setpriv ? [setpriv, '--pdeathsig', 'KILL', ...node] : node
@@ -127,10 +127,7 @@ function findSetpriv(): string | undefined {
     .find((path) => {
       try {
         accessSync(path, constants.X_OK)
-        return (
-          execaSync(path, ['--pdeathsig', 'KILL', process.execPath, '--version'], { reject: false })
-            .exitCode === 0
-        )
+        return execaSync(path, ['--pdeathsig', 'KILL', path, '--version'], { reject: false }).exitCode === 0
       } catch {
         return false
       }

@@ -1,7 +1,8 @@
 // The runtime killed without a warning, again and again, under load: nothing is lost and nothing is answered twice.
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, it, onTestFinished } from 'vitest'
 import { type Db, headInbound, insertMessage, openDb } from '../support/files.ts'
@@ -79,6 +80,37 @@ it.each([
     )
   },
 )
+
+it('35: a child whose parent is gone before it has loaded ends at once', async () => {
+  const root = project(['block'])
+  const { paths, workspace } = testConfig(root)
+  insertMessage(headInbound(paths.inbound), { kind: 'block' })
+  writeFileSync(
+    `${root}/functions/block.ts`,
+    'export default () => {}; for (const end = Date.now() + 300; Date.now() < end; );',
+  )
+  const runtime = start(root, workspace)
+  onTestFinished(() => void runtime.kill('SIGKILL'))
+  await until(() => isWorking(paths.outbound, 0))
+  const built = join(root, '.nanoclaw', 'build')
+  const bundle = join(built, readdirSync(built).find((file) => file.startsWith('block'))!)
+  const parent = `
+    const setup = JSON.stringify({ functionName: 'block', parent: process.pid, watchParent: false })
+    const child = require('node:child_process').fork(${JSON.stringify(bundle)}, [setup], { stdio: 'ignore' })
+    require('node:fs').writeSync(1, String(child.pid))
+    process.kill(process.pid, 'SIGKILL')`
+  const { stdout } = spawnSync(process.execPath, ['-e', parent], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const child = Number(stdout)
+  expect(child).toBeGreaterThan(0)
+  await until(
+    () => !isAlive(child),
+    () => 'the child is still there',
+    3_000,
+  )
+})
 
 it('W28, 31, 99: a message that brings the runtime down each time is given up, and the log says so', async () => {
   const root = project([], {
