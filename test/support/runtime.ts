@@ -148,12 +148,12 @@ const TERMINAL = new Set(['completed', 'failed'])
 
 /** Waits for a condition, with a deadline; the only kind of waiting in the tests. */
 export async function until(
-  condition: () => boolean,
+  condition: () => boolean | Promise<boolean>,
   explain: () => string = () => String(condition),
   deadlineMs = 15_000,
 ): Promise<void> {
   const endMs = performance.now() + deadlineMs
-  while (!condition()) {
+  while (!(await condition())) {
     if (performance.now() > endMs) throw new Error(`not within ${deadlineMs} ms: ${explain()}`)
     await new Promise((resolve) => setTimeout(resolve, 5))
   }

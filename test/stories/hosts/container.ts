@@ -1,4 +1,7 @@
-// A container of an upstream host: the runtime in this process, on the folder that the host says.
+// Containers of an upstream host: the runtime in this process or in one of its own, on the folder that the host says.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
 import type { Config } from '../../../runtime/protocol/config.ts'
 import { createEvents } from '../../../runtime/protocol/events.ts'
 import { createRuntime, type Runtime } from '../../../runtime/runtime.ts'
@@ -31,6 +34,50 @@ export class RuntimeContainer implements Container {
   async stop(): Promise<void> {
     await this.#runtime?.stop()
     this.#runtime = undefined
+  }
+}
+
+const CLI = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url))
+/** Between SIGTERM and SIGKILL. */
+const STOP_MS = 1_000
+
+export class ProcessContainer implements Container {
+  readonly #root: string
+  readonly #workspace: string
+  #child: ChildProcess | undefined
+  env: Readonly<Record<string, string>> = {}
+
+  constructor(root: string, workspace: string) {
+    this.#root = root
+    this.#workspace = workspace
+  }
+
+  get running(): boolean {
+    return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null
+  }
+
+  async start(): Promise<void> {
+    this.#child = spawn(process.execPath, [CLI, 'start', '--log-level', 'error'], {
+      cwd: this.#root,
+      env: { ...process.env, NANOCLAW_WORKSPACE: this.#workspace, ...this.env },
+      stdio: ['ignore', 'ignore', 'inherit'],
+    })
+  }
+
+  /** @returns the exit code; null when it had to be killed */
+  async stop(): Promise<number | null> {
+    const child = this.#child
+    if (!child || !this.running) return null
+    const exit = once(child, 'exit')
+    child.kill('SIGTERM')
+    const impatience = setTimeout(() => child.kill('SIGKILL'), STOP_MS)
+    const [code] = (await exit) as [number | null]
+    clearTimeout(impatience)
+    return code
+  }
+
+  kill(): void {
+    this.#child?.kill('SIGKILL')
   }
 }
 

@@ -11,7 +11,7 @@ import { WIRE_OUTBOUND } from '../../support/shapes.ts'
 export interface Container {
   readonly running: boolean
   start(): Promise<void>
-  stop(): Promise<void>
+  stop(): Promise<unknown>
 }
 
 /** A row of messages_in, as far as the host says something about it. */
@@ -157,6 +157,22 @@ export abstract class UpstreamHost {
     return this.outbound((db) =>
       db.prepare(`SELECT message_id, status_changed FROM processing_ack WHERE status = 'processing'`).all(),
     ) as Claim[]
+  }
+
+  /** Somebody takes a message back. */
+  forget(id: string): void {
+    this.inbound((db) => db.prepare('DELETE FROM messages_in WHERE id = ?').run(id))
+  }
+
+  /** What stands in the file when a runner died in the middle of this message. */
+  claimAsARunnerThatDied(id: string, atMs: number): void {
+    open(this.path('outbound.db'), {}, (db) =>
+      db
+        .prepare(
+          `INSERT INTO processing_ack (message_id, status, status_changed) VALUES (?, 'processing', ?)`,
+        )
+        .run(id, new Date(atMs).toISOString()),
+    )
   }
 
   /** Whatever the end was, it is completed here; and so is what was paused or failed meanwhile. */
