@@ -53,7 +53,7 @@ const ONE_PLACE: Readonly<Record<string, readonly string[]>> = {
   pino: ['runtime/observe/'],
   commander: ['runtime/cli/'],
   croner: ['runtime/schedule/cron.ts'],
-  'node:child_process': [],
+  'node:child_process': ['runtime/host/supervise/instance.ts'],
   // Only for the thread that watches whether the parent lives.
   'node:worker_threads': ['runtime/child/main.ts'],
   'node:cluster': [],

@@ -15,6 +15,20 @@ export type { PruneOptions, PruneReport } from './prune.ts'
 export type { Recurrence } from './recurrence.ts'
 export type { HostReply, RepliesOptions } from './replies.ts'
 export type { MessageState, MessageStatus } from './status.ts'
+export type {
+  Command,
+  ContainerCommand,
+  Engine,
+  Launch,
+  LocalCommand,
+  Mount,
+  Run,
+} from './supervise/containers.ts'
+export type { Limits } from './supervise/judge.ts'
+export { type OneCliAgent, type OneCliOptions, oneCli } from './supervise/onecli.ts'
+export type { Prepare, Prepared } from './supervise/prepare.ts'
+export type { FolderState, SupervisorEvent } from './supervise/state.ts'
+export { type SuperviseOptions, type Supervisor, supervise } from './supervise/supervise.ts'
 export type { StoppedSeries, SyncReport } from './sync.ts'
 export type { Task, Tasks, TaskUpdate } from './tasks.ts'
 export type { DeliveryEvent } from './tried.ts'

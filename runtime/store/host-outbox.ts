@@ -46,7 +46,7 @@ export class HostOutbox {
 
   /** Where a reader stands that has seen everything up to `seq`. */
   cursorAt(seq: number): Read<ReplyCursor> {
-    return this.#read((db) => {
+    return this.read((db) => {
       const found = db
         .prepare('select seq, rowid from messages_out where seq <= ? order by seq desc limit 1')
         .get(seq)
@@ -56,7 +56,7 @@ export class HostOutbox {
 
   /** Replies in the order in which they were committed: row numbers rise with every insert of the one writer. */
   repliesAfter({ seq, row }: ReplyCursor, limit: number): Read<ReplyRow[]> {
-    return this.#read((db) =>
+    return this.read((db) =>
       db
         .prepare(
           `select ${REPLY_COLUMNS} from messages_out
@@ -70,7 +70,7 @@ export class HostOutbox {
 
   /** What the runtime has said about the given messages. One lookup each, whatever the number of acks in the file. */
   acks(ids: readonly string[]): Read<Ack[]> {
-    return this.#read((db) =>
+    return this.read((db) =>
       db
         .prepare(
           `select a.message_id, a.status, a.status_changed
@@ -86,7 +86,7 @@ export class HostOutbox {
 
   /** As repliesAfter, but behind a reply known by its id; from the first when there is no such reply (any more). */
   repliesBehind(id: string | undefined, limit: number): Read<ReplyRow[]> {
-    return this.#read((db) =>
+    return this.read((db) =>
       db
         .prepare(
           `select ${REPLY_COLUMNS} from messages_out
@@ -104,7 +104,7 @@ export class HostOutbox {
 
   /** Those of the given replies that are in the file. */
   repliesById(ids: readonly string[]): Read<Map<string, ReplyRow>> {
-    return this.#read((db) => {
+    return this.read((db) => {
       const reply = db.prepare(`select ${REPLY_COLUMNS} from messages_out where id = ?`)
       const rows = ids.flatMap((id) => reply.all(id).map(replyRow))
       return new Map(rows.map((row) => [row.id, row]))
@@ -113,7 +113,7 @@ export class HostOutbox {
 
   /** As repliesById, without the rows. */
   existing(ids: readonly string[]): Read<Set<string>> {
-    return this.#read((db) => {
+    return this.read((db) => {
       const rows = db
         .prepare('select o.id from json_each(?) r cross join messages_out o on o.id = r.value')
         .all(JSON.stringify(ids)) as [string][]
@@ -121,7 +121,8 @@ export class HostOutbox {
     })
   }
 
-  #read<T>(work: (db: ReadonlyDb) => T): Read<T> {
+  /** One read with a handle of its own. */
+  read<T>(work: (db: ReadonlyDb) => T): Read<T> {
     let db: ReadonlyDb | undefined
     try {
       db = openReadonly(this.path)

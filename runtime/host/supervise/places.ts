@@ -1,0 +1,62 @@
+// How many instances may run at a time, and whose turn it is: first come, first served.
+
+export interface PlacesParts {
+  readonly max: number
+  /** A place is free for this folder. */
+  readonly call: (folder: string) => void
+  /** Whether the folder's instance is on its way out. */
+  readonly isEnding: (folder: string) => boolean
+  /** Ends the folder's instance if it has nothing to do; false when it has. */
+  readonly spare: (folder: string) => boolean
+}
+
+export class Places {
+  readonly #parts: PlacesParts
+  /** In the order in which they got their place. */
+  readonly #placed = new Set<string>()
+  readonly #waiting = new Set<string>()
+
+  constructor(parts: PlacesParts) {
+    this.#parts = parts
+  }
+
+  /** False: none is free. The folder is called when there is one. */
+  take(folder: string): boolean {
+    const free = this.#parts.max - this.#placed.size
+    const first = [...this.#first(free)]
+    if (first.includes(folder) || (first.length < free && !this.#waiting.has(folder))) {
+      this.#waiting.delete(folder)
+      this.#placed.add(folder)
+      return true
+    }
+    this.#waiting.add(folder)
+    this.#makeRoom()
+    return false
+  }
+
+  /** The folder needs no place, or none any more. */
+  leave(folder: string): void {
+    const freed = this.#placed.delete(folder)
+    if (!this.#waiting.delete(folder) && !freed) return
+    for (const first of this.#first(this.#parts.max - this.#placed.size)) this.#parts.call(first)
+  }
+
+  *#first(count: number): Generator<string> {
+    let left = count
+    for (const folder of this.#waiting) {
+      if (left-- <= 0) return
+      yield folder
+    }
+  }
+
+  /** One instance without work ends for each folder that waits. */
+  #makeRoom(): void {
+    const { isEnding, spare } = this.#parts
+    let ending = 0
+    for (const folder of this.#placed) if (isEnding(folder)) ending++
+    for (const folder of this.#placed) {
+      if (ending >= this.#waiting.size) return
+      if (!isEnding(folder) && spare(folder)) ending++
+    }
+  }
+}

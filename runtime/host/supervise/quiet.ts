@@ -1,0 +1,47 @@
+// How long nothing has happened in a folder, and what follows for messages that are due all the same: those that an instance
+// has left alone for so long have no function. They are no reason to keep a process, and none to start another.
+import type { Clock } from '../../clock.ts'
+import type { WorkLook } from './work.ts'
+
+export class Quiet {
+  readonly #look: WorkLook
+  readonly #clock: Clock
+  #changes = 0
+  #sinceMs: number
+  #passedOver: { readonly inbound: string; readonly untilMs: number } | undefined
+
+  constructor(look: WorkLook, clock: Clock) {
+    this.#look = look
+    this.#clock = clock
+    this.#sinceMs = clock.monotonic()
+  }
+
+  /** Whether no look has met a change for so long. */
+  for(ms: number): boolean {
+    const nowMs = this.#clock.monotonic()
+    if (this.#changes !== this.#look.changes) this.#sinceMs = nowMs
+    this.#changes = this.#look.changes
+    return nowMs - this.#sinceMs >= ms
+  }
+
+  /** An instance has just begun. */
+  restart(): void {
+    this.#sinceMs = this.#clock.monotonic()
+  }
+
+  /** What is due now wakes nobody before the host's file changes, or something else is due. */
+  passOver(): void {
+    this.#passedOver = { inbound: this.#look.inbound, untilMs: this.#look.nextDueMs() }
+  }
+
+  isPassedOver(): boolean {
+    const passed = this.#passedOver
+    if (passed && passed.inbound === this.#look.inbound && this.#clock.now() < passed.untilMs) return true
+    this.#passedOver = undefined
+    return false
+  }
+
+  forget(): void {
+    this.#passedOver = undefined
+  }
+}

@@ -1,0 +1,143 @@
+// What a session folder holds for a runtime, as far as a supervisor must know: remembered, and read again only when the files
+// may have changed or a time has come.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Clock } from '../../clock.ts'
+import { parseTime } from '../../protocol/time.ts'
+import { HostFile } from '../../store/host-file.ts'
+import { HostOutbox } from '../../store/host-outbox.ts'
+import {
+  type Claim,
+  claimsNow,
+  nextAttemptMs,
+  unended,
+  type WakingRow,
+  wakingAfter,
+} from '../../store/host-work.ts'
+import { Glance } from '../glance.ts'
+
+export interface Work {
+  /** A message waits for a runtime: its time has come, it wakes one, and nothing has ended it. */
+  readonly due: boolean
+  /** When the next one is due, if none is now. */
+  readonly nextDueMs: number
+  readonly claims: readonly Claim[]
+  readonly declaredMs: number
+}
+
+const NOTHING: Work = { due: false, nextDueMs: Number.POSITIVE_INFINITY, claims: [], declaredMs: 0 }
+
+const PAGE_ROWS = 500
+/**
+ * After so many looks in a row outbound.db counts as left behind by a runtime that died in mid-commit: only the next one can
+ * heal it, so what is pending counts as not ended. Before, somebody may simply hold its lock for a moment.
+ */
+const UNREADABLE_LOOKS = 3
+
+export class WorkLook {
+  readonly #folder: string
+  readonly #clock: Clock
+  readonly #glance: Glance
+  readonly #outbox: HostOutbox
+  #file: HostFile | undefined
+  #work = NOTHING
+  #unreadable = 0
+  #changes = 0
+  /** The files as they were when the newest look was taken. */
+  #text = ''
+  #inbound = ''
+
+  constructor(folder: string, clock: Clock) {
+    this.#folder = folder
+    this.#clock = clock
+    this.#glance = new Glance(folder)
+    this.#outbox = new HostOutbox(join(folder, 'outbound.db'))
+  }
+
+  /** Rises with every change of the files that a look has met. */
+  get changes(): number {
+    return this.#changes
+  }
+
+  /** The host's file, as far as the file system tells it from what it was. */
+  get inbound(): string {
+    return this.#inbound
+  }
+
+  /** When the next message or attempt is due that is not yet, whatever is due now. Reads all that is pending. */
+  nextDueMs(): number {
+    const nowMs = this.#clock.now()
+    const retry = nextAttemptMs(this.#outbox, nowMs)
+    let nextMs = (retry.readable ? retry.value : null) ?? Number.POSITIVE_INFINITY
+    for (let cursor = 0; this.#file; ) {
+      const page = wakingAfter(this.#file, cursor, PAGE_ROWS)
+      if (page.length === 0) break
+      cursor = page.at(-1)!.cursor
+      nextMs = Math.min(nextMs, ...page.map(dueMs).filter((atMs) => atMs > nowMs))
+    }
+    return nextMs
+  }
+
+  /** @throws NanoclawError when a file is damaged or cannot be used */
+  read(): Work {
+    const nowMs = this.#clock.now()
+    const look = this.#glance.look(nowMs)
+    if (look.text !== this.#text) this.#changes++
+    this.#text = look.text
+    this.#inbound = look.inbound
+    if (!this.#glance.isNews(look) && nowMs < this.#work.nextDueMs) return this.#work
+    const work = this.#readFiles(nowMs)
+    if (work) {
+      this.#work = work
+      this.#unreadable = 0
+      this.#glance.read(look)
+    }
+    return this.#work
+  }
+
+  #readFiles(nowMs: number): Work | undefined {
+    const path = join(this.#folder, 'inbound.db')
+    if (!existsSync(path)) return NOTHING
+    this.#file ??= new HostFile(path, false)
+    const blind = !existsSync(this.#outbox.path) || ++this.#unreadable >= UNREADABLE_LOOKS
+    const next = nextAttemptMs(this.#outbox, nowMs)
+    const claims = claimsNow(this.#outbox)
+    if (!(next.readable && claims.readable) && !blind) return undefined
+    const waking = this.#waking(this.#file, nowMs, blind)
+    if (!waking) return undefined
+    const retryMs = next.readable ? (next.value ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY
+    return {
+      due: waking.due,
+      nextDueMs: Math.min(waking.nextDueMs, retryMs),
+      claims: claims.readable ? claims.value.claims : [],
+      declaredMs: claims.readable ? claims.value.declaredMs : 0,
+    }
+  }
+
+  #waking(
+    file: HostFile,
+    nowMs: number,
+    blind: boolean,
+  ): { readonly due: boolean; readonly nextDueMs: number } | undefined {
+    let nextDueMs = Number.POSITIVE_INFINITY
+    for (let cursor = 0; ; ) {
+      const page = wakingAfter(file, cursor, PAGE_ROWS)
+      if (page.length === 0) return { due: false, nextDueMs }
+      cursor = page.at(-1)!.cursor
+      const due: string[] = []
+      for (const row of page) {
+        const atMs = dueMs(row)
+        if (atMs <= nowMs) due.push(row.id)
+        else nextDueMs = Math.min(nextDueMs, atMs)
+      }
+      const open = unended(this.#outbox, due, nowMs)
+      if (!open.readable && !blind) return undefined
+      if (open.readable ? open.value.length > 0 : due.length > 0) return { due: true, nextDueMs }
+    }
+  }
+}
+
+/** A time that cannot be read is due: the runtime ends that message with a reason. */
+function dueMs({ processAfter }: WakingRow): number {
+  return parseTime(processAfter ?? '') ?? 0
+}

@@ -1,0 +1,82 @@
+// A host that supervises: the runtime as users start it, compiled and in a process of its own, comes and goes with the work.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type Host, openHost } from 'nanoclaw-functions/host'
+import { expect, onTestFinished, test } from 'vitest'
+import { project, until } from '../support/runtime.ts'
+import { supervised } from '../support/supervise.ts'
+
+const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+
+/** The first run says that it lives, and never ends; the second one answers. */
+const CUT_SHORT = `import { existsSync, writeFileSync } from 'node:fs'
+export default async (message) => {
+  if (existsSync(message.content.begun)) return { run: 'second' }
+  writeFileSync(message.content.begun, '')
+  await new Promise(() => {})
+}`
+
+const start = (root: string, ...flags: string[]) => ({
+  argv: [process.execPath, CLI, 'start', '--log-level', 'error', ...flags],
+  cwd: root,
+})
+
+function open(dir: string): Host {
+  const host = openHost(dir)
+  onTestFinished(() => host.close())
+  return host
+}
+
+test('the end of a runtime is noticed when it dies, the next one finishes its work, and an idle one goes', async () => {
+  const root = project([], { 'cut-short.js': CUT_SHORT })
+  const folder = join(root, 'workspace')
+  const host = open(folder)
+  const begun = join(root, 'begun')
+  const { supervisor, path, becomes } = supervised({
+    command: start(root, '--drain', '100ms'),
+    limits: { idleMs: 300, pauseMinMs: 20 },
+  })
+  supervisor.add(folder)
+  const { id } = host.enqueue({ kind: 'cut-short', content: { begun } })
+  supervisor.nudge(folder)
+  const { pid } = await becomes(folder, 'running')
+  await until(() => existsSync(begun))
+  process.kill(pid!, 'SIGKILL')
+
+  const { reason } = await becomes(folder, 'backing-off')
+  expect(reason).toMatch(/ended by SIGKILL/)
+  await until(() => host.status(id)?.state === 'completed')
+  expect((await host.replies().next()).value?.content).toEqual({ run: 'second' })
+  expect(await becomes(folder, 'stopping')).toMatchObject({ reason: 'it has nothing to do' })
+  await until(() => supervisor.state(folder)?.state === 'idle')
+  expect(path(folder).filter((state) => state === 'running')).toHaveLength(2)
+})
+
+test('a message that no function takes keeps neither a process nor the place of another folder', async () => {
+  const root = project(['echo'])
+  const [held, served] = [join(root, 'held'), join(root, 'served')]
+  const [holder, server] = [open(held), open(served)]
+  holder.enqueue({ kind: 'nobody', content: {} })
+  const { supervisor, becomes, path } = supervised({
+    command: start(root),
+    instancesMax: 1,
+    limits: { leftAloneMs: 1_500, spareMs: 50 },
+  })
+  supervisor.add(held)
+  await becomes(held, 'running')
+  const { id } = server.enqueue({ kind: 'echo', content: {} })
+  supervisor.add(served)
+
+  await becomes(served, 'waiting')
+  expect(await becomes(held, 'stopping')).toMatchObject({ reason: 'it takes nothing of what is due' })
+  await until(() => server.status(id)?.state === 'completed')
+  expect(path(held).at(-1)).toBe('idle')
+
+  const { id: later } = holder.enqueue({ kind: 'echo', content: {} })
+  supervisor.nudge(held)
+  expect(await becomes(served, 'stopping')).toMatchObject({
+    reason: expect.stringMatching(/another folder waits/),
+  })
+  await until(() => holder.status(later)?.state === 'completed')
+})
