@@ -1,8 +1,16 @@
-// A commit that failed is tried again: in a moment when it met a lock, after a growing pause when the disk takes no writes.
-// Until then nothing is lost: what has ended is held, and nothing new is claimed.
+// A commit that failed is tried again: soon when it met a lock, later when the disk takes no writes, after a growing pause
+// in both cases. Until then nothing is lost: what has ended is held, and nothing new is claimed. A lock is somebody's for a
+// moment as a rule, so it is told only when it lasts; a disk at once. Either is told once, and once when it is over.
 import type { Clock, Timer } from './clock.ts'
 import { errorText } from './protocol/errors.ts'
 import type { Events } from './protocol/events.ts'
+
+/**
+ * retry  somebody has a lock
+ * hold   the disk takes no writes, and may again whenever it likes
+ * doubt  the disk fails to do what it was told, or reads what nobody has written: it has a few chances to be right again
+ */
+export type Passing = 'retry' | 'hold' | 'doubt'
 
 export interface CommitPauseParts {
   readonly clock: Clock
@@ -10,15 +18,23 @@ export interface CommitPauseParts {
   readonly again: () => void
 }
 
-/** A commit that met a lock is tried again after this; one that met a full disk waits longer each time. */
-const BUSY_MS = 10
-const HOLD_MIN_MS = 100
-const HOLD_MAX_MS = 5_000
+const PAUSE_MS: Readonly<Record<Passing, readonly [min: number, max: number]>> = {
+  retry: [10, 1_000],
+  hold: [100, 5_000],
+  doubt: [100, 5_000],
+}
+/** A lock that lasts longer is no reader's. */
+const LOCK_TOLD_MS = 1_000
+/** With the pauses, about half a minute of a disk that does not do its work. */
+export const DOUBTS_MAX = 10
 
 export class CommitPause {
   readonly #parts: CommitPauseParts
   #timer: Timer | undefined
-  #holds = 0
+  #failures = 0
+  #doubts = 0
+  #sinceMs = 0
+  #told = false
 
   constructor(parts: CommitPauseParts) {
     this.#parts = parts
@@ -28,27 +44,38 @@ export class CommitPause {
     return this.#timer !== undefined
   }
 
-  /** `held`: runs that have ended and are not on disk. */
-  begin(meaning: 'retry' | 'hold', error: unknown, held: number): void {
-    const { clock, events, again } = this.#parts
-    const retryMs = meaning === 'retry' ? BUSY_MS : Math.min(HOLD_MIN_MS * 2 ** this.#holds, HOLD_MAX_MS)
-    if (meaning === 'hold' && this.#holds++ === 0) {
-      const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
-      events.emit('commit-failed', { code, message: errorText(error), held, retryMs })
-    }
+  /** False: this has failed too often, and no more is to be hoped for. `held`: runs that have ended and are not on disk. */
+  begin(meaning: Passing, error: unknown, held: number): boolean {
+    const { clock, again } = this.#parts
+    const nowMs = clock.monotonic()
+    if (this.#failures === 0) this.#sinceMs = nowMs
+    if (meaning === 'doubt' && ++this.#doubts > DOUBTS_MAX) return false
+    const [min, max] = PAUSE_MS[meaning]
+    const retryMs = Math.min(min * 2 ** this.#failures++, max)
+    if (meaning !== 'retry' || nowMs - this.#sinceMs >= LOCK_TOLD_MS) this.#tell(error, held, retryMs)
     this.#timer = clock.after(retryMs, () => {
       this.#timer = undefined
       again()
     })
+    return true
   }
 
   /** The disk has taken a commit. */
   healed(held: number): void {
-    if (this.#holds > 0) this.#parts.events.emit('commit-healed', { held })
-    this.#holds = 0
+    if (this.#told) this.#parts.events.emit('commit-healed', { held })
+    this.#told = false
+    this.#failures = 0
+    this.#doubts = 0
   }
 
   stop(): void {
     this.#timer?.cancel()
+  }
+
+  #tell(error: unknown, held: number, retryMs: number): void {
+    if (this.#told) return
+    this.#told = true
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+    this.#parts.events.emit('commit-failed', { code, message: errorText(error), held, retryMs })
   }
 }

@@ -7,7 +7,7 @@
 // A turn that cannot commit changes nothing: what has ended is kept, what was taken goes back to its lane.
 import type { Clock, Timer } from './clock.ts'
 import { byTheClock, type Closing, endingOf, settledOf } from './closing.ts'
-import { CommitPause } from './commit-pause.ts'
+import { CommitPause, type Passing } from './commit-pause.ts'
 import type { Events } from './protocol/events.ts'
 import type { FunctionSpec } from './protocol/function.ts'
 import type { Message } from './protocol/handler.ts'
@@ -79,8 +79,8 @@ export interface ExecutorParts {
   readonly crashLimit: number
   /** After a commit that started runs. */
   readonly claimed: () => void
-  /** What a failed commit means: again in a moment, hold until the disk takes writes, or stop the runtime. */
-  readonly classify: (error: unknown) => 'retry' | 'hold' | 'fatal'
+  /** What a failed commit means: it passes, in one way or another, or it stops the runtime. */
+  readonly classify: (error: unknown) => Passing | 'fatal'
   /** The reading side failed; whoever watches the file deals with it. */
   readonly readFailed: (error: unknown) => void
   readonly fatal: (error: unknown) => void
@@ -386,8 +386,7 @@ export class Executor {
   #commitFailed(error: unknown): void {
     const { classify, fatal } = this.#parts
     const meaning = classify(error)
-    if (meaning === 'fatal') return fatal(error)
-    this.#pause.begin(meaning, error, this.#closing.length)
+    if (meaning === 'fatal' || !this.#pause.begin(meaning, error, this.#closing.length)) fatal(error)
   }
 }
 

@@ -1,19 +1,29 @@
 // The pen for the note beside the lock (protocol/note): written whole or not at all, and only when it says something new.
+// That outbound.db takes no writes goes before whatever else the runtime waits for.
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
+import type { Events } from './protocol/events.ts'
 import { type Note, notePath } from './protocol/note.ts'
 
 export class NoteFile {
   readonly #path: string
   #written = ''
+  #holdsFor: string | undefined
 
-  constructor(lockPath: string) {
+  constructor(lockPath: string, events: Events) {
     this.#path = notePath(lockPath)
+    events.on('commit-failed', ({ code, message }) => {
+      this.#holdsFor = `outbound.db takes no writes: ${code}, ${message}`
+    })
+    events.on('commit-healed', () => {
+      this.#holdsFor = undefined
+    })
   }
 
   /** Failing to write is no reason to stop. */
   write(note: Omit<Note, 'pid' | 'host'>): void {
-    const text = `${JSON.stringify({ pid: process.pid, host: hostname(), ...note }, null, 2)}\n`
+    const holds = this.#holdsFor !== undefined && { state: 'holding', waitingFor: this.#holdsFor }
+    const text = `${JSON.stringify({ pid: process.pid, host: hostname(), ...note, ...holds }, null, 2)}\n`
     if (text === this.#written) return
     try {
       writeFileSync(`${this.#path}.new`, text, { mode: 0o600 })

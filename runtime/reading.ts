@@ -1,7 +1,8 @@
 // Reading a file that somebody else writes: it may be locked for a moment, or not readable for as long as only its writer
 // can change that. A read that could not be done stays and is done before every later one, since what it was to find comes
 // before what they find: after a lock shortly, otherwise with the next read that anybody wants. What keeps the file from
-// being read is said once, and once when it is gone.
+// being read is said once, and once when it is gone. Where a mount carries no locks, a read may meet a half-written file;
+// such trouble is over in moments, so it is said only when it stays, and counted when it does not.
 import type { Clock, Timer } from './clock.ts'
 import type { Events } from './protocol/events.ts'
 
@@ -11,13 +12,23 @@ export interface ReadingParts {
   /** The file, for people. */
   readonly path: string
   /** What an error means: again in a moment, or not readable for now, and why. Throws what is neither. */
-  readonly classify: (
-    error: unknown,
-  ) => { readonly retry: true } | { readonly retry: false; readonly reason: string }
+  readonly classify: (error: unknown) => { readonly retry: true } | ({ readonly retry: false } & Trouble)
   /** What could not be read a moment ago perhaps can be now. */
   readonly onReadable: () => void
 }
 
+interface Trouble {
+  readonly reason: string
+  /** It may be over in a moment. */
+  readonly flickers?: boolean
+  /** The file that it is about, if not the one that is read. */
+  readonly path?: string
+}
+
+/** Trouble that lasts longer stays. */
+const FLICKER_MS = 100
+/** So often by chance is unlikely. */
+const FLICKERS_TOLD = 10
 /** A read that met the host's lock is tried again after these pauses; the last one is repeated. */
 const RETRY_MS = [1, 1, 2, 4, 8, 16]
 
@@ -26,7 +37,9 @@ export class Reading {
   readonly #due = new Set<() => void>()
   #timer: Timer | undefined
   #busyInARow = 0
-  #waitingFor: string | undefined
+  #waiting: { readonly path: string; readonly reason: string } | undefined
+  #flicker: { readonly sinceMs: number; readonly reason: string } | undefined
+  #flickers = 0
   #stopped = false
 
   constructor(parts: ReadingParts) {
@@ -35,7 +48,7 @@ export class Reading {
 
   /** What keeps the file from being read, if anything does. */
   get waitingFor(): string | undefined {
-    return this.#waitingFor
+    return this.#waiting?.reason
   }
 
   /** Reads now or as soon as that is possible. A read that throws is called again, and must have changed nothing. */
@@ -48,12 +61,13 @@ export class Reading {
   /** A read of somebody else's ended in this error; `onReadable` is called when it is worth another try. */
   failed(error: unknown): void {
     if (this.#stopped) return
-    const { classify, events, path } = this.#parts
-    const meaning = classify(error)
-    if (meaning.retry) return this.#soon()
-    if (this.#waitingFor === meaning.reason) return
-    this.#waitingFor = meaning.reason
-    events.emit('waiting', { path, reason: meaning.reason })
+    const meaning = this.#parts.classify(error)
+    if (meaning.retry || this.#mayPass(meaning)) return this.#soon()
+    this.#flicker = undefined
+    const { reason, path = this.#parts.path } = meaning
+    if (this.#waiting?.reason === reason && this.#waiting.path === path) return
+    this.#waiting = { path, reason }
+    this.#parts.events.emit('waiting', { path, reason })
   }
 
   stop(): void {
@@ -76,10 +90,27 @@ export class Reading {
 
   #done(): void {
     this.#busyInARow = 0
-    if (this.#waitingFor === undefined) return
-    this.#waitingFor = undefined
-    this.#parts.events.emit('readable', { path: this.#parts.path })
+    if (this.#flicker) this.#passed(this.#flicker.reason)
+    if (!this.#waiting) return
+    const { path } = this.#waiting
+    this.#waiting = undefined
+    this.#parts.events.emit('readable', { path })
     this.#parts.onReadable()
+  }
+
+  /** Not said yet, and perhaps never to be. */
+  #mayPass({ flickers, reason }: Trouble): boolean {
+    if (!flickers || this.#waiting) return false
+    const nowMs = this.#parts.clock.monotonic()
+    this.#flicker ??= { sinceMs: nowMs, reason }
+    return nowMs - this.#flicker.sinceMs < FLICKER_MS
+  }
+
+  #passed(reason: string): void {
+    this.#flicker = undefined
+    if (++this.#flickers !== FLICKERS_TOLD) return
+    const { events, path } = this.#parts
+    events.emit('flickers', { path, times: this.#flickers, reason })
   }
 
   #soon(): void {

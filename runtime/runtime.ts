@@ -20,8 +20,8 @@ import { Lanes } from './schedule/lanes.ts'
 import { SESSION_LIMITS, Session } from './session.ts'
 import { classifyWrite, explain, readTrouble, writeTrouble } from './store/classify.ts'
 import { Inbox, START } from './store/inbox.ts'
+import { LastingOutbox, type Recovery } from './store/lasting-outbox.ts'
 import { Lock } from './store/lock.ts'
-import { Outbox, type Recovery } from './store/outbox.ts'
 import { DatabaseTrigger } from './triggers/database.ts'
 import { SourcesTrigger } from './triggers/sources.ts'
 import { childEnv } from './workers/child-env.ts'
@@ -51,7 +51,7 @@ export async function evaluateFile(path: string, root: string, cache: string): P
 /** Everything that must be open while the runtime works. */
 interface Running {
   readonly inbox: Inbox
-  readonly outbox: Outbox
+  readonly outbox: LastingOutbox
   readonly recovery: Recovery
   readonly heartbeat: Heartbeat
   readonly session: Session
@@ -96,7 +96,7 @@ export class Runtime {
     this.#events = events
     this.#clock = clock
     this.#random = random
-    this.#note = new NoteFile(config.paths.lock)
+    this.#note = new NoteFile(config.paths.lock, events)
     const limits = {
       ...config,
       startsMax: Math.max(2, availableParallelism()),
@@ -178,7 +178,7 @@ export class Runtime {
       const heartbeat = this.#startHeartbeat()
       await this.#functions.start()
       if (this.#stopping) return
-      const inbox = new Inbox(this.#config.paths.inbound)
+      const inbox = new Inbox(this.#config.paths.inbound, (about) => this.#events.emit('inbound-wal', about))
       this.#running = this.#assemble({ outbox, recovery, heartbeat, inbox })
       const { session, executor, trigger } = this.#running
       const functions = this.#functions.catalog.names
@@ -197,9 +197,9 @@ export class Runtime {
     }
   }
 
-  async #openOutbox(): Promise<{ outbox: Outbox; recovery: Recovery }> {
+  async #openOutbox(): Promise<{ outbox: LastingOutbox; recovery: Recovery }> {
     const { paths, journal, crashLimit } = this.#config
-    const outbox = await this.#patiently(() => new Outbox(paths.outbound, journal, this.#reach))
+    const outbox = await this.#patiently(() => new LastingOutbox(paths.outbound, journal, this.#reach))
     this.#releaseEarly.push(() => outbox.close())
     return { outbox, recovery: await this.#patiently(() => outbox.recover(this.#clock.now(), crashLimit)) }
   }
@@ -383,6 +383,5 @@ function makeFolders({ workspace, cache, paths }: Config): void {
 /** 75: another runtime has the workspace. 78: a person has to mend the file. 1: our own mistake. */
 function exitCodeOf(error: unknown): 75 | 78 | 1 {
   if (error instanceof NanoclawError) return error.code === 'fenced' ? 75 : 78
-  const verdict = classifyWrite(error)
-  return verdict === 'misplaced' || verdict === 'damaged' ? 78 : 1
+  return classifyWrite(error) === 'bug' ? 1 : 78
 }

@@ -41,6 +41,16 @@ export function showEvents(events: Events, functions: () => readonly FunctionSpe
     say('yellow', 'waits', `for ${plain(path)}: ${plain(reason, 400)}`),
   )
   events.on('readable', ({ path }) => say('green', 'reads', plain(path)))
+  events.on('inbound-wal', ({ path }) =>
+    say('yellow', 'wal', `${plain(path)} is in WAL mode; its host should set journal_mode=delete`),
+  )
+  events.on('flickers', ({ path, times }) =>
+    say(
+      'yellow',
+      'reads',
+      `${plain(path)} failed for moments, ${times} times; this mount may carry no locks`,
+    ),
+  )
   events.on('functions-changed', ({ changed }) => {
     for (const name of changed) {
       const spec = functions().find((each) => each.name === name)

@@ -1,6 +1,7 @@
 // The runtime's events as log lines, JSON on stderr; pino enters the project here. What goes well is silent at `info`: a
 // runtime that answers thousands of messages a second says one line when it starts and one when it stops.
 // Text that functions print travels as a field, so nothing that they write can look like a line of ours.
+import { basename } from 'node:path'
 import { destination, type Logger, pino } from 'pino'
 import type { Events, Settled } from '../protocol/events.ts'
 
@@ -28,8 +29,14 @@ export function createLog(events: Events, { level }: LogOptions): void {
   })
   events.on('stopping', (about) => log.info(about, 'stopping'))
   events.on('stopped', () => log.info('stopped'))
-  events.on('waiting', ({ path, reason }) => log.warn({ path, reason }, 'waiting for inbound.db'))
-  events.on('readable', ({ path }) => log.info({ path }, 'inbound.db is readable'))
+  events.on('waiting', ({ path, reason }) => log.warn({ path, reason }, `waiting for ${basename(path)}`))
+  events.on('readable', ({ path }) => log.info({ path }, `${basename(path)} is readable`))
+  events.on('inbound-wal', (about) =>
+    log.warn(about, 'inbound.db is in WAL mode; its host should set journal_mode=delete'),
+  )
+  events.on('flickers', (about) =>
+    log.warn(about, 'inbound.db is unreadable for moments; this mount may carry no locks'),
+  )
   events.on('refused', (about) => log.warn(about, 'message failed without a run'))
   const kindsSaid = new Set<string>()
   events.on('unroutable', (about) => {

@@ -33,12 +33,16 @@ export interface RuntimeEvents {
   /** What the runtime cannot work without: emitted once when it goes missing, once when it is back. */
   waiting: [{ readonly path: string; readonly reason: string }]
   readable: [{ readonly path: string }]
+  /** It is in WAL mode, so SQLite puts files beside it that nobody asked for; once for each file. */
+  'inbound-wal': [{ readonly path: string }]
+  /** It was unreadable for moments only, so often that a mount without locks is the likely cause; once. */
+  flickers: [{ readonly path: string; readonly times: number; readonly reason: string }]
   claimed: [{ readonly ids: readonly string[]; readonly functionName: string }]
   settled: [readonly Settled[]]
   /** Messages that end without a run: a time that cannot be read, an id that is no text. */
   refused: [{ readonly id: string; readonly reason: string; readonly detail: string }]
   unroutable: [{ readonly id: string; readonly kind: string }]
-  /** outbound.db takes no writes; claims stop, results are held. */
+  /** outbound.db takes no writes, or somebody keeps it locked; claims stop, results are held. Once, until it is healed. */
   'commit-failed': [
     { readonly code: string; readonly message: string; readonly held: number; readonly retryMs: number },
   ]

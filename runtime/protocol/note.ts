@@ -10,7 +10,8 @@ export interface Note {
   readonly functions: readonly { readonly name: string; readonly file: string; readonly broken?: string }[]
   /** Messages that no function takes, by kind. */
   readonly unroutable: Readonly<Record<string, number>>
-  readonly state: 'running' | 'waiting' | 'draining'
+  /** `waiting`: inbound.db cannot be read. `holding`: outbound.db takes no writes. `waitingFor` says why. */
+  readonly state: 'running' | 'waiting' | 'holding' | 'draining'
   readonly waitingFor?: string
 }
 

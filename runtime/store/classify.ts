@@ -6,7 +6,7 @@ import { NanoclawError } from '../protocol/errors.ts'
 /**
  * retry      somebody else holds the lock: again in a moment
  * wait       not readable yet, and only the other side can change that: missing, empty, hot journal
- * hold       the disk takes no writes: keep what is finished, claim nothing, try again
+ * hold       the disk takes no writes, or this process opens no files: keep what is finished, claim nothing, try again
  * damaged    the bytes are wrong (or the disk reads wrongly): no message is blamed, nothing is rewritten
  * misplaced  the file is not ours to write, or no longer the one at this path: a person must mend it
  * bug        our own mistake: let it crash with its cause
@@ -105,9 +105,9 @@ export function classifyWrite(error: unknown): Verdict {
     case 'SQLITE_FULL':
     case 'SQLITE_IOERR':
     case 'SQLITE_NOMEM':
+    case 'SQLITE_CANTOPEN': // its journal, mostly for lack of descriptors: the file itself is open
       return 'hold'
     case 'SQLITE_READONLY': // READONLY_DBMOVED: renamed or deleted under us
-    case 'SQLITE_CANTOPEN':
     case 'SQLITE_PERM':
     case 'SQLITE_AUTH':
       return 'misplaced'
@@ -128,20 +128,47 @@ export function classifyWrite(error: unknown): Verdict {
   }
 }
 
+/** outbound.db cannot be read at the moment, which whoever reads inbound.db waits for as well. */
+export class OutboundUnreadable extends NanoclawError {
+  readonly path: string
+  constructor(path: string, cause: unknown) {
+    super('outbound_unusable', explain(cause), { cause })
+    this.path = path
+  }
+}
+
+/** Why a file is not readable for now. `flickers`: such trouble may be over in a moment. `path`: it is another file's. */
+interface Unreadable {
+  readonly retry: false
+  readonly reason: string
+  readonly flickers: boolean
+  readonly path?: string
+}
+
 /** What a failed read of inbound.db means for whoever watches it. Throws what is a bug. */
-export function readTrouble(error: unknown): { retry: true } | { retry: false; reason: string } {
-  if (error instanceof NanoclawError) return { retry: false, reason: error.message }
+export function readTrouble(error: unknown): { readonly retry: true } | Unreadable {
+  if (error instanceof OutboundUnreadable)
+    return { retry: false, reason: error.message, flickers: false, path: error.path }
+  if (error instanceof NanoclawError) return { retry: false, reason: error.message, flickers: false }
   const verdict = classifyRead(error)
   if (verdict === 'bug') throw error
-  return verdict === 'retry' ? { retry: true } : { retry: false, reason: explain(error) }
+  if (verdict === 'retry') return { retry: true }
+  const flickers = verdict === 'damaged' || primaryOf(sqliteCode(error) ?? '') === 'SQLITE_READONLY'
+  return { retry: false, reason: explain(error), flickers }
 }
 
 /** What a failed commit to outbound.db means for whoever has results to keep. */
-export function writeTrouble(error: unknown): 'retry' | 'hold' | 'fatal' {
+export function writeTrouble(error: unknown): 'retry' | 'hold' | 'doubt' | 'fatal' {
   if (error instanceof NanoclawError) return 'fatal'
+  if (isDoubtful(error)) return 'doubt'
   const verdict = classifyWrite(error)
-  if (verdict === 'retry') return 'retry'
-  return verdict === 'hold' ? 'hold' : 'fatal'
+  return verdict === 'retry' || verdict === 'hold' ? verdict : 'fatal'
+}
+
+/** The disk has failed, and what a handle remembers of the file may not be what is on it. A read that failed looks like damage. */
+export function isDoubtful(error: unknown): boolean {
+  const primary = primaryOf(sqliteCode(error) ?? '')
+  return primary === 'SQLITE_IOERR' || primary === 'SQLITE_CORRUPT' || primary === 'SQLITE_NOTADB'
 }
 
 /** One sentence for people: what this code most likely means here, and what to do. */
@@ -152,7 +179,7 @@ export function explain(error: unknown): string {
   if (code === 'SQLITE_READONLY_DBMOVED')
     return 'the file was moved or deleted while in use; put it back, or start again'
   if (code.startsWith('SQLITE_CANTOPEN'))
-    return 'it cannot be opened: missing, no permission, or in WAL mode on a read-only mount (use journal_mode=DELETE)'
+    return 'it cannot be opened: missing, no permission, no descriptors left, or in WAL mode on a read-only mount (use journal_mode=DELETE)'
   if (code.startsWith('SQLITE_NOTADB')) return 'it is not an SQLite database'
   if (code.startsWith('SQLITE_CORRUPT'))
     return 'its bytes are damaged, or the disk reads wrongly; restore it from a backup, nothing here repairs it'

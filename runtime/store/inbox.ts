@@ -39,14 +39,16 @@ const IMPATIENT_READS = 20
 
 export class Inbox {
   readonly #path: string
+  readonly #onWal: ((file: { readonly path: string }) => void) | undefined
   #open: InboundFile | undefined
   /** The file that `changed` spoke of last. Another one is `replaced`, however long there is none, or none to be read, in between. */
   #met: Pick<InboundFile, 'ino' | 'dev'> | undefined
   #replaced = false
   #busyInARow = 0
 
-  constructor(path: string) {
+  constructor(path: string, onWal?: (file: { readonly path: string }) => void) {
     this.#path = path
+    this.#onWal = onWal
   }
 
   /**
@@ -64,6 +66,7 @@ export class Inbox {
     return this.#read((open) => {
       const version = (open.dataVersion.get() as [number])[0]
       const answer = this.#replaced ? 'replaced' : version === open.seen ? 'no' : 'yes'
+      if (this.#met?.ino !== open.ino || this.#met.dev !== open.dev) this.#mode(open)
       this.#met = { ino: open.ino, dev: open.dev }
       this.#replaced = false
       if (file) Object.assign(open, { mtimeMs: file.mtimeMs, size: file.size })
@@ -118,6 +121,12 @@ export class Inbox {
   close(): void {
     this.#open?.db.close()
     this.#open = undefined
+  }
+
+  /** A file that is new here: in WAL mode SQLite makes files beside it, and a mount between two machines tears it. */
+  #mode({ db }: InboundFile): void {
+    const [mode] = db.prepare('pragma journal_mode').get() as [string]
+    if (mode === 'wal') this.#onWal?.({ path: this.#path })
   }
 
   /**

@@ -1,7 +1,8 @@
-// The SQL of the outbox, prepared once. Statements that take a JSON array do for many messages at once what would cost a
+// The SQL of the outbox, its tables made and its statements prepared once. Statements that take a JSON array do for many messages at once what would cost a
 // call into SQLite for each.
 import type { Statement } from 'better-sqlite3'
-import { LONG_TOOL, RUNNING } from '../protocol/schema.ts'
+import { NanoclawError } from '../protocol/errors.ts'
+import { LONG_TOOL, OWN_TABLES, OWN_VERSION, RUNNING, STATE_TABLES, WIRE_TABLES } from '../protocol/schema.ts'
 import type { WritableDb } from './open.ts'
 
 /** Ends that the handler is not charged for. */
@@ -13,6 +14,21 @@ const UNCHARGED = `('interrupted', 'cancelled')`
 const DEATH = `(r.outcome in ('exited', 'killed', 'out-of-memory') or (r.outcome = 'interrupted' and r.alone = 1))`
 
 export type Statements = Readonly<Record<keyof typeof TEXTS, Statement>>
+
+/** A file of another version is not touched: whoever made it may come back. */
+export function makeTables(db: WritableDb, path: string): void {
+  const own = db.prepare("select 1 from sqlite_schema where name = 'nanoclaw_runtime'").get()
+  const version = own && db.prepare('select version from nanoclaw_runtime').pluck().get()
+  if (version !== undefined && version !== OWN_VERSION)
+    throw new NanoclawError(
+      'outbound_unusable',
+      `${path} was written by another version (its tables are version ${version}, expected ${OWN_VERSION}). Use that version, or a new workspace.`,
+    )
+  db.exec(WIRE_TABLES + STATE_TABLES + OWN_TABLES)
+  db.exec(
+    `insert or ignore into nanoclaw_runtime (id, version, epoch, seq_mark) values (1, ${OWN_VERSION}, 0, ${Number.MIN_SAFE_INTEGER})`,
+  )
+}
 
 export function prepareOutbox(db: WritableDb): Statements {
   const plucked = new Set(['epoch', 'raiseEpoch', 'mark', 'open', 'maxSeq'])

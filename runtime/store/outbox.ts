@@ -4,12 +4,11 @@
 // In every commit the epoch is checked: a runtime that was replaced while it was stopped finds another number and writes nothing.
 import { NanoclawError } from '../protocol/errors.ts'
 import type { Reply } from '../protocol/outcome.ts'
-import { OWN_TABLES, OWN_VERSION, STATE_TABLES, WIRE_TABLES } from '../protocol/schema.ts'
 import { isoTime, sqliteTime } from '../protocol/time.ts'
 import type { Claim, Committed, Ending, History, Mark, Refusal, Turn } from '../protocol/turn.ts'
 import { Claims, type Held } from './claims.ts'
 import { openWritable, type WritableDb } from './open.ts'
-import { prepareOutbox, type Statements } from './outbox-sql.ts'
+import { makeTables, prepareOutbox, type Statements } from './outbox-sql.ts'
 
 export interface Recovery {
   readonly epoch: number
@@ -27,7 +26,7 @@ export class Outbox {
   readonly #db: WritableDb
   readonly #sql: Statements
   readonly #reach: Reach | undefined
-  readonly #claims = new Claims()
+  #claims = new Claims()
   #epoch = 0
   /** The highest number of both files, while a turn is written. */
   #seq = 0
@@ -46,6 +45,13 @@ export class Outbox {
       if (this.#db !== file) this.#db.close()
       throw error
     }
+  }
+
+  /** Goes on where another handle on the same file had to stop. */
+  follow(before: Outbox): this {
+    this.#epoch = before.#epoch
+    this.#claims = before.#claims
+    return this
   }
 
   /**
@@ -284,21 +290,6 @@ export class Outbox {
     this.#sql.clearOpen.run()
     this.#sql.addOpen.run(JSON.stringify(open))
   }
-}
-
-/** A file of another version is not touched: whoever made it may come back. */
-function makeTables(db: WritableDb, path: string): void {
-  const own = db.prepare("select 1 from sqlite_schema where name = 'nanoclaw_runtime'").get()
-  const version = own && db.prepare('select version from nanoclaw_runtime').pluck().get()
-  if (version !== undefined && version !== OWN_VERSION)
-    throw new NanoclawError(
-      'outbound_unusable',
-      `${path} was written by another version (its tables are version ${version}, expected ${OWN_VERSION}). Use that version, or a new workspace.`,
-    )
-  db.exec(WIRE_TABLES + STATE_TABLES + OWN_TABLES)
-  db.exec(
-    `insert or ignore into nanoclaw_runtime (id, version, epoch, seq_mark) values (1, ${OWN_VERSION}, 0, ${Number.MIN_SAFE_INTEGER})`,
-  )
 }
 
 /** The same run of the same message always names its replies alike, so that none can be stored twice. */

@@ -1,9 +1,10 @@
-// outbound.db on a disk that is full for a while. Needs a file system of its own, so it runs where mounting is allowed.
+// outbound.db when it takes no writes for a while. A full disk needs a file system of its own: that runs where mounting is allowed.
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
-import { benchOf, project, testConfig, until } from '../support/runtime.ts'
+import { openDb } from '../support/files.ts'
+import { benchOf, project, testConfig, until, workbench } from '../support/runtime.ts'
 
 it.skipIf(process.platform !== 'linux' || process.getuid?.() !== 0)(
   '69, 70: a full disk stops the claims, keeps what has ended, and loses and repeats nothing when there is room again',
@@ -38,3 +39,22 @@ it.skipIf(process.platform !== 'linux' || process.getuid?.() !== 0)(
     ).toEqual(Array.from({ length: 31 }, () => ['completed', 1, 1]))
   },
 )
+
+it('a lock that somebody keeps on outbound.db is told once, shown by the note of the runtime, and lost when it is gone', async () => {
+  const bench = await workbench(['echo'])
+  const [failed, healed]: [string[], number[]] = [[], []]
+  bench.events.on('commit-failed', ({ code }) => failed.push(code))
+  bench.events.on('commit-healed', ({ held }) => healed.push(held))
+  const note = () => JSON.parse(readFileSync(`${bench.config.workspace}/.runtime.json`, 'utf8'))
+  await bench.ended(bench.send('echo'))
+  const keeper = openDb(bench.config.paths.outbound)
+  keeper.exec('begin exclusive')
+  const id = bench.send('echo')
+  await until(() => failed.length > 0)
+  await until(() => note().state === 'holding')
+  expect(note().waitingFor).toContain('SQLITE_BUSY')
+  keeper.exec('commit')
+  await bench.ended(id)
+  await until(() => note().state === 'running')
+  expect([failed, healed, bench.runs(id).length]).toEqual([['SQLITE_BUSY'], [0], 1])
+})

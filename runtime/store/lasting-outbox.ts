@@ -1,0 +1,98 @@
+// The outbox of a runtime's life. A disk that failed leaves a handle whose memory of the file may be wrong, so the handle is
+// closed at once; the next use opens the file afresh, which plays back the journal, and looks through it before anything
+// is written. The file must be the one that was taken over, and still ours by its epoch. Nothing is ever repaired here.
+
+import Database from 'better-sqlite3'
+import type { Committed, History, Turn } from '../protocol/turn.ts'
+import { classifyWrite, isDoubtful, OutboundUnreadable } from './classify.ts'
+import { fileAt, openWritable, type WritableDb } from './open.ts'
+import { Outbox, type Recovery } from './outbox.ts'
+
+export type { Recovery } from './outbox.ts'
+
+type Reach = ConstructorParameters<typeof Outbox>[2]
+
+/** A bigger file would stop the event loop for long; there SQLite finds damage when it comes to it. */
+const CHECKED_BYTES_MAX = 64 * 1024 * 1024
+
+export class LastingOutbox {
+  readonly #path: string
+  readonly #journal: 'delete' | 'wal'
+  readonly #reach: Reach
+  readonly #file: { readonly ino: number; readonly dev: number } | undefined
+  #outbox: Outbox
+  /** The disk has failed under it, and it is closed. */
+  #doubted = false
+  #closed = false
+
+  /** @throws NanoclawError `outbound_unusable`, SqliteError (see classifyWrite) */
+  constructor(path: string, journal: 'delete' | 'wal', reach?: Reach) {
+    this.#path = path
+    this.#journal = journal
+    this.#reach = reach
+    this.#outbox = new Outbox(path, journal, reach)
+    this.#file = fileAt(path)
+  }
+
+  /** See Outbox. */
+  recover(nowMs: number, crashLimit: number): Recovery {
+    return this.#use((outbox) => outbox.recover(nowMs, crashLimit))
+  }
+
+  /** See Outbox. */
+  commit(turn: Turn): Committed {
+    return this.#use((outbox) => outbox.commit(turn))
+  }
+
+  /** @throws OutboundUnreadable when the disk does not give it out; SqliteError when it is locked, or on a bug */
+  history(ids: readonly string[]): Map<string, History> {
+    try {
+      return this.#use((outbox) => outbox.history(ids))
+    } catch (error) {
+      const verdict = classifyWrite(error)
+      if (verdict === 'retry' || verdict === 'bug') throw error
+      throw new OutboundUnreadable(this.#path, error)
+    }
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#outbox.close()
+  }
+
+  #use<T>(work: (outbox: Outbox) => T): T {
+    if (this.#doubted) this.#outbox = this.#openAgain().follow(this.#outbox)
+    this.#doubted = false
+    try {
+      return work(this.#outbox)
+    } catch (error) {
+      if (isDoubtful(error)) {
+        this.#doubted = true
+        this.#outbox.close()
+      }
+      throw error
+    }
+  }
+
+  #openAgain(): Outbox {
+    const file = fileAt(this.#path)
+    if (this.#closed || file?.ino !== this.#file?.ino || file?.dev !== this.#file?.dev)
+      throw new Database.SqliteError(
+        `another file stands at ${this.#path}, or none`,
+        'SQLITE_READONLY_DBMOVED',
+      )
+    const db = openWritable(this.#path, this.#journal)
+    try {
+      if (file && file.size <= CHECKED_BYTES_MAX) check(db)
+      return new Outbox(db, this.#journal, this.#reach)
+    } catch (error) {
+      db.close()
+      throw error
+    }
+  }
+}
+
+function check(db: WritableDb): void {
+  const found = db.pragma('quick_check(1)', { simple: true })
+  if (found !== 'ok') throw new Database.SqliteError(`quick_check: ${found}`, 'SQLITE_CORRUPT')
+}
