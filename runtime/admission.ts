@@ -264,7 +264,7 @@ export class Admission implements Omit<Intake, 'mark'> {
     this.#nameless.add(rowid)
     const id = rawId ? Buffer.from(rawId.bytes).toString('utf8') : `row ${rowid}`
     const detail = rawId ? 'the id is not UTF-8 text' : 'the id is null, so no ack can name the message'
-    this.#executor?.refuse({ id, rawId, reason: 'bad_id', detail })
+    this.#executor?.refuse({ id, rawId, reason: 'bad_id', detail }, rowid)
   }
 
   /** Reads these rows again and finds each its place. `entries`: what was made of them the last time. */

@@ -110,7 +110,7 @@ export class Executor {
   readonly #batchSize = new BatchSize()
   readonly #pause: CommitPause
   #closing: Closing[] = []
-  #refusals = new Map<string, Refusal>()
+  #refusals = new Map<string | number, Refusal>()
   #servedLast = ''
   #closed = false
   #dispatches = 0
@@ -138,9 +138,9 @@ export class Executor {
     })
   }
 
-  /** Ends a message as failed without running it. */
-  refuse(refusal: Refusal): void {
-    this.#refusals.set(refusal.id, refusal)
+  /** Ends a message as failed without running it. `key`: what it is told from others by, where its id does not do that. */
+  refuse(refusal: Refusal, key: string | number = refusal.id): void {
+    this.#refusals.set(key, refusal)
     this.nudge()
   }
 

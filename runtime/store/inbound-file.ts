@@ -44,8 +44,8 @@ const DEFAULTS: Readonly<Record<string, string>> = {
   source_session_id: 'null',
   on_wake: '0',
 }
-/** SQLite orders text behind every number, so this bound keeps text out, too. */
-const SEQ_MAX = Number.MAX_SAFE_INTEGER
+/** SQLite orders text behind every number, so the upper bound keeps text out, too. */
+const [SEQ_ABOVE, SEQ_MAX] = [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER]
 const REQUIRED = ['id', 'kind', 'timestamp', 'content']
 
 /** A row as SQLite gives it, in the order of the named columns. */
@@ -109,7 +109,7 @@ export function openInbound(path: string, busyMs: number): InboundFile {
           `${light} where ${numbered ? 'seq is null and' : ''} rowid > ? and +${isPending} order by rowid limit ?`,
         ),
         misnumbered: db.prepare(
-          `${light} where ${numbered ? `seq > ${SEQ_MAX} and +rowid > ?` : '? is null'} and +${isPending} order by +rowid limit ?`,
+          `${light} where ${numbered ? `(seq > ${SEQ_MAX} or seq <= ${SEQ_ABOVE}) and +rowid > ?` : '? is null'} and +${isPending} order by +rowid limit ?`,
         ),
         byIds: db.prepare(
           `${light} where id in (select value from json_each(?)) and +${isPending} order by ${numbered ? 'seq, rowid' : 'rowid'}`,
@@ -177,7 +177,7 @@ export function pendingRow(raw: Raw): PendingRow {
   return {
     id: typeof id === 'string' && !id.includes('\uFFFD') ? id : null,
     rowid: Number(rowid),
-    seq: typeof seq === 'number' && seq <= SEQ_MAX ? seq : null,
+    seq: typeof seq === 'number' && seq > SEQ_ABOVE && seq <= SEQ_MAX ? seq : null,
     kind: String(kind),
     timestamp: String(timestamp),
     processAfter: text(processAfter),

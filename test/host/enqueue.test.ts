@@ -152,7 +152,7 @@ test.each([
   'e\u0301', // not the same id as é in one character
   '-rf',
   'x'.repeat(1024),
-])('an id may be any text: %j', (id) => {
+])('84: an id may be any text: %j', (id) => {
   const { host, db } = open()
   expect(host.enqueue({ id, kind: 'chat', content: 0 })).toEqual({ id, seq: 2, duplicate: false })
   expect(host.enqueue({ id: `${id.slice(0, 1000)}.`, kind: 'chat', content: 0 }).duplicate).toBe(false)
@@ -193,7 +193,7 @@ test.each([
   [{ kind: 'chat', content: 0, process_after: '1s' }, /no field "process_after"; expected id, kind, content/],
   ['hello', /the message is "hello"; expected an object/],
   [null, /the message is null; expected an object/],
-])('%o is refused with the field, what was found and what is legal', (message, text) => {
+])('80, 83, 84: %o is refused with the field, what was found and what is legal', (message, text) => {
   const { host, db } = open()
   expect(() => host.enqueue(message as never)).toThrow(
     expect.objectContaining({ code: 'bad_message', message: expect.stringMatching(text) }),

@@ -154,7 +154,7 @@ test.each([
   ['CRON_TZ=Nowhere 0 9 * * *', /recurrence: "Nowhere" is no time zone/],
   [{ every: '1h' }, /recurrence is \[object Object\]; expected five fields .* or \{ cron, timeZone \}/],
   [3600, /recurrence is 3600; expected five fields/],
-])('enqueue refuses the recurrence %j', (recurrence, text) => {
+])('88: enqueue refuses the recurrence %j', (recurrence, text) => {
   const { host, inbound } = hostFixture()
   expect(() => host.enqueue({ ...daily, recurrence: recurrence as never })).toThrow(
     expect.objectContaining({ code: 'bad_message', message: expect.stringMatching(text) }),
