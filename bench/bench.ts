@@ -1,0 +1,56 @@
+// The table of docs/performance.md: ours and what the machine itself can do, in turns, in one run.
+//   npm run bench -- [--only name,name] [--rounds n] [--scale x] [--save]
+// `--scale 0.01` is for those who work on a benchmark; `--save` keeps the rows in results/, and in the documents.
+import { parseArgs } from 'node:util'
+import { machine } from './limits.ts'
+import { save } from './results.ts'
+import { burst } from './rows/burst.ts'
+import { coldStart } from './rows/cold-start.ts'
+import { history } from './rows/history.ts'
+import { hostCommit } from './rows/host-commit.ts'
+import { idle } from './rows/idle.ts'
+import { latency } from './rows/latency.ts'
+import { look } from './rows/look.ts'
+import { payload } from './rows/payload.ts'
+import { recovery } from './rows/recovery.ts'
+import { throughput } from './rows/throughput.ts'
+import { print, type Row } from './table.ts'
+import { type Benchmark, World } from './world.ts'
+
+const BENCHMARKS: readonly Benchmark[] = [
+  ...[throughput, latency, burst, hostCommit, coldStart, idle],
+  ...[history, look, recovery, payload],
+]
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string', default: '' },
+    rounds: { type: 'string', default: '3' },
+    scale: { type: 'string', default: '1' },
+    save: { type: 'boolean', default: false },
+  },
+})
+const names = values.only.split(',').filter((name) => name !== '')
+const unknown = names.filter((name) => !BENCHMARKS.some((benchmark) => benchmark.name === name))
+if (unknown.length > 0)
+  throw new Error(
+    `There is no ${unknown.join(', ')}; there are ${BENCHMARKS.map(({ name }) => name).join(', ')}`,
+  )
+
+const world = new World(Number(values.scale), Number(values.rounds))
+const before = machine()
+const rows: Row[] = []
+try {
+  for (const benchmark of BENCHMARKS) {
+    if (names.length > 0 && !names.includes(benchmark.name)) continue
+    const startMs = performance.now()
+    const made = await benchmark.run(world)
+    console.log(`\n${benchmark.name} (${((performance.now() - startMs) / 1000).toFixed(1)} s)`)
+    print(made)
+    rows.push(...made)
+  }
+} finally {
+  world.close()
+}
+console.log(`\n${JSON.stringify(before)}`)
+if (values.save) save('bench', before, rows)

@@ -1,0 +1,161 @@
+// From the spawn of a child to its first result, in turns with an empty Node program that says one word: what is Node's own
+// time, and what is ours.
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { bundleFunction, releaseBundler } from '../../runtime/catalog/bundle.ts'
+import { realClock } from '../../runtime/clock.ts'
+import type { Dispatch } from '../../runtime/protocol/ipc.ts'
+import { Child } from '../../runtime/workers/child.ts'
+import { childEnv } from '../../runtime/workers/child-env.ts'
+import { nodeSpawner } from '../../runtime/workers/process.ts'
+import { scratch } from '../lab.ts'
+import { type Row, ratio, spread } from '../table.ts'
+import type { Benchmark } from '../world.ts'
+
+const SPAWNS = 15
+/** One kilobyte of a module: functions, a class, a table; evaluated when it is loaded, as a library's definitions are. */
+const PART_BYTES = 1024
+const HANDLER_KB = 50
+/** zod 4, bundled. */
+const LIBRARY_KB = 750
+
+export const coldStart: Benchmark = {
+  name: 'cold-start',
+  async run(world) {
+    const root = scratch('cold')
+    try {
+      const empty = join(root, 'empty.cjs')
+      writeFileSync(empty, `process.send('up')`)
+      const handler = await bundleOf(root, 'handler', moduleOf(HANDLER_KB))
+      const library = await bundleOf(root, 'library', moduleOf(LIBRARY_KB))
+      const bundles = { handler, library }
+      const ms = { empty: [], handler: [], library: [] } as Record<'empty' | 'handler' | 'library', number[]>
+      // The first of each pays for a cold disk.
+      for (let n = -1; n < world.count(SPAWNS); n++) {
+        const each = [['empty', await emptyMs(empty)] as [keyof typeof ms, number]]
+        for (const name of ['handler', 'library'] as const)
+          each.push([name, await firstResultMs(root, bundles[name])])
+        if (n >= 0) for (const [name, took] of each) ms[name].push(took)
+      }
+      return (['handler', 'library'] as const).map((name): Row => {
+        const bounds = name === 'handler' ? { must: 1.25, goal: 1.1 } : { must: 1.6, goal: 1.25 }
+        return {
+          what: `cold start, spawn → first result: ${name === 'handler' ? `${HANDLER_KB} KB handler` : `handler with a library of ${LIBRARY_KB} KB`}`,
+          unit: 'ms',
+          ours: spread(ms[name]),
+          against: { name: 'empty Node child', ...spread(ms.empty) },
+          target: { value: ratio(ms[name], ms.empty), unit: '×', better: 'less', ...bounds },
+          ...(name === 'library' && {
+            note: 'zod is no dependency here: the library is generated code of the size of its bundle',
+          }),
+        }
+      })
+    } finally {
+      await releaseBundler()
+      rmSync(root, { recursive: true, force: true })
+    }
+  },
+}
+
+/** A handler that uses all of a module of this size, so that no part of it is left out of the bundle. */
+function moduleOf(kilobytes: number): string {
+  const parts = Array.from({ length: kilobytes }, (_, n) => partOf(n).padEnd(PART_BYTES))
+  const table = parts.map((_, n) => `part${n}`).join(', ')
+  return `${parts.join('\n')}\nconst table = [${table}]\nexport default () => ({ parts: table.length, sum: table[0].sum(1, 2) })`
+}
+
+function partOf(n: number): string {
+  const methods = Array.from(
+    { length: 2 },
+    (_, m) => `  check${m}(value) {
+    if (value === undefined) return { ok: false, why: 'check ${m} of part ${n} needs a value and has found none' }
+    if (typeof value !== 'string') return { ok: false, why: \`check ${m} of part ${n} needs text, found \${typeof value}\` }
+    return value.length > ${m} ? { ok: true, value } : { ok: false, why: 'too short for check ${m} of part ${n}' }
+  }`,
+  )
+  return `class Part${n} {\n${methods.join('\n')}\n}\nconst part${n} = { name: 'part${n}', made: new Part${n}(), sum: (a, b) => a + b + ${n} }`
+}
+
+export async function bundleOf(root: string, name: string, source: string): Promise<string> {
+  const path = join(root, `${name}.js`)
+  const cache = join(root, 'build')
+  mkdirSync(cache, { recursive: true })
+  writeFileSync(path, source)
+  return (await bundleFunction({ name, file: `${name}.js`, path }, { cache, root, external: [] })).path
+}
+
+export async function emptyMs(path: string): Promise<number> {
+  const fromMs = performance.now()
+  const child = fork(path, { execArgv: [] })
+  await once(child, 'message')
+  const tookMs = performance.now() - fromMs
+  child.disconnect()
+  await once(child, 'exit')
+  return tookMs
+}
+
+const spawn = nodeSpawner()
+
+export function firstResultMs(root: string, bundle: string): Promise<number> {
+  const limits = {
+    loadTimeoutMs: 30_000,
+    abortGraceMs: 2_000,
+    killGraceMs: 2_000,
+    maxMemoryMb: 512,
+    maxReplyBytes: 2 ** 20,
+    maxLogBytes: 2 ** 16,
+    maxMessagesPerWorker: 100_000,
+    env: childEnv([]),
+    nodeArgs: [],
+    cwd: root,
+  }
+  return new Promise((resolve, reject) => {
+    let tookMs: number | undefined
+    const fromMs = performance.now()
+    const child = new Child(
+      'cold',
+      bundle,
+      { clock: realClock, limits, spawn },
+      {
+        loaded: (loaded) =>
+          loaded.run([DISPATCH], ([ended]) => {
+            if (ended?.outcome.type !== 'replied') return
+            tookMs = performance.now() - fromMs
+            child.kill('measured')
+          }),
+        free: () => undefined,
+        gone: (_child, why) => (tookMs === undefined ? reject(new Error(why)) : resolve(tookMs)),
+        output: (_child, _id, _stream, line) => console.error(line),
+        log: () => undefined,
+      },
+    )
+  })
+}
+
+const DISPATCH: Dispatch = {
+  n: 1,
+  lane: '',
+  attempt: 1,
+  alone: false,
+  timeoutMs: 30_000,
+  message: {
+    id: 'm-1',
+    seq: 2,
+    kind: 'cold',
+    timestamp: '2026-01-01T00:00:00.000Z',
+    status: 'pending',
+    processAfter: null,
+    recurrence: null,
+    seriesId: null,
+    tries: 0,
+    trigger: true,
+    platformId: null,
+    channelType: null,
+    threadId: null,
+    sourceSessionId: null,
+    onWake: false,
+    content: '{"text":"hello"}',
+  },
+}

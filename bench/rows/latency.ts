@@ -1,0 +1,147 @@
+// How long a lone message takes on an idle runtime: from the host's commit to the handler's first line, and to the reply
+// that the host can read. Between the messages the disk is asked what a forced write and a commit of one row cost it.
+import { watch } from 'node:fs'
+import { enqueue, type Lab, pause, withRuntime } from '../lab.ts'
+import { Durability } from '../limits.ts'
+import { percentile, type Row, round, type Spread, spread } from '../table.ts'
+import type { Benchmark } from '../world.ts'
+
+const MESSAGES = 300
+const WARM_UP = 20
+const PAUSE_MS = 20
+/** The host's own poll, should an event get lost. */
+const POLL_MS = 5
+
+/** process.hrtime is one clock for all processes of the machine. */
+export const STAMP = { 'stamp.js': 'export default () => ({ at: String(process.hrtime.bigint()) })' }
+
+export const latency: Benchmark = {
+  name: 'latency',
+  async run(world) {
+    const disk = new Durability()
+    const fsyncs: number[] = []
+    const commits: number[] = []
+    const { starts, replies } = await idleLatency(world.count(MESSAGES), () => {
+      fsyncs.push(disk.fsyncMs())
+      commits.push(disk.commitMs())
+    })
+    disk.close()
+    const fsync = spread(fsyncs)
+    const commit = spread(commits)
+    const p50 = percentile(starts, 0.5)
+    const p99 = percentile(starts, 0.99)
+    const reply = percentile(replies, 0.5)
+    return [
+      {
+        what: 'idle pick-up, commit → first line of the handler, p50',
+        unit: 'ms',
+        ours: alone(p50),
+        against: { name: 'one fsync', ...fsync },
+        target: { value: round(p50 / fsync.median), unit: 'fsyncs', better: 'less' },
+      },
+      {
+        what: 'the same, p99',
+        unit: 'ms',
+        ours: { ...alone(p99), max: round(Math.max(...starts)) },
+        against: { name: 'one fsync', ...fsync },
+        target: {
+          value: round(p99),
+          unit: 'ms',
+          better: 'less',
+          must: round(5 + 5 * fsync.median),
+          goal: round(3 * p50),
+        },
+        note: 'must: 5 ms and 5 fsyncs; goal: 3 × its own p50',
+      },
+      {
+        what: 'commit → reply committed, p50',
+        unit: 'ms',
+        ours: spread(replies),
+        against: { name: 'durable commit of one row', ...commit },
+        target: {
+          value: round(reply),
+          unit: 'ms',
+          better: 'less',
+          must: round(2 + 8 * fsync.median),
+          goal: round(5 * commit.median),
+        },
+        note: 'must: 8 fsyncs and 2 ms; goal: 5 commits of one row',
+      },
+    ] satisfies Row[]
+  },
+}
+
+function alone(value: number): Spread {
+  return { median: round(value), min: round(value), max: round(value) }
+}
+
+/** Milliseconds of each message, the first few left out. `between`: what else is measured while the runtime is idle. */
+export function idleLatency(
+  count: number,
+  between: () => void,
+): Promise<{ starts: number[]; replies: number[] }> {
+  return withRuntime(STAMP, [], async (bench) => {
+    const committedAt: bigint[] = []
+    const readAt: bigint[] = []
+    const replies = new Replies(bench)
+    for (let n = 0; n < WARM_UP + count; n++) {
+      enqueue(bench.inbound, 1, () => ({ kind: 'stamp', id: `s-${n}` }))
+      committedAt.push(process.hrtime.bigint())
+      await replies.reach(n + 2)
+      readAt.push(process.hrtime.bigint())
+      await pause(PAUSE_MS)
+      between()
+    }
+    replies.close()
+    const startedAt = stamps(bench)
+    const ms = (from: bigint, to: bigint | undefined) => Number((to ?? 0n) - from) / 1e6
+    const measured = committedAt.slice(WARM_UP).map((at, n) => ({
+      start: ms(at, startedAt.get(`s-${n + WARM_UP}`)),
+      reply: ms(at, readAt[n + WARM_UP]),
+    }))
+    return { starts: measured.map(({ start }) => start), replies: measured.map(({ reply }) => reply) }
+  })
+}
+
+/** When the handler of each message began. */
+export function stamps(bench: Lab): Map<string, bigint> {
+  const outbound = bench.outbound()
+  const rows = outbound.prepare('select in_reply_to, content from messages_out').raw().all() as [
+    string,
+    string,
+  ][]
+  outbound.close()
+  return new Map(rows.map(([id, content]) => [id, BigInt(JSON.parse(content).at)]))
+}
+
+/** Waits for replies as a host would that is told of them by the system: without asking for a lock all the time. */
+class Replies {
+  readonly #db
+  readonly #count
+  readonly #watch
+  #wake: () => void = () => undefined
+
+  constructor(bench: Lab) {
+    this.#db = bench.outbound()
+    this.#count = this.#db.prepare('select coalesce(max(rowid), 0) from messages_out').pluck()
+    this.#watch = watch(bench.workspace, (_event, file) => {
+      if (file === 'outbound.db-journal') this.#wake()
+    })
+  }
+
+  async reach(count: number): Promise<void> {
+    while ((this.#count.get() as number) < count)
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, POLL_MS)
+        this.#wake = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+      })
+  }
+
+  close(): void {
+    this.#watch.close()
+    this.#db.close()
+  }
+}
