@@ -1,27 +1,32 @@
-// The runtime's events as log lines, JSON on stderr; pino enters the project here. What goes well is silent at `info`: a
+// The runtime's events as log lines, as JSON; pino enters the project here. What goes well is silent at `info`: a
 // runtime that answers thousands of messages a second says one line when it starts and one when it stops.
 // Text that functions print travels as a field, so nothing that they write can look like a line of ours.
 import { basename } from 'node:path'
-import { destination, type Logger, pino } from 'pino'
+import { type Logger, pino } from 'pino'
 import type { Events, Settled } from '../protocol/events.ts'
+import { type Destination, Sink } from './sink.ts'
 
 export interface LogOptions {
   readonly level: 'debug' | 'info' | 'warn' | 'error' | 'silent'
-  readonly destination: 'stderr'
+  /** Nobody waits for it: see sink.ts. */
+  readonly to: Destination
 }
 
 /** A kind that nobody takes is a warning once; its other messages would only flood the log. */
 const KINDS_SAID_MAX = 1_000
 
-export function createLog(events: Events, { level }: LogOptions): void {
-  const log = pino(
+export function createLog(events: Events, { level, to }: LogOptions): void {
+  const sink = new Sink(to, (lines) =>
+    log.warn({ lines }, 'log lines were dropped: nobody read them in time'),
+  )
+  const log: Logger = pino(
     {
       level,
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    destination({ fd: 2, sync: true }),
+    sink,
   )
   events.on('started', ({ quarantined, ...about }) => {
     log.info(about, 'started')
