@@ -9,7 +9,7 @@ import type { Retry } from '../protocol/handler.ts'
 import type { HostFile } from '../store/host-file.ts'
 import type { HostOutbox, ReplyRow } from '../store/host-outbox.ts'
 import { type Action, actionOf, TASK_ACTIONS, type TaskHost } from './actions.ts'
-import { Delivery } from './deliver.ts'
+import type { CourierParts } from './courier.ts'
 import { type Outgoing, outgoing } from './outgoing.ts'
 import type { DeliveryEvent } from './tried.ts'
 
@@ -49,7 +49,11 @@ export interface Post {
 }
 
 /** @throws NanoclawError `bad_usage`, naming the option */
-export function startDelivery({ host, ...post }: Post, adapter: Adapter, options: DeliverOptions): Delivery {
+export function courierParts(
+  { host, ...post }: Post,
+  adapter: Adapter,
+  options: DeliverOptions,
+): CourierParts {
   const { timeoutMs, ...settings } = deliverSettings(options)
   const actions = { ...TASK_ACTIONS, ...options.actions }
   const send = async (row: ReplyRow, attempt: number) => {
@@ -63,7 +67,7 @@ export function startDelivery({ host, ...post }: Post, adapter: Adapter, options
     const named = typeof answer === 'string' || typeof answer === 'number'
     return row.kind !== 'system' && named ? String(answer) : null
   }
-  return new Delivery({ ...post, ...settings, send, onEvent: options.onEvent ?? (() => {}) })
+  return { ...post, ...settings, send, onEvent: options.onEvent ?? (() => {}) }
 }
 
 interface DeliverSettings {

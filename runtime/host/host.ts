@@ -8,10 +8,11 @@ import type { HostFile } from '../store/host-file.ts'
 import { type Enqueued, getMessage, insertMessages } from '../store/host-inbox.ts'
 import type { HostOutbox } from '../store/host-outbox.ts'
 import { insertRedrive } from '../store/host-upkeep.ts'
-import { type Adapter, type DeliverOptions, startDelivery } from './adapter.ts'
+import { type Adapter, courierParts, type DeliverOptions } from './adapter.ts'
 import { type AnswerOptions, answerMessage } from './answer.ts'
 import { attach } from './attachments.ts'
-import { type Delivery, parcelOf } from './deliver.ts'
+import { parcelOf } from './courier.ts'
+import { Delivery } from './deliver.ts'
 import type { Intake } from './fields.ts'
 import { IdSource } from './ids.ts'
 import { messageRow, messageRows, type NewMessage } from './message.ts'
@@ -138,7 +139,7 @@ export class Host {
         `deliver: this host delivers ${this.dir} already; stop() that first`,
       )
     const post = { dir: this.dir, host: this, file, outbox: this.#outbox, clock: this.#clock }
-    this.#delivery = startDelivery(post, adapter, options)
+    this.#delivery = new Delivery(courierParts(post, adapter, options))
     return this.#delivery
   }
 

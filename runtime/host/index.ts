@@ -29,6 +29,7 @@ export { type OneCliAgent, type OneCliOptions, oneCli } from './supervise/onecli
 export type { Prepare, Prepared } from './supervise/prepare.ts'
 export type { FolderState, SupervisorEvent } from './supervise/state.ts'
 export { type SuperviseOptions, type Supervisor, supervise } from './supervise/supervise.ts'
+export { type Sweep, type SweepEvent, type SweepOptions, sweep } from './sweep.ts'
 export type { StoppedSeries, SyncReport } from './sync.ts'
 export type { Task, Tasks, TaskUpdate } from './tasks.ts'
 export type { DeliveryEvent } from './tried.ts'

@@ -24,16 +24,29 @@ export interface HostOptions {
  * (an older file gains what it lacks), outbound.db when there is none.
  * @throws NanoclawError `inbound_unusable` when inbound.db is no database, or not one that can be written.
  */
-export function openHost(
+export function openHost(dir: string, options: HostOptions = {}): Host {
+  return openFolder(dir, options).host
+}
+
+/** A host with what it is made of. */
+export interface OpenFolder {
+  readonly host: Host
+  readonly file: HostFile
+  readonly outbox: HostOutbox
+}
+
+/** @throws as openHost */
+export function openFolder(
   dir: string,
-  { keepOpen = false, clock = realClock, timeZone }: HostOptions = {},
-): Host {
+  { keepOpen = false, clock = realClock, timeZone }: HostOptions,
+): OpenFolder {
   const zone = hostZone(timeZone)
   const folder = resolve(dir)
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const file = new HostFile(join(folder, 'inbound.db'), keepOpen)
   createOutbound(join(folder, 'outbound.db'))
-  return new Host(folder, file, new HostOutbox(join(folder, 'outbound.db')), clock, zone)
+  const outbox = new HostOutbox(join(folder, 'outbound.db'))
+  return { host: new Host(folder, file, outbox, clock, zone), file, outbox }
 }
 
 function hostZone(timeZone: string | undefined): string {

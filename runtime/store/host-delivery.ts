@@ -61,6 +61,7 @@ create table if not exists nanoclaw_taken (
   message_out_id text not null
 ) strict;
 create index if not exists nanoclaw_dead on delivered (status) where status = 'failed';
+create index if not exists nanoclaw_outgoing_due on nanoclaw_outgoing (due_at) where due_at is not null;
 `
 
 export function createDeliveryTables(file: HostFile): void {
@@ -71,8 +72,10 @@ export function createDeliveryTables(file: HostFile): void {
 
 /** The newest reply that has entered the queue. */
 export function takenUpTo(file: HostFile): string | undefined {
-  return file.use(
-    (db) => db.prepare('select message_out_id from nanoclaw_taken').pluck().get() as string | undefined,
+  return file.use((db) =>
+    hasTables(db)
+      ? (db.prepare('select message_out_id from nanoclaw_taken').pluck().get() as string | undefined)
+      : undefined,
   )
 }
 
@@ -89,37 +92,6 @@ export function takeIn(file: HostFile, parcels: readonly NewParcel[]): void {
       `insert into nanoclaw_taken (id, message_out_id) values (1, ?)
        on conflict (id) do update set message_out_id = excluded.message_out_id`,
     ).run(parcels.at(-1)!.id)
-  })
-}
-
-/**
- * The first parcel of each lane that may go now, up to `limit`, beginning behind the lane `after` and going round. A lane
- * whose first parcel waits for another try waits with it; one that is not due yet lets the others by.
- */
-export function headsOf(
-  file: HostFile,
-  { after, busy, limit, nowMs }: { after: string; busy: ReadonlySet<string>; limit: number; nowMs: number },
-): Parcel[] {
-  return file.use((db) => {
-    const nextLane = db
-      .prepare('select min(lane) from nanoclaw_outgoing where lane > ? and due_at is not null')
-      .pluck()
-    const head = db.prepare(
-      `select message_out_id as id, lane, attempts, due_at as "dueAtMs" from nanoclaw_outgoing
-       where lane = ? and due_at is not null and (attempts > 0 or due_at <= ?) order by position limit 1`,
-    )
-    const heads: Parcel[] = []
-    const walk = (from: string, upTo: string | undefined) => {
-      let lane = nextLane.get(from) as string | null
-      while (lane !== null && (upTo === undefined || lane <= upTo) && heads.length < limit) {
-        const parcel = busy.has(lane) ? undefined : (head.get(lane, nowMs) as Parcel | undefined)
-        if (parcel && parcel.dueAtMs <= nowMs) heads.push(parcel)
-        lane = nextLane.get(lane) as string | null
-      }
-    }
-    walk(after, undefined)
-    walk('', after)
-    return heads
   })
 }
 
@@ -187,6 +159,7 @@ export function redeliver(file: HostFile, { id, lane, dueAtMs }: NewParcel): boo
   })
 }
 
-function hasTables(db: WritableDb): boolean {
-  return db.prepare(`select 1 from sqlite_master where name = 'nanoclaw_dead'`).get() !== undefined
+/** The newest of them: a file from before it is brought up to date. */
+export function hasTables(db: WritableDb): boolean {
+  return db.prepare(`select 1 from sqlite_master where name = 'nanoclaw_outgoing_due'`).get() !== undefined
 }

@@ -66,6 +66,17 @@ export class HostFile {
     return this.#run(false, (db) => db.transaction(() => work(db)).immediate())
   }
 
+  /** One handle for everything that is done within: each opening reads the schema anew. */
+  during<T>(work: () => T): T {
+    if (this.#keepOpen) return work()
+    this.#keepOpen = true
+    try {
+      return work()
+    } finally {
+      this.close()
+    }
+  }
+
   /** Nothing is kept open from here on; what still has to be written (a reply that was just sent) still can be. */
   close(): void {
     this.#keepOpen = false

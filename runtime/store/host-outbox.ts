@@ -39,6 +39,8 @@ export type Read<T> =
 
 export class HostOutbox {
   readonly path: string
+  #keepOpen = false
+  #kept: ReadonlyDb | undefined
 
   constructor(path: string) {
     this.path = path
@@ -121,11 +123,23 @@ export class HostOutbox {
     })
   }
 
-  /** One read with a handle of its own. */
-  read<T>(work: (db: ReadonlyDb) => T): Read<T> {
-    let db: ReadonlyDb | undefined
+  /** One handle for all reads within; between two of them it holds no lock. */
+  during<T>(work: () => T): T {
+    this.#keepOpen = true
     try {
-      db = openReadonly(this.path)
+      return work()
+    } finally {
+      this.#keepOpen = false
+      this.#kept?.close()
+      this.#kept = undefined
+    }
+  }
+
+  read<T>(work: (db: ReadonlyDb) => T): Read<T> {
+    let db = this.#kept
+    try {
+      db ??= openReadonly(this.path)
+      if (this.#keepOpen) this.#kept = db
       return { readable: true, value: work(db) }
     } catch (error) {
       if (error instanceof NanoclawError) return { readable: false, reason: error.message }
@@ -137,7 +151,7 @@ export class HostOutbox {
         cause: error,
       })
     } finally {
-      db?.close()
+      if (!this.#keepOpen) db?.close()
     }
   }
 }

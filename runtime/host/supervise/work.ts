@@ -98,12 +98,16 @@ export class WorkLook {
   #readFiles(nowMs: number): Work | undefined {
     const path = join(this.#folder, 'inbound.db')
     if (!existsSync(path)) return NOTHING
-    this.#file ??= new HostFile(path, false)
+    const file = (this.#file ??= new HostFile(path, false))
+    return file.during(() => this.#outbox.during(() => this.#readWith(file, nowMs)))
+  }
+
+  #readWith(file: HostFile, nowMs: number): Work | undefined {
     const blind = !existsSync(this.#outbox.path) || ++this.#unreadable >= UNREADABLE_LOOKS
     const next = nextAttemptMs(this.#outbox, nowMs)
     const claims = claimsNow(this.#outbox)
     if (!(next.readable && claims.readable) && !blind) return undefined
-    const waking = this.#waking(this.#file, nowMs, blind)
+    const waking = this.#waking(file, nowMs, blind)
     if (!waking) return undefined
     const retryMs = next.readable ? (next.value ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY
     return {

@@ -1,0 +1,176 @@
+// Delivering one folder's replies, a look at a time: takes new replies into a queue on the disk and hands each to the adapter,
+// one at a time for each destination, until it is sent or given up. Everything that is decided is written before the next
+// step, so a host that dies goes on where it was; what was in an adapter's hands then is sent again, under the same
+// idempotency key. Who drives it says when to look; a look that has nothing to do costs microseconds.
+import type { Clock } from '../clock.ts'
+import { NonRetryableError } from '../protocol/errors.ts'
+import type { RetryPolicy } from '../protocol/function.ts'
+import { parseTime } from '../protocol/time.ts'
+import {
+  createDeliveryTables,
+  type NewParcel,
+  type Parcel,
+  takeIn,
+  takenUpTo,
+} from '../store/host-delivery.ts'
+import type { HostFile } from '../store/host-file.ts'
+import { headsOf, nextDueMs } from '../store/host-heads.ts'
+import type { HostOutbox, ReplyRow } from '../store/host-outbox.ts'
+import { Glance, type Look } from './glance.ts'
+import { Notes } from './notes.ts'
+import type { Outage } from './outage.ts'
+import { clearFiles } from './outgoing.ts'
+import { type DeliveryEvent, decideTried, type SendEnd } from './tried.ts'
+
+/** Sends one reply and returns the platform's id for it; throws when it could not be sent. */
+export type Send = (reply: ReplyRow, attempt: number) => Promise<string | null>
+
+export interface CourierParts {
+  readonly dir: string
+  readonly file: HostFile
+  readonly outbox: HostOutbox
+  readonly clock: Clock
+  readonly send: Send
+  readonly policy: RetryPolicy
+  /** Destinations served at the same time. */
+  readonly concurrency: number
+  /** Between two tries to write down what became of a reply. */
+  readonly pollMs: number
+  readonly onEvent: (event: DeliveryEvent) => void
+}
+
+/** How a courier is driven. */
+export interface Driver {
+  readonly outage: Outage
+  readonly stopping: AbortSignal
+  /** How many sends may begin now, beside the courier's own limit. */
+  readonly free: () => number
+  /** A send has begun, or has ended. */
+  readonly began: () => void
+  readonly ended: () => void
+  /** There is something to do: look again soon. */
+  readonly again: () => void
+  /** A bug of ours, or of `onEvent`. */
+  readonly failed: (bug: unknown) => void
+}
+
+/** Replies taken into the queue in one transaction. */
+const PAGE_ROWS = 500
+
+export class Courier {
+  readonly #parts: CourierParts
+  readonly #driver: Driver
+  readonly #glance: Glance
+  readonly #notes: Notes
+  readonly #busy = new Map<string, Promise<void>>()
+  #prepared = false
+  /** The lane that was served last, so that all get their turn. */
+  #after = ''
+  /** Something has happened that the files need not show. */
+  #asked = true
+  #nextDueMs = Number.POSITIVE_INFINITY
+
+  constructor(parts: CourierParts, driver: Driver) {
+    this.#parts = parts
+    this.#driver = driver
+    this.#glance = new Glance(parts.dir)
+    this.#notes = new Notes(parts.file, parts.clock, driver.outage, parts.pollMs, driver.stopping)
+  }
+
+  /** Whether there is anything to do, as far as the files' times and its own tell. */
+  isDue(look: Look): boolean {
+    return this.#asked || this.#glance.isNews(look) || look.atMs >= this.#nextDueMs
+  }
+
+  /** @throws NanoclawError while a file cannot be used */
+  look(look: Look = this.#glance.look(this.#parts.clock.now())): void {
+    if (!this.isDue(look)) return
+    this.#asked = false
+    try {
+      if (this.#takeIn() && this.#serveHeads()) this.#glance.read(look)
+    } catch (error) {
+      this.#asked = true
+      throw error
+    }
+  }
+
+  /** Look again, whatever the files look like. */
+  ask(): void {
+    this.#asked = true
+  }
+
+  /** When everything that was in an adapter's hands has come back. */
+  async drained(): Promise<void> {
+    await Promise.all(this.#busy.values())
+  }
+
+  /** One page; the rest of a long history follows in the next looks, so that the process stays awake meanwhile. */
+  #takeIn(): boolean {
+    const { file, outbox } = this.#parts
+    const page = outbox.repliesBehind(takenUpTo(file), PAGE_ROWS)
+    if (!page.readable) return false
+    if (page.value.length === 0) return true
+    if (!this.#prepared) createDeliveryTables(file)
+    this.#prepared = true
+    takeIn(file, page.value.map(parcelOf))
+    if (page.value.length === PAGE_ROWS) this.#again()
+    return true
+  }
+
+  #serveHeads(): boolean {
+    const { file, outbox, clock, concurrency } = this.#parts
+    const nowMs = clock.now()
+    const limit = Math.min(concurrency - this.#busy.size, this.#driver.free())
+    const busy = new Set(this.#busy.keys())
+    this.#nextDueMs = nextDueMs(file, nowMs)
+    const heads = headsOf(file, { after: this.#after, busy, limit, nowMs })
+    if (heads.length === 0) return true
+    const replies = outbox.repliesById(heads.map(({ id }) => id))
+    if (!replies.readable) return false
+    for (const parcel of heads) {
+      this.#after = parcel.lane
+      this.#busy.set(parcel.lane, this.#serve(parcel, replies.value.get(parcel.id)))
+    }
+    return true
+  }
+
+  async #serve(parcel: Parcel, reply: ReplyRow | undefined): Promise<void> {
+    const { dir, clock, policy, onEvent } = this.#parts
+    const attempt = parcel.attempts + 1
+    this.#driver.began()
+    try {
+      const end = await this.#send(parcel.id, reply, attempt)
+      const facts = { attempt, policy, nowMs: clock.now(), random: Math.random() }
+      const tried = decideTried(parcel.id, end, facts)
+      if (!(await this.#notes.write(tried))) return
+      if (tried.type === 'delivered') clearFiles(dir, parcel.id)
+      onEvent(tried)
+    } catch (error) {
+      this.#driver.failed(error)
+    } finally {
+      this.#busy.delete(parcel.lane)
+      this.#driver.ended()
+      this.#again()
+    }
+  }
+
+  async #send(id: string, reply: ReplyRow | undefined, attempt: number): Promise<SendEnd> {
+    try {
+      if (!reply) throw new NonRetryableError(`reply ${id} is no longer in outbound.db`)
+      return { type: 'sent', platformId: await this.#parts.send(reply, attempt) }
+    } catch (thrown) {
+      return { type: 'threw', thrown }
+    }
+  }
+
+  #again(): void {
+    this.#asked = true
+    this.#driver.again()
+  }
+}
+
+/** A time that nobody can read is no reason to keep a reply: it is due at once. */
+export function parcelOf({ id, kind, channelType, platformId, threadId, deliverAfter }: ReplyRow): NewParcel {
+  const lane = kind === 'system' ? 'system' : JSON.stringify([channelType, platformId, threadId])
+  return { id, lane, dueAtMs: parseTime(deliverAfter ?? '') ?? 0 }
+}

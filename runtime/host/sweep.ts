@@ -1,0 +1,166 @@
+// One host for many session folders: goes round them, carries ends over, makes next occurrences and delivers replies. A folder
+// in which nothing has been written costs a few microseconds a round and holds no handle; a bad one never stops the others.
+import { realpathSync } from 'node:fs'
+import { type Clock, realClock } from '../clock.ts'
+import { errorText, NanoclawError } from '../protocol/errors.ts'
+import type { Adapter, DeliverOptions } from './adapter.ts'
+import type { Host } from './host.ts'
+import { Rounds } from './rounds.ts'
+import { SweptFolder } from './swept.ts'
+import type { SyncReport } from './sync.ts'
+import type { DeliveryEvent } from './tried.ts'
+
+export interface SweepOptions {
+  /** Delivers the replies of all folders; without one none is delivered. */
+  readonly adapter?: Adapter
+  /** As for one host; `concurrency` is for each folder, default 8. */
+  readonly deliver?: Omit<DeliverOptions, 'onEvent' | 'pollMs'>
+  /** Replies in the hands of the adapter at the same time, over all folders. Default 1,024: each is a request that is open. */
+  readonly sendsMax?: number
+  /** Pause between two rounds, milliseconds. Default 1,000. */
+  readonly pauseMs?: number
+  readonly timeZone?: string
+  readonly clock?: Clock
+  readonly onEvent?: (event: SweepEvent) => void
+}
+
+export type SweepEvent =
+  /** Said where something was carried over, or made. */
+  | ({ readonly type: 'synced'; readonly folder: string } & SyncReport)
+  | (DeliveryEvent & { readonly folder: string })
+  /** A folder cannot be read or written; said once for each outage. */
+  | { readonly type: 'trouble'; readonly folder: string; readonly error: string }
+
+/** How long a round may keep the event loop at a time: below what people notice, above the cost of one visit. */
+const SLICE_MS = 5
+
+/** @throws NanoclawError `bad_usage`, naming the option */
+export function sweep(options: SweepOptions = {}): Sweep {
+  return new Sweep(options)
+}
+
+export class Sweep {
+  readonly #options: SweepOptions
+  readonly #rounds: Rounds
+  readonly #folders = new Map<string, SweptFolder>()
+  readonly #troubled = new Set<string>()
+  readonly #sendsMax: number
+  #sends = 0
+  /** Folders that had something to send when no more might be sent. */
+  readonly #starved = new Set<string>()
+
+  constructor(options: SweepOptions) {
+    this.#options = options
+    this.#sendsMax = atLeastOne('sendsMax', options.sendsMax ?? 1_024)
+    this.#rounds = new Rounds({
+      clock: options.clock ?? realClock,
+      pauseMs: atLeastOne('pauseMs', options.pauseMs ?? 1_000),
+      sliceMs: SLICE_MS,
+      visit: (folder) => this.#visit(folder),
+      failed: (folder, error) => this.#trouble(folder, errorText(error)),
+    })
+  }
+
+  /** Sweeps this folder from now on; what is missing in it is made at the first visit. Adding it twice changes nothing. */
+  add(folder: string): void {
+    const path = real(folder)
+    if (this.#folders.has(path)) return
+    this.#folders.set(path, this.#swept(path))
+    this.#rounds.add(path)
+  }
+
+  /** Resolves when what an adapter has in its hands of this folder has come back. */
+  async remove(folder: string): Promise<void> {
+    const path = real(folder)
+    const swept = this.#folders.get(path)
+    this.#rounds.remove(path)
+    this.#folders.delete(path)
+    this.#troubled.delete(path)
+    this.#starved.delete(path)
+    await swept?.stop()
+  }
+
+  /**
+   * The host of a folder, for enqueue and the rest; its deliver() is the sweep's business.
+   * @throws NanoclawError `bad_usage` when the folder is not swept, `inbound_unusable`
+   */
+  host(folder: string): Host {
+    const swept = this.#folders.get(real(folder))
+    if (swept) return swept.host
+    throw new NanoclawError('bad_usage', `sweep: ${folder} is not swept; add() it first`)
+  }
+
+  /** Looks at this folder as soon as there is time. */
+  nudge(folder: string): void {
+    this.#rounds.soon(real(folder))
+  }
+
+  /** Resolves when every folder has been visited once more, from now on. */
+  round(): Promise<void> {
+    return this.#rounds.round()
+  }
+
+  /** Sends nothing more, waits for what adapters have in their hands, and closes the hosts. May be called twice. */
+  async stop(): Promise<void> {
+    this.#rounds.stop()
+    await Promise.all([...this.#folders.values()].map((swept) => swept.stop()))
+  }
+
+  #swept(folder: string): SweptFolder {
+    const { adapter, deliver = {}, clock = realClock, timeZone, onEvent = () => {} } = this.#options
+    return new SweptFolder({
+      folder,
+      clock,
+      timeZone,
+      adapter,
+      deliver,
+      synced: (report) => onEvent({ type: 'synced', folder, ...report }),
+      delivered: (event) => onEvent({ ...event, folder }),
+      trouble: (error) => this.#trouble(folder, error),
+      freeSends: () => this.#freeSends(folder),
+      sendBegan: () => {
+        this.#sends++
+      },
+      sendEnded: () => this.#sendEnded(),
+      visitSoon: () => this.#rounds.soon(folder),
+    })
+  }
+
+  #visit(folder: string): void {
+    if (this.#folders.get(folder)?.visit()) this.#troubled.delete(folder)
+  }
+
+  #trouble(folder: string, error: string): void {
+    if (this.#troubled.has(folder)) return
+    this.#troubled.add(folder)
+    this.#options.onEvent?.({ type: 'trouble', folder, error })
+  }
+
+  #freeSends(folder: string): number {
+    const free = this.#sendsMax - this.#sends
+    if (free <= 0) this.#starved.add(folder)
+    return free
+  }
+
+  #sendEnded(): void {
+    this.#sends--
+    for (const folder of this.#starved) {
+      this.#starved.delete(folder)
+      this.#folders.get(folder)?.ask()
+      return
+    }
+  }
+}
+
+function real(folder: string): string {
+  try {
+    return realpathSync(folder)
+  } catch {
+    return folder
+  }
+}
+
+function atLeastOne(option: string, value: number): number {
+  if (Number.isFinite(value) && value >= 1) return value
+  throw new NanoclawError('bad_usage', `sweep: ${option} is ${value}; expected a number, 1 or more`)
+}

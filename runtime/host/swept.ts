@@ -1,0 +1,113 @@
+// One folder of a sweep: opened at its first visit, and then looked into only when its files may have changed or a reply is
+// due. Between two visits nothing of it is open.
+import type { Clock } from '../clock.ts'
+import { errorText } from '../protocol/errors.ts'
+import { type Adapter, courierParts, type DeliverOptions } from './adapter.ts'
+import { Courier } from './courier.ts'
+import { Glance, type Look } from './glance.ts'
+import type { Host } from './host.ts'
+import { type OpenFolder, openFolder } from './open.ts'
+import { Outage } from './outage.ts'
+import type { SyncReport } from './sync.ts'
+import type { DeliveryEvent } from './tried.ts'
+
+export interface SweptParts {
+  readonly folder: string
+  readonly clock: Clock
+  readonly timeZone: string | undefined
+  readonly adapter: Adapter | undefined
+  readonly deliver: DeliverOptions
+  readonly synced: (report: SyncReport) => void
+  readonly delivered: (event: DeliveryEvent) => void
+  readonly trouble: (error: string) => void
+  readonly freeSends: () => number
+  readonly sendBegan: () => void
+  readonly sendEnded: () => void
+  readonly visitSoon: () => void
+}
+
+/** For each folder: one slow platform must not take all sends of a sweep. */
+const CONCURRENCY = 8
+/** Between two tries to write down what became of a reply. */
+const NOTE_POLL_MS = 50
+
+export class SweptFolder {
+  readonly #parts: SweptParts
+  readonly #glance: Glance
+  readonly #stopping = new AbortController()
+  #open: OpenFolder | undefined
+  #courier: Courier | undefined
+
+  constructor(parts: SweptParts) {
+    this.#parts = parts
+    this.#glance = new Glance(parts.folder)
+  }
+
+  /** @throws NanoclawError `inbound_unusable` */
+  get host(): Host {
+    return this.#opened().host
+  }
+
+  /**
+   * True: all is well here.
+   * @throws NanoclawError while a file cannot be used
+   */
+  visit(): boolean {
+    if (this.#stopping.signal.aborted) return true
+    const open = this.#opened()
+    const look = this.#glance.look(this.#parts.clock.now())
+    const isNews = this.#glance.isNews(look)
+    if (!isNews && !this.#courier?.isDue(look)) return true
+    return open.file.during(() => open.outbox.during(() => this.#work(look, isNews, open)))
+  }
+
+  /** Its courier has something to send, and may now. */
+  ask(): void {
+    this.#courier?.ask()
+    this.#parts.visitSoon()
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort()
+    await this.#courier?.drained()
+    this.#open?.host.close()
+  }
+
+  #work(look: Look, isNews: boolean, open: OpenFolder): boolean {
+    const readable = !isNews || this.#sync(open.host)
+    if (this.#parts.adapter) {
+      this.#courier ??= this.#makeCourier(this.#parts.adapter, open)
+      this.#courier.look(look)
+    }
+    if (isNews && readable) this.#glance.read(look)
+    return readable
+  }
+
+  #sync(host: Host): boolean {
+    const report = host.sync()
+    const { completed, failed, recurred, stopped } = report
+    if (completed + failed + recurred + stopped.length > 0) this.#parts.synced(report)
+    if (!report.readable) this.#parts.trouble(report.reason ?? 'outbound.db cannot be read')
+    return report.readable
+  }
+
+  #opened(): OpenFolder {
+    const { folder, clock, timeZone } = this.#parts
+    this.#open ??= openFolder(folder, { clock, ...(timeZone !== undefined && { timeZone }) })
+    return this.#open
+  }
+
+  #makeCourier(adapter: Adapter, { host, file, outbox }: OpenFolder): Courier {
+    const { clock, deliver, delivered, trouble, freeSends, sendBegan, sendEnded, visitSoon } = this.#parts
+    const options = { concurrency: CONCURRENCY, ...deliver, pollMs: NOTE_POLL_MS, onEvent: delivered }
+    return new Courier(courierParts({ dir: host.dir, host, file, outbox, clock }, adapter, options), {
+      outage: new Outage(trouble),
+      stopping: this.#stopping.signal,
+      free: freeSends,
+      began: sendBegan,
+      ended: sendEnded,
+      again: visitSoon,
+      failed: (bug) => trouble(errorText(bug)),
+    })
+  }
+}

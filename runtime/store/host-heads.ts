@@ -1,0 +1,44 @@
+// Which replies of the delivery queue may go now, and when the next one may.
+import { hasTables, type Parcel } from './host-delivery.ts'
+import type { HostFile } from './host-file.ts'
+
+/**
+ * The first parcel of each lane that may go now, up to `limit`, beginning behind the lane `after` and going round. A lane
+ * whose first parcel waits for another try waits with it; one that is not due yet lets the others by.
+ */
+export function headsOf(
+  file: HostFile,
+  { after, busy, limit, nowMs }: { after: string; busy: ReadonlySet<string>; limit: number; nowMs: number },
+): Parcel[] {
+  return file.use((db) => {
+    if (limit <= 0 || !hasTables(db)) return []
+    const nextLane = db
+      .prepare('select min(lane) from nanoclaw_outgoing where lane > ? and due_at is not null')
+      .pluck()
+    const head = db.prepare(
+      `select message_out_id as id, lane, attempts, due_at as "dueAtMs" from nanoclaw_outgoing
+       where lane = ? and due_at is not null and (attempts > 0 or due_at <= ?) order by position limit 1`,
+    )
+    const heads: Parcel[] = []
+    const walk = (from: string, upTo: string | undefined) => {
+      let lane = nextLane.get(from) as string | null
+      while (lane !== null && (upTo === undefined || lane <= upTo) && heads.length < limit) {
+        const parcel = busy.has(lane) ? undefined : (head.get(lane, nowMs) as Parcel | undefined)
+        if (parcel && parcel.dueAtMs <= nowMs) heads.push(parcel)
+        lane = nextLane.get(lane) as string | null
+      }
+    }
+    walk(after, undefined)
+    walk('', after)
+    return heads
+  })
+}
+
+/** When a reply becomes due that is not yet; what is due now waits for its lane or for a place, and not for a time. */
+export function nextDueMs(file: HostFile, nowMs: number): number {
+  return file.use((db) => {
+    if (!hasTables(db)) return Number.POSITIVE_INFINITY
+    const next = db.prepare('select min(due_at) from nanoclaw_outgoing where due_at > ?').pluck().get(nowMs)
+    return (next as number | null) ?? Number.POSITIVE_INFINITY
+  })
+}

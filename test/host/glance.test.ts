@@ -1,0 +1,86 @@
+// What the times of the files tell about news: a look may say yes without need, and never no when there is some.
+import { mkdirSync, renameSync, utimesSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import Database from 'better-sqlite3'
+import { expect, test } from 'vitest'
+import { Glance } from '../../runtime/host/glance.ts'
+import { openDb, tempDir } from '../support/files.ts'
+
+const HOUR_MS = 3_600_000
+/** When the tests look, unless they say otherwise: long after the files were written. */
+const LATER = () => Date.now() + HOUR_MS
+
+/** A folder whose files were written long before the look that has read them. */
+function known() {
+  const dir = tempDir()
+  const outbound = openDb(join(dir, 'outbound.db'))
+  const inbound = openDb(join(dir, 'inbound.db'))
+  for (const db of [inbound, outbound]) db.exec('create table t (x); insert into t values (1)')
+  const glance = new Glance(dir)
+  const atMs = LATER()
+  glance.read(glance.look(atMs))
+  const isNews = (laterMs = 0) => glance.isNews(glance.look(atMs + laterMs))
+  return { dir, inbound, outbound, glance, isNews }
+}
+
+test('nothing has been written: no news, for a minute', () => {
+  const { isNews } = known()
+  expect([isNews(), isNews(59_000), isNews(61_000)]).toEqual([false, false, true])
+})
+
+test('the wall clock was set back: news', () => {
+  const { isNews } = known()
+  expect(isNews(-2 * HOUR_MS)).toBe(true)
+})
+
+test.each(['inbound', 'outbound'] as const)(
+  'a commit to %s.db is news, also one that changes no size',
+  (name) => {
+    const bench = known()
+    bench[name].exec('update t set x = 2')
+    expect(bench.isNews()).toBe(true)
+  },
+)
+
+test('a commit in WAL mode is news', () => {
+  const { outbound, glance, isNews } = known()
+  outbound.pragma('journal_mode = wal')
+  outbound.exec('update t set x = 2')
+  glance.read(glance.look(LATER()))
+  expect(isNews()).toBe(false)
+  outbound.exec('update t set x = 3')
+  expect(isNews()).toBe(true)
+})
+
+test('another file in the place of one that looks the same is news', () => {
+  const { dir, isNews } = known()
+  const path = join(dir, 'outbound.db')
+  const copy = new Database(path, { readonly: true }).serialize()
+  writeFileSync(`${path}.new`, copy)
+  renameSync(`${path}.new`, path)
+  expect(isNews()).toBe(true)
+})
+
+test('what was written a moment before the look is looked at again: its time may hide a later commit', () => {
+  const { dir, glance } = known()
+  const path = join(dir, 'outbound.db')
+  const atMs = Math.ceil(Date.now() / 1000) * 1000
+  utimesSync(path, atMs / 1000, atMs / 1000)
+  const look = glance.look(atMs + 2_000)
+  glance.read(look)
+  // The same size, the same time, another content: only a read would tell.
+  expect(glance.isNews(glance.look(atMs + 2_000))).toBe(true)
+  glance.read(glance.look(atMs + HOUR_MS))
+  expect(glance.isNews(glance.look(atMs + HOUR_MS))).toBe(false)
+})
+
+test('a folder without files is news only once one is there', () => {
+  const dir = join(tempDir(), 'empty')
+  mkdirSync(dir)
+  const glance = new Glance(dir)
+  const atMs = LATER()
+  glance.read(glance.look(atMs))
+  expect(glance.isNews(glance.look(atMs))).toBe(false)
+  openDb(join(dir, 'outbound.db')).exec('create table t (x)')
+  expect(glance.isNews(glance.look(atMs))).toBe(true)
+})
