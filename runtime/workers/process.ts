@@ -5,6 +5,7 @@ import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { execa, execaSync } from 'execa'
 import type { ChildSetup, Order } from '../protocol/ipc.ts'
+import { guardChannel } from './channel.ts'
 
 export interface SpawnOptions {
   readonly bundle: string
@@ -84,7 +85,10 @@ function spawnNode(
       if (child.connected) child.send(order, (error) => void error)
     },
     kill: (signal) => killGroup(child.pid, signal),
-    onReport: (listener) => void child.on('message', listener),
+    onReport(listener) {
+      child.on('message', listener)
+      guardChannel(child, () => listener(undefined))
+    },
     onData(stream, reader) {
       child[stream].setEncoding('utf8')
       child[stream].on('data', (text: string) => reader.write(text))

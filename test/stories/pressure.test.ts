@@ -110,6 +110,15 @@ describe('the channel', () => {
       ids.map(() => ['honest now']),
     )
   })
+
+  it('19: bytes on it that are no message end the process that wrote them, and nothing else', async () => {
+    const bench = await workbench(['raw-bytes', 'echo'])
+    const ids = Array.from({ length: 6 }, (_, bytes) => bench.send('raw-bytes', { bytes }))
+    const other = bench.send('echo')
+    await bench.ended(...ids, other)
+    expect(bench.ack(other)).toBe('completed')
+    expect(ids.map((id) => bench.replies(id)[0]?.content.text)).toEqual(ids.map(() => 'honest now'))
+  })
 })
 
 describe('a start', () => {
