@@ -44,7 +44,7 @@ export interface AdmissionParts {
   readonly rowsOf: (ids: readonly string[], withContent: boolean) => readonly PendingRow[]
   readonly rawId: (rowid: number) => RawId | null
   readonly history: (ids: readonly string[]) => ReadonlyMap<string, History>
-  /** Does a read as soon as that is possible, each in its turn. */
+  /** Does a read as soon as that is possible, each in its turn, and before any that finds what is newer. */
   readonly read: (read: () => void) => void
   /** There is room in the lanes again. */
   readonly onGone: () => void

@@ -34,6 +34,8 @@ const RETRY_MS = [1, 1, 2, 4, 8, 16]
 
 export class Reading {
   readonly #parts: ReadingParts
+  /** What those find that are `first` comes before what the others find. */
+  readonly #first = new Set<() => void>()
   readonly #due = new Set<() => void>()
   #timer: Timer | undefined
   #busyInARow = 0
@@ -51,10 +53,14 @@ export class Reading {
     return this.#waiting?.reason
   }
 
-  /** Reads now or as soon as that is possible. A read that throws is called again, and must have changed nothing. */
-  do(read: () => void): void {
+  /**
+   * Reads now or as soon as that is possible. A read that throws is called again, and must have changed nothing.
+   * `first`: before those that are due already; it finds again what was found before theirs.
+   */
+  do(read: () => void, first = false): void {
     if (this.#stopped) return
-    this.#due.add(read)
+    const reads = first ? this.#first : this.#due
+    reads.add(read)
     if (!this.#timer) this.#readOn()
   }
 
@@ -73,19 +79,21 @@ export class Reading {
   stop(): void {
     this.#stopped = true
     this.#timer?.cancel()
+    this.#first.clear()
     this.#due.clear()
   }
 
   #readOn(): void {
-    for (const read of this.#due) {
-      try {
-        read()
-      } catch (error) {
-        return this.failed(error)
+    for (const reads of [this.#first, this.#due])
+      for (const read of reads) {
+        try {
+          read()
+        } catch (error) {
+          return this.failed(error)
+        }
+        reads.delete(read)
+        this.#done()
       }
-      this.#due.delete(read)
-      this.#done()
-    }
   }
 
   #done(): void {

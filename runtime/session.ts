@@ -110,7 +110,7 @@ export class Session implements Intake {
         ...parts,
         rowsOf: (ids, withContent) => parts.inbound.getPendingByIds(ids, withContent),
         rawId: (rowid) => parts.inbound.rawId(rowid),
-        read: (read) => this.#reading.do(read),
+        read: (read) => this.#reading.do(read, true),
         onGone: () => this.#goOn(),
         onForgotten,
       },

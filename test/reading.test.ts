@@ -73,3 +73,15 @@ test('what keeps outbound.db from being read is told under its own name', () => 
   clock.advance(1_000)
   expect(said).toEqual(['waits for outbound.db: the disk reports an input/output error', 'reads outbound.db'])
 })
+
+test('what is read again comes before what is new, also when a lock keeps both waiting', () => {
+  const { clock, file, reading } = reader()
+  file.error = new Database.SqliteError('database is locked', 'SQLITE_BUSY')
+  clock.advance(250)
+  const order: string[] = []
+  reading.do(() => order.push('new'))
+  reading.do(() => order.push('again'), true)
+  file.error = undefined
+  clock.advance(20)
+  expect(order).toEqual(['again', 'new'])
+})

@@ -215,7 +215,8 @@ export class Child {
     for (const result of results) {
       const out = this.#out.get(result.n)
       if (!out) {
-        this.#end(`answered for a message that it does not have (${result.n})`, 'SIGKILL')
+        const error = { name: 'Forged', message: `answered for a message not in it (${result.n})` }
+        this.#end((this.#uncaught ??= error).message, 'SIGKILL')
         continue
       }
       this.#out.delete(result.n)
@@ -324,11 +325,10 @@ export class Child {
     const forAnother = this.#timedOut !== undefined && dispatch.n !== this.#timedOut
     if (!certain || forAnother) return { type: 'cancelled', why: 'process-died' }
     if (dispatch.n === this.#timedOut) return { type: 'timed-out', afterMs: dispatch.timeoutMs }
-    if (this.#uncaught) {
-      // It may stem from a message before this one; only when this one was alone in a fresh process, or fails so twice, is it sure.
-      if (this.#served > 0 && !dispatch.alone) return { type: 'cancelled', why: 'process-died' }
+    // It may stem from a message before this one; only when this one was alone in a fresh process, or fails so twice, is it sure.
+    if (this.#uncaught && (this.#served === 0 || dispatch.alone))
       return { type: 'threw', error: this.#uncaught, retry: { wish: 'policy' } }
-    }
+    if (this.#uncaught) return { type: 'cancelled', why: 'process-died' }
     if (this.#heapFull) return { type: 'out-of-memory', stderr: this.#stderr }
     if (signal !== null) return { type: 'killed', signal, stderr: this.#stderr }
     return { type: 'exited', code: code ?? 0, stderr: this.#stderr }

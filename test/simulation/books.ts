@@ -36,7 +36,9 @@ export class Books {
   /** Handlers at work, by process: of the present runtime. */
   readonly #running = new Map<string, number>()
   /** By the number of its dispatch: what is in a process, or on its way to one. */
-  readonly #dispatched = new Map<number, { readonly told: Told; begun: boolean }>()
+  readonly #dispatched = new Map<number, { readonly told: Told; readonly alone: boolean; begun: boolean }>()
+  /** Processes that have answered twice for a message: the runtime ends them, whatever has come to be in them. */
+  readonly #forgers = new Set<number>()
   #aborted = false
   #justClaimed = new Set<string>()
   #epoch = 0
@@ -154,8 +156,12 @@ export class Books {
       const must = onDisk || (told.suspect === 'yes' && told.strict)
       const may = onDisk || told.suspect !== 'no'
       if (alone ? !may : must) this.fail(`${told.id} starts ${alone ? '' : 'not '}alone`)
-      this.#dispatched.set(n, { told, begun: false })
+      this.#dispatched.set(n, { told, alone, begun: false })
     }
+  }
+
+  forges(pid: number): void {
+    this.#forgers.add(pid)
   }
 
   /** All that is in one process. */
@@ -197,9 +203,13 @@ export class Books {
   ended(epoch: number, list: readonly Ended[]): void {
     if (epoch !== this.#epoch) return
     for (const { n, outcome } of list) {
-      const { told, begun } = this.#dispatched.get(n) ?? this.fail(`dispatch ${n} ends and was not made`)
+      const { told, alone, begun } =
+        this.#dispatched.get(n) ?? this.fail(`dispatch ${n} ends and was not made`)
       this.#dispatched.delete(n)
-      if (outcome.type !== 'cancelled' && !begun) this.fail(`${told.id} ${outcome.type}, and has not begun`)
+      // Of one that was suspected already, it is believed.
+      const believed = alone && this.#forgers.has(told.run?.worker ?? 0)
+      if (outcome.type !== 'cancelled' && !begun && !believed)
+        this.fail(`${told.id} ${outcome.type}, and has not begun`)
       if (isDeath(outcome) && this.#aborted) this.fail(`${told.id} is blamed for the end of the runtime`)
       told.outcome = outcome
       told.endedAtMs = this.#parts.clock.now()

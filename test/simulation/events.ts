@@ -36,7 +36,9 @@ export type Event =
   | { readonly do: 'stop'; readonly downMs: number }
   /** Another runtime takes the workspace over, and this one does not know. */
   | { readonly do: 'take-over' }
-  | { readonly do: 'busy-reads' | 'busy-commits'; readonly times: number }
+  /** Somebody else has a lock, after so many reads that had none. */
+  | { readonly do: 'busy-reads'; readonly after: number; readonly times: number }
+  | { readonly do: 'busy-commits'; readonly times: number }
   /** inbound.db has a hot journal, or is not there at all. */
   | { readonly do: 'unreadable'; readonly how: 'journal' | 'gone'; readonly ms: number }
   /** outbound.db takes no writes: from the so manieth statement of a turn on. */
@@ -77,8 +79,9 @@ function randomEvent(random: Random): Event {
     case 'stop':
       return { do: what, downMs: random.pick(DOWNS) }
     case 'busy-reads':
+      return { do: what, after: random.int(4), times: busyTimes(random) }
     case 'busy-commits':
-      return { do: what, times: 1 + random.int(random.next() < 0.1 ? 20 : 3) }
+      return { do: what, times: busyTimes(random) }
     case 'unreadable':
       return { do: what, how: random.pick(['journal', 'gone'] as const), ms: random.pick(TROUBLES) }
     case 'full':
@@ -92,6 +95,10 @@ function randomEvent(random: Random): Event {
     default:
       return { do: what, pick: random.int(1_000), hint: randomHint(random) }
   }
+}
+
+function busyTimes(random: Random): number {
+  return 1 + random.int(random.next() < 0.1 ? 20 : 3)
 }
 
 function randomMessages(random: Random): NewMessage[] {

@@ -13,6 +13,7 @@ type Unreadable = 'journal' | 'gone'
 export class Faults {
   readonly #clock: Clock
   #effectsLeft = Number.POSITIVE_INFINITY
+  #readsLeft = 0
   #busyReads = 0
   #busyCommits = 0
   #fullUntilMs = Number.NEGATIVE_INFINITY
@@ -30,7 +31,9 @@ export class Faults {
     this.#effectsLeft = effects
   }
 
-  busyReads(times: number): void {
+  /** So many reads still succeed, and then so many fail. */
+  busyReads(after: number, times: number): void {
+    this.#readsLeft = after
     this.#busyReads = times
   }
 
@@ -76,7 +79,7 @@ export class Faults {
       this.#strike('hot journal')
       throw new Database.SqliteError('attempt to write a readonly database', 'SQLITE_READONLY_ROLLBACK')
     }
-    if (this.#busyReads === 0) return
+    if (this.#busyReads === 0 || this.#readsLeft-- > 0) return
     this.#busyReads--
     this.#strike('busy read')
     throw new Database.SqliteError('database is locked', 'SQLITE_BUSY')
@@ -116,19 +119,25 @@ export interface Outbound {
   readonly prepare: (sql: string) => Database.Statement
 }
 
-/** In memory; it stays when the runtime that uses it dies. */
+/** In memory; it stays when the runtime that uses it dies, and so do its statements: making them costs more than a start. */
 export function outboundIn(faults: Faults): Outbound {
   const db = new Database(':memory:')
   const prepare = db.prepare.bind(db) as Outbound['prepare']
+  const made = new Map<string, Database.Statement>()
   db.prepare = ((sql: string) => {
-    const statement = prepare(sql)
-    if (statement.reader) return statement
-    const run = statement.run.bind(statement)
-    statement.run = (...values: unknown[]) => {
-      faults.write()
-      return run(...values)
-    }
+    let statement = made.get(sql)
+    if (!statement) made.set(sql, (statement = watched(prepare(sql), faults)))
     return statement
   }) as typeof db.prepare
   return { db, prepare }
+}
+
+function watched(statement: Database.Statement, faults: Faults): Database.Statement {
+  if (statement.reader) return statement
+  const run = statement.run.bind(statement)
+  statement.run = (...values: unknown[]) => {
+    faults.write()
+    return run(...values)
+  }
+  return statement
 }

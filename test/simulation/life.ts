@@ -105,6 +105,7 @@ export class Life {
             world.say(() => `  ${dispatch.message.id} ${how} in ${pid}`)
             books.handlerEnded(this.epoch, dispatch, how)
           },
+          forges: (pid) => books.forges(pid),
           holds: (pid, dispatches) => books.holds(this.epoch, pid, dispatches),
         }),
     })

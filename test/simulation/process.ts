@@ -18,6 +18,8 @@ export interface Stage {
   /** A message is handed to its handler. */
   readonly begins: (pid: number, dispatch: Dispatch) => Fate
   readonly ended: (pid: number, dispatch: Dispatch, how: Fate['end'] | 'cut-off') => void
+  /** It answers for a message that it has answered for. */
+  readonly forges: (pid: number) => void
   /** All that is in the process now, the running message first. */
   readonly holds: (pid: number, dispatches: readonly Dispatch[]) => void
   /** How long something travels through a channel, or a signal takes. */
@@ -135,7 +137,10 @@ export class SimulatedProcess implements Process {
     this.#current = undefined
     this.#stage.ended(this.pid, dispatch, how === 'bad-message' ? 'throws' : how)
     this.#tell(result)
-    if (fate.twice) this.#tell(result)
+    if (fate.twice) {
+      this.#stage.forges(this.pid)
+      this.#tell(result)
+    }
     const { lane } = dispatch
     if (result.end !== 'replied' && lane !== '')
       this.#handBack('behind-a-failure', (behind) => behind.lane === lane)

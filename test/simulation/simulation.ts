@@ -158,7 +158,7 @@ class Simulation implements RunResult {
       case 'take-over':
         return this.#takeOver()
       case 'busy-reads':
-        return this.#faults.busyReads(event.times)
+        return this.#faults.busyReads(event.after, event.times)
       case 'busy-commits':
         return this.#faults.busyCommits(event.times)
       case 'unreadable':
