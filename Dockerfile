@@ -21,7 +21,7 @@ RUN npm run build \
  && npm prune --omit=dev --ignore-scripts --no-audit --no-fund \
  && rm -rf node_modules/better-sqlite3/deps node_modules/better-sqlite3/src \
  && find node_modules/better-sqlite3/build -type f ! -name better_sqlite3.node -delete \
- && chmod +x dist/cli/main.js \
+ && chmod +x dist/bin/main.js \
  && node -e "new (require('better-sqlite3'))(':memory:')"
 
 FROM node:20-bookworm-slim
@@ -31,7 +31,7 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/* \
  && mkdir -p /app /workspace /var/cache/nanoclaw \
  && chown node:node /app /workspace /var/cache/nanoclaw \
- && ln -s /opt/nanoclaw/dist/cli/main.js /usr/local/bin/nanoclaw
+ && ln -s /opt/nanoclaw/dist/bin/main.js /usr/local/bin/nanoclaw
 COPY --from=build /opt/nanoclaw/package.json /opt/nanoclaw/LICENSE /opt/nanoclaw/
 COPY --from=build /opt/nanoclaw/node_modules /opt/nanoclaw/node_modules
 COPY --from=build /opt/nanoclaw/dist /opt/nanoclaw/dist

@@ -59,7 +59,7 @@ export function lab(functions: Readonly<Record<string, string>>): Lab {
 }
 
 async function start(root: string, workspace: string, flags: readonly string[]): Promise<Running> {
-  const main = join(ROOT, 'dist/cli/main.js')
+  const main = join(ROOT, 'dist/bin/main.js')
   const args = [main, 'start', '--workspace', workspace, '--log-level', 'info', ...flags]
   const fromMs = performance.now()
   const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'ignore', 'pipe'] })

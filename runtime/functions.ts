@@ -1,27 +1,25 @@
 // From source files to a catalog: discover, bundle, start a child that reports what the function is, check it, route by it.
 // The code of a function never enters this process. A reload builds the next catalog beside the one in use; a function that
 // got worse (it does not build, or says something illegal) stays what it was until its source is right again.
+// A start takes what the last one has built and heard, where nothing has changed since, and asks a child afterwards.
 import { type Bundle, bundleFunction } from './catalog/bundle.ts'
 import { Catalog } from './catalog/catalog.ts'
 import { parseDefinition } from './catalog/definition.ts'
 import { discover, type Source } from './catalog/discover.ts'
 import type { Clock, Timer } from './clock.ts'
+import { Definitions, LoadError, type Loader } from './definitions.ts'
 import type { Config } from './protocol/config.ts'
 import { errorText, NanoclawError } from './protocol/errors.ts'
 import type { Events } from './protocol/events.ts'
 import type { FunctionSpec } from './protocol/function.ts'
 
-/** Starts a child for a bundle, and gives back what it reports of itself. */
-export interface Loader {
-  load(name: string, bundle: string): Promise<unknown>
-  keepOnly(bundles: ReadonlySet<string>): void
-}
-
 export interface FunctionsParts {
   readonly config: Config
   readonly clock: Clock
   readonly events: Events
-  readonly loader: Loader
+  readonly loader: Loader & { keepOnly(bundles: ReadonlySet<string>): void }
+  /** What a child sees of the environment: its definition may depend on it. */
+  readonly env: Readonly<Record<string, string>>
   /** Functions whose module did not load are to be tried again. */
   readonly onRetry: () => void
 }
@@ -38,6 +36,7 @@ const LOAD_RETRY_MAX_MS = 30_000
 
 export class Functions {
   readonly #parts: FunctionsParts
+  readonly #definitions: Definitions
   #catalog = new Catalog([])
   #built: readonly Built[] = []
   #retry: Timer | undefined
@@ -46,6 +45,7 @@ export class Functions {
 
   constructor(parts: FunctionsParts) {
     this.#parts = parts
+    this.#definitions = new Definitions({ ...parts.config, ...parts })
   }
 
   get catalog(): Catalog {
@@ -84,6 +84,13 @@ export class Functions {
     this.#use(built)
   }
 
+  /** Asks a child of each function that was taken up by hearsay. */
+  async confirm(): Promise<void> {
+    const specs = this.#built.flatMap((each) => ('spec' in each ? each.spec : []))
+    const right = await this.#definitions.confirm(specs)
+    if (!right && !this.#stopped) this.#parts.onRetry()
+  }
+
   /** Builds again what has changed; returns the names of functions that are different now. Never throws for a bad source. */
   async reload(): Promise<readonly string[]> {
     const before = new Map(this.#built.map((each) => [each.source.name, each]))
@@ -107,7 +114,7 @@ export class Functions {
           })
       return []
     }
-    const specOf = (each: Built | undefined) => (each && 'spec' in each ? each.spec.bundle : undefined)
+    const specOf = (each: Built | undefined) => (each && 'spec' in each ? each.spec : undefined)
     const names = new Set([...before.keys(), ...built.map(({ source }) => source.name)])
     const after = new Map(built.map((each) => [each.source.name, each]))
     return [...names].filter((name) => specOf(before.get(name)) !== specOf(after.get(name)))
@@ -125,16 +132,14 @@ export class Functions {
   }
 
   async #buildOne(source: Source): Promise<Built> {
-    const { config, loader } = this.#parts
+    const { config } = this.#parts
     let bundle: Bundle | undefined
     try {
       bundle = await bundleFunction(source, config)
       const { path } = bundle
       const known = this.#built.find((each) => 'spec' in each && each.spec.bundle === path)
-      if (known) return { ...known, source, bundle }
-      const definition = await loader.load(source.name, path).catch((error) => {
-        throw new LoadError(errorText(error))
-      })
+      if (known && !this.#definitions.doubts(path)) return { ...known, source, bundle }
+      const definition = await this.#definitions.of(source, bundle)
       return { source, bundle, spec: parseDefinition(definition, source, path, config) }
     } catch (error) {
       if (error instanceof LoadError && bundle)
@@ -172,6 +177,3 @@ export class Functions {
     this.#parts.events.emit('function-broken', { functionName: built.source.name, message, retryMs })
   }
 }
-
-/** The module threw, ended its process or took too long: the same source may load another time. */
-class LoadError extends Error {}

@@ -110,13 +110,8 @@ export class Runtime {
       spawn: nodeSpawner(),
       onRoom: () => this.#running?.executor.nudge(),
     })
-    this.#functions = new Functions({
-      config,
-      clock,
-      events,
-      loader: this.#pool,
-      onRetry: () => void this.reload(),
-    })
+    const [loader, env] = [this.#pool, limits.env]
+    this.#functions = new Functions({ config, clock, events, loader, env, onRetry: () => void this.reload() })
   }
 
   /**
@@ -187,6 +182,7 @@ export class Runtime {
       trigger?.start()
       session.start(executor)
       this.#keepNote()
+      void this.#functions.confirm()
     } catch (error) {
       // Somebody who has asked for a stop meanwhile gets that, and it releases everything.
       if (this.#stopping) return

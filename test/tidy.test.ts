@@ -30,7 +30,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // The story, and what stands beside it.
   'note.ts': ['protocol'],
   'heartbeat.ts': ['protocol', 'clock.ts'],
-  'functions.ts': ['protocol', 'clock.ts', 'catalog'],
+  'functions.ts': ['protocol', 'clock.ts', 'catalog', 'definitions.ts'],
+  'definitions.ts': ['protocol', 'clock.ts', 'catalog'],
   'closing.ts': ['protocol', 'clock.ts', 'schedule'],
   'commit-pause.ts': ['protocol', 'clock.ts'],
   'execute.ts': ['protocol', 'clock.ts', 'schedule', 'closing.ts', 'commit-pause.ts'],

@@ -114,7 +114,7 @@ function end(faults: readonly string[], exitCode = faults.length > 0 ? 1 : 0): v
 
 function startRuntime() {
   const root = fileURLToPath(new URL('../..', import.meta.url))
-  const args = [join(root, 'dist/cli/main.js'), 'start', '--workspace', folder]
+  const args = [join(root, 'dist/bin/main.js'), 'start', '--workspace', folder]
   // Detached: Ctrl-C reaches the demo alone, and the demo stops the runtime like every host.
   const child = spawn(process.execPath, args, {
     cwd: root,

@@ -4,11 +4,14 @@
 import { readFile } from 'node:fs/promises'
 import { relative, resolve, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { type BuildFailure, type BuildResult, build, type Plugin, stop } from 'esbuild'
+import { type BuildFailure, type BuildResult, build, type Plugin, stop, version } from 'esbuild'
+import { realClock } from '../clock.ts'
 import { type ErrorCode, NanoclawError } from '../protocol/errors.ts'
 import { explainBuild } from './build-errors.ts'
+import { covers } from './covers.ts'
 import type { Source } from './discover.ts'
 import { HERE_NAMES, sayHere } from './here.ts'
+import { BuildMemory, digest } from './memory.ts'
 import { shelve } from './shelf.ts'
 
 export interface Bundle {
@@ -86,16 +89,21 @@ interface Job extends Source {
 }
 
 async function bundle(job: Job): Promise<Bundle> {
+  const memory = new BuildMemory(job.cache, job.root, job.name)
+  const key = digest(JSON.stringify([version, job]))
+  const known = await memory.recall(key)
+  if (known) return known
+  const sinceMs = realClock.now()
   const { metafile, outputFiles } = await run(job)
   const textOf = (ending: string) => outputFiles.find(({ path }) => path.endsWith(ending))?.text ?? ''
   const shelved = await shelve(job.cache, { ...job, code: textOf('.mjs'), map: textOf('.mjs.map') })
   const inputs = Object.keys(metafile.inputs)
     .filter((input) => input !== ENTRY)
     .map((input) => resolve(job.root, input))
-  return {
-    ...shelved,
-    inputs: inputs.filter((input) => !input.startsWith(OURS) && !job.own.includes(input)).sort(),
-  }
+  const theirs = inputs.filter((input) => !input.startsWith(OURS) && !job.own.includes(input)).sort()
+  const made = { ...shelved, inputs: theirs }
+  await memory.keep(key, made, [...inputs, fileURLToPath(import.meta.url)], sinceMs)
+  return made
 }
 
 async function run(job: Job): Promise<BuildResult<{ metafile: true; write: false }>> {
@@ -175,12 +183,6 @@ function here(): Plugin {
         return contents === undefined ? undefined : { contents, loader: 'default' }
       }),
   }
-}
-
-function covers(name: string, path: string): boolean {
-  if (!name.includes('*')) return path === name || path.startsWith(`${name}/`)
-  const parts = name.split('*').map((part) => part.replace(/[\\^$.|?+()[\]{}]/g, '\\$&'))
-  return new RegExp(`^${parts.join('.*')}(/|$)`).test(path)
 }
 
 function isBuildFailure(error: unknown): error is BuildFailure {

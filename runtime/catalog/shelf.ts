@@ -48,7 +48,7 @@ function digest(text: string): string {
 }
 
 /** Compares before it writes: a file that a power cut left empty heals, and a read-only cache that is complete will do. */
-async function put(cache: string, path: string, text: string): Promise<boolean> {
+export async function put(cache: string, path: string, text: string): Promise<boolean> {
   const bytes = Buffer.from(text)
   const there = await readFile(path).catch(() => undefined)
   if (there?.equals(bytes)) return false

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { CRASHES_MAX } from './workload.ts'
 
 export interface RuntimeOptions {
-  /** dist/cli/main.js of the build that is tested. */
+  /** dist/bin/main.js of the build that is tested. */
   readonly command: string
   readonly project: string
   readonly workspace: string

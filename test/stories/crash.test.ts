@@ -8,7 +8,7 @@ import { expect, it, onTestFinished } from 'vitest'
 import { type Db, headInbound, insertMessage, openDb } from '../support/files.ts'
 import { project, testConfig, until } from '../support/runtime.ts'
 
-const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+const CLI = fileURLToPath(new URL('../../dist/bin/main.js', import.meta.url))
 const KILLS = 6
 const MESSAGES = 300
 

@@ -1,10 +1,27 @@
 // Starting, stopping, being the only one, and being replaced.
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createEvents } from '../../runtime/protocol/events.ts'
 import { createRuntime } from '../../runtime/runtime.ts'
-import { openDb, wireOutbound } from '../support/files.ts'
-import { benchOf, project, testConfig, until, workbench, workbenchAt } from '../support/runtime.ts'
+import { openDb, tempDir, wireOutbound } from '../support/files.ts'
+import {
+  benchOf,
+  project,
+  testConfig,
+  until,
+  type Workbench,
+  workbench,
+  workbenchAt,
+} from '../support/runtime.ts'
 
 describe('one workspace', () => {
   it('W12, 44: is served by one runtime; a second one is refused and told who the first is', async () => {
@@ -185,6 +202,33 @@ describe('functions that change', () => {
     const id = bench.send('talk')
     await bench.ended(id)
     expect(bench.replies(id)[0]?.content).toEqual({ text: 'good' })
+  })
+
+  it('are taken as an earlier start has heard of them, and loaded anew if they say something else by now', async () => {
+    const source = `import { readFileSync } from 'node:fs'
+      export default { on: { kind: readFileSync('../kind.txt', 'utf8') }, handler: () => 'hello' }`
+    const root = project([], { 'any.js': source.replace('../', `${tempDir()}/`) })
+    const file = /readFileSync\('(.*?)'/.exec(readFileSync(`${root}/functions/any.js`, 'utf8'))![1]!
+    writeFileSync(file, 'one')
+    utimesSync(`${root}/functions/any.js`, 1, 1)
+    const first = await workbenchAt(root)
+    await first.ended(first.send('one'))
+    await first.runtime.stop()
+    const pidsOf = ({ events }: Workbench) => {
+      const seen: string[] = []
+      events.on('worker-started', () => seen.push('worker'))
+      events.on('started', () => seen.push('started'))
+      return seen
+    }
+    const second = benchOf(testConfig(root))
+    onTestFinished(() => second.runtime.stop())
+    const order = pidsOf(second)
+    writeFileSync(file, 'two')
+    const changed = once(second, 'functions-changed')
+    await second.runtime.start()
+    expect(order).toEqual(['started'])
+    await changed
+    await second.ended(second.send('two'))
   })
 
   it('take up messages that nobody took before', async () => {

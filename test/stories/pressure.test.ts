@@ -124,7 +124,7 @@ describe('the channel', () => {
 describe('a start', () => {
   it.each([50, 150, 300, 600])('that is told to stop after %i ms ends with 0', async (afterMs) => {
     const root = project(['echo', 'slow', 'throw'])
-    const cli = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+    const cli = fileURLToPath(new URL('../../dist/bin/main.js', import.meta.url))
     const child = spawn(process.execPath, [cli, 'start', '--log-level', 'silent'], {
       cwd: root,
       stdio: 'ignore',

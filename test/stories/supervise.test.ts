@@ -7,7 +7,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { project, until } from '../support/runtime.ts'
 import { supervised } from '../support/supervise.ts'
 
-const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+const CLI = fileURLToPath(new URL('../../dist/bin/main.js', import.meta.url))
 
 /** The first run says that it lives, and never ends; the second one answers. */
 const CUT_SHORT = `import { existsSync, writeFileSync } from 'node:fs'

@@ -9,12 +9,10 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 /** Type errors are told by `npm run types`; the code is written all the same. */
 export default function setup(): void {
-  const built = join(ROOT, 'dist/cli/main.js')
+  const built = join(ROOT, 'dist/bin/main.js')
   const newest = Math.max(...sources(join(ROOT, 'runtime')).map((file) => statSync(file).mtimeMs))
   if (existsSync(built) && statSync(built).mtimeMs > newest) return
-  const { error } = spawnSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'runtime'], {
-    cwd: ROOT,
-  })
+  const { error } = spawnSync('npm', ['run', 'build', '--silent'], { cwd: ROOT })
   if (error) throw error
 }
 

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
 import { openDb } from './files.ts'
 
-export const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+export const CLI = fileURLToPath(new URL('../../dist/bin/main.js', import.meta.url))
 
 export interface ServeOptions {
   readonly env?: Readonly<Record<string, string>>

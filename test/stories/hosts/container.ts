@@ -37,7 +37,7 @@ export class RuntimeContainer implements Container {
   }
 }
 
-const CLI = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url))
+const CLI = fileURLToPath(new URL('../../../dist/bin/main.js', import.meta.url))
 /** Between SIGTERM and SIGKILL. */
 const STOP_MS = 1_000
 
