@@ -53,7 +53,11 @@ async function prove(): Promise<number> {
   for (const [at, variant] of VARIANTS.entries()) {
     console.log(`\na wrong build: ${variant.name}`)
     const build = buildVariant(values.build, join(folder, `variant${at}`), variant)
-    const parts = { kills: PROOF_KILLS, command: join(build, 'dist/cli/main.js'), folder: join(folder, `proof${at}`) }
+    const parts = {
+      kills: PROOF_KILLS,
+      command: join(build, 'dist/cli/main.js'),
+      folder: join(folder, `proof${at}`),
+    }
     const { found } = await play({ ...parts, keeps: false }, new Tally(PROOF_KILLS))
     const finding = found.find((text) => variant.symptom.test(text))
     if (finding !== undefined) caught++
