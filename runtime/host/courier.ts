@@ -6,13 +6,7 @@ import type { Clock } from '../clock.ts'
 import { NonRetryableError } from '../protocol/errors.ts'
 import type { RetryPolicy } from '../protocol/function.ts'
 import { parseTime } from '../protocol/time.ts'
-import {
-  createDeliveryTables,
-  type NewParcel,
-  type Parcel,
-  takeIn,
-  takenUpTo,
-} from '../store/host-delivery.ts'
+import { type NewParcel, type Parcel, takeIn, takenUpTo } from '../store/host-delivery.ts'
 import type { HostFile } from '../store/host-file.ts'
 import { headsOf, nextDueMs } from '../store/host-heads.ts'
 import type { HostOutbox, ReplyRow } from '../store/host-outbox.ts'
@@ -63,7 +57,6 @@ export class Courier {
   readonly #glance: Glance
   readonly #notes: Notes
   readonly #busy = new Map<string, Promise<void>>()
-  #prepared = false
   /** The lane that was served last, so that all get their turn. */
   #after = ''
   /** Something has happened that the files need not show. */
@@ -110,8 +103,6 @@ export class Courier {
     const page = outbox.repliesBehind(takenUpTo(file), PAGE_ROWS)
     if (!page.readable) return false
     if (page.value.length === 0) return true
-    if (!this.#prepared) createDeliveryTables(file)
-    this.#prepared = true
     takeIn(file, page.value.map(parcelOf))
     if (page.value.length === PAGE_ROWS) this.#again()
     return true

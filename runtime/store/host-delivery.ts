@@ -2,7 +2,6 @@
 // table: a reply that stands in it is done with, sent or given up. `nanoclaw_outgoing` is the queue in front of it: every
 // reply enters once, in the order of its commit, together with the mark that says how far messages_out has been read.
 import type { HostFile } from './host-file.ts'
-import type { WritableDb } from './open.ts'
 
 /** A reply on its way, without its content. */
 export interface Parcel {
@@ -45,37 +44,10 @@ export interface DeadLetter {
   readonly attempts: number | null
 }
 
-/** `due_at` null: given up, kept for its error. */
-const TABLES = `
-create table if not exists nanoclaw_outgoing (
-  position integer primary key,
-  message_out_id text not null unique,
-  lane text not null,
-  due_at integer,
-  attempts integer not null default 0,
-  error text
-) strict;
-create index if not exists nanoclaw_outgoing_lane on nanoclaw_outgoing (lane, position) where due_at is not null;
-create table if not exists nanoclaw_taken (
-  id integer primary key check (id = 1),
-  message_out_id text not null
-) strict;
-create index if not exists nanoclaw_dead on delivered (status) where status = 'failed';
-create index if not exists nanoclaw_outgoing_due on nanoclaw_outgoing (due_at) where due_at is not null;
-`
-
-export function createDeliveryTables(file: HostFile): void {
-  file.use((db) => {
-    if (!hasTables(db)) db.transaction(() => db.exec(TABLES)).immediate()
-  })
-}
-
 /** The newest reply that has entered the queue. */
 export function takenUpTo(file: HostFile): string | undefined {
-  return file.use((db) =>
-    hasTables(db)
-      ? (db.prepare('select message_out_id from nanoclaw_taken').pluck().get() as string | undefined)
-      : undefined,
+  return file.use(
+    (db) => db.prepare('select message_out_id from nanoclaw_taken').pluck().get() as string | undefined,
   )
 }
 
@@ -130,7 +102,6 @@ export function recordTried(file: HostFile, tried: readonly Tried[], at: string)
 }
 
 export function listDeadLetters(file: HostFile): DeadLetter[] {
-  createDeliveryTables(file)
   return file.use(
     (db) =>
       db
@@ -145,7 +116,6 @@ export function listDeadLetters(file: HostFile): DeadLetter[] {
 
 /** A reply that was given up enters the queue again, in its old place where that is known; false when there is none. */
 export function redeliver(file: HostFile, { id, lane, dueAtMs }: NewParcel): boolean {
-  createDeliveryTables(file)
   return file.transact((db) => {
     const { changes } = db
       .prepare(`delete from delivered where message_out_id = ? and status = 'failed'`)
@@ -157,9 +127,4 @@ export function redeliver(file: HostFile, { id, lane, dueAtMs }: NewParcel): boo
     ).run(id, lane, dueAtMs)
     return true
   })
-}
-
-/** The newest of them: a file from before it is brought up to date. */
-export function hasTables(db: WritableDb): boolean {
-  return db.prepare(`select 1 from sqlite_master where name = 'nanoclaw_outgoing_due'`).get() !== undefined
 }

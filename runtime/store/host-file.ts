@@ -5,6 +5,7 @@ import { existsSync, statSync } from 'node:fs'
 import { NanoclawError } from '../protocol/errors.ts'
 import { HOST_TABLES, WIRE_TABLES } from '../protocol/schema.ts'
 import { explain } from './classify.ts'
+import { HOST_OWN_TABLES, SCHEMA_OBJECTS } from './host-tables.ts'
 import { openWritable, type WritableDb } from './open.ts'
 
 /** The host's calls are synchronous, so they wait for a lock where they are; another host holds it for one commit. */
@@ -22,25 +23,6 @@ const LATER_COLUMNS = [
   { table: 'delivered', name: 'platform_message_id', definition: 'text' },
   { table: 'delivered', name: 'status', definition: "text not null default 'delivered'" },
 ] as const
-
-/**
- * Ours beside the wire's tables: what is not finished is found without reading history. An index with a condition costs
- * nothing for rows outside it, and programs that do not know these never notice them.
- */
-const HOST_INDEXES = `
-create index if not exists nanoclaw_live on messages_in (status) where status = 'pending' or status = 'paused';
-create index if not exists nanoclaw_recurring on messages_in (recurrence) where recurrence is not null;
-`
-
-const SCHEMA_OBJECTS = [
-  'messages_in',
-  'idx_messages_in_series',
-  'delivered',
-  'destinations',
-  'session_routing',
-  'nanoclaw_live',
-  'nanoclaw_recurring',
-]
 
 export class HostFile {
   readonly path: string
@@ -135,7 +117,7 @@ function modernise(db: WritableDb): void {
     if ('backfill' in rest) db.exec(`update ${table} set ${name} = ${rest.backfill}`)
   }
   db.exec(HOST_TABLES)
-  db.exec(HOST_INDEXES)
+  db.exec(HOST_OWN_TABLES)
 }
 
 function missingColumns(db: WritableDb): (typeof LATER_COLUMNS)[number][] {

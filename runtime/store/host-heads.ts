@@ -1,5 +1,5 @@
 // Which replies of the delivery queue may go now, and when the next one may.
-import { hasTables, type Parcel } from './host-delivery.ts'
+import type { Parcel } from './host-delivery.ts'
 import type { HostFile } from './host-file.ts'
 
 /**
@@ -11,7 +11,7 @@ export function headsOf(
   { after, busy, limit, nowMs }: { after: string; busy: ReadonlySet<string>; limit: number; nowMs: number },
 ): Parcel[] {
   return file.use((db) => {
-    if (limit <= 0 || !hasTables(db)) return []
+    if (limit <= 0) return []
     const nextLane = db
       .prepare('select min(lane) from nanoclaw_outgoing where lane > ? and due_at is not null')
       .pluck()
@@ -37,7 +37,6 @@ export function headsOf(
 /** When a reply becomes due that is not yet; what is due now waits for its lane or for a place, and not for a time. */
 export function nextDueMs(file: HostFile, nowMs: number): number {
   return file.use((db) => {
-    if (!hasTables(db)) return Number.POSITIVE_INFINITY
     const next = db.prepare('select min(due_at) from nanoclaw_outgoing where due_at > ?').pluck().get(nowMs)
     return (next as number | null) ?? Number.POSITIVE_INFINITY
   })

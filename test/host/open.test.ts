@@ -37,7 +37,9 @@ test('a new folder is readable by its owner alone and holds both files in the ne
     .prepare(`select name from sqlite_master where type = 'table' order by name`)
     .pluck()
     .all()
-  expect(tables).toEqual(['delivered', 'destinations', 'messages_in', 'session_routing'])
+  expect(tables).toEqual([
+    ...['delivered', 'destinations', 'messages_in', 'nanoclaw_outgoing', 'nanoclaw_taken', 'session_routing'],
+  ])
   expect(columnsOf(join(dir, 'outbound.db'), 'processing_ack')).toEqual([
     'message_id',
     'status',
