@@ -8,7 +8,8 @@ import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks'
 import { parseArgs } from 'node:util'
 import Database from 'better-sqlite3'
 import { openHost } from '../runtime/host/index.ts'
-import { type Sweep, type SweepEvent, sweep } from '../runtime/host/sweep.ts'
+import { type SweepEvent, sweep } from '../runtime/host/sweep.ts'
+import { enqueueRow } from './enqueue.ts'
 import { pause, scratch } from './lab.ts'
 import { machine } from './limits.ts'
 import { save } from './results.ts'
@@ -23,15 +24,15 @@ const { values } = parseArgs({
 })
 const count = Number(values.folders)
 const rounds = Number(values.rounds)
-/** Longer than a folder stays under suspicion after it was written: then a round that finds nothing is measured as such. */
+/** Longer than a folder is under suspicion after it was written: then a round that finds nothing is one. */
 const SETTLED_MS = 3_000
 /** Of the folders, in the round that is like the daily life of a host. */
 const ACTIVE_SHARE = 0.01
 
 const before = machine()
-const rows: Row[] = [enqueueRow()]
+const rows: Row[] = [enqueueRow(rounds)]
 const root = scratch('folders')
-const before0 = { mib: rssMiB(), handles: handles() }
+const base = { mib: rssMiB(), handles: handles() }
 const delay = monitorEventLoopDelay({ resolution: 1 })
 let most = { mib: 0, handles: 0 }
 const watch = setInterval(() => {
@@ -59,12 +60,12 @@ async function measureFolders(folders: readonly string[]): Promise<void> {
     while (delivered < total) await pause(1)
   }
 
-  await timed('opened, and looked into for the first time', all, async () => {
+  await timed('opened, and looked into for the first time', async () => {
     for (const folder of folders) all.add(folder)
     await all.round()
   })
   answer(folders, 1)
-  await timed('every folder has an answer: carried over, delivered, noted', all, async () => {
+  await timed('every folder has an answer: carried over, delivered, noted', async () => {
     await all.round()
     await until(count)
   })
@@ -99,17 +100,17 @@ async function measureFolders(folders: readonly string[]): Promise<void> {
       unit: 'ms',
       ours: spread(activeMs),
     },
-    { what: 'memory at most, beside the process itself', unit: 'MiB', ours: once(most.mib - before0.mib) },
+    { what: 'memory at most, beside the process itself', unit: 'MiB', ours: once(most.mib - base.mib) },
     {
       what: 'file descriptors at most, beside those of the process',
       unit: '',
-      ours: once(most.handles - before0.handles),
+      ours: once(most.handles - base.handles),
     },
   )
   await all.stop()
 }
 
-async function timed(what: string, _all: Sweep, work: () => Promise<void>): Promise<void> {
+async function timed(what: string, work: () => Promise<void>): Promise<void> {
   delay.enable()
   delay.reset()
   const startMs = performance.now()
@@ -121,35 +122,6 @@ async function timed(what: string, _all: Sweep, work: () => Promise<void>): Prom
     ours: once((count / ms) * 1_000),
     note: `${(ms / 1_000).toFixed(1)} s in all; event loop ${delayText(delay)}`,
   })
-}
-
-/** In one transaction, each checked as if it came alone. */
-function enqueueRow(): Row {
-  const messages = 100_000
-  const rates: number[] = []
-  for (let n = 0; n < rounds; n++) {
-    const dir = scratch('enqueue')
-    const host = openHost(dir)
-    const all = Array.from({ length: messages }, (_, m) => ({
-      kind: 'chat',
-      content: { text: `hello ${m}` },
-      channelType: 'slack',
-      platformId: 'p',
-      threadId: `t${m % 100}`,
-    }))
-    const startMs = performance.now()
-    host.enqueueMany(all)
-    rates.push(messages / ((performance.now() - startMs) / 1_000))
-    host.close()
-    rmSync(dir, { recursive: true })
-  }
-  const ours = spread(rates)
-  return {
-    what: 'enqueueMany, 100,000 messages in one transaction',
-    unit: 'rows/s',
-    ours,
-    target: { value: ours.median, unit: 'rows/s', better: 'more', must: 100_000 },
-  }
 }
 
 function makeFolders(root: string): string[] {
