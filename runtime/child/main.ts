@@ -4,7 +4,8 @@
 import { Worker as Thread } from 'node:worker_threads'
 import { errorInfo } from '../protocol/errors.ts'
 import type { Handler, Message } from '../protocol/handler.ts'
-import type { ChildSetup, Dispatch, Order, Report, Result } from '../protocol/ipc.ts'
+import type { ChildSetup, Dispatch, Report, Result } from '../protocol/ipc.ts'
+import { type Order, unpack } from '../protocol/wire.ts'
 import { Run } from './run.ts'
 
 /** A message that takes longer than this gives back what waits behind it, so that another child can have it. */
@@ -77,7 +78,7 @@ class Worker {
       if (this.#current?.n === order.n) this.#current.abort(order.why)
       return
     }
-    this.#queue.push(...order.dispatches)
+    this.#queue.push(...unpack(order))
     if (!this.#working) void this.#work()
   }
 

@@ -68,7 +68,9 @@ export function createLog(events: Events, { level, to }: LogOptions): void {
   )
   events.on('fatal', ({ error, exitCode }) => log.fatal({ err: error, exitCode }, 'cannot go on'))
   events.on('settled', (all) => {
-    for (const each of all) settled(log, each)
+    // Nothing is made of those that nobody wants to read: there may be tens of thousands a second.
+    const wanted = log.isLevelEnabled('debug') ? all : all.filter(({ verdict }) => verdict !== 'done')
+    for (const each of wanted) settled(log, each)
   })
 }
 

@@ -1,4 +1,4 @@
-// What parent and child say to each other, as JSON over Node's own channel. Parent → child: Order. Child → parent: Report.
+// What parent and child say to each other, as JSON over Node's own channel. Parent → child: Order (wire.ts). Child → parent: Report.
 // A handler shares the child's process, so a Report is never believed further than its shape and its dispatch number.
 import type { ErrorInfo } from './errors.ts'
 import type { Message } from './handler.ts'
@@ -16,10 +16,6 @@ export interface Dispatch {
   readonly timeoutMs: number
   readonly message: Omit<Message, 'content' | 'rawContent'> & { readonly content: string }
 }
-
-export type Order =
-  | { readonly type: 'run'; readonly dispatches: readonly Dispatch[] }
-  | { readonly type: 'abort'; readonly n: number; readonly why: 'timeout' | 'shutdown' }
 
 /** One dispatch's end as the child tells it. `ms`: how long the handler took. */
 export type Result =

@@ -8,8 +8,9 @@
 // as cancelled (process-died) and runs alone next; what happens to a process with one message in it is that message's doing.
 import type { Clock, Timer } from '../clock.ts'
 import { type ErrorInfo, errorText } from '../protocol/errors.ts'
-import type { Dispatch, Order, Report, Result } from '../protocol/ipc.ts'
+import type { Dispatch, Report, Result } from '../protocol/ipc.ts'
 import type { Outcome } from '../protocol/outcome.ts'
+import { type Order, pack } from '../protocol/wire.ts'
 import { LineReader } from './lines.ts'
 import type { Process, SpawnOptions } from './process.ts'
 import { parseReport } from './report.ts'
@@ -157,7 +158,7 @@ export class Child {
     if (this.#out.size === 0) this.#headSinceMs = this.#clock.monotonic()
     for (const dispatch of batch) this.#out.set(dispatch.n, { dispatch, onEnded })
     this.#watch()
-    this.#process.send({ type: 'run', dispatches: batch } satisfies Order)
+    this.#process.send(pack(batch))
   }
 
   /** Ends when what is in it has ended. */
@@ -302,14 +303,12 @@ export class Child {
     this.#timer?.cancel()
     this.#process.kill('SIGKILL')
     const certain = this.#out.size === 1
+    const durationMs = this.#clock.monotonic() - this.#headSinceMs
     const byReceiver = new Map<Out['onEnded'], Ended[]>()
     for (const [n, { dispatch, onEnded }] of this.#out) {
-      const ended = {
-        n,
-        durationMs: this.#clock.monotonic() - this.#headSinceMs,
-        outcome: this.#outcomeOfDeath(dispatch, certain, code, signal),
-      }
-      byReceiver.set(onEnded, [...(byReceiver.get(onEnded) ?? []), ended])
+      const ended = byReceiver.get(onEnded) ?? []
+      byReceiver.set(onEnded, ended)
+      ended.push({ n, durationMs, outcome: this.#outcomeOfDeath(dispatch, certain, code, signal) })
     }
     this.#out.clear()
     for (const [onEnded, ended] of byReceiver) onEnded(ended)

@@ -4,7 +4,8 @@
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { execa, execaSync } from 'execa'
-import type { ChildSetup, Order } from '../protocol/ipc.ts'
+import type { ChildSetup } from '../protocol/ipc.ts'
+import type { Order } from '../protocol/wire.ts'
 import { guardChannel } from './channel.ts'
 
 export interface SpawnOptions {

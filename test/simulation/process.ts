@@ -2,7 +2,8 @@
 // order; hands back what waits behind a slow one or behind a failure; results travel together), and the many ways in which
 // a process ends. Two channels, each in order, each as slow as it likes.
 import type { Clock, Timer } from '../../runtime/clock.ts'
-import type { Dispatch, Order, Report, Result } from '../../runtime/protocol/ipc.ts'
+import type { Dispatch, Report, Result } from '../../runtime/protocol/ipc.ts'
+import { type Order, unpack } from '../../runtime/protocol/wire.ts'
 import type { Process, SpawnOptions } from '../../runtime/workers/process.ts'
 import type { Fate } from './cast.ts'
 
@@ -92,7 +93,7 @@ export class SimulatedProcess implements Process {
 
   #obey(order: Order): void {
     if (order.type === 'run') {
-      this.#queue.push(...order.dispatches)
+      this.#queue.push(...unpack(order))
       const current = this.#current ? [this.#current.dispatch] : []
       this.#stage.holds(this.pid, [...current, ...this.#queue])
       if (!this.#current) this.#work()
