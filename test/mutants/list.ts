@@ -1,0 +1,250 @@
+// Faults put into the core on purpose, one at a time, each a change of text. What fits nowhere, or in several places, is an
+// error: the core has changed, and the fault is to be written anew. Lines that are short and stay as they are make good places.
+
+export interface Change {
+  /** In runtime/. */
+  readonly file: string
+  readonly from: string
+  readonly to: string
+}
+
+export interface Mutant {
+  readonly name: string
+  readonly changes: readonly Change[]
+}
+
+const ADMISSION = 'admission.ts'
+const EXECUTE = 'execute.ts'
+const LANES = 'schedule/lanes.ts'
+const OUTBOX = 'store/outbox.ts'
+const SESSION = 'session.ts'
+const CHILD = 'workers/child.ts'
+
+export const MUTANTS: readonly Mutant[] = [
+  // What is on disk before what.
+  one(
+    'a message runs though its claim did not get to disk',
+    EXECUTE,
+    'if (this.#commit(batches)) for',
+    'this.#commit(batches)\n    for',
+  ),
+  one(
+    'a message runs again before its end is on disk',
+    EXECUTE,
+    'if (isOver(next)) lanes.remove(entry)',
+    'if (isOver(next)) lanes.remove(entry)\n      else lanes.putBack(entry)',
+  ),
+  one(
+    'replies come in a transaction of their own',
+    OUTBOX,
+    `      if (ours && verdict.type === 'completed')\n`,
+    `      if (ours && verdict.type === 'completed') this.#db.exec('commit; begin')\n      if (ours && verdict.type === 'completed')\n`,
+  ),
+  one(
+    'claims are not written down for the next start',
+    OUTBOX,
+    'this.#sql.beginBatch.run(',
+    'void (() => 0)(',
+  ),
+  one(
+    'what has ended stays on record as running',
+    OUTBOX,
+    'for (const batch of over) this.#sql.endBatch.run(batch)',
+    '',
+  ),
+  one(
+    'ends that could not be written are forgotten',
+    EXECUTE,
+    'const meaning = classify(error)',
+    'this.#closing = []\n    const meaning = classify(error)',
+  ),
+  one(
+    'what a failed commit was to claim stays out',
+    EXECUTE,
+    'for (const { starting } of batches) for (const { entry } of starting) this.#parts.lanes.putBack(entry)',
+    '',
+  ),
+  one(
+    'a runtime that was replaced goes on writing',
+    OUTBOX,
+    'if (epoch !== this.#epoch)',
+    'if (epoch === undefined)',
+  ),
+
+  // Claims.
+  one(
+    'a claim that was refused is run all the same',
+    EXECUTE,
+    'if (done.refused.size > 0) this',
+    'if (done.refused.size > 1_000) this',
+  ),
+  {
+    name: 'an end is written without looking whether the claim is still there',
+    changes: [
+      { file: OUTBOX, from: 'return changes === 1\n', to: 'return changes < 2\n' },
+      {
+        file: OUTBOX,
+        from: 'JSON.stringify(ids)).changes !== ids.length',
+        to: 'JSON.stringify(ids)).changes > ids.length',
+      },
+    ],
+  },
+  {
+    name: 'a start leaves the claims of the one before',
+    changes: [
+      { file: OUTBOX, from: 'if (!poison) this.#sql.dropClaim.run(id)\n          else', to: 'if (poison)' },
+      { file: OUTBOX, from: 'this.#sql.dropForeignClaims.run()', to: '' },
+    ],
+  },
+  one(
+    'what the host has paused, cancelled or postponed runs',
+    EXECUTE,
+    `if (message?.status === 'pending' && isDue(message, clock.now())) {`,
+    'if (message) {',
+  ),
+
+  // Retries, attempts, deaths.
+  one('a retry is forgotten', EXECUTE, `    if (next.type === 'retry') intake.waits(entry)\n`, ''),
+  one(
+    'a retry does not wait',
+    EXECUTE,
+    'entry.waitsUntilMs = Math.max(next.nextAtMs, 1)',
+    'entry.waitsUntilMs = 1',
+  ),
+  one(
+    'a pause is forgotten over a restart',
+    ADMISSION,
+    'const waitMs = history ? waitOf(history, nowMs) : 0',
+    'const waitMs = 0',
+  ),
+  one(
+    'a pause is as long as somebody sets the clock',
+    'closing.ts',
+    `if (next.type !== 'retry' || `,
+    `if (next.type === 'retry' || `,
+  ),
+  one(
+    'one attempt too many',
+    'schedule/backoff.ts',
+    'facts.attempt >= facts.policy.attempts',
+    'facts.attempt > facts.policy.attempts',
+  ),
+  one('attempts begin anew at each start', ADMISSION, '      attempts,\n', '      attempts: 0,\n'),
+  one('a release is charged', EXECUTE, `if (next.type !== 'released') entry.attempts++`, 'entry.attempts++'),
+  one('deaths of a process are not counted', EXECUTE, 'if (died) entry.crashes++', ''),
+  one(
+    'what takes the runtime with it is never given up',
+    OUTBOX,
+    'const poison = deaths >= crashLimit',
+    'const poison = deaths > 1_000',
+  ),
+  one(
+    'who was suspected is not after a restart',
+    ADMISSION,
+    'alone: suspect || crashes > 0 || interrupted,',
+    'alone: suspect,',
+  ),
+  one(
+    'a death is blamed on all that were in the process',
+    CHILD,
+    'const certain = this.#out.size === 1',
+    'const certain = this.#out.size > 0',
+  ),
+  one(
+    'who must run alone gets company',
+    CHILD,
+    'if (dispatch.alone) return false',
+    'if (dispatch.n < 0) return false',
+  ),
+
+  // Order.
+  one(
+    'a lane gives out while something of it runs',
+    LANES,
+    'if (!head || lane.out.size > 0 ||',
+    'if (!head ||',
+  ),
+  one(
+    'what comes back to its lane stands at the end',
+    LANES,
+    'return begun === b.runs > 0 ? a.order < b.order : begun',
+    'return begun && b.runs < 0',
+  ),
+  one(
+    'a lane is open while its message is read again',
+    EXECUTE,
+    'if (!intake.isCurrent(entry)) return',
+    'if (!intake.isCurrent(entry)) lanes.remove(entry)\n    if (!intake.isCurrent(entry)) return',
+  ),
+  one(
+    'what is new is read before what is read again',
+    SESSION,
+    'this.#reading.do(read, true)',
+    'this.#reading.do(read)',
+  ),
+
+  // Finding what there is.
+  one(
+    'a full page skips what is behind it',
+    'store/inbox.ts',
+    'const seq = full ? (numbered.at(-1)?.seq ?? bound)',
+    'const seq = full ? bound',
+  ),
+  one(
+    'the mark does not list the message that it stands on',
+    ADMISSION,
+    'filter(([, own]) => own <= seq)',
+    'filter(([, own]) => own < seq)',
+  ),
+  one(
+    'the mark passes what it has no room to list',
+    SESSION,
+    'open.length <= openMax ? this.#walked.seq :',
+    'open.length >= 0 ? this.#walked.seq :',
+  ),
+  one(
+    'a stop before the first look unsays the mark',
+    SESSION,
+    'if (this.#firstWalk && this.#walked.seq === mark.seq) return mark',
+    '',
+  ),
+  one(
+    'nobody looks again at what the host has changed',
+    SESSION,
+    '      this.#patrolAgain = true\n      this.#walking = true',
+    '      this.#walking = true',
+  ),
+  one(
+    'a read that met a lock is not done again',
+    'reading.ts',
+    'return this.failed(error)',
+    'reads.delete(read)\n          return this.failed(error)',
+  ),
+  one(
+    'what waited is not found again in a new file',
+    ADMISSION,
+    'for (const entry of this.#parts.lanes.empty()) this.#known.delete(entry.id)',
+    'this.#parts.lanes.empty()',
+  ),
+  {
+    name: 'half a second early',
+    changes: [
+      { file: ADMISSION, from: 'if (dueAtMs > clock.now())', to: 'if (dueAtMs > clock.now() + 500)' },
+      { file: EXECUTE, from: 'atMs <= nowMs\n', to: 'atMs <= nowMs + 500\n' },
+    ],
+  },
+
+  // The rest.
+  one('replies have even numbers', OUTBOX, 'this.#seq += this.#seq % 2 === 0 ? 1 : 2', 'this.#seq += 2'),
+  one('a commit that met a lock is not tried again', 'commit-pause.ts', '      again()\n', ''),
+  one(
+    'a stop does not wait for refusals',
+    EXECUTE,
+    'if (this.running + this.#refusals.size === 0)',
+    'if (this.running === 0)',
+  ),
+]
+
+function one(name: string, file: string, from: string, to: string): Mutant {
+  return { name, changes: [{ file, from, to }] }
+}

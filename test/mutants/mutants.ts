@@ -1,0 +1,110 @@
+// Does the simulation see what it is there to see? Each mutant of the core, in a copy of it, has to make it fail.
+//   npm run mutants                      all of them
+//   npm run mutants -- --only retry      those whose name has this word
+// A table says by what each was caught. The exit code is 1 when one survives, or does not fit the core any more.
+import { spawn } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { MUTANTS, type Mutant } from './list.ts'
+
+const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url))
+const COPIED = ['runtime', 'test/simulation', 'test/support', 'package.json', 'tsconfig.json']
+const SEEDS = 300
+const STEPS = 400
+/** A mutant that makes the simulation go on for ever has made it fail. */
+const TIMEOUT_MS = 240_000
+const NAME_CHARS = 66
+const FINDING_CHARS = 110
+
+interface Verdict {
+  readonly mutant: Mutant
+  readonly finding: string | undefined
+  /** It does not fit the core. */
+  readonly misfit: string | undefined
+  readonly seconds: number
+}
+
+const { values } = parseArgs({ options: { only: { type: 'string', default: '' } } })
+const folder = mkdtempSync(join(tmpdir(), 'nanoclaw-mutants-'))
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
+
+const startedMs = performance.now()
+const left = MUTANTS.filter(({ name }) => name.includes(values.only))
+const verdicts: Verdict[] = []
+await Promise.all(Array.from({ length: availableParallelism() }, (_, at) => work(join(folder, String(at)))))
+const bad = verdicts.filter(({ finding }) => finding === undefined)
+const seconds = ((performance.now() - startedMs) / 1000).toFixed(0)
+console.log(
+  `\n${verdicts.length} mutants in ${seconds} s, each against ${SEEDS} seeds of ${STEPS} steps at most`,
+)
+for (const { mutant, misfit } of bad) console.log(`${mutant.name}: ${misfit ?? 'SURVIVED'}`)
+console.log(`${verdicts.length - bad.length} passed, ${bad.length} failed`)
+process.exitCode = bad.length === 0 && verdicts.length > 0 ? 0 : 1
+
+async function work(copy: string): Promise<void> {
+  mkdirSync(join(copy, 'test'), { recursive: true })
+  for (const name of COPIED) cpSync(join(REPOSITORY, name), join(copy, name), { recursive: true })
+  symlinkSync(join(REPOSITORY, 'node_modules'), join(copy, 'node_modules'))
+  for (let mutant = left.shift(); mutant; mutant = left.shift()) {
+    const verdict = await judge(mutant, copy)
+    verdicts.push(verdict)
+    const [name, finding] = [mutant.name, verdict.finding ?? verdict.misfit ?? 'SURVIVED']
+    console.log(
+      `${name.padEnd(NAME_CHARS)} ${verdict.seconds.toFixed(1).padStart(5)} s  ${finding.slice(0, FINDING_CHARS)}`,
+    )
+  }
+}
+
+async function judge(mutant: Mutant, copy: string): Promise<Verdict> {
+  const startMs = performance.now()
+  const verdict = (of: Partial<Verdict>) => {
+    return {
+      mutant,
+      finding: undefined,
+      misfit: undefined,
+      seconds: (performance.now() - startMs) / 1000,
+      ...of,
+    }
+  }
+  const files = [...new Set(mutant.changes.map(({ file }) => file))]
+  try {
+    for (const { file, from, to } of mutant.changes) {
+      const path = join(copy, 'runtime', file)
+      const parts = readFileSync(path, 'utf8').split(from)
+      if (parts.length !== 2)
+        return verdict({
+          misfit: `${file} has ${parts.length - 1} places like ${JSON.stringify(from)}; mend test/mutants/list.ts`,
+        })
+      writeFileSync(path, parts.join(to))
+    }
+    return verdict({ finding: await findingIn(copy) })
+  } finally {
+    for (const file of files) cpSync(join(REPOSITORY, 'runtime', file), join(copy, 'runtime', file))
+  }
+}
+
+/** What the simulation says; undefined: that everything holds. */
+function findingIn(copy: string): Promise<string | undefined> {
+  const simulation = join(copy, 'test/simulation/simulate.ts')
+  const options = { seeds: SEEDS, steps: STEPS, jobs: 1, shrink: 0 }
+  const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)])
+  const child = spawn(process.execPath, ['--import', 'tsx', simulation, ...args], {
+    cwd: copy,
+    timeout: TIMEOUT_MS,
+  })
+  let said = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text) => (said += text))
+  return new Promise((resolve) =>
+    child.once('close', (code, signal) => {
+      if (code === 0) return resolve(undefined)
+      const known = /fails again: (.*)/.exec(said)?.[1]
+      const found = /^seed \d+: (.*)/m.exec(said)?.[1]
+      resolve(known ?? found ?? (signal ? 'the simulation does not end' : said.trim().split('\n').at(-1)))
+    }),
+  )
+}

@@ -1,0 +1,92 @@
+// Runs that failed once, cut down to the events that matter. Each is run with several numbers, from which follows how long
+// things take in it.
+import { type Fate, fateOf } from './cast.ts'
+import type { Event, Kind, NewMessage } from './events.ts'
+import type { HostFile } from './host.ts'
+import { simulate } from './simulation.ts'
+
+interface Known {
+  readonly title: string
+  readonly runs: readonly (readonly Event[])[]
+}
+
+const SEEDS = 12
+
+/** A message whose first run is like that. */
+function message(kind: Kind, like: (fate: Fate) => boolean): NewMessage {
+  let plan = 1
+  while (!like(fateOf(kind, plan, 1))) plan++
+  return { plan, kind, address: 0, due: 'now', odd: 'no' }
+}
+
+const failsOnce = message('quick', ({ end, ms }) => end === 'throws' && ms === 0)
+const replies = message('quick', ({ end, ms }) => end === 'replies' && ms === 0)
+const failsLate = message('slow', ({ end, ms }) => end === 'throws' && ms === 30)
+
+export const KNOWN: readonly Known[] = [
+  {
+    title: 'what is read again after a reload, and meets a lock, is not overtaken by what is new',
+    runs: [0, 1, 2, 3, 4, 5].map((readsBefore) => [
+      { do: 'pass', ms: 300 },
+      { do: 'insert', messages: [failsOnce], hint: 'now' },
+      // Its process starts, it fails, and waits for its next attempt.
+      { do: 'pass', ms: 45 },
+      { do: 'busy-reads', after: 0, times: 1 },
+      { do: 'insert', messages: [replies], hint: 'now' },
+      { do: 'call' },
+      { do: 'reload', version: 2 },
+      { do: 'busy-reads', after: readsBefore, times: 3 },
+      { do: 'pass', ms: 100 },
+    ]),
+  },
+  {
+    title: 'a message that fails after a reload keeps its lane closed until it has been read again',
+    runs: [0, 1, 2, 3].map((readsBefore) => [
+      { do: 'pass', ms: 300 },
+      { do: 'insert', messages: [failsLate], hint: 'now' },
+      { do: 'pass', ms: 60 },
+      { do: 'insert', messages: [replies], hint: 'now' },
+      { do: 'reload', version: 2 },
+      { do: 'busy-reads', after: readsBefore, times: 20 },
+      { do: 'pass', ms: 400 },
+    ]),
+  },
+  {
+    title: 'a stop before the file has been read does not unsay what is open',
+    runs: [
+      [
+        { do: 'pass', ms: 300 },
+        { do: 'insert', messages: [failsLate], hint: 'now' },
+        { do: 'pass', ms: 150 },
+        { do: 'unreadable', how: 'gone', ms: 2_000 },
+        { do: 'stop', downMs: 10 },
+        { do: 'pass', ms: 60 },
+        { do: 'stop', downMs: 10 },
+        { do: 'pass', ms: 60 },
+      ],
+    ],
+  },
+  {
+    title: 'a stop waits until what was refused is on disk',
+    runs: [
+      [
+        { do: 'pass', ms: 300 },
+        { do: 'busy-commits', times: 2 },
+        { do: 'insert', messages: [{ ...replies, odd: 'too-large' }], hint: 'now' },
+        { do: 'pass', ms: 5 },
+        { do: 'stop', downMs: 10 },
+        { do: 'pass', ms: 200 },
+      ],
+    ],
+  },
+]
+
+/** @returns what does not hold, with all that happened */
+export async function failureOf(file: HostFile, { title, runs }: Known): Promise<string | undefined> {
+  for (const events of runs)
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const { violation, trace } = await simulate(file, seed, events, true)
+      if (violation) return `${violation.message} (${title})\n${trace.join('\n')}`
+    }
+  return undefined
+}
