@@ -9,6 +9,7 @@ import { type Enqueued, getMessage, insertMessages } from '../store/host-inbox.t
 import type { HostOutbox } from '../store/host-outbox.ts'
 import { insertRedrive } from '../store/host-upkeep.ts'
 import { type Adapter, courierParts, type DeliverOptions } from './adapter.ts'
+import { Addresses } from './addresses.ts'
 import { type AnswerOptions, answerMessage } from './answer.ts'
 import { attach } from './attachments.ts'
 import { parcelOf } from './courier.ts'
@@ -25,6 +26,7 @@ import { Tasks } from './tasks.ts'
 export class Host {
   readonly dir: string
   readonly tasks: Tasks
+  readonly addresses = new Addresses(() => this.#open())
   readonly #file: HostFile
   readonly #outbox: HostOutbox
   readonly #clock: Clock
