@@ -18,6 +18,8 @@ export interface Lab {
   readonly inbound: Database.Database
   /** Starts the runtime and waits until it has started. */
   runtime(...flags: string[]): Promise<Running>
+  /** The same, and its node leaves a CPU profile in this folder when it ends. */
+  profiled(folder: string): Promise<Running>
   outbound(): Database.Database
   close(): void
 }
@@ -49,7 +51,8 @@ export function lab(functions: Readonly<Record<string, string>>): Lab {
     root,
     workspace,
     inbound,
-    runtime: (...flags) => start(root, workspace, flags),
+    runtime: (...flags) => start(root, workspace, flags, []),
+    profiled: (folder) => start(root, workspace, [], ['--cpu-prof', `--cpu-prof-dir=${folder}`]),
     outbound: () => new Database(join(workspace, 'outbound.db'), { readonly: true, fileMustExist: true }),
     close() {
       inbound.close()
@@ -58,9 +61,14 @@ export function lab(functions: Readonly<Record<string, string>>): Lab {
   }
 }
 
-async function start(root: string, workspace: string, flags: readonly string[]): Promise<Running> {
+async function start(
+  root: string,
+  workspace: string,
+  flags: readonly string[],
+  nodeFlags: readonly string[],
+): Promise<Running> {
   const main = join(ROOT, 'dist/bin/main.js')
-  const args = [main, 'start', '--workspace', workspace, '--log-level', 'info', ...flags]
+  const args = [...nodeFlags, main, 'start', '--workspace', workspace, '--log-level', 'info', ...flags]
   const fromMs = performance.now()
   const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'ignore', 'pipe'] })
   const exited = once(child, 'exit')

@@ -1,18 +1,87 @@
-// Results that are kept: in results/ with the machine, and as tables in the documents between two marks, so that what a
-// person reads is what was measured.
-import { mkdirSync, writeFileSync } from 'node:fs'
+// Results that are kept: in results/ with the machine, and from there in the documents, between two marks, so that what a
+// person reads is what was measured. `test/bench.test.ts` holds the documents to it.
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ROOT } from './lab.ts'
-import { type Row, verdictOf } from './table.ts'
+import { headlines, markdown, pipes, type Row, verdictOf } from './table.ts'
 
-export interface Result {
+interface Result {
   readonly machine: Readonly<Record<string, unknown>>
   readonly rows: readonly Row[]
 }
 
+interface Profiled {
+  readonly machine: Result['machine']
+  readonly title: string
+  readonly rows: readonly (readonly string[])[]
+}
+
+export const PROFILE_HEAD = ['where', 'µs a message', 'share']
+
 export function save(name: string, machine: Result['machine'], rows: readonly Row[]): void {
+  write(name, { machine, rows: rows.map((row) => ({ ...row, verdict: verdictOf(row.target) })) })
+}
+
+export function saveProfile(profiled: Profiled): void {
+  write('profile', profiled)
+}
+
+function write(name: string, result: Result | Profiled): void {
   const folder = join(ROOT, 'bench/results')
   mkdirSync(folder, { recursive: true })
-  const told = rows.map((row) => ({ ...row, verdict: verdictOf(row.target) }))
-  writeFileSync(join(folder, `${name}.json`), `${JSON.stringify({ machine, rows: told }, null, 2)}\n`)
+  writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(result, null, 2)}\n`)
+  for (const { path, text } of documents()) writeFileSync(path, text)
+}
+
+/** Each document that shows results, and how it has to read. */
+export function documents(): { readonly path: string; readonly text: string }[] {
+  const bench = read<Result>('bench')
+  const peers = read<Result>('peers')
+  const profile = read<Profiled>('profile')
+  return [
+    fill('README.md', {
+      figures: bench && `${headlines([...bench.rows, ...(peers?.rows ?? [])])}\n\n${measuredOn(bench)}`,
+    }),
+    fill('docs/performance.md', {
+      bench: bench && `${markdown(bench.rows)}\n\n${measuredOn(bench)}`,
+      peers: peers && `${markdown(peers.rows)}\n\n${measuredOn(peers)}`,
+      profile:
+        profile && `${profile.title}:\n\n${pipes(PROFILE_HEAD, profile.rows)}\n\n${measuredOn(profile)}`,
+    }),
+  ]
+}
+
+/** What a person reads stays as it is where there is no result. */
+function fill(
+  file: string,
+  parts: Readonly<Record<string, string | undefined>>,
+): { path: string; text: string } {
+  const path = join(ROOT, file)
+  let text = readFileSync(path, 'utf8')
+  for (const [mark, part] of Object.entries(parts)) {
+    const between = new RegExp(`(<!-- ${mark} -->\n).*?(<!-- /${mark} -->)`, 's')
+    if (part !== undefined)
+      text = text.replace(between, (_all, open, close) => `${open}\n${part}\n\n${close}`)
+  }
+  return { path, text }
+}
+
+function read<T>(name: string): T | undefined {
+  const path = join(ROOT, 'bench/results', `${name}.json`)
+  return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : undefined
+}
+
+function measuredOn(result: Result | Profiled | undefined): string {
+  if (!result) return ''
+  const { date, cpu, cores, memoryGiB, node, sqlite, fsyncMs, load, versions } = result.machine
+  const { p50, p99 } = fsyncMs as { p50: number; p99: number }
+  const peers = Object.entries((versions ?? {}) as Record<string, string>).map(
+    ([name, version]) => `${name} ${version}`,
+  )
+  return [
+    `Measured on ${date}: ${cores} cores (${cpu}), ${memoryGiB} GiB, Node ${node}, SQLite ${sqlite}`,
+    ...peers,
+    `fsync ${p50} ms (p99 ${p99} ms)`,
+    `load at the start ${(load as number[])[0]}. Median (lowest–highest).`,
+  ].join(', ')
 }

@@ -10,6 +10,8 @@ export interface Spread {
 
 export interface Row {
   readonly what: string
+  /** How README.md says it, for a row that stands there, too. */
+  readonly headline?: string
   readonly unit: string
   readonly ours: Spread
   /** A limit of the machine, a peer, or ourselves in another case; measured in turns with ours. */
@@ -115,8 +117,27 @@ export function print(rows: readonly Row[]): void {
   for (const { what, note } of notes) console.log(`  - ${what}: ${note}`)
 }
 
-/** For a document: the whole table, or its rows in short. */
+/** For a document. */
 export function markdown(rows: readonly Row[]): string {
+  const notes = rows.flatMap(({ what, note }) => (note === undefined ? [] : [`- ${what}: ${note}.`]))
+  return [
+    pipes(['what', ...HEAD.slice(1)], rows.map(cells)),
+    ...(notes.length > 0 ? [notes.join('\n')] : []),
+  ].join('\n\n')
+}
+
+/** The rows that have a headline, for README.md. */
+export function headlines(rows: readonly Row[]): string {
+  const short = rows.flatMap((row) => {
+    if (row.headline === undefined) return []
+    const [, ours = '', against = '', times = ''] = cells(row)
+    return [[row.headline, ours, against, row.against ? times : '']]
+  })
+  return pipes(['What', 'Ours', 'Beside', ''], short)
+}
+
+/** A table in Markdown. */
+export function pipes(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (row: readonly string[]) => `| ${row.join(' | ')} |`
-  return [line(HEAD), line(HEAD.map(() => '---')), ...rows.map((row) => line(cells(row)))].join('\n')
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
 }

@@ -1,7 +1,7 @@
 // Messages a second, durable: no-op handlers in child processes with one reply each, everything else on. Beside it, in
 // turns, the least that SQLite needs for the design.
 import { NOOP, rate, withRuntime } from '../lab.ts'
-import { twoTransactions } from '../limits.ts'
+import { BATCH, twoTransactions } from '../limits.ts'
 import { type Row, ratio, spread } from '../table.ts'
 import type { Benchmark, World } from '../world.ts'
 
@@ -24,11 +24,12 @@ export const throughput: Benchmark = {
     const count = world.count(MESSAGES)
     const { limit, walLimit, plain, wal, hot, many } = await measure(world, count)
     const messages = `${count.toLocaleString('en-US')} messages`
-    const loop = { name: 'two-transaction loop' }
+    const loop = { name: `two-transaction loop, batches of ${BATCH}` }
     const target = { unit: '×', better: 'more' } as const
     return [
       {
         what: `${messages}, DELETE/FULL`,
+        headline: `no-op messages with one reply, both files durable, ${count.toLocaleString('en-US')} at once`,
         unit: 'msg/s',
         ours: spread(plain),
         against: { ...loop, ...spread(limit) },
@@ -43,6 +44,7 @@ export const throughput: Benchmark = {
       },
       {
         what: 'all in one conversation',
+        headline: 'the same, all of them in one conversation',
         unit: 'msg/s',
         ours: spread(hot),
         against: { name: 'without a key', ...spread(plain) },
