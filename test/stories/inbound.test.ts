@@ -131,7 +131,7 @@ describe('inbound.db', () => {
     expect(bench.ack(id)).toBe('completed')
   })
 
-  it('90: every one of a burst of commits is seen, without the help of the poll', async () => {
+  it('W7, 90: every one of a burst of commits is seen, without the help of the poll', async () => {
     const bench = await workbench(['echo'], { pollMs: 60_000 })
     for (const pauseMs of [1, 5, 20, 40]) {
       const ids: string[] = []

@@ -52,7 +52,7 @@ test('a message that is due later starts a runtime when its time has come', asyn
   expect(performance.now() - addedMs).toBeGreaterThan(300)
 })
 
-test('a runtime that ends at once is started again, after pauses that grow up to the most', async () => {
+test('W26: a runtime that ends at once is started again, after pauses that grow up to the most', async () => {
   const folder = session()
   const { supervisor, events, becomes } = supervised({
     command: script('echo first; echo "no such luck" >&2; exit 3'),
@@ -147,7 +147,7 @@ test('a heartbeat that stops costs the instance its life; one from before its st
   expect(reason).toMatch(/no heartbeat for 0\.[2-9] s/)
 })
 
-test('only the instance that was started here is judged: claims and heartbeats of others are not', async () => {
+test('W27: only the instance that was started here is judged: claims and heartbeats of others are not', async () => {
   const folder = session()
   claim(folder, 'm-0', new Date(Date.now() - 3_600_000))
   heartbeat(folder, 1)
@@ -273,7 +273,7 @@ test('a folder has one supervision, by whatever path it is called', async () => 
   expect(starts(folder).map(isAlive)).toEqual([false])
 })
 
-test('outbound.db with the journal of a runtime that died: one is started, which alone can heal it', async () => {
+test('W14: outbound.db with the journal of a runtime that died: one is started, which alone can heal it', async () => {
   const folder = session()
   const path = join(folder, 'outbound.db')
   const outbound = openDb(path)
