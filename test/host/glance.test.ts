@@ -1,5 +1,5 @@
 // What the times of the files tell about news: a look may say yes without need, and never no when there is some.
-import { mkdirSync, renameSync, utimesSync, writeFileSync } from 'node:fs'
+import { mkdirSync, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { expect, test } from 'vitest'
@@ -57,6 +57,7 @@ test('another file in the place of one that looks the same is news', () => {
   const path = join(dir, 'outbound.db')
   const copy = new Database(path, { readonly: true }).serialize()
   writeFileSync(`${path}.new`, copy)
+  utimesSync(`${path}.new`, statSync(path).atime, statSync(path).mtime)
   renameSync(`${path}.new`, path)
   expect(isNews()).toBe(true)
 })

@@ -2,7 +2,9 @@
 import { existsSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Adapter, openHost, type SweepEvent, type SweepOptions, sweep } from 'nanoclaw-functions/host'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { realClock } from '../../runtime/clock.ts'
+import { HostOutbox } from '../../runtime/store/host-outbox.ts'
 import { insertRow, openDb, tempDir } from '../support/files.ts'
 import { until } from '../support/runtime.ts'
 
@@ -76,25 +78,40 @@ test('ends are carried over and replies delivered in every folder, and nothing s
   expect(folders.flatMap(handles)).toEqual([])
 })
 
-test('what comes later is noticed, a reply that waits for its time goes when that has come', async () => {
+test('what comes later is noticed, in a folder that was looked at before', async () => {
   const folder = answered()
   const sent: string[] = []
   const { all } = swept({ adapter: ({ content }) => void sent.push(content.text) }, folder)
   await until(() => sent.length === 1)
-  const dueMs = Date.now() + 300
-  reply(folder, 'm:1', 'later', 'p', { deliver_after: new Date(dueMs).toISOString() })
-  reply(folder, 'm:2', 'now', 'q')
+  reply(folder, 'm:1', 'more')
   all.host(folder).enqueue({ id: 'other', kind: 'chat', content: 'hi' })
   reply(folder, 'other:0', 'other', 'r')
 
-  await until(() => sent.length === 4)
-  expect(Date.now()).toBeGreaterThanOrEqual(dueMs)
-  expect(sent.slice(0, 3).sort()).toEqual(['hello', 'now', 'other'])
-  expect(sent[3]).toBe('later')
+  await until(() => sent.length === 3)
   await until(() => all.host(folder).status('other')?.state === 'completed')
 })
 
-test('a slow adapter delays neither the other folders nor the other destinations of its own', async () => {
+test('a folder that stays as it is is not read; a reply in it that waits for its time goes when that has come', async () => {
+  // By this clock the files were written long ago; it is moved by less than the minute after which everything is read.
+  let aheadMs = 3_600_000
+  const clock = { ...realClock, now: () => Date.now() + aheadMs }
+  const due = new Date(clock.now() + 30_000).toISOString()
+  const folder = answered('later', 'p', { deliver_after: due })
+  const sent: string[] = []
+  const { all } = swept({ adapter: ({ content }) => void sent.push(content.text), clock }, folder)
+  await all.round()
+  await all.round()
+  const read = vi.spyOn(HostOutbox.prototype, 'read')
+  await all.round()
+  await all.round()
+  expect(read).not.toHaveBeenCalled()
+  expect(sent).toEqual([])
+
+  aheadMs += 30_000
+  await until(() => sent.length === 1)
+})
+
+test('W32: a slow adapter delays neither the other folders nor the other destinations of its own', async () => {
   let release = () => {}
   const held = new Promise<void>((resolve) => {
     release = resolve
@@ -136,7 +153,7 @@ test('no more replies are under way than may be, over all folders, and none is f
   await until(() => of('delivered').length === 6)
 })
 
-test('one bad folder stops no other, is told once, and goes on when it is mended', async () => {
+test('W14: one bad folder stops no other, is told once, and goes on when it is mended', async () => {
   const bad = answered()
   const good = answered()
   const outbound = openDb(join(bad, 'outbound.db')).serialize()

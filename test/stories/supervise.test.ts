@@ -9,11 +9,16 @@ import { supervised } from '../support/supervise.ts'
 
 const CLI = fileURLToPath(new URL('../../dist/bin/main.js', import.meta.url))
 
-/** The first run says that it lives, and never ends; the second one answers. */
+/** The first run says that it lives, and never ends; the second one fails; the third one, after a while, answers. */
 const CUT_SHORT = `import { existsSync, writeFileSync } from 'node:fs'
-export default async (message) => {
-  if (existsSync(message.content.begun)) return { run: 'second' }
-  writeFileSync(message.content.begun, '')
+import { RetryAfterError } from 'nanoclaw-functions'
+export default async ({ content: { begun } }) => {
+  if (existsSync(begun + '-again')) return { run: 'third' }
+  if (existsSync(begun)) {
+    writeFileSync(begun + '-again', '')
+    throw new RetryAfterError('later', '1500ms')
+  }
+  writeFileSync(begun, '')
   await new Promise(() => {})
 }`
 
@@ -28,7 +33,7 @@ function open(dir: string): Host {
   return host
 }
 
-test('the end of a runtime is noticed when it dies, the next one finishes its work, and an idle one goes', async () => {
+test('W26: the end of a runtime is noticed when it dies; an idle one goes, also while a message waits for its next attempt', async () => {
   const root = project([], { 'cut-short.js': CUT_SHORT })
   const folder = join(root, 'workspace')
   const host = open(folder)
@@ -46,14 +51,15 @@ test('the end of a runtime is noticed when it dies, the next one finishes its wo
 
   const { reason } = await becomes(folder, 'backing-off')
   expect(reason).toMatch(/ended by SIGKILL/)
-  await until(() => host.status(id)?.state === 'completed')
-  expect((await host.replies().next()).value?.content).toEqual({ run: 'second' })
   expect(await becomes(folder, 'stopping')).toMatchObject({ reason: 'it has nothing to do' })
-  await until(() => supervisor.state(folder)?.state === 'idle')
-  expect(path(folder).filter((state) => state === 'running')).toHaveLength(2)
+  await becomes(folder, 'idle')
+  expect(host.status(id)?.state).toBe('pending')
+  await until(() => host.status(id)?.state === 'completed')
+  expect((await host.replies().next()).value?.content).toEqual({ run: 'third' })
+  expect(path(folder).filter((state) => state === 'running')).toHaveLength(3)
 })
 
-test('a message that no function takes keeps neither a process nor the place of another folder', async () => {
+test('W24: a message that no function takes keeps neither a process nor the place of another folder', async () => {
   const root = project(['echo'])
   const [held, served] = [join(root, 'held'), join(root, 'served')]
   const [holder, server] = [open(held), open(served)]

@@ -30,7 +30,8 @@ export class Places {
       return true
     }
     this.#waiting.add(folder)
-    this.#makeRoom()
+    // One asks for all: thousands may wait, and each is visited in every round.
+    if (this.#first(1).next().value === folder) this.#makeRoom()
     return false
   }
 

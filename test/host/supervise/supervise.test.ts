@@ -197,7 +197,7 @@ test('a container whose client was killed is removed before the folder goes on',
   expect(existsSync(removed)).toBe(true)
 })
 
-test('no more instances run than may; the others get their turn in order', async () => {
+test('W40: no more instances run than may; the others get their turn in order', async () => {
   const folders = [session(), session(), session(), session()]
   let running = 0
   let most = 0
@@ -289,7 +289,7 @@ test('W14: outbound.db with the journal of a runtime that died: one is started, 
   await until(() => starts(folder).length === 1)
 })
 
-test('one bad session stops no other, and is told once', async () => {
+test('W14: one bad session stops no other, and is told once', async () => {
   const bad = session()
   const good = session()
   writeFileSync(
