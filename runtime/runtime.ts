@@ -11,14 +11,16 @@ import { Functions } from './functions.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { LongRuns } from './long-runs.ts'
 import { NoteFile } from './note.ts'
+import { Patience } from './patience.ts'
 import type { Config } from './protocol/config.ts'
 import { errorText, NanoclawError } from './protocol/errors.ts'
 import type { Events } from './protocol/events.ts'
 import type { FunctionSpec } from './protocol/function.ts'
 import { isoTime } from './protocol/time.ts'
+import { Retention } from './retention.ts'
 import { Lanes } from './schedule/lanes.ts'
 import { SESSION_LIMITS, Session } from './session.ts'
-import { classifyWrite, explain, readTrouble, writeTrouble } from './store/classify.ts'
+import { classifyWrite, readTrouble, writeTrouble } from './store/classify.ts'
 import { Inbox, START } from './store/inbox.ts'
 import { LastingOutbox, type Recovery } from './store/lasting-outbox.ts'
 import { Lock } from './store/lock.ts'
@@ -56,14 +58,12 @@ interface Running {
   readonly heartbeat: Heartbeat
   readonly session: Session
   readonly executor: Executor
+  readonly retention: Retention
   readonly trigger: DatabaseTrigger | undefined
 }
 
 /** How often the note beside the lock is brought up to date. */
 const NOTE_MS = 500
-/** A start that meets somebody's lock on outbound.db tries again for about five seconds. */
-const OPEN_TRIES = 50
-const OPEN_PAUSE_MS = 100
 /** Idle processes that do not leave on SIGTERM get SIGKILL after this: with the drain, a stop takes less than 8 s. */
 const IDLE_GRACE_MS = 300
 /** After the drain's time is up, its last commit has this long. */
@@ -133,6 +133,7 @@ export class Runtime {
   kill(): void {
     this.#running?.executor.close()
     this.#running?.session.stop()
+    this.#running?.retention.stop()
     this.#running?.heartbeat.stop()
     void this.#pool.stop(true)
   }
@@ -175,12 +176,13 @@ export class Runtime {
       if (this.#stopping) return
       const inbox = new Inbox(this.#config.paths.inbound, (about) => this.#events.emit('inbound-wal', about))
       this.#running = this.#assemble({ outbox, recovery, heartbeat, inbox })
-      const { session, executor, trigger } = this.#running
+      const { session, executor, retention, trigger } = this.#running
       const functions = this.#functions.catalog.names
       const { epoch, interrupted, quarantined } = recovery
       this.#events.emit('started', { epoch, functions, interrupted, quarantined })
       trigger?.start()
       session.start(executor)
+      retention.start()
       this.#keepNote()
       void this.#functions.confirm()
     } catch (error) {
@@ -195,25 +197,10 @@ export class Runtime {
 
   async #openOutbox(): Promise<{ outbox: LastingOutbox; recovery: Recovery }> {
     const { paths, journal, crashLimit } = this.#config
-    const outbox = await this.#patiently(() => new LastingOutbox(paths.outbound, journal, this.#reach))
+    const patience = new Patience(this.#clock, paths.outbound, () => this.#stopping !== undefined)
+    const outbox = await patience.with(() => new LastingOutbox(paths.outbound, journal, this.#reach))
     this.#releaseEarly.push(() => outbox.close())
-    return { outbox, recovery: await this.#patiently(() => outbox.recover(this.#clock.now(), crashLimit)) }
-  }
-
-  /** A host that reads outbound.db in this moment is no reason to give up. */
-  async #patiently<T>(open: () => T): Promise<T> {
-    for (let tries = 1; ; tries++) {
-      try {
-        return open()
-      } catch (error) {
-        if (error instanceof NanoclawError) throw error
-        if (classifyWrite(error) !== 'retry' || tries === OPEN_TRIES || this.#stopping)
-          throw new NanoclawError('outbound_unusable', `${this.#config.paths.outbound}: ${explain(error)}`, {
-            cause: error,
-          })
-        await new Promise<void>((resolve) => this.#clock.after(OPEN_PAUSE_MS, resolve))
-      }
-    }
+    return { outbox, recovery: await patience.with(() => outbox.recover(this.#clock.now(), crashLimit)) }
   }
 
   #startHeartbeat(): Heartbeat {
@@ -267,6 +254,13 @@ export class Runtime {
       readFailed: (error) => session.readFailed(error),
       fatal: (error) => this.#fatal(error),
     })
+    const retention = new Retention({
+      clock,
+      retentionMs: this.#config.retentionMs,
+      past: (work) => outbox.past(work),
+      host: inbox,
+      onBug: (error) => this.#fatal(error),
+    })
     const trigger = watch
       ? new DatabaseTrigger({
           clock,
@@ -275,7 +269,7 @@ export class Runtime {
           onDegraded: (reason) => events.emit('watch-degraded', { reason }),
         })
       : undefined
-    return { ...open, session, executor, trigger }
+    return { ...open, session, executor, retention, trigger }
   }
 
   #adopt(changed: readonly string[]): void {
@@ -303,10 +297,11 @@ export class Runtime {
     this.#events.emit('stopped')
   }
 
-  async #drain({ session, executor, outbox }: Running): Promise<void> {
+  async #drain({ session, executor, retention, outbox }: Running): Promise<void> {
     const { drainMs, abortGraceMs } = this.#config
     this.#events.emit('stopping', { running: executor.running })
     session.stop()
+    retention.stop()
     const drained = executor.drain()
     this.#writeNote('draining')
     this.#reach?.('in-shutdown')

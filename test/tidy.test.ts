@@ -33,6 +33,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'functions.ts': ['protocol', 'clock.ts', 'catalog', 'definitions.ts'],
   'definitions.ts': ['protocol', 'clock.ts', 'catalog'],
   'closing.ts': ['protocol', 'clock.ts', 'schedule'],
+  'retention.ts': ['protocol', 'clock.ts'],
+  'patience.ts': ['protocol', 'clock.ts', 'store'],
   'commit-pause.ts': ['protocol', 'clock.ts'],
   'execute.ts': ['protocol', 'clock.ts', 'schedule', 'closing.ts', 'commit-pause.ts'],
   'long-runs.ts': ['protocol', 'execute.ts (types)'],

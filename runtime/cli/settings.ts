@@ -3,7 +3,8 @@
 import { type Command, Option } from 'commander'
 import type { LoadInput } from '../config/load.ts'
 import { CONFIG_VARIABLE, flagOf, variableOf } from '../config/names.ts'
-import { SETTING_NAMES, SETTINGS, type Setting, type SettingName } from '../config/options.ts'
+import { SETTING_NAMES, SETTINGS, type SettingName } from '../config/options.ts'
+import type { Setting } from '../config/setting.ts'
 import type { Config } from '../protocol/config.ts'
 
 export interface Surroundings {

@@ -1,6 +1,7 @@
 // The table of settings as docs/config.md shows it, made from the one table so that it cannot say anything else.
 import { flagOf, PATH_VARIABLES, variableOf } from './names.ts'
-import { SETTING_NAMES, SETTINGS, type Setting, type SettingName } from './options.ts'
+import { SETTING_NAMES, SETTINGS, type SettingName } from './options.ts'
+import type { Setting } from './setting.ts'
 
 /** Markdown; the same on every machine. */
 export function renderSettings(): string {

@@ -84,6 +84,16 @@ export function duration(minMs: number, maxMs: number): Kind<number> {
   }
 }
 
+/** Infinity for the word that means no end. */
+export function durationOr(endless: string, minMs: number, maxMs: number): Kind<number> {
+  const plain = duration(minMs, maxMs)
+  return {
+    ...plain,
+    legal: `${plain.legal}, or '${endless}'`,
+    read: (given) => (given === endless ? Number.POSITIVE_INFINITY : plain.read(given)),
+  }
+}
+
 export function bytes(min: number, max: number): Kind<number> {
   return {
     legal: `a number of bytes, or text such as '64kb', '1mb', from ${min === 0 ? 0 : formatBytes(min)} to ${formatBytes(max)}`,

@@ -69,6 +69,7 @@ function configOf(root: string, values: Values, paths: Config['paths']): Config 
     maxContentBytes: values.maxContentBytes,
     maxLogBytes: values.maxLogBytes,
     maxMessagesPerWorker: values.maxMessagesPerWorker,
+    retentionMs: values.retention,
     env: values.env,
     nodeArgs: values.nodeArgs,
     external: values.external,

@@ -5,7 +5,7 @@ import type { Retry } from '../protocol/handler.ts'
 import {
   bytes,
   duration,
-  type Kind,
+  durationOr,
   list,
   mebibytes,
   number,
@@ -15,17 +15,10 @@ import {
   whole,
   wholeOrCores,
 } from './kinds.ts'
+import { type Setting, setting } from './setting.ts'
 import type { UserConfig } from './user.ts'
 
 export type { UserConfig } from './user.ts'
-
-export interface Setting<T> {
-  readonly kind: Kind<T>
-  readonly fallback: string | number | boolean
-  readonly help: string
-  /** Why this default. */
-  readonly why: string
-}
 
 /** As nanoclaw.config.ts says it; a field of `retry` has its path. */
 export type SettingName = Exclude<keyof UserConfig, 'retry'> | `retry.${keyof Retry}`
@@ -178,6 +171,12 @@ export const SETTINGS = {
     'journal of outbound.db; wal is faster, for one machine without container mounts',
     'WAL needs shared memory that mounts between machines do not carry',
   ),
+  retention: setting(
+    durationOr('forever', 0, 36_500 * DAY_MS),
+    '30d',
+    "how long outbound.db keeps what the host has recorded: acks, runs, delivered replies; or 'forever'",
+    'long enough to look into what happened last month; what the host has not recorded stays, whatever its age',
+  ),
   logLevel: setting(
     oneOf('debug', 'info', 'warn', 'error', 'silent'),
     'info',
@@ -188,12 +187,3 @@ export const SETTINGS = {
 
 /** In the table's order. */
 export const SETTING_NAMES = Object.keys(SETTINGS) as SettingName[]
-
-function setting<T, F extends string | number | boolean>(
-  kind: Kind<T>,
-  fallback: F,
-  help: string,
-  why: string,
-) {
-  return { kind, fallback, help, why }
-}

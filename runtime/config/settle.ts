@@ -8,7 +8,8 @@ import { NanoclawError } from '../protocol/errors.ts'
 import { findConfigFile, readConfigFile, shown } from './file.ts'
 import { path as pathKind } from './kinds.ts'
 import { flagKeyOf, flagOf, PATH_VARIABLES, variableOf } from './names.ts'
-import { SETTING_NAMES, SETTINGS, type Setting, type SettingName } from './options.ts'
+import { SETTING_NAMES, SETTINGS, type SettingName } from './options.ts'
+import type { Setting } from './setting.ts'
 
 export interface LoadInput {
   /** Absolute. */

@@ -37,6 +37,8 @@ export interface Config {
   readonly maxContentBytes: number
   readonly maxLogBytes: number
   readonly maxMessagesPerWorker: number
+  /** Infinity: nothing is forgotten. */
+  readonly retentionMs: number
   /** Names of environment variables that functions see beside the basic ones. */
   readonly env: readonly string[]
   readonly nodeArgs: readonly string[]

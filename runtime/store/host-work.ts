@@ -4,7 +4,7 @@ import { LONG_TOOL, RUNNING } from '../protocol/schema.ts'
 import { parseTime } from '../protocol/time.ts'
 import type { HostFile } from './host-file.ts'
 import type { HostOutbox, Read } from './host-outbox.ts'
-import type { ReadonlyDb } from './open.ts'
+import { hasTable, type ReadonlyDb } from './open.ts'
 
 export interface WakingRow {
   readonly cursor: number
@@ -99,8 +99,4 @@ function declaredMs(db: ReadonlyDb): number {
     .prepare('select tool_declared_timeout_ms from container_state where current_tool = ?')
     .get(LONG_TOOL) as [unknown] | undefined
   return typeof row?.[0] === 'number' ? row[0] : 0
-}
-
-function hasTable(db: ReadonlyDb, name: string): boolean {
-  return db.prepare(`select 1 from sqlite_schema where type = 'table' and name = ?`).get(name) !== undefined
 }

@@ -13,7 +13,7 @@ import {
   pendingRow,
   type Raw,
 } from './inbound-file.ts'
-import { fileAt, READ_BUSY_MS } from './open.ts'
+import { fileAt, hasTable, READ_BUSY_MS } from './open.ts'
 
 export type { MessageRow, PendingRow } from './inbound-file.ts'
 
@@ -111,6 +111,25 @@ export class Inbox {
   findQuestionResponse(questionId: string): MessageRow | undefined {
     const raw = this.#read((open) => open.questionResponse.get(questionId) as Raw | undefined)
     return raw && messageRow(raw)
+  }
+
+  /**
+   * Those of these messages that are not ended by the host's own account; one that is not there any more is.
+   * @throws SqliteError also for a host that keeps no such account
+   */
+  notEnded(ids: readonly string[]): Set<string> {
+    const sql = `select id from messages_in where id in (select value from json_each(?)) and status not in ('completed', 'failed')`
+    return new Set(this.#read(({ db }) => (db.prepare(sql).all(JSON.stringify(ids)) as [string][]).flat()))
+  }
+
+  /** Those of these replies that the host has recorded as delivered. */
+  delivered(ids: readonly string[]): Set<string> {
+    const sql = `select message_out_id from delivered where message_out_id in (select value from json_each(?)) and status = 'delivered'`
+    return new Set(
+      this.#read(({ db }) =>
+        hasTable(db, 'delivered') ? (db.prepare(sql).all(JSON.stringify(ids)) as [string][]).flat() : [],
+      ),
+    )
   }
 
   /** The highest seq in the file; 0 when there is none. */

@@ -7,6 +7,7 @@ import type { Committed, History, Turn } from '../protocol/turn.ts'
 import { classifyWrite, isDoubtful, OutboundUnreadable } from './classify.ts'
 import { fileAt, openWritable, type WritableDb } from './open.ts'
 import { Outbox, type Recovery } from './outbox.ts'
+import type { Past } from './past.ts'
 
 export type { Recovery } from './outbox.ts'
 
@@ -53,6 +54,10 @@ export class LastingOutbox {
       if (verdict === 'retry' || verdict === 'bug') throw error
       throw new OutboundUnreadable(this.#path, error)
     }
+  }
+
+  past<T>(work: (past: Past) => T): T {
+    return this.#use((outbox) => work(outbox.past))
   }
 
   close(): void {

@@ -92,3 +92,7 @@ function lstatOf(path: string): Stats | undefined {
     throw new NanoclawError('not_readable_yet', `${path} cannot be looked at: ${why}`, { cause: error })
   }
 }
+
+export function hasTable(db: ReadonlyDb, name: string): boolean {
+  return db.prepare(`select 1 from sqlite_schema where type = 'table' and name = ?`).get(name) !== undefined
+}

@@ -13,6 +13,18 @@ const UNCHARGED = `('interrupted', 'cancelled')`
  */
 const DEATH = `(r.outcome in ('exited', 'killed', 'out-of-memory') or (r.outcome = 'interrupted' and r.alone = 1))`
 
+/** A row of RUNNING, and how many runs of the message have ended with the death of their process. */
+export interface Left {
+  readonly message_id: string
+  readonly run: number
+  readonly attempt: number
+  readonly function: string
+  readonly worker: number
+  readonly alone: number
+  readonly started_at: number
+  readonly crashes: number
+}
+
 export type Statements = Readonly<Record<keyof typeof TEXTS, Statement>>
 
 /** A file of another version is not touched: whoever made it may come back. */

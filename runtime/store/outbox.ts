@@ -8,7 +8,8 @@ import { isoTime, sqliteTime } from '../protocol/time.ts'
 import type { Claim, Committed, Ending, History, Mark, Refusal, Turn } from '../protocol/turn.ts'
 import { Claims, type Held } from './claims.ts'
 import { openWritable, type WritableDb } from './open.ts'
-import { makeTables, prepareOutbox, type Statements } from './outbox-sql.ts'
+import { type Left, makeTables, prepareOutbox, type Statements } from './outbox-sql.ts'
+import { Past } from './past.ts'
 
 export interface Recovery {
   readonly epoch: number
@@ -131,6 +132,11 @@ export class Outbox {
   markFailed(id: string, reason: string, nowMs: number): boolean {
     const said = { verdict: { type: 'failed' }, outcome: 'threw', reason } as const
     return this.#markEnded({ ...said, id, error: null, durationMs: 0 }, nowMs, 0)
+  }
+
+  /** What it keeps of messages that have ended. */
+  get past(): Past {
+    return new Past(this.#db, () => this.#checkEpoch())
   }
 
   close(): void {
@@ -311,18 +317,6 @@ interface Stamps {
   readonly nowMs: number
   readonly iso: string
   readonly sqlite: string
-}
-
-/** A row of RUNNING, and how many runs of the message have ended with the death of their process. */
-interface Left {
-  readonly message_id: string
-  readonly run: number
-  readonly attempt: number
-  readonly function: string
-  readonly worker: number
-  readonly alone: number
-  readonly started_at: number
-  readonly crashes: number
 }
 
 /** SQLite has no truth values. */

@@ -70,6 +70,7 @@ test('without any setting, everything has the documented default', async () => {
     maxContentBytes: 67_108_864,
     maxLogBytes: 65_536,
     maxMessagesPerWorker: 100_000,
+    retentionMs: 30 * 86_400_000,
     env: [],
     nodeArgs: [],
     external: [],

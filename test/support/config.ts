@@ -35,6 +35,7 @@ export function testConfig(root: string, change: Partial<Config> = {}): Config {
     maxContentBytes: 16 * 1024 * 1024,
     maxLogBytes: 64 * 1024,
     maxMessagesPerWorker: 100_000,
+    retentionMs: Number.POSITIVE_INFINITY,
     env: [],
     nodeArgs: [],
     external: [],
