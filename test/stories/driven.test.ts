@@ -3,6 +3,7 @@
 import { statSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openDb } from '../support/files.ts'
 import { leaveHotJournal } from '../support/hot-journal.ts'
 import { project, until } from '../support/runtime.ts'
 import { HANDLER, ProcessContainer, RuntimeContainer } from './hosts/container.ts'
@@ -46,7 +47,7 @@ describe('the newest host', () => {
   it('W1: has thirty messages answered in their order, though it copies no ack meanwhile', async () => {
     const ids = Array.from({ length: 30 }, (_, n) => `line-${n}`)
     for (const [n, id] of ids.entries()) host.insert({ id, kind: 'line', content: { n }, ...CHAT })
-    await until(() => answers('line').length === 30)
+    await acked(...ids)
     expect(answers('line')).toEqual(ids.map((_, n) => n))
     expect(host.statuses().pending).toHaveLength(30)
     await ended(...ids)
@@ -113,12 +114,18 @@ describe('the newest host', () => {
     return beat
   }
 
+  /** Waits for the acks, and has the host copy them. */
   async function ended(...ids: string[]): Promise<void> {
-    await until(async () => {
-      await host.sweep()
-      const { completed = [] } = host.statuses()
-      return ids.every((id) => completed.includes(id))
-    })
+    await acked(...ids)
+    await host.sweep()
+    expect(host.statuses().completed).toEqual(expect.arrayContaining(ids))
+  }
+
+  async function acked(...ids: string[]): Promise<void> {
+    const outbound = openDb(join(host.dir, 'outbound.db'), { readonly: true })
+    const of = `select count(*) from processing_ack where status = 'completed' and message_id in (select value from json_each(?))`
+    const count = outbound.prepare(of).pluck()
+    await until(() => count.get(JSON.stringify(ids)) === ids.length)
   }
 
   const texts = () => host.sent.map(({ content }) => JSON.parse(content).text)
@@ -155,9 +162,15 @@ it('W3, W4, W27: a container that dies at the wrong moment, or is killed as soon
   expect(host.statuses()).toEqual({ completed: ['m'] })
 
   // As a container is stopped: SIGTERM, and SIGKILL a second later. It does not come to that.
-  container.env = { NANOCLAW_DRAIN: '700ms', NANOCLAW_ABORT_GRACE: '300ms' }
-  host.insert({ id: 'hold', kind: 'chat', content: { do: 'hold' }, ...CHAT })
+  container.env = { NANOCLAW_DRAIN: '400ms', NANOCLAW_ABORT_GRACE: '300ms' }
+  host.insert({ id: 'again', kind: 'chat', content: { text: 'again' }, ...CHAT })
   expect((await host.sweep()).woken).toBe(true)
+  await until(() => {
+    host.deliver()
+    return host.sent.length === 2
+  })
+  // It has nothing to do, and stays until it is stopped: a reply of a container that has gone would wait a minute.
+  host.insert({ id: 'hold', kind: 'chat', content: { do: 'hold' }, ...CHAT })
   await until(() => host.claims().length === 1)
   expect(await container.stop()).toBe(0)
   expect(host.claims()).toEqual([])
