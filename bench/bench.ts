@@ -37,8 +37,12 @@ if (unknown.length > 0)
     `There is no ${unknown.join(', ')}; there are ${BENCHMARKS.map(({ name }) => name).join(', ')}`,
   )
 
+if (values.save && (names.length > 0 || values.scale !== '1'))
+  throw new Error('--save keeps a whole run at full scale: leave out --only and --scale')
+
 const world = new World(Number(values.scale), Number(values.rounds))
 const before = machine()
+const beganMs = performance.now()
 const rows: Row[] = []
 try {
   for (const benchmark of BENCHMARKS) {
@@ -52,5 +56,5 @@ try {
 } finally {
   world.close()
 }
-console.log(`\n${JSON.stringify(before)}`)
+console.log(`\n${((performance.now() - beganMs) / 1000).toFixed(0)} s in all; ${JSON.stringify(before)}`)
 if (values.save) save('bench', before, rows)

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import Database from 'better-sqlite3'
 import { HOST_TABLES } from '../runtime/protocol/schema.ts'
+import { atEnd } from './leave.ts'
 
 export const ROOT = fileURLToPath(new URL('..', import.meta.url))
 export const NOOP = { 'noop.js': `export default () => 'hello'` }
@@ -40,6 +41,7 @@ export function scratch(name: string): string {
 /** A project with these functions. */
 export function lab(functions: Readonly<Record<string, string>>): Lab {
   const root = scratch('lab')
+  const closed = atEnd(() => rmSync(root, { recursive: true, force: true }))
   const workspace = join(root, 'workspace')
   mkdirSync(join(root, 'functions'))
   mkdirSync(workspace)
@@ -57,6 +59,7 @@ export function lab(functions: Readonly<Record<string, string>>): Lab {
     close() {
       inbound.close()
       rmSync(root, { recursive: true, force: true })
+      closed()
     },
   }
 }
@@ -72,6 +75,7 @@ async function start(
   const fromMs = performance.now()
   const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'ignore', 'pipe'] })
   const exited = once(child, 'exit')
+  const ended = atEnd(() => child.kill('SIGKILL'))
   let said = ''
   await new Promise<void>((resolve, reject) => {
     child.stderr.on('data', (data) => {
@@ -87,6 +91,7 @@ async function start(
     async stop() {
       child.kill('SIGTERM')
       await exited
+      ended()
     },
   }
 }

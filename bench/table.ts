@@ -70,7 +70,7 @@ export function round(value: number): number {
   return Math.abs(value) >= 100 ? Math.round(value) : Number(value.toPrecision(3))
 }
 
-const HEAD = ['', 'ours', 'against', '', 'asked: must', 'goal', 'verdict']
+const HEAD = ['', 'ours', 'against', 'that is', 'must', 'goal', 'verdict']
 
 /** Cells as people read them. */
 function cells({ what, unit, ours, against, target }: Row): string[] {
@@ -82,7 +82,7 @@ function cells({ what, unit, ours, against, target }: Row): string[] {
     what,
     figure(ours, unit),
     against ? `${figure(against, unit)} ${against.name}` : '',
-    target ? withUnit(target.value, target.unit) : '',
+    target && target.unit !== unit ? withUnit(target.value, target.unit) : '',
     bound(target?.must),
     bound(target?.goal),
     verdictOf(target),

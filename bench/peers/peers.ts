@@ -67,6 +67,8 @@ const { values } = parseArgs({
     save: { type: 'boolean', default: false },
   },
 })
+if (values.save && values.scale !== '1')
+  throw new Error('--save keeps a run at full scale: leave out --scale')
 const world = new World(Number(values.scale), Number(values.rounds))
 const trouble = install()
 if (trouble !== undefined) console.log(`skipped: ${trouble}`)
@@ -74,13 +76,16 @@ else await compare()
 
 async function compare(): Promise<void> {
   const before = machine()
+  const beganMs = performance.now()
   const started: Started[] = []
   try {
     for (const entry of ENTRIES) await start(entry, started)
     const rows = [...(await throughput(started)), ...(await pickUp(started)), await coldStart()]
     const versions = Object.fromEntries(started.map(({ entry, version }) => [entry.name, version]))
     print(rows)
-    console.log(`\n${JSON.stringify({ ...before, versions })}`)
+    console.log(
+      `\n${((performance.now() - beganMs) / 1000).toFixed(0)} s in all; ${JSON.stringify({ ...before, versions })}`,
+    )
     if (values.save) save('peers', { ...before, versions }, rows)
   } finally {
     for (const { peer, server } of started) {

@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, realpathSync, rmSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import { pause, scratch } from '../lab.ts'
+import { atEnd } from '../leave.ts'
 import { PEERS } from './packages.ts'
 
 export interface Server {
@@ -117,6 +118,10 @@ async function started(
   end: 'SIGTERM' | 'SIGINT' = 'SIGTERM',
 ): Start {
   const exited = once(child, 'exit')
+  const ended = atEnd(() => {
+    child.kill('SIGKILL')
+    rmSync(dir, { recursive: true, force: true })
+  })
   const server = {
     version,
     address,
@@ -124,6 +129,7 @@ async function started(
       child.kill(end)
       await exited
       rmSync(dir, { recursive: true, force: true })
+      ended()
     },
   }
   const untilMs = performance.now() + READY_MS

@@ -29,7 +29,8 @@ export const burst: Benchmark = {
 
 function longestUnseenMs(count: number, journal: 'delete' | 'wal'): Promise<number> {
   return withRuntime(STAMP, [], async (bench) => {
-    bench.inbound.pragma(`journal_mode = ${journal}`)
+    const mode = bench.inbound.pragma(`journal_mode = ${journal}`, { simple: true })
+    if (mode !== journal) throw new Error(`inbound.db stays in ${mode}`)
     bench.inbound.pragma('synchronous = full')
     const committedAt = new Map<string, bigint>()
     for (let n = 0; n < count; n++) {
