@@ -24,6 +24,7 @@ describe('the newest host', () => {
 
   beforeAll(async () => {
     const root = newProject({
+      'slow.js': `export default () => new Promise((resolve) => setTimeout(resolve, 200, 'at last'))`,
       'line.js': `export default (message) => message.content.n`,
       'patient.js': `export default { timeout: '10m', handler: (_, { signal }) => new Promise((resolve) => signal.addEventListener('abort', () => resolve())) }`,
       'unlucky.js': `export default { retry: { minDelay: '1h' }, handler: () => { throw new Error('no') } }`,
@@ -76,6 +77,14 @@ describe('the newest host', () => {
     host.aheadMs = 90_000
     expect(await host.sweep()).toEqual({ woken: false, killed: null, reset: [] })
     host.aheadMs = 0
+  })
+
+  it('W12: takes the claim of a container that it believes dead and that lives: one answer, after another run', async () => {
+    host.insert({ id: 'slow', kind: 'slow', content: {}, ...CHAT })
+    await until(() => host.claims().length === 1)
+    host.dropClaims()
+    await ended('slow')
+    expect(answers('slow')).toHaveLength(1)
   })
 
   it('is told of a run that may take ten minutes, and waits so long when the heartbeat is frozen', async () => {

@@ -227,8 +227,8 @@ export abstract class UpstreamHost {
     return open(this.path('outbound.db'), { readonly: true }, work)
   }
 
-  /** Only when no container runs. */
-  protected dropClaims(): void {
+  /** When no container runs, as far as the host knows. */
+  dropClaims(): void {
     open(this.path('outbound.db'), {}, (db) =>
       db.prepare(`DELETE FROM processing_ack WHERE status = 'processing'`).run(),
     )
