@@ -77,7 +77,6 @@ export class Runtime {
   readonly #pool: Pool
   readonly #functions: Functions
   readonly #note: NoteFile
-  readonly #lanes = new Lanes()
   #running: Running | undefined
   #sources: SourcesTrigger | undefined
   #startedAt = ''
@@ -222,7 +221,8 @@ export class Runtime {
   #assemble(open: Pick<Running, 'inbox' | 'outbox' | 'recovery' | 'heartbeat'>): Running {
     const { inbox, outbox, recovery, heartbeat } = open
     const { paths, crashLimit, maxContentBytes, pollMs, watch } = this.#config
-    const [clock, events, lanes] = [this.#clock, this.#events, this.#lanes]
+    const [clock, events] = [this.#clock, this.#events]
+    const lanes = new Lanes(this.#config.maxMessagesPerWorker)
     const writer = new LongRuns(outbox, (name) => this.#functions.limitMsOf(name))
     const session = new Session(
       {

@@ -38,6 +38,12 @@ export class Lanes {
   readonly #laneOf = new Map<Entry, Lane>()
   readonly #ready = new Map<string, Line<Lane>>()
   readonly #waiting = new Map<string, number>()
+  readonly #takenMax: number
+
+  /** `takenMax`: entries given out at once, whoever asks; a process that is to serve so many gets no more. */
+  constructor(takenMax = Number.POSITIVE_INFINITY) {
+    this.#takenMax = takenMax
+  }
 
   /** Entries in all lanes, those that are out included. */
   get size(): number {
@@ -65,10 +71,11 @@ export class Lanes {
   }
 
   /**
-   * Gives out up to `max` entries of one function, lane by lane; several of one lane come together and in order.
+   * Gives out up to `wanted` entries of one function, lane by lane; several of one lane come together and in order.
    * One that must run alone comes alone, and only when `aloneToo`.
    */
-  take(functionName: string, max: number, maxBytes: number, aloneToo: boolean): Entry[] {
+  take(functionName: string, wanted: number, maxBytes: number, aloneToo: boolean): Entry[] {
+    const max = Math.min(wanted, this.#takenMax)
     const taken: Entry[] = []
     let bytes = 0
     while (taken.length < max && bytes < maxBytes) {

@@ -1,7 +1,8 @@
 // Starting and ending node processes; execa enters the project here. A child leads a process group of its own, so that
 // whatever it starts can be killed with it, and dies with us even when its event loop is blocked: the kernel sees to it
 // where the system has setpriv, elsewhere a thread of its own does.
-import { accessSync, constants } from 'node:fs'
+import { accessSync, closeSync, constants, openSync } from 'node:fs'
+import { devNull } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { execa, execaSync } from 'execa'
 import type { ChildSetup } from '../protocol/ipc.ts'
@@ -38,10 +39,28 @@ export function nodeSpawner(): Spawn {
   const setpriv = findSetpriv()
   return (options) => {
     try {
+      needDescriptors()
       return spawnNode(options, setpriv)
     } catch (error) {
       return stillborn(`it could not be started: ${error instanceof Error ? error.message : error}`)
     }
+  }
+}
+
+/** A process takes two for each pipe, and some on the way. */
+const DESCRIPTORS = 12
+
+/**
+ * Without descriptors for the pipes Node reports the failure by an event of a process that execa has not got hold of yet: an
+ * uncaught error, which would end the runtime.
+ * @throws Error EMFILE, ENFILE
+ */
+function needDescriptors(): void {
+  const open: number[] = []
+  try {
+    while (open.length < DESCRIPTORS) open.push(openSync(devNull, 'r'))
+  } finally {
+    for (const descriptor of open) closeSync(descriptor)
   }
 }
 

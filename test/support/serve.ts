@@ -18,6 +18,8 @@ export interface Served {
   readonly process: ChildProcess
   /** Its log so far. */
   lines(): { readonly level: string; readonly msg: string; readonly [field: string]: any }[]
+  /** All that it has written to stderr. */
+  text(): string
   /** Resolves with its exit code, or the signal that it died of. */
   readonly ended: Promise<number | string>
 }
@@ -49,6 +51,7 @@ export function serve(root: string, workspace: string, options: ServeOptions = {
         .slice(0, text.lastIndexOf('\n') + 1)
         .split('\n')
         .flatMap((line) => (line.startsWith('{') ? (JSON.parse(line) as any) : [])),
+    text: () => text,
     ended: once(child, 'close').then(([code, signal]) => code ?? signal),
   }
 }

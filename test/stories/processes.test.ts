@@ -1,0 +1,204 @@
+// What else a handler may do to its process, and what the machine may do to all of them.
+import { execFileSync, spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { messageLines } from '../../runtime/cli/show.ts'
+import { readMessage } from '../../runtime/store/inspect-message.ts'
+import { headInbound, insertMessage, openDb } from '../support/files.ts'
+import { project, sharedBench, testConfig, until, workbench } from '../support/runtime.ts'
+import { acksAt, serve } from '../support/serve.ts'
+
+const has = (command: string) => spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0
+
+const shared = sharedBench(
+  ['echo'],
+  { concurrency: 4, maxMessagesPerWorker: 2, warmMax: 8 },
+  {
+    'buffers.js': `import { execFileSync } from 'node:child_process'
+    import { readFileSync } from 'node:fs'
+    export default { retry: { attempts: 1 }, handler() {
+      const kb = Number(/VmData:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1])
+      execFileSync('prlimit', ['--pid', String(process.pid), '--data=' + (kb * 1024 + 200_000_000)])
+      const hoard = []
+      for (;;) hoard.push(Buffer.alloc(20_000_000))
+    } }`,
+    'leaks.js': `import { createServer } from 'node:net'
+    export default () => { setInterval(() => undefined, 10); createServer().listen(0); return 'left open' }`,
+    'stopped.js': `export default { timeout: '200ms', retry: { attempts: 1 }, handler() { process.kill(process.pid, 'SIGSTOP') } }`,
+    'last-words.js': `export default { retry: { attempts: 9, minDelay: 1, maxDelay: 5 }, handler({ content }) {
+    console.error('about to go, ' + content.how)
+    if (content.how === 'exit') process.exit(7)
+    process.kill(process.pid, 'SIGSEGV')
+    return new Promise(() => undefined)
+  } }`,
+  },
+)
+
+describe('a handler', () => {
+  it.skipIf(!has('prlimit'))(
+    '9: that fills memory outside the heap gets an error where its process has a limit',
+    async () => {
+      const bench = shared()
+      const id = bench.send('buffers')
+      await bench.ended(id)
+      expect(bench.runs(id)).toMatchObject([
+        { reason: 'handler_error', error: { message: expect.stringMatching(/allocation failed/) } },
+      ])
+    },
+  )
+
+  it('21: that leaves timers and sockets open stalls nothing; its process goes by maxMessagesPerWorker', async () => {
+    const bench = shared()
+    const ids = Array.from({ length: 6 }, () => bench.send('leaks', {}, { thread_id: 'one' }))
+    await bench.ended(...ids)
+    expect(ids.map((id) => bench.ack(id))).toEqual(ids.map(() => 'completed'))
+    const workers = new Set(ids.map((id) => bench.runs(id)[0]!.worker))
+    expect(workers.size).toBe(3)
+    const goneNow = [...workers].slice(0, -1)
+    await until(() => goneNow.every((pid) => !isAlive(pid)))
+  })
+
+  it('24: whose grandchild leaves the group waits for nothing; the grandchild is left to whoever owns the machine', async () => {
+    const bench = await workbench(
+      [],
+      {},
+      {
+        'detached.js': `import { spawn } from 'node:child_process'
+        export default () => ({ pid: spawn('sleep', ['60'], { detached: true, stdio: 'inherit' }).pid })`,
+      },
+    )
+    const id = bench.send('detached')
+    await bench.ended(id)
+    const { pid } = bench.replies(id)[0]!.content
+    onTestFinished(() => void process.kill(pid, 'SIGKILL'))
+    const startMs = performance.now()
+    await bench.runtime.stop()
+    expect(performance.now() - startMs).toBeLessThan(4_000)
+    expect(isAlive(pid)).toBe(true)
+  })
+
+  it('26: whose process is stopped has timed out, and its process is killed all the same', async () => {
+    const bench = shared()
+    const id = bench.send('stopped')
+    await bench.ended(id)
+    expect(bench.runs(id)).toMatchObject([{ outcome: 'timed-out', reason: 'timeout' }])
+    await until(() => !isAlive(bench.runs(id)[0]!.worker))
+  })
+
+  it.each([
+    ['exit', 'exited with code 7'],
+    ['signal', 'killed by SIGSEGV'],
+  ])(
+    '30: that ends each of its processes (%s) is given up, and show has the evidence',
+    async (how, words) => {
+      const bench = shared()
+      const [id, other] = [bench.send('last-words', { how }), bench.send('echo')]
+      await bench.ended(id, other)
+      const { paths, crashLimit } = bench.config
+      const shown = messageLines(readMessage(paths, id), Date.now(), (_style, text) => text)
+      expect(shown.join('\n')).toMatch(/failed \(crash_limit\)/)
+      for (const said of [words, `about to go, ${how}`])
+        expect(shown.filter((line) => line.includes(said))).toHaveLength(crashLimit)
+      expect(bench.ack(other)).toBe('completed')
+    },
+  )
+})
+
+it('22: maxMessagesPerWorker 1 gives each message a process that no other has changed', async () => {
+  const bench = await workbench(
+    [],
+    { maxMessagesPerWorker: 1 },
+    {
+      'count.js': 'export default () => { globalThis.count = (globalThis.count ?? 0) + 1; return { count } }',
+    },
+  )
+  const ids = Array.from({ length: 5 }, () => bench.send('count'))
+  await bench.ended(...ids)
+  expect(ids.map((id) => bench.replies(id)[0]?.content.count)).toEqual(ids.map(() => 1))
+})
+
+describe('a runtime', () => {
+  it.skipIf(!has('prlimit'))(
+    '32: that can open no file and start no process holds, charges nobody, and goes on when it can',
+    async () => {
+      const root = project([], {
+        'slow.js': 'export default () => new Promise((resolve) => setTimeout(() => resolve("done"), 150))',
+      })
+      const { paths, workspace } = testConfig(root)
+      const inbound = headInbound(paths.inbound)
+      const runtime = serve(root, workspace, { args: ['--concurrency', '3'] })
+      await until(() => runtime.lines().some(({ msg }) => msg === 'started'))
+      const pid = String(runtime.process.pid)
+      // Every new descriptor would have a number that is too high.
+      execFileSync('prlimit', ['--pid', pid, '--nofile=1:4096'])
+      const ids = [1, 2, 3].map(() => insertMessage(inbound, { kind: 'slow' }).id)
+      const said = (msg: string) => runtime.lines().some((line) => line.msg.startsWith(msg))
+      await until(() => said('outbound.db takes no writes') && said('function cannot be used'), runtime.text)
+      expect(runtime.lines().find(({ code }) => code !== undefined)?.code).toBe('SQLITE_CANTOPEN')
+      execFileSync('prlimit', ['--pid', pid, '--nofile=1024:4096'])
+      await until(() => ids.every((id) => acksAt(paths.outbound)[id] === 'completed'))
+      const outbound = openDb(paths.outbound, { readonly: true })
+      expect(outbound.prepare('select attempt, outcome from nanoclaw_run').raw().all()).toEqual(
+        ids.map(() => [1, 'replied']),
+      )
+      runtime.process.kill('SIGTERM')
+      expect(await runtime.ended).toBe(0)
+    },
+  )
+
+  it('42: that is told to stop twice ends at once; what it had claimed stays claimed, for the next start', async () => {
+    const root = project(['slow'])
+    const { paths, workspace } = testConfig(root)
+    const { id } = insertMessage(headInbound(paths.inbound), { kind: 'slow', content: { ms: 60_000 } })
+    const runtime = serve(root, workspace)
+    await until(() => acksAt(paths.outbound)[id] === 'processing')
+    runtime.process.kill('SIGTERM')
+    await until(() => runtime.lines().some(({ msg }) => msg === 'stopping'))
+    runtime.process.kill('SIGINT')
+    expect(await runtime.ended).toBe(130)
+    expect(acksAt(paths.outbound)).toEqual({ [id]: 'processing' })
+  })
+
+  it.skipIf(spawnSync('unshare', ['-Ur', 'true']).status !== 0)(
+    '89: for which the system has no more file watches says so once, and its poll finds everything',
+    async () => {
+      const root = project(['echo'])
+      const { paths, workspace } = testConfig(root)
+      const inbound = headInbound(paths.inbound)
+      const none = 'echo 0 > /proc/sys/user/max_inotify_watches && exec "$@"'
+      const runtime = serve(root, workspace, { before: ['unshare', '-Ur', 'sh', '-c', none, 'sh'] })
+      await until(() => runtime.lines().some(({ msg }) => msg === 'started'))
+      for (let n = 0; n < 2; n++) {
+        const { id } = insertMessage(inbound, { kind: 'echo' })
+        await until(() => acksAt(paths.outbound)[id] === 'completed')
+      }
+      expect(runtime.lines().filter(({ msg }) => msg.startsWith('no file events'))).toHaveLength(1)
+    },
+  )
+
+  it.skipIf(process.getuid?.() !== 0 || !has('setpriv'))(
+    '76: that may not write where it should ends with 78, and names the place and its user',
+    async () => {
+      const root = project(['echo'])
+      execFileSync('chmod', ['755', root])
+      const { workspace } = testConfig(root)
+      execFileSync('chmod', ['700', workspace])
+      const runtime = serve(root, workspace, {
+        before: ['setpriv', '--reuid', '65534', '--clear-groups'],
+        args: ['--cache', '/tmp'],
+      })
+      expect(await runtime.ended).toBe(78)
+      expect(runtime.text()).toContain(workspace)
+      expect(runtime.text()).toContain('65534')
+    },
+  )
+})
+
+/** Zombies, which wait for somebody to bury them, are not alive. */
+function isAlive(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
+  }
+}
