@@ -160,7 +160,7 @@ export const SETTINGS = {
     'none are needed',
   ),
   external: setting(
-    list('package names', ',', /^[@\w][\w./@-]*$/),
+    list('package names', ',', /^[@\w*][\w./@*-]*$/),
     '',
     'packages loaded from node_modules rather than built in',
     'native packages need it; for all others one file starts faster',
