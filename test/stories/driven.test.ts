@@ -36,7 +36,7 @@ describe('the newest host', () => {
     await leaveHotJournal(join(dir, 'outbound.db'), SPILL)
   })
 
-  it('W14: cannot read what a killed runtime left half written; the next start heals it', async () => {
+  it('W14, 50: cannot read what a killed runtime left half written; the next start heals it', async () => {
     await expect(host.sweep()).rejects.toMatchObject({ code: 'SQLITE_READONLY_ROLLBACK' })
     host.insert({ id: 'first', kind: 'chat', content: { text: 'first' }, ...CHAT })
     await host.wake()
