@@ -8,7 +8,7 @@ import type { RetryPolicy } from '../protocol/function.ts'
 import { parseTime } from '../protocol/time.ts'
 import { type NewParcel, type Parcel, takeIn, takenUpTo } from '../store/host-delivery.ts'
 import type { HostFile } from '../store/host-file.ts'
-import { headsOf, nextDueMs } from '../store/host-heads.ts'
+import { headsOf, queueTimes } from '../store/host-heads.ts'
 import type { HostOutbox, ReplyRow } from '../store/host-outbox.ts'
 import { Glance, type Look } from './glance.ts'
 import { Notes } from './notes.ts'
@@ -80,7 +80,9 @@ export class Courier {
     if (!this.isDue(look)) return
     this.#asked = false
     try {
-      if (this.#takeIn() && this.#serveHeads()) this.#glance.read(look)
+      const { file, outbox } = this.#parts
+      const readable = file.during(() => outbox.during(() => this.#takeIn() && this.#serveHeads()))
+      if (readable) this.#glance.read(look)
     } catch (error) {
       this.#asked = true
       throw error
@@ -111,9 +113,11 @@ export class Courier {
   #serveHeads(): boolean {
     const { file, outbox, clock, concurrency } = this.#parts
     const nowMs = clock.now()
+    const { isEmpty, nextDueMs } = queueTimes(file, nowMs)
+    this.#nextDueMs = nextDueMs
+    if (isEmpty) return true
     const limit = Math.min(concurrency - this.#busy.size, this.#driver.free())
     const busy = new Set(this.#busy.keys())
-    this.#nextDueMs = nextDueMs(file, nowMs)
     const heads = headsOf(file, { after: this.#after, busy, limit, nowMs })
     if (heads.length === 0) return true
     const replies = outbox.repliesById(heads.map(({ id }) => id))

@@ -24,8 +24,11 @@ export interface HostOptions {
  * (an older file gains what it lacks), outbound.db when there is none.
  * @throws NanoclawError `inbound_unusable` when inbound.db is no database, or not one that can be written.
  */
-export function openHost(dir: string, options: HostOptions = {}): Host {
-  return openFolder(dir, options).host
+export function openHost(
+  dir: string,
+  { keepOpen = false, clock = realClock, timeZone }: HostOptions = {},
+): Host {
+  return openFolder(dir, { keepOpen, clock, zone: hostZone(timeZone) }).host
 }
 
 /** A host with what it is made of. */
@@ -35,12 +38,11 @@ export interface OpenFolder {
   readonly outbox: HostOutbox
 }
 
-/** @throws as openHost */
+/** @throws NanoclawError `inbound_unusable` */
 export function openFolder(
   dir: string,
-  { keepOpen = false, clock = realClock, timeZone }: HostOptions,
+  { keepOpen, clock, zone }: { readonly keepOpen: boolean; readonly clock: Clock; readonly zone: string },
 ): OpenFolder {
-  const zone = hostZone(timeZone)
   const folder = resolve(dir)
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const file = new HostFile(join(folder, 'inbound.db'), keepOpen)
@@ -49,7 +51,11 @@ export function openFolder(
   return { host: new Host(folder, file, outbox, clock, zone), file, outbox }
 }
 
-function hostZone(timeZone: string | undefined): string {
+/**
+ * The zone that a host counts in; asking the system for its own is slow.
+ * @throws NanoclawError `bad_usage`
+ */
+export function hostZone(timeZone: string | undefined): string {
   if (timeZone === undefined) return new Intl.DateTimeFormat().resolvedOptions().timeZone
   try {
     checkTimeZone(timeZone)

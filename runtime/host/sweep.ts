@@ -5,6 +5,7 @@ import { type Clock, realClock } from '../clock.ts'
 import { errorText, NanoclawError } from '../protocol/errors.ts'
 import type { Adapter, DeliverOptions } from './adapter.ts'
 import type { Host } from './host.ts'
+import { hostZone } from './open.ts'
 import { Rounds } from './rounds.ts'
 import { SweptFolder } from './swept.ts'
 import type { SyncReport } from './sync.ts'
@@ -45,6 +46,7 @@ export class Sweep {
   readonly #folders = new Map<string, SweptFolder>()
   readonly #troubled = new Set<string>()
   readonly #sendsMax: number
+  readonly #zone: string
   #sends = 0
   /** Folders that had something to send when no more might be sent. */
   readonly #starved = new Set<string>()
@@ -52,6 +54,7 @@ export class Sweep {
   constructor(options: SweepOptions) {
     this.#options = options
     this.#sendsMax = atLeastOne('sendsMax', options.sendsMax ?? 1_024)
+    this.#zone = hostZone(options.timeZone)
     this.#rounds = new Rounds({
       clock: options.clock ?? realClock,
       pauseMs: atLeastOne('pauseMs', options.pauseMs ?? 1_000),
@@ -107,11 +110,11 @@ export class Sweep {
   }
 
   #swept(folder: string): SweptFolder {
-    const { adapter, deliver = {}, clock = realClock, timeZone, onEvent = () => {} } = this.#options
+    const { adapter, deliver = {}, clock = realClock, onEvent = () => {} } = this.#options
     return new SweptFolder({
       folder,
       clock,
-      timeZone,
+      zone: this.#zone,
       adapter,
       deliver,
       synced: (report) => onEvent({ type: 'synced', folder, ...report }),
@@ -128,6 +131,8 @@ export class Sweep {
 
   #visit(folder: string): void {
     if (this.#folders.get(folder)?.visit()) this.#troubled.delete(folder)
+    // The one that was called may have had nothing to send after all.
+    if (this.#sends < this.#sendsMax) this.#callStarved()
   }
 
   #trouble(folder: string, error: string): void {
@@ -144,6 +149,10 @@ export class Sweep {
 
   #sendEnded(): void {
     this.#sends--
+    this.#callStarved()
+  }
+
+  #callStarved(): void {
     for (const folder of this.#starved) {
       this.#starved.delete(folder)
       this.#folders.get(folder)?.ask()

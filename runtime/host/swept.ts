@@ -14,7 +14,7 @@ import type { DeliveryEvent } from './tried.ts'
 export interface SweptParts {
   readonly folder: string
   readonly clock: Clock
-  readonly timeZone: string | undefined
+  readonly zone: string
   readonly adapter: Adapter | undefined
   readonly deliver: DeliverOptions
   readonly synced: (report: SyncReport) => void
@@ -45,7 +45,9 @@ export class SweptFolder {
 
   /** @throws NanoclawError `inbound_unusable` */
   get host(): Host {
-    return this.#opened().host
+    const { host, file } = this.#opened()
+    file.close()
+    return host
   }
 
   /**
@@ -58,7 +60,11 @@ export class SweptFolder {
     const look = this.#glance.look(this.#parts.clock.now())
     const isNews = this.#glance.isNews(look)
     if (!isNews && !this.#courier?.isDue(look)) return true
-    return open.file.during(() => open.outbox.during(() => this.#work(look, isNews, open)))
+    try {
+      return open.file.during(() => open.outbox.during(() => this.#work(look, isNews, open)))
+    } finally {
+      open.file.close()
+    }
   }
 
   /** Its courier has something to send, and may now. */
@@ -91,9 +97,10 @@ export class SweptFolder {
     return report.readable
   }
 
+  /** The first time it is left open, for the visit that follows to use and to close. */
   #opened(): OpenFolder {
-    const { folder, clock, timeZone } = this.#parts
-    this.#open ??= openFolder(folder, { clock, ...(timeZone !== undefined && { timeZone }) })
+    const { folder, clock, zone } = this.#parts
+    this.#open ??= openFolder(folder, { keepOpen: true, clock, zone })
     return this.#open
   }
 

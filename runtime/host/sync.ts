@@ -57,6 +57,7 @@ function carryAcks(file: HostFile, outbox: HostOutbox): AckReport {
     completed += settled.length - failures
     failed += failures
     pending += page.length - settled.length
+    if (page.length < PAGE_ROWS) return { readable: true, completed, failed, pending }
   }
 }
 

@@ -34,10 +34,22 @@ export function headsOf(
   })
 }
 
-/** When a reply becomes due that is not yet; what is due now waits for its lane or for a place, and not for a time. */
-export function nextDueMs(file: HostFile, nowMs: number): number {
+export interface QueueTimes {
+  /** Nothing is on its way. */
+  readonly isEmpty: boolean
+  /** When a reply becomes due that is not yet; what is due now waits for its lane or for a place, and not for a time. */
+  readonly nextDueMs: number
+}
+
+export function queueTimes(file: HostFile, nowMs: number): QueueTimes {
   return file.use((db) => {
-    const next = db.prepare('select min(due_at) from nanoclaw_outgoing where due_at > ?').pluck().get(nowMs)
-    return (next as number | null) ?? Number.POSITIVE_INFINITY
+    const [first, next] = db
+      .prepare(
+        `select min(due_at), (select min(due_at) from nanoclaw_outgoing where due_at > ?)
+         from nanoclaw_outgoing where due_at is not null`,
+      )
+      .raw()
+      .get(nowMs) as [number | null, number | null]
+    return { isEmpty: first === null, nextDueMs: next ?? Number.POSITIVE_INFINITY }
   })
 }

@@ -125,6 +125,7 @@ export class HostOutbox {
 
   /** One handle for all reads within; between two of them it holds no lock. */
   during<T>(work: () => T): T {
+    if (this.#keepOpen) return work()
     this.#keepOpen = true
     try {
       return work()
