@@ -28,8 +28,9 @@ export function install(): string | undefined {
   writeFileSync(manifest, wanted)
   // plainjob is given our better-sqlite3; what the others compile at install is optional.
   const args = ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock']
-  const { status, stderr } = spawnSync('npm', args, { cwd: PEERS, encoding: 'utf8' })
-  return status === 0 ? undefined : `npm could not install the peers: ${stderr.trim().split('\n').at(-1)}`
+  const { status, stderr, error } = spawnSync('npm', args, { cwd: PEERS, encoding: 'utf8' })
+  if (status === 0) return undefined
+  return `npm could not install the peers: ${error?.message ?? stderr.trim().split('\n').at(-1)}`
 }
 
 /** The package as `require` gives it. */
