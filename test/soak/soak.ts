@@ -1,30 +1,46 @@
 // The crash soak: the real runtime, killed again and again in the middle of its work, and looked at after every time.
-//   npm run soak -- --kills 1000 --seed 1 --lanes 2     kills in all; a seed repeats a plan; two workspaces at a time
-//   npm run soak -- --prove                             runs deliberately wrong builds, and succeeds if each is caught
-// It needs a build (npm run build). The exit code is 0 when everything held and every kill point was hit often enough.
+// It needs a build (npm run build). See --help.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { changeBuild, copyBuild } from './build.ts'
 import { compilePeers } from './peer.ts'
 import { Play, type Soak } from './play.ts'
 import { Tally } from './tally.ts'
-import { buildVariant, VARIANTS } from './variants.ts'
+import { VARIANTS } from './variants.ts'
 
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url))
 const PROOF_KILLS = 100
+const USAGE = `Usage: npm run soak -- [options]
+
+Kills the runtime again and again, at named points and at any time, and the host, too; befalls both with locks, full disks
+and pauses; and looks at both files after every kill. In the end everything has to end. The exit code is 0 when all held and
+every named point was hit often enough. What failed leaves copies of both files with their journals in a folder that it names.
+
+  --kills <n>    kills in all (default: 200)
+  --seed <n>     draws the plan; the same seed draws the same one (default: any)
+  --lanes <n>    workspaces at a time, each with its host, runtime and checker (default: 4)
+  --prove        tests builds that are wrong on purpose instead: each has to be caught
+  --build <dir>  the folder whose dist/ is tested (default: this one)
+  --help         prints this
+`
 
 const { values } = parseArgs({
   options: {
     kills: { type: 'string', default: '200' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-    lanes: { type: 'string', default: '2' },
+    lanes: { type: 'string', default: '4' },
     prove: { type: 'boolean', default: false },
-    /** The folder whose dist/ is tested. */
     build: { type: 'string', default: REPOSITORY },
+    help: { type: 'boolean', default: false },
   },
 })
+if (values.help) {
+  console.log(USAGE)
+  process.exit(0)
+}
 const folder = mkdtempSync(join(tmpdir(), 'nanoclaw-soak-'))
 let playing: Play | undefined
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
@@ -38,9 +54,10 @@ try {
 
 async function soak(): Promise<number> {
   const kills = whole('kills', 1)
+  const build = await copyBuild(values.build, join(folder, 'build'))
   const tally = new Tally(kills)
   const { hasTinyDisk } = await play(
-    { kills, command: commandOf(values.build), folder: join(folder, 'soak'), keeps: true },
+    { kills, command: commandOf(build), folder: join(folder, 'soak'), keeps: true },
     tally,
   )
   console.log(tally.lines(hasTinyDisk).join('\n'))
@@ -52,7 +69,8 @@ async function prove(): Promise<number> {
   let caught = 0
   for (const [at, variant] of VARIANTS.entries()) {
     console.log(`\na wrong build: ${variant.name}`)
-    const build = buildVariant(values.build, join(folder, `variant${at}`), variant)
+    const build = await copyBuild(values.build, join(folder, `variant${at}`))
+    changeBuild(build, variant)
     const parts = {
       kills: PROOF_KILLS,
       command: join(build, 'dist/cli/main.js'),
