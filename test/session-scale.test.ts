@@ -1,0 +1,99 @@
+// What a start on a file with many waiting messages reads and keeps, by count: time would say more about the machine. Real
+// inbound.db, in time that the test owns; nothing runs, so everything that is read stays. `npm run scale` has the figures.
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import type { PendingRow } from '../runtime/admission.ts'
+import { Executor } from '../runtime/execute.ts'
+import { createEvents } from '../runtime/protocol/events.ts'
+import type { FunctionSpec } from '../runtime/protocol/function.ts'
+import { Lanes } from '../runtime/schedule/lanes.ts'
+import { SESSION_LIMITS, Session } from '../runtime/session.ts'
+import { readTrouble, writeTrouble } from '../runtime/store/classify.ts'
+import { Inbox, START } from '../runtime/store/inbox.ts'
+import { FakeClock } from './support/fake-clock.ts'
+import { headInbound, tempDir } from './support/files.ts'
+
+const PENDING = 100_000
+const SPEC: FunctionSpec = {
+  name: 'f',
+  file: 'f.js',
+  rule: { kind: undefined, channelType: undefined, platformId: undefined, threadId: undefined, content: [] },
+  timeoutMs: 1_000,
+  retry: { attempts: 1, minDelayMs: 1, maxDelayMs: 1, factor: 1 },
+  concurrency: 1,
+  key: 'none',
+  rawContent: false,
+  bundle: 'f.mjs',
+}
+
+test('92: 100,000 waiting messages: the first page can run at once, and no more is read than there is room for', () => {
+  const path = join(tempDir(), 'inbound.db')
+  headInbound(path).exec(`insert into messages_in (id, seq, kind, timestamp, content)
+    with recursive n (i) as (select 1 union all select i + 1 from n where i < ${PENDING})
+    select 'm-' || i, 2 * i, 'f', '', '{}' from n`)
+  const [clock, events, lanes, inbox] = [new FakeClock(), createEvents(), new Lanes(), new Inbox(path)]
+  onTestFinished(() => inbox.close())
+  const read = { pages: 0, rows: 0, records: 0 }
+  const counted = (rows: readonly PendingRow[]) => {
+    read.pages++
+    read.rows += rows.length
+  }
+  const session = new Session(
+    {
+      clock,
+      events,
+      lanes,
+      limits: SESSION_LIMITS,
+      inbound: {
+        changed: (doubt) => inbox.changed(doubt),
+        getPendingMessages(...where) {
+          const page = inbox.getPendingMessages(...where)
+          counted(page.rows)
+          return page
+        },
+        getPendingByIds: (...which) => inbox.getPendingByIds(...which),
+        maxSeq: () => inbox.maxSeq(),
+        rawId: (rowid) => inbox.rawId(rowid),
+      },
+      history(ids) {
+        read.records += ids.length
+        return new Map()
+      },
+      start: START,
+      mark: { seq: START.seq, open: [] },
+      maxContentBytes: 1_000,
+      pollMs: 250,
+      classify: readTrouble,
+      path,
+    },
+    { readsContent: false, route: () => SPEC, keyOf: () => null, get: () => SPEC },
+  )
+  const executor = new Executor({
+    clock,
+    events,
+    lanes,
+    random: () => 0,
+    reader: inbox,
+    writer: { commit: () => ({ refused: new Set(), lost: new Set() }) },
+    workers: { offer: () => [] },
+    intake: session,
+    crashLimit: 1,
+    claimed: () => undefined,
+    classify: writeTrouble,
+    readFailed: (error) => session.readFailed(error),
+    fatal: (error) => expect.fail(String(error)),
+  })
+  session.start(executor)
+  expect([read.pages, lanes.size]).toEqual([1, SESSION_LIMITS.page])
+
+  clock.advance(60_000)
+  const most = SESSION_LIMITS.readyMax + SESSION_LIMITS.page
+  expect(lanes.size).toBeGreaterThanOrEqual(SESSION_LIMITS.readyMax)
+  expect(lanes.size).toBeLessThanOrEqual(most)
+  expect([read.rows, read.records]).toEqual([lanes.size, lanes.size])
+
+  const pages = read.pages
+  clock.advance(60_000)
+  expect(read.pages).toBe(pages)
+  session.stop()
+})
