@@ -16,7 +16,7 @@ export default async ({ content: { begun } }) => {
   if (existsSync(begun + '-again')) return { run: 'third' }
   if (existsSync(begun)) {
     writeFileSync(begun + '-again', '')
-    throw new RetryAfterError('later', '1500ms')
+    throw new RetryAfterError('later', '2s')
   }
   writeFileSync(begun, '')
   await new Promise(() => {})
@@ -40,7 +40,7 @@ test('W26: the end of a runtime is noticed when it dies; an idle one goes, also 
   const begun = join(root, 'begun')
   const { supervisor, path, becomes } = supervised({
     command: start(root, '--drain', '100ms'),
-    limits: { idleMs: 300, pauseMinMs: 20 },
+    limits: { idleMs: 100, pauseMinMs: 20 },
   })
   supervisor.add(folder)
   const { id } = host.enqueue({ kind: 'cut-short', content: { begun } })

@@ -10,6 +10,7 @@
 // An end is noticed when the process ends. Only the instance that was started here is ever judged or killed.
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { errorText } from '../../protocol/errors.ts'
 import { type Ended, Instance } from './instance.ts'
 import { decideAfterEnd, decideStale, endReason } from './judge.ts'
@@ -20,7 +21,6 @@ import { Wait, type WaitParts } from './wait.ts'
 import { type Work, WorkLook } from './work.ts'
 
 export interface FolderParts extends PrepareParts, WaitParts {
-  readonly limits: WaitParts['limits']
   readonly changed: (state: FolderState) => void
   /** Whether this folder may have an instance now; if not, it is visited when a place is free. */
   readonly takePlace: () => boolean
@@ -189,7 +189,7 @@ export class SupervisedFolder {
   }
 
   #become(state: FolderState): void {
-    if (JSON.stringify(this.#state) === JSON.stringify(state)) return
+    if (isDeepStrictEqual(this.#state, state)) return
     this.#state = state
     this.#parts.changed(state)
   }

@@ -1,6 +1,7 @@
 // What happens before a start: the host's own hook, with a limit of time, and the command line made from what it says.
 import type { Clock } from '../../clock.ts'
 import { type Command, type Launch, launchOf, type Mount, runName } from './containers.ts'
+import type { Limits } from './judge.ts'
 
 /** What a runtime of this folder is given beside the command. */
 export interface Prepared {
@@ -19,7 +20,7 @@ export interface PrepareParts {
   readonly clock: Clock
   readonly command: Command
   readonly prepare: Prepare
-  readonly limits: { readonly prepareMs: number }
+  readonly limits: Limits
 }
 
 /** @throws what the hook throws, the signal's reason, or that it took too long */

@@ -134,6 +134,7 @@ export class WorkLook {
         if (atMs <= nowMs) due.push(row.id)
         else nextDueMs = Math.min(nextDueMs, atMs)
       }
+      if (due.length === 0) continue
       const open = unended(this.#outbox, due, nowMs)
       if (!open.readable && !blind) return undefined
       if (open.readable ? open.value.length > 0 : due.length > 0) return { due: true, nextDueMs }
