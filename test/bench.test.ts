@@ -1,18 +1,23 @@
 // The benchmarks run, and the documents show what they have measured.
-import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
-import { describe, expect, it } from 'vitest'
+import { join } from 'node:path'
+import Database from 'better-sqlite3'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { documents } from '../bench/results.ts'
+import { look } from '../bench/rows/look.ts'
 import { verdictOf } from '../bench/table.ts'
-
-const ROOT = fileURLToPath(new URL('..', import.meta.url))
+import { World } from '../bench/world.ts'
 
 describe('benchmarks', () => {
-  it('a row can be run alone, as small as one likes', () => {
-    const args = ['--import', 'tsx', 'bench/bench.ts', '--only', 'look', '--scale', '0.001', '--rounds', '1']
-    const said = execFileSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' })
-    expect(said).toMatch(/one look with nothing new, 1,000 rows of history +[\d.,]+ µs .*≤ 50 µs/)
+  it('a row is measured on a history that the runtime of today has made', async () => {
+    const world = new World(0.001, 1)
+    onTestFinished(() => world.close())
+    const [quiet] = await look.run(world)
+    expect(quiet).toMatchObject({ what: 'one look with nothing new, 1,000 rows of history', unit: 'µs' })
+    expect(quiet?.ours.median).toBeGreaterThan(0)
+    const { workspace } = await world.history(1_000, 'time-ordered')
+    const rows = countRows(workspace)
+    expect(rows).toEqual({ messages: 1_001, acks: 1_001, replies: 1_001, runs: 1_001 })
   })
 
   it.each([
@@ -34,3 +39,18 @@ describe('benchmarks', () => {
     },
   )
 })
+
+function countRows(workspace: string): Record<string, unknown> {
+  const count = (file: string, table: string) => {
+    const db = new Database(join(workspace, file), { readonly: true })
+    const rows = db.prepare(`select count(*) from ${table}`).pluck().get()
+    db.close()
+    return rows
+  }
+  return {
+    messages: count('inbound.db', 'messages_in'),
+    acks: count('outbound.db', 'processing_ack'),
+    replies: count('outbound.db', 'messages_out'),
+    runs: count('outbound.db', 'nanoclaw_run'),
+  }
+}
