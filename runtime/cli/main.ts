@@ -29,6 +29,11 @@ const COMMANDS: readonly Entry[] = [
   { name: 'send', summary: 'put a message into inbound.db', load: () => import('./send.ts') },
   { name: 'status', summary: 'what waits, runs, has ended, has failed', load: () => import('./status.ts') },
   { name: 'show', summary: 'everything about one message', load: () => import('./show.ts') },
+  {
+    name: 'conform',
+    summary: 'check the rules of the two files: of a folder, or of a runtime',
+    load: () => import('./conform.ts'),
+  },
 ]
 
 const FIRST_STEPS = `First steps:
