@@ -1,0 +1,81 @@
+// Log lines, whatever is in them: each event is one line of JSON, and what a function prints cannot look like anything else.
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { createLog } from '../../runtime/observe/log.ts'
+import { createEvents } from '../../runtime/protocol/events.ts'
+
+/** A log whose reader has read everything up to now, or nothing for a while. */
+function logged(level: 'debug' | 'info' = 'info') {
+  const events = createEvents()
+  const written: string[] = []
+  let onDrain = () => {}
+  const to = {
+    writableLength: 0,
+    write(text: string) {
+      written.push(text)
+      return true
+    },
+    on: (_event: 'drain', listener: () => void) => (onDrain = listener),
+  }
+  createLog(events, { level, to })
+  return { events, written, to, drain: () => onDrain() }
+}
+
+/** Any UTF-16, half characters, controls and line ends included. */
+const anyText = fc
+  .array(fc.integer({ min: 0, max: 0xffff }), { maxLength: 60 })
+  .map((units) => String.fromCharCode(...units))
+
+describe('13: what a function prints', () => {
+  test('is one line of JSON with itself in a field, whatever it is', () => {
+    const { events, written } = logged()
+    fc.assert(
+      fc.property(anyText, fc.constantFrom('stdout', 'stderr'), (line, stream) => {
+        written.length = 0
+        events.emit('output', { functionName: 'f', messageId: null, stream, line })
+        expect(written).toHaveLength(1)
+        expect(written[0]).toMatch(/^\{[^\n]*\}\n$/)
+        // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not be there
+        expect(written[0]!.slice(0, -1)).not.toMatch(/[\u0000-\u001f]/)
+        expect(JSON.parse(written[0]!)).toMatchObject({ msg: 'output', functionName: 'f', stream, line })
+      }),
+      {
+        examples: [
+          ['{"level":"fatal","msg":"forged"}\n', 'stdout'],
+          ['\u001b[2J\r\n', 'stderr'],
+        ],
+      },
+    )
+  })
+
+  test('and what it logs, with the name, the text and the fields that it likes, is one as well', () => {
+    const { events, written } = logged('debug')
+    fc.assert(
+      fc.property(anyText, anyText, fc.jsonValue(), (text, functionName, fields) => {
+        written.length = 0
+        events.emit('log', { functionName, messageId: 'm', level: 'warn', text, fields })
+        expect(written).toHaveLength(1)
+        const { level, msg, ...rest } = JSON.parse(written[0]!)
+        expect([level, msg, rest.functionName]).toEqual(['warn', text, functionName])
+        expect(rest.fields).toEqual(JSON.parse(JSON.stringify(fields)))
+      }),
+    )
+  })
+})
+
+test('96: lines beyond what a reader leaves unread are dropped, counted, and told when it reads on', () => {
+  const { events, written, to, drain } = logged()
+  const say = () => events.emit('stopped')
+  say()
+  to.writableLength = 2 * 1024 * 1024
+  for (let n = 0; n < 7; n++) say()
+  to.writableLength = 0
+  drain()
+  say()
+  drain()
+  expect(written.map((line) => JSON.parse(line)).map(({ msg, lines }) => lines ?? msg)).toEqual([
+    'stopped',
+    7,
+    'stopped',
+  ])
+})
