@@ -248,3 +248,12 @@ export const MUTANTS: readonly Mutant[] = [
 function one(name: string, file: string, from: string, to: string): Mutant {
   return { name, changes: [{ file, from, to }] }
 }
+
+/** @throws Error: it does not fit the core any more */
+export function changed(text: string, { file, from, to }: Change): string {
+  const parts = text.split(from)
+  if (parts.length === 2) return parts.join(to)
+  throw new Error(
+    `${file} has ${parts.length - 1} places like ${JSON.stringify(from)}; mend test/mutants/list.ts`,
+  )
+}

@@ -8,7 +8,7 @@ import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { MUTANTS, type Mutant } from './list.ts'
+import { changed, MUTANTS, type Mutant } from './list.ts'
 
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url))
 const COPIED = ['runtime', 'test/simulation', 'test/support', 'package.json', 'tsconfig.json']
@@ -72,16 +72,13 @@ async function judge(mutant: Mutant, copy: string): Promise<Verdict> {
   }
   const files = [...new Set(mutant.changes.map(({ file }) => file))]
   try {
-    for (const { file, from, to } of mutant.changes) {
-      const path = join(copy, 'runtime', file)
-      const parts = readFileSync(path, 'utf8').split(from)
-      if (parts.length !== 2)
-        return verdict({
-          misfit: `${file} has ${parts.length - 1} places like ${JSON.stringify(from)}; mend test/mutants/list.ts`,
-        })
-      writeFileSync(path, parts.join(to))
+    for (const change of mutant.changes) {
+      const path = join(copy, 'runtime', change.file)
+      writeFileSync(path, changed(readFileSync(path, 'utf8'), change))
     }
     return verdict({ finding: await findingIn(copy) })
+  } catch (error) {
+    return verdict({ misfit: error instanceof Error ? error.message : String(error) })
   } finally {
     for (const file of files) cpSync(join(REPOSITORY, 'runtime', file), join(copy, 'runtime', file))
   }
@@ -99,12 +96,12 @@ function findingIn(copy: string): Promise<string | undefined> {
   let said = ''
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding('utf8').on('data', (text) => (said += text))
-  return new Promise((resolve) =>
+  return new Promise((resolve, reject) =>
     child.once('close', (code, signal) => {
-      if (code === 0) return resolve(undefined)
-      const known = /fails again: (.*)/.exec(said)?.[1]
-      const found = /^seed \d+: (.*)/m.exec(said)?.[1]
-      resolve(known ?? found ?? (signal ? 'the simulation does not end' : said.trim().split('\n').at(-1)))
+      const found = /(?:fails again|^seed \d+): (.*)/m.exec(said)?.[1]
+      if (found !== undefined || code === 0) resolve(found)
+      else if (signal) resolve('the simulation does not end')
+      else reject(new Error(`the simulation itself is broken: ${said.trim().split('\n').at(-1)}`))
     }),
   )
 }
