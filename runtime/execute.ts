@@ -236,6 +236,8 @@ export class Executor {
       else {
         lanes.remove(entry)
         intake.gone(entry)
+        // Nothing of it comes back that would ask for the turn of the one behind it.
+        this.nudge()
       }
       return []
     })
@@ -290,14 +292,8 @@ export class Executor {
       })
     for (const each of starting) this.#running.set(each.n, each)
     const batch = starting.map(({ n, entry, attempt, message }): Dispatch => {
-      return {
-        n,
-        lane: entry.key ?? '',
-        attempt,
-        alone: entry.alone,
-        timeoutMs: entry.spec.timeoutMs,
-        message,
-      }
+      const { alone, key, spec } = entry
+      return { n, lane: key ?? '', attempt, alone, timeoutMs: spec.timeoutMs, message }
     })
     slot.run(batch, (ended) => this.#settle(ended))
   }

@@ -236,6 +236,7 @@ export const MUTANTS: readonly Mutant[] = [
 
   // The rest.
   one('replies have even numbers', OUTBOX, 'this.#seq += this.#seq % 2 === 0 ? 1 : 2', 'this.#seq += 2'),
+  one('what stands behind a message that is gone gets no turn', EXECUTE, '        this.nudge()\n', ''),
   one('a commit that met a lock is not tried again', 'commit-pause.ts', '      again()\n', ''),
   one(
     'a stop does not wait for refusals',

@@ -67,6 +67,21 @@ export const KNOWN: readonly Known[] = [
     ],
   },
   {
+    title:
+      'what stands behind a message that the host has deleted gets its turn, though nothing else happens',
+    runs: [
+      [
+        { do: 'pass', ms: 300 },
+        { do: 'insert', messages: [failsLate], hint: 'now' },
+        { do: 'pass', ms: 60 },
+        { do: 'insert', messages: [replies], hint: 'now' },
+        { do: 'pass', ms: 30 },
+        { do: 'delete', pick: 0, hint: 'now' },
+        { do: 'pass', ms: 30 },
+      ],
+    ],
+  },
+  {
     title: 'a stop waits until what was refused is on disk',
     runs: [
       [
