@@ -8,11 +8,10 @@ import { formatDuration, parseDuration } from '../protocol/duration.ts'
 import { NanoclawError } from '../protocol/errors.ts'
 import { addExamples, type Cli, type Define } from './command.ts'
 import { Refused } from './exit.ts'
-import { type Paint, plain, plainLines, table } from './print.ts'
+import { type Group, reportLines } from './findings.ts'
 import { addWorkspaceSettings, loadWorkspace } from './settings.ts'
 
 const WAIT = '10s'
-const WIDTH = 78
 
 interface Flags {
   readonly command?: string
@@ -20,11 +19,6 @@ interface Flags {
   readonly wait: string
   readonly json?: true
   readonly [setting: string]: unknown
-}
-
-interface Group {
-  readonly title: string
-  readonly findings: readonly Finding[]
 }
 
 export const define: Define = (command, cli) => {
@@ -72,6 +66,7 @@ async function play(flags: Flags, cli: Cli): Promise<Group[]> {
     import('../conform/command.ts'),
   ])
   const line = flags.command ?? ''
+  const { env, print } = cli
   const words = wordsOf(line)
   const waitMs = parseDuration(flags.wait)
   if (waitMs === undefined)
@@ -79,18 +74,9 @@ async function play(flags: Flags, cli: Cli): Promise<Group[]> {
       'bad_usage',
       `--wait: found ${JSON.stringify(flags.wait)}; expected a length of time such as '10s'`,
     )
-  const stopping = new AbortController()
-  const stop = () => stopping.abort()
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop)
-  const { env, print } = cli
-  const report = await playHost({
-    words,
-    env,
-    kind: flags.kind,
-    waitMs,
-    clock: realClock,
-    signal: stopping.signal,
-  })
+  const report = await stoppable((signal) =>
+    playHost({ words, env, kind: flags.kind, waitMs, clock: realClock, signal }),
+  )
   const groups = [
     { title: line, findings: report.behaviour },
     { title: 'What it left in outbound.db', findings: report.files },
@@ -108,6 +94,24 @@ async function play(flags: Flags, cli: Cli): Promise<Group[]> {
   return groups
 }
 
+/** A signal ends the work, and what it has started with it. */
+async function stoppable<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const stopping = new AbortController()
+  let number = 0
+  const stop = (_: string, its: number) => {
+    number = its
+    stopping.abort()
+  }
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop)
+  try {
+    return await work(stopping.signal)
+  } catch (error) {
+    throw stopping.signal.aborted ? new Refused('Stopped; nothing of it is left.', 128 + number) : error
+  } finally {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, stop)
+  }
+}
+
 function pathsIn(folder: string): { inbound: string; outbound: string; heartbeat: string } {
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
     throw new NanoclawError(
@@ -119,72 +123,6 @@ function pathsIn(folder: string): { inbound: string; outbound: string; heartbeat
     outbound: join(folder, 'outbound.db'),
     heartbeat: join(folder, '.heartbeat'),
   }
-}
-
-function reportLines(groups: readonly Group[], paint: Paint, more = ''): string[] {
-  const all = groups.flatMap(({ findings }) => findings)
-  const count = (verdict: Finding['verdict']) => all.filter((each) => each.verdict === verdict).length
-  const [passed, failed, skipped] = [count('pass'), count('fail'), count('skip')]
-  const ending = [
-    paint(failed > 0 ? 'red' : 'dim', `${failed} failed`),
-    paint(failed > 0 ? 'dim' : 'green', `${passed} passed`),
-    paint('dim', `${skipped} skipped${more}`),
-  ]
-  return [...groups.flatMap((group) => [...groupLines(group, paint), '']), ending.join(', ')]
-}
-
-function groupLines({ title, findings }: Group, paint: Paint): string[] {
-  const width = Math.max(...findings.map(({ check }) => check.length))
-  const claimWidth = Math.max(...findings.map(({ check }) => CHECKS[check].claim.length))
-  return [
-    paint('bold', plain(title)),
-    ...findings.flatMap((finding) => {
-      const { check, verdict, measure } = finding
-      const cells = [
-        mark(verdict, paint),
-        check.padEnd(width),
-        CHECKS[check].claim.padEnd(claimWidth),
-        paint('dim', measure),
-      ]
-      return [...table([cells], '  '), ...(verdict === 'fail' ? brokenLines(finding, paint) : [])]
-    }),
-  ]
-}
-
-function mark(verdict: Finding['verdict'], paint: Paint): string {
-  switch (verdict) {
-    case 'pass':
-      return paint('green', 'pass')
-    case 'fail':
-      return paint('red', 'FAIL')
-    case 'skip':
-      return paint('yellow', 'skip')
-    default:
-      return verdict satisfies never
-  }
-}
-
-/** What was seen, what to do, and where it is written. */
-function brokenLines({ check, found }: Finding, paint: Paint): string[] {
-  const { remedy, section } = CHECKS[check]
-  const seen = plainLines(found, 4, 400).flatMap((line) => folded(line))
-  return [
-    ...seen.map((line, at) => `        ${at === 0 ? 'seen  ' : '      '}${line}`),
-    ...folded(remedy).map((line, at) => `        ${at === 0 ? 'rule  ' : '      '}${line}`),
-    `        ${paint('dim', `      docs/protocol.md, ${section}: ${check}`)}`,
-  ]
-}
-
-/** Lines that fit beside their name. */
-function folded(text: string): string[] {
-  const widthMax = WIDTH - 14
-  const lines = ['']
-  for (const word of text.split(' ')) {
-    const line = lines.at(-1)!
-    if (line !== '' && line.length + 1 + word.length > widthMax) lines.push(word)
-    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`
-  }
-  return lines
 }
 
 function jsonOf({ check, verdict, measure, found }: Finding): object {

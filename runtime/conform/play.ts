@@ -30,7 +30,7 @@ export interface Report {
   readonly behaviour: readonly Finding[]
   /** What it left in outbound.db. */
   readonly files: readonly Finding[]
-  /** Where its folders are, when something failed; otherwise they are gone. */
+  /** Where its folders are, when something failed; otherwise, and when it was told to stop, they are gone. */
   readonly kept: string | null
   readonly tookMs: number
 }
@@ -59,6 +59,7 @@ export async function playHost({ waitMs, signal, ...options }: PlayOptions): Pro
     return { behaviour, files, kept: failed ? scratch : null, tookMs: clock.monotonic() - startedMs }
   } finally {
     await close()
+    if (signal.aborted) rmSync(scratch, { recursive: true, force: true, maxRetries: RETRIES })
     signal.removeEventListener('abort', close)
   }
 }

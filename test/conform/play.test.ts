@@ -1,11 +1,14 @@
 // `conform --command` against runtimes: ours, one of another make that keeps to the rules, and the same one told to break
 // them. A play is mostly waiting, so all of them run at the same time, and each test looks at the end of its own.
-import { execFile } from 'node:child_process'
+import { execFile, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import type { CheckName, Finding } from '../../runtime/conform/checks.ts'
 import { tempDir } from '../support/files.ts'
+import { until } from '../support/runtime.ts'
 
 const STRANGER = fileURLToPath(new URL('../fixtures/conform/runtime.mjs', import.meta.url))
 const PLAY_ONE = fileURLToPath(new URL('../fixtures/conform/play-one.mjs', import.meta.url))
@@ -85,6 +88,21 @@ test('a command that answers nothing is told by its rows, its last words and exi
   expect(stdout).toMatch(/skip {2}burst .*no answer/)
   expect(code).toBe(1)
   expect(stderr).toContain(`Its folders are kept in ${root}`)
+})
+
+test('told to stop, it ends what it has started and leaves nothing', async () => {
+  const scratch = join(root, 'interrupted')
+  mkdirSync(scratch)
+  const env = { PATH: process.env.PATH, TMPDIR: scratch }
+  const command = `node '${STRANGER}' {dir} interrupted`
+  const child = spawn(process.execPath, [OURS, 'conform', '--command', command], { env, stdio: 'ignore' })
+  const works = () =>
+    readdirSync(scratch, { recursive: true }).some((name) => /work.\.heartbeat$/.test(String(name)))
+  await until(works)
+  child.kill('SIGINT')
+  expect(await once(child, 'exit')).toEqual([130, null])
+  expect(readdirSync(scratch)).toEqual([])
+  expect(spawnSync('pgrep', ['-f', `${STRANGER} ${scratch}`], { encoding: 'utf8' }).stdout).toBe('')
 })
 
 test.each(MUTANTS.map((mutant, at) => ({ ...mutant, at })))('$faults: $fails', async ({ fails, at }) => {
