@@ -17,4 +17,4 @@ export async function until(clock: Clock, deadlineMs: number, holds: () => boole
   return true
 }
 
-const LOOK_MS = 15
+const LOOK_MS = 20
