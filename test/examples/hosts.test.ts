@@ -39,6 +39,8 @@ describe.each<Host>([
     expect(await host.ended).toBe(0)
     expect(printed(host.output.stdout)).toEqual(REPLIES)
 
+    // As if it had died between printing and marking.
+    openDb(paths.inbound).exec("update messages_in set status = 'pending' where seq = 2")
     const again = run(command, workspace, ['once more'])
     expect(await again.ended).toBe(0)
     expect(printed(again.output.stdout)).toEqual([{ text: 'first' }, { text: 'once more' }])
