@@ -4,7 +4,7 @@ import { type Row, spread } from '../table.ts'
 import type { Benchmark } from '../world.ts'
 import { STAMP, stamps } from './latency.ts'
 
-const COMMITS = 300
+const COMMITS = 200
 const PAUSE_MS = 5
 
 export const burst: Benchmark = {

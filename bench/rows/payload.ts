@@ -16,8 +16,8 @@ interface Size {
   readonly batch: number
 }
 const SIZES: readonly Size[] = [
-  { name: '10 KB', bytes: 10_000, messages: 10_000, batch: 200 },
-  { name: '1 MB', bytes: 1_000_000, messages: 150, batch: 2 },
+  { name: '10 KB', bytes: 10_000, messages: 5_000, batch: 200 },
+  { name: '1 MB', bytes: 1_000_000, messages: 100, batch: 2 },
 ]
 
 export const payload: Benchmark = {
