@@ -20,20 +20,16 @@ function taken() {
   return { path, outbox, end: turn({ endings: [completed('a', reply())] }) }
 }
 
-/** Everything behind the first page, as it was, for later. */
+/** The pages behind the first one; returns what makes them as they were. */
 function ruin(path: string): () => void {
   execFileSync('cp', [path, `${path}.whole`])
-  execFileSync('dd', [
-    'if=/dev/urandom',
-    `of=${path}`,
-    `bs=${PAGE}`,
-    'seek=1',
-    'count=20',
-    'conv=notrunc',
-    'status=none',
-  ])
-  return () =>
-    execFileSync('dd', [`if=${path}.whole`, `of=${path}`, `bs=${PAGE}`, 'conv=notrunc', 'status=none'])
+  overwrite(path, '/dev/urandom', 1, 20)
+  return () => overwrite(path, `${path}.whole`, 0, 10_000)
+}
+
+function overwrite(path: string, from: string, page: number, count: number): void {
+  const what = [`if=${from}`, `of=${path}`, `bs=${PAGE}`, `seek=${page}`, `count=${count}`]
+  execFileSync('dd', [...what, 'conv=notrunc', 'status=none'])
 }
 
 function errorOf(work: () => unknown): unknown {
@@ -45,16 +41,22 @@ function errorOf(work: () => unknown): unknown {
   return undefined
 }
 
-test('71, 72: pages that read wrongly stop every turn, and the first one that reads right again goes through whole', () => {
+test('71, 72: pages that read wrongly stop every turn, also those that it would not touch, until all of them read right', () => {
   const { path, outbox, end } = taken()
+  const replies = Array.from({ length: 200 }, () => reply('x'.repeat(3_000)))
+  outbox.commit(turn({ claims: [claim('long')] }))
+  outbox.commit(turn({ endings: [completed('long', ...replies)] }))
   const mend = ruin(path)
-  // A commit of somebody else's makes SQLite forget its pages; this one only says so.
   touchChangeCounter(path)
   for (let n = 0; n < 3; n++) expect(writeTrouble(errorOf(() => outbox.commit(end)))).toBe('doubt')
   expect(errorOf(() => outbox.history(['a']))).toBeInstanceOf(OutboundUnreadable)
   mend()
+  // One page of replies, in the middle of the file.
+  overwrite(path, '/dev/zero', 100, 1)
+  expect(writeTrouble(errorOf(() => outbox.commit(end)))).toBe('doubt')
+  mend()
   expect(outbox.commit(end)).toEqual({ refused: new Set(), lost: new Set() })
-  expect(acks(openDb(path))).toEqual({ a: 'completed' })
+  expect(acks(openDb(path))).toEqual({ a: 'completed', long: 'completed' })
   expect(openDb(path).pragma('integrity_check', { simple: true })).toBe('ok')
 })
 
