@@ -12,9 +12,15 @@ export interface ReadingParts {
   /** The file, for people. */
   readonly path: string
   /** What an error means: again in a moment, or not readable for now, and why. Throws what is neither. */
-  readonly classify: (error: unknown) => { readonly retry: true } | ({ readonly retry: false } & Trouble)
+  readonly classify: (error: unknown) => Lock | ({ readonly retry: false } & Trouble)
   /** What could not be read a moment ago perhaps can be now. */
   readonly onReadable: () => void
+}
+
+interface Lock {
+  readonly retry: true
+  /** The file that is locked, if not the one that is read. */
+  readonly path?: string
 }
 
 interface Trouble {
@@ -27,6 +33,8 @@ interface Trouble {
 
 /** Trouble that lasts longer stays. */
 const FLICKER_MS = 100
+/** A lock that lasts longer is no commit's. */
+const LOCK_TOLD_MS = 1_000
 /** So often by chance is unlikely. */
 const FLICKERS_TOLD = 10
 /** A read that met the host's lock is tried again after these pauses; the last one is repeated. */
@@ -42,6 +50,7 @@ export class Reading {
   #waiting: { readonly path: string; readonly reason: string } | undefined
   #flicker: { readonly sinceMs: number; readonly reason: string } | undefined
   #flickers = 0
+  #lockedSinceMs: number | undefined
   #stopped = false
 
   constructor(parts: ReadingParts) {
@@ -68,12 +77,14 @@ export class Reading {
   failed(error: unknown): void {
     if (this.#stopped) return
     const meaning = this.#parts.classify(error)
-    if (meaning.retry || this.#mayPass(meaning)) return this.#soon()
+    const { path = this.#parts.path } = meaning
+    if (meaning.retry) {
+      if (this.#staysLocked()) this.#wait(path, 'somebody keeps it locked')
+      return this.#soon()
+    }
+    if (this.#mayPass(meaning)) return this.#soon()
     this.#flicker = undefined
-    const { reason, path = this.#parts.path } = meaning
-    if (this.#waiting?.reason === reason && this.#waiting.path === path) return
-    this.#waiting = { path, reason }
-    this.#parts.events.emit('waiting', { path, reason })
+    this.#wait(path, meaning.reason)
   }
 
   stop(): void {
@@ -98,12 +109,25 @@ export class Reading {
 
   #done(): void {
     this.#busyInARow = 0
+    this.#lockedSinceMs = undefined
     if (this.#flicker) this.#passed(this.#flicker.reason)
     if (!this.#waiting) return
     const { path } = this.#waiting
     this.#waiting = undefined
     this.#parts.events.emit('readable', { path })
     this.#parts.onReadable()
+  }
+
+  #wait(path: string, reason: string): void {
+    if (this.#waiting?.reason === reason && this.#waiting.path === path) return
+    this.#waiting = { path, reason }
+    this.#parts.events.emit('waiting', { path, reason })
+  }
+
+  #staysLocked(): boolean {
+    const nowMs = this.#parts.clock.monotonic()
+    this.#lockedSinceMs ??= nowMs
+    return nowMs - this.#lockedSinceMs >= LOCK_TOLD_MS
   }
 
   /** Not said yet, and perhaps never to be. */

@@ -48,6 +48,28 @@ test('47: a journal that stays is told once, when it has stayed, and once when i
   expect(reading.waitingFor).toBeUndefined()
 })
 
+test('52: a lock that stays is told once after a second, under the name of the file that is locked; one of a moment is not', () => {
+  const { clock, file, said } = reader()
+  const busy = new Database.SqliteError('database is locked', 'SQLITE_BUSY')
+  file.error = busy
+  clock.advance(900)
+  file.error = undefined
+  clock.advance(1_000)
+  expect(said).toEqual([])
+  for (const error of [busy, new OutboundUnreadable('outbound.db', busy)]) {
+    file.error = error
+    clock.advance(30_000)
+    file.error = undefined
+    clock.advance(1_000)
+  }
+  expect(said).toEqual([
+    'waits for inbound.db: somebody keeps it locked',
+    'reads inbound.db',
+    'waits for outbound.db: somebody keeps it locked',
+    'reads outbound.db',
+  ])
+})
+
 test('51: trouble that is over in a moment is read through in silence; a warning names the mount when it goes on so', () => {
   const { clock, file, said } = reader()
   clock.advance(240)

@@ -1,6 +1,5 @@
 // What a database error means for us, decided in one place. SQLite's codes come in families (SQLITE_IOERR_FSYNC belongs to
 // SQLITE_IOERR); a family has one meaning unless a member is named here. What each looks like from outside stands in docs/operations.md.
-
 import { NanoclawError } from '../protocol/errors.ts'
 
 /**
@@ -146,10 +145,11 @@ interface Unreadable {
 }
 
 /** What a failed read of inbound.db means for whoever watches it. Throws what is a bug. */
-export function readTrouble(error: unknown): { readonly retry: true } | Unreadable {
-  if (error instanceof OutboundUnreadable)
-    return { retry: false, reason: error.message, flickers: false, path: error.path }
-  if (error instanceof NanoclawError) return { retry: false, reason: error.message, flickers: false }
+export function readTrouble(error: unknown): { readonly retry: true; readonly path?: string } | Unreadable {
+  const path = error instanceof OutboundUnreadable ? { path: error.path } : {}
+  if (error instanceof OutboundUnreadable && classifyWrite(error.cause) === 'retry')
+    return { retry: true, ...path }
+  if (error instanceof NanoclawError) return { retry: false, reason: error.message, flickers: false, ...path }
   const verdict = classifyRead(error)
   if (verdict === 'bug') throw error
   if (verdict === 'retry') return { retry: true }

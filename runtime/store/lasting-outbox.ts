@@ -45,13 +45,12 @@ export class LastingOutbox {
     return this.#use((outbox) => outbox.commit(turn))
   }
 
-  /** @throws OutboundUnreadable when the disk does not give it out; SqliteError when it is locked, or on a bug */
+  /** @throws OutboundUnreadable when it is locked or the disk does not give it out; SqliteError on a bug */
   history(ids: readonly string[]): Map<string, History> {
     try {
       return this.#use((outbox) => outbox.history(ids))
     } catch (error) {
-      const verdict = classifyWrite(error)
-      if (verdict === 'retry' || verdict === 'bug') throw error
+      if (classifyWrite(error) === 'bug') throw error
       throw new OutboundUnreadable(this.#path, error)
     }
   }
