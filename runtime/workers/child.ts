@@ -132,11 +132,11 @@ export class Child {
     return this.#dismissed
   }
 
-  /** Whether a batch may wait behind what runs: that is quick so far, and suspected of nothing. */
+  /** Whether a batch may wait behind what runs: that is quick so far, suspected of nothing, and stays. */
   get takesMore(): boolean {
     if (this.#state !== 'ready' || this.#handedBack) return false
     for (const { dispatch } of this.#out.values()) if (dispatch.alone) return false
-    return true
+    return this.#served + this.#out.size < this.#limits.maxMessagesPerWorker
   }
 
   /** Messages in it. */
