@@ -7,6 +7,7 @@ import type { Handler, Message } from '../protocol/handler.ts'
 import type { ChildSetup, Dispatch, Report, Result } from '../protocol/ipc.ts'
 import { type Order, unpack } from '../protocol/wire.ts'
 import { Run } from './run.ts'
+import { mapStacks } from './stack.ts'
 
 /** A message that takes longer than this gives back what waits behind it, so that another child can have it. */
 const HAND_BACK_MS = 20
@@ -15,6 +16,7 @@ const HAND_BACK_MS = 20
 export function serve(load: () => Promise<Record<string, unknown>>): void {
   if (!process.send) throw new Error('A function bundle is started by the runtime, not by hand.')
   const setup = JSON.parse(process.argv[2] ?? '{}') as ChildSetup
+  mapStacks(process.argv[1] ?? '')
   const worker = new Worker(setup, say)
   // The parent may have died before the kernel was asked to tell us.
   if (process.ppid !== setup.parent) process.exit(0)

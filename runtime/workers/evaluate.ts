@@ -15,7 +15,14 @@ export async function evaluate(
   const defined = Object.fromEntries(
     Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined),
   )
-  const child = nodeSpawner()({ bundle, setup, maxMemoryMb: 512, nodeArgs: [], env: defined, cwd })
+  const child = nodeSpawner()({
+    bundle,
+    setup,
+    maxMemoryMb: 512,
+    nodeArgs: ['--enable-source-maps'],
+    env: defined,
+    cwd,
+  })
   let tail = ''
   child.onData('stdout', { write: () => undefined, end: () => undefined })
   child.onData('stderr', { write: (text) => (tail = (tail + text).slice(-2_000)), end: () => undefined })

@@ -81,7 +81,7 @@ function spawnNode(
   setpriv: string | undefined,
 ): Process {
   const told: ChildSetup = { ...setup, parent: process.pid, watchParent: !setpriv }
-  const flags = ['--enable-source-maps', `--max-old-space-size=${maxMemoryMb}`, ...nodeArgs]
+  const flags = [`--max-old-space-size=${maxMemoryMb}`, ...nodeArgs]
   const node = [process.execPath, ...flags, bundle, JSON.stringify(told)]
   const [command = '', ...args] = setpriv ? [setpriv, '--pdeathsig', 'KILL', ...node] : node
   const child = execa(command, args, {

@@ -42,7 +42,7 @@ function child() {
   )
   report({ type: 'loaded', definition: {} })
   const run = (n: number, alone: boolean) =>
-    child.run([{ n, alone, lane: '', attempt: 1, timeoutMs: 1_000 } as Dispatch], (each) =>
+    child.run([{ n, alone, lane: '', attempt: 1, timeoutMs: 1_000, message: {} } as Dispatch], (each) =>
       ended.push(...each),
     )
   const answer = (...ns: number[]) =>
