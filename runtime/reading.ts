@@ -73,6 +73,13 @@ export class Reading {
     if (!this.#timer) this.#readOn()
   }
 
+  /** The same, but at once, though a pause is on: something has happened to the file, and perhaps the lock is gone. */
+  doNow(read: () => void): void {
+    if (this.#stopped) return
+    this.#due.add(read)
+    this.#readOn()
+  }
+
   /** A read of somebody else's ended in this error; `onReadable` is called when it is worth another try. */
   failed(error: unknown): void {
     if (this.#stopped) return

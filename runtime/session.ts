@@ -146,7 +146,7 @@ export class Session implements Intake {
   /** Somebody says that the file has changed; `doubt`: nobody does, but look with fresh eyes. */
   look(doubt: boolean): void {
     this.#doubt ||= doubt
-    this.#reading.do(this.#lookOn)
+    this.#reading[doubt ? 'do' : 'doNow'](this.#lookOn)
   }
 
   /** The functions are others now: what waits is routed anew. */

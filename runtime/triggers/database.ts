@@ -53,9 +53,11 @@ export class DatabaseTrigger {
   }
 
   #event(): void {
-    this.#step = 0
     this.#soon ??= this.#parts.clock.soon(() => {
       this.#soon = undefined
+      this.#step = 0
+      this.#later?.cancel()
+      this.#later = undefined
       this.#parts.onHint()
       this.#lookAgain()
     })
