@@ -4,7 +4,7 @@
 /** A batch keeps its child busy for about this long: longer hides no more cost and only delays what is behind it. */
 const BATCH_MS = 5
 /** Beyond this a commit gains little, and the death of a process would send more messages round again. */
-const BATCH_MAX = 512
+const BATCH_MAX = 256
 /** Weight of the newest run in the average. */
 const LEARNING = 1 / 4
 

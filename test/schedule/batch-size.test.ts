@@ -14,8 +14,8 @@ test('a function that has not run yet gets one message at a time', () => {
 
 describe('after one run of', () => {
   test.each([
-    [0, 512],
-    [0.001, 512],
+    [0, 256],
+    [0.001, 256],
     [0.02, 250],
     [0.1, 50],
     [1, 5],
@@ -30,7 +30,7 @@ describe('after one run of', () => {
 test('a quick function that becomes slow is down to one at a time after a few runs, before a batch can pile up', () => {
   const size = new BatchSize()
   for (let n = 0; n < 1_000; n++) size.learn('f', 0.005)
-  expect(size.max('f')).toBe(512)
+  expect(size.max('f')).toBe(256)
   size.learn('f', 100)
   expect(size.max('f')).toBe(1)
 })
@@ -51,11 +51,11 @@ test('functions learn nothing from each other', () => {
   ])
 })
 
-test('whatever durations come, the size is a whole number from 1 to 512', () => {
+test('whatever durations come, the size is a whole number from 1 to 256', () => {
   fc.assert(
     fc.property(fc.array(fc.double(), { maxLength: 20 }), (durationsMs) => {
       const size = after(...durationsMs)
-      expect(Number.isInteger(size) && size >= 1 && size <= 512, String(size)).toBe(true)
+      expect(Number.isInteger(size) && size >= 1 && size <= 256, String(size)).toBe(true)
     }),
     { examples: [[[Number.NaN]], [[1, Number.NaN, 1]], [[Number.POSITIVE_INFINITY]], [[-5]]] },
   )
