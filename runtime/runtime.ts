@@ -130,10 +130,9 @@ export class Runtime {
 
   /** At once, in the middle of whatever runs; what was claimed is found and run again by the next start. */
   kill(): void {
-    this.#running?.executor.close()
-    this.#running?.session.stop()
-    this.#running?.retention.stop()
-    this.#running?.heartbeat.stop()
+    const running = this.#running
+    running?.executor.close()
+    for (const part of ['session', 'retention', 'heartbeat', 'trigger'] as const) running?.[part]?.stop()
     void this.#pool.stop(true)
   }
 
@@ -188,6 +187,7 @@ export class Runtime {
       // Somebody who has asked for a stop meanwhile gets that, and it releases everything.
       if (this.#stopping) return
       this.#functions.stop()
+      this.kill()
       await this.#pool.stop(true)
       for (const release of this.#releaseEarly.splice(0).reverse()) release()
       throw error

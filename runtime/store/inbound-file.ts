@@ -1,9 +1,8 @@
 // An open inbound.db: its shape found out, its statements prepared, its rows turned into our types. Hosts have added columns
 // over time; one that a file lacks means its default. Every text and number from this file is believed no further than here.
-import { statSync } from 'node:fs'
 import { NanoclawError } from '../protocol/errors.ts'
 import type { Message } from '../protocol/handler.ts'
-import { openReadonly, type ReadonlyDb, type ReadStatement } from './open.ts'
+import { fileAt, openReadonly, type ReadonlyDb, type ReadStatement } from './open.ts'
 
 /** A message as the file has it, content still text. */
 export type MessageRow = Omit<Message, 'content' | 'rawContent'> & { readonly content: string }
@@ -80,7 +79,8 @@ export interface InboundFile {
 export function openInbound(path: string, busyMs: number): InboundFile {
   const db = openReadonly(path, busyMs)
   try {
-    const file = statSync(path)
+    const file = fileAt(path)
+    if (!file) throw new NanoclawError('not_readable_yet', `${path} was moved away just now`)
     const present = new Set(
       (db.prepare('select name from pragma_table_info(?)').all('messages_in') as [string][]).map(
         ([name]) => name,
