@@ -35,10 +35,10 @@ describe.each<Host>([
     const sent = () => existsSync(paths.inbound) && countMessages(paths.inbound) === TEXTS.length
     await until(sent, () => host.output.stderr)
     expect(isHot(paths.outbound)).toBe(true)
-    // Messages without an address are in no order to each other; one after the other they come as they were sent.
-    await workbenchAt(root, { concurrency: 1 })
+    await workbenchAt(root)
     expect(await host.ended).toBe(0)
-    expect(printed(host.output.stdout)).toEqual(REPLIES)
+    // Messages without an address are in no order to each other.
+    expect(sorted(printed(host.output.stdout))).toEqual(sorted(REPLIES))
 
     // As if it had died between printing and marking.
     openDb(paths.inbound).exec("update messages_in set status = 'pending' where seq = 2")
@@ -53,6 +53,10 @@ describe.each<Host>([
     expect(host.output.stderr + again.output.stderr).toBe('')
   })
 })
+
+function sorted(replies: readonly unknown[]): string[] {
+  return replies.map((reply) => JSON.stringify(reply)).sort()
+}
 
 function isMissing(command: string): boolean {
   return spawnSync(command, ['--version']).status !== 0
