@@ -56,7 +56,7 @@ export const latency: Benchmark = {
       },
       {
         what: 'commit → reply committed, p50',
-        headline: 'idle runtime, commit of a message → first line of its handler, p50',
+        headline: 'idle runtime, commit of a message → its reply committed, p50',
         unit: 'ms',
         ours: spread(replies),
         against: { name: 'durable commit of one row', ...commit },
