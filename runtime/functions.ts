@@ -86,8 +86,7 @@ export class Functions {
 
   /** Asks a child of each function that was taken up by hearsay. */
   async confirm(): Promise<void> {
-    const specs = this.#built.flatMap((each) => ('spec' in each ? each.spec : []))
-    const right = await this.#definitions.confirm(specs)
+    const right = await this.#definitions.confirm(specsOf(this.#built))
     if (!right && !this.#stopped) this.#parts.onRetry()
   }
 
@@ -151,7 +150,7 @@ export class Functions {
   }
 
   #use(built: readonly Built[]): void {
-    const specs = built.flatMap((each) => ('spec' in each ? each.spec : []))
+    const specs = specsOf(built)
     const broken = built.filter((each) => !('spec' in each))
     this.#catalog = new Catalog(
       specs,
@@ -176,4 +175,8 @@ export class Functions {
     const message = 'wrong' in built ? built.wrong : built.broken
     this.#parts.events.emit('function-broken', { functionName: built.source.name, message, retryMs })
   }
+}
+
+function specsOf(built: readonly Built[]): FunctionSpec[] {
+  return built.flatMap((each) => ('spec' in each ? each.spec : []))
 }

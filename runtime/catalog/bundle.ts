@@ -11,8 +11,8 @@ import { explainBuild } from './build-errors.ts'
 import { covers } from './covers.ts'
 import type { Source } from './discover.ts'
 import { HERE_NAMES, sayHere } from './here.ts'
-import { BuildMemory, digest } from './memory.ts'
-import { shelve } from './shelf.ts'
+import { BuildMemory } from './memory.ts'
+import { digest, shelve } from './shelf.ts'
 
 export interface Bundle {
   /** One ES module file, complete with the shim. */

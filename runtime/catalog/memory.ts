@@ -1,10 +1,9 @@
 // What was built the last time, so that a start need not build again: for each bundle one file beside it in the cache that
 // says from which files it was made and, once a child has told, what it defines. It counts only while every one of those
 // files, and every folder that holds one (a new file there could be found in its place), is as it was then.
-import { createHash } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { put } from './shelf.ts'
+import { digest, put } from './shelf.ts'
 
 export interface Remembered {
   readonly path: string
@@ -24,6 +23,7 @@ interface Memory {
 
 /** A file that was written so shortly before it was read may have changed again within the same tick of the clock. */
 const FRESH_MS = 20
+const KEY_CHARS = 16
 
 export class BuildMemory {
   readonly #cache: string
@@ -34,7 +34,7 @@ export class BuildMemory {
   constructor(cache: string, root: string, name: string) {
     this.#cache = cache
     this.#root = root
-    this.#file = join(cache, `${name}-${digest(root)}.json`)
+    this.#file = join(cache, `${name}-${digest(root, KEY_CHARS)}.json`)
   }
 
   /** The bundle that would come out of a build now, if that is known. */
@@ -61,7 +61,7 @@ export class BuildMemory {
 
   async definition(hash: string, env: Readonly<Record<string, string>>): Promise<unknown> {
     const memory = await this.#read()
-    return memory?.bundle.hash === hash ? memory.definitions[digest(JSON.stringify(env))] : undefined
+    return memory?.bundle.hash === hash ? memory.definitions[keyOf(env)] : undefined
   }
 
   async keepDefinition(
@@ -71,7 +71,7 @@ export class BuildMemory {
   ): Promise<void> {
     const memory = await this.#read()
     if (memory?.bundle.hash !== hash) return
-    await this.#write({ ...memory, definitions: { [digest(JSON.stringify(env))]: definition } })
+    await this.#write({ ...memory, definitions: { [keyOf(env)]: definition } })
   }
 
   async #read(): Promise<Memory | undefined> {
@@ -89,11 +89,11 @@ export class BuildMemory {
   }
 }
 
+function keyOf(env: Readonly<Record<string, string>>): string {
+  return digest(JSON.stringify(env), KEY_CHARS)
+}
+
 async function lookOf(path: string): Promise<string> {
   const file = await stat(path).catch(() => undefined)
   return file ? `${file.mtimeMs} ${file.size} ${file.ino}` : 'gone'
-}
-
-export function digest(text: string): string {
-  return createHash('sha256').update(text).digest('hex').slice(0, 16)
 }

@@ -24,8 +24,8 @@ export interface Volume {
  * @throws NanoclawError `bad_config` when the folder takes no files.
  */
 export async function shelve(cache: string, volume: Volume): Promise<{ path: string; hash: string }> {
-  const project = digest(volume.root).slice(0, PROJECT_CHARS)
-  const hash = project + digest(`${volume.code}\0${volume.map}`).slice(0, CONTENT_CHARS)
+  const project = digest(volume.root, PROJECT_CHARS)
+  const hash = project + digest(`${volume.code}\0${volume.map}`, CONTENT_CHARS)
   const file = `${volume.name}-${hash}.mjs`
   const path = join(cache, file)
   try {
@@ -43,8 +43,9 @@ export async function shelve(cache: string, volume: Volume): Promise<{ path: str
   return { path, hash }
 }
 
-function digest(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
+/** The first hexadecimal digits of its SHA-256. */
+export function digest(text: string, chars?: number): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, chars)
 }
 
 /** Compares before it writes: a file that a power cut left empty heals, and a read-only cache that is complete will do. */

@@ -3,6 +3,7 @@
 import { readdirSync, statSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { columnsOf } from './backlog.ts'
+import { text } from './inbound-file.ts'
 import { type FileState, Look } from './look.ts'
 import type { ReadonlyDb } from './open.ts'
 
@@ -174,8 +175,4 @@ export function touchedAtMs(path: string): number | null {
 /** Bytes that are no UTF-8 read as U+FFFD: such an id cannot be named. */
 function textId(id: unknown, type: unknown): string | null {
   return type === 'text' && !String(id).includes('\uFFFD') ? String(id) : null
-}
-
-function text(value: unknown): string | null {
-  return value === null || value === undefined ? null : String(value)
 }

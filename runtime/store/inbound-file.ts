@@ -230,6 +230,6 @@ export function messageRow(raw: Raw): MessageRow {
   }
 }
 
-function text(value: Raw[number] | undefined): string | null {
+export function text(value: unknown): string | null {
   return value === null || value === undefined ? null : String(value)
 }

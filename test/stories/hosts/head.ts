@@ -197,17 +197,7 @@ export class HeadHost extends UpstreamHost {
       this.inbound((db) => db.prepare(sql).run({ id: action.taskId, ...values }))
     switch (action.action) {
       case 'schedule_task':
-        this.insert({
-          id: action.taskId,
-          kind: 'task',
-          timestamp: this.now,
-          content: { prompt: action.prompt, script: action.script ?? null },
-          process_after: action.processAfter,
-          recurrence: action.recurrence ?? null,
-          platform_id: action.platformId,
-          channel_type: action.channelType,
-          thread_id: action.threadId,
-        })
+        this.schedule(action)
         break
       case 'cancel_task':
         set(

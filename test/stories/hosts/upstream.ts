@@ -86,6 +86,21 @@ export abstract class UpstreamHost {
   /** What follows when an adapter threw, the nth time. */
   protected abstract notSent(id: string, attempts: number): void
 
+  /** The one action that both kinds of host carry out alike. */
+  protected schedule(action: Record<string, any>): void {
+    this.insert({
+      id: action.taskId,
+      kind: 'task',
+      timestamp: this.now,
+      content: { prompt: action.prompt, script: action.script ?? null },
+      process_after: action.processAfter,
+      recurrence: action.recurrence ?? null,
+      platform_id: action.platformId,
+      channel_type: action.channelType,
+      thread_id: action.threadId,
+    })
+  }
+
   get nowMs(): number {
     return Date.now() + this.aheadMs
   }
