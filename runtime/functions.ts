@@ -132,9 +132,11 @@ export class Functions {
 
   async #buildOne(source: Source): Promise<Built> {
     const { config } = this.#parts
+    const { cache, root, external } = config
     let bundle: Bundle | undefined
     try {
-      bundle = await bundleFunction(source, config)
+      // Nothing else of the config: a bundle is made anew when anything differs that is given here.
+      bundle = await bundleFunction(source, { cache, root, external })
       const { path } = bundle
       const known = this.#built.find((each) => 'spec' in each && each.spec.bundle === path)
       if (known && !this.#definitions.doubts(path)) return { ...known, source, bundle }
