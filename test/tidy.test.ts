@@ -54,7 +54,7 @@ const ONE_PLACE: Readonly<Record<string, readonly string[]>> = {
   'better-sqlite3': ['runtime/store/'],
   chokidar: ['runtime/triggers/'],
   execa: ['runtime/workers/process.ts', 'runtime/conform/command.ts'],
-  esbuild: ['runtime/catalog/bundle.ts'],
+  esbuild: ['runtime/catalog/build.ts'],
   pino: ['runtime/observe/'],
   commander: ['runtime/cli/'],
   croner: ['runtime/schedule/cron.ts'],
@@ -75,12 +75,13 @@ const ENTRIES: Readonly<Record<string, string>> = {
   'runtime/store/index.ts': 'package export "./store"',
   'runtime/cli/main.ts': 'the command',
   'runtime/child/main.ts': 'bundled by path into every function',
-  'runtime/catalog/config-entry.ts': 'bundled by path with nanoclaw.config.ts',
+  'runtime/child/start.ts': 'bundled by path, runs a bundle that is a script',
+  'runtime/child/config.ts': 'bundled by path with nanoclaw.config.ts',
   'runtime/conform/dying-host.ts': 'a process of its own, started by path',
 }
 
 /** Files of the runtime that do not run in the runtime's own process. */
-const FAR_SIDE = ['runtime/child/', 'runtime/catalog/config-entry.ts', 'runtime/conform/dying-host.ts']
+const FAR_SIDE = ['runtime/child/', 'runtime/conform/dying-host.ts']
 
 const BANS: readonly Ban[] = [
   {

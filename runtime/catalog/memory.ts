@@ -7,6 +7,7 @@ import { digest, put } from './shelf.ts'
 
 export interface Remembered {
   readonly path: string
+  readonly files: readonly string[]
   readonly hash: string
   readonly inputs: readonly string[]
 }
@@ -49,7 +50,7 @@ export class BuildMemory {
   /** `read`: every file that went into it; `sinceMs`: when the build began. */
   async keep(key: string, bundle: Remembered, read: readonly string[], sinceMs: number): Promise<void> {
     const settings = ['package.json', 'tsconfig.json'].map((file) => join(this.#root, file))
-    const paths = new Set([bundle.path, ...settings, ...read.flatMap((path) => [path, dirname(path)])])
+    const paths = new Set([...bundle.files, ...settings, ...read.flatMap((path) => [path, dirname(path)])])
     const looks: Record<string, string> = {}
     for (const path of paths) {
       const look = await lookOf(path)

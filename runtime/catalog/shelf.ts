@@ -9,6 +9,8 @@ import { NanoclawError } from '../protocol/errors.ts'
 const KEPT = 3
 const PROJECT_CHARS = 4
 const CONTENT_CHARS = 16
+/** Of the name of a bundle's file, behind name and project: code, map, starter, V8's cache, drafts of these. */
+const VERSION = /^[0-9a-f]+(?=\.[cm]?js(\.|$))/
 
 export interface Volume {
   /** The project's folder; two projects that share a cache never remove each other's bundles. */
@@ -16,6 +18,15 @@ export interface Volume {
   readonly name: string
   readonly code: string
   readonly map: string
+  /** Runs the code; without one, the code is an ES module that node runs itself. */
+  readonly starter: string | undefined
+}
+
+export interface Shelved {
+  /** What node is to run. */
+  readonly path: string
+  readonly files: readonly string[]
+  readonly hash: string
 }
 
 /**
@@ -23,24 +34,27 @@ export interface Volume {
  * The hash covers the map too: a moved line changes no code, but would make every stack trace lie.
  * @throws NanoclawError `bad_config` when the folder takes no files.
  */
-export async function shelve(cache: string, volume: Volume): Promise<{ path: string; hash: string }> {
-  const project = digest(volume.root, PROJECT_CHARS)
-  const hash = project + digest(`${volume.code}\0${volume.map}`, CONTENT_CHARS)
-  const file = `${volume.name}-${hash}.mjs`
-  const path = join(cache, file)
+export async function shelve(cache: string, volume: Volume): Promise<Shelved> {
+  const { root, name, code, map, starter } = volume
+  const project = digest(root, PROJECT_CHARS)
+  const hash = project + digest(`${code}\0${map}\0${starter ?? ''}`, CONTENT_CHARS)
+  const title = `${name}-${hash}`
+  const file = `${title}${starter === undefined ? '.mjs' : '.js'}`
+  // The map first: whoever finds the code may follow its link. What runs it comes last.
+  const texts: [string, string][] = [
+    [`${file}.map`, map],
+    [file, `${code}//# sourceMappingURL=${encodeURIComponent(file)}.map\n`],
+  ]
+  if (starter !== undefined) texts.push([`${title}.cjs`, starter])
   try {
-    // The map first: whoever finds the code may follow its link.
-    const wroteMap = await put(cache, `${path}.map`, volume.map)
-    const wroteCode = await put(
-      cache,
-      path,
-      `${volume.code}//# sourceMappingURL=${encodeURIComponent(file)}.map\n`,
-    )
-    if (wroteMap || wroteCode) await prune(cache, `${volume.name}-${project}`, file)
+    let wrote = false
+    for (const [each, text] of texts) wrote = (await put(cache, join(cache, each), text)) || wrote
+    if (wrote) await prune(cache, `${name}-${project}`, title)
   } catch (error) {
     throw new NanoclawError('bad_config', takesNoFiles(cache, error), { cause: error })
   }
-  return { path, hash }
+  const files = texts.map(([each]) => join(cache, each))
+  return { path: files.at(-1)!, files, hash }
 }
 
 /** The first hexadecimal digits of its SHA-256. */
@@ -64,22 +78,27 @@ export async function put(cache: string, path: string, text: string): Promise<bo
   return true
 }
 
-/** Best effort: another process may be tidying the same folder. */
+/** Best effort: another process may be tidying the same folder. `current`: the title that was just written. */
 async function prune(cache: string, prefix: string, current: string): Promise<void> {
-  const files = (await readdir(cache)).filter((file) => isVersion(file, prefix) && file !== current)
+  const files = new Map<string, string[]>()
+  for (const file of await readdir(cache)) {
+    const [version] = file.startsWith(prefix) ? (file.slice(prefix.length).match(VERSION) ?? []) : []
+    if (version === undefined || prefix + version === current) continue
+    files.set(version, [...(files.get(version) ?? []), file])
+  }
   const aged = await Promise.all(
-    files.map(async (file) => ({
-      file,
-      atMs: (await stat(join(cache, file)).catch(() => undefined))?.mtimeMs ?? 0,
+    [...files.values()].map(async (own) => ({
+      own,
+      atMs: Math.max(...(await Promise.all(own.map((file) => writtenMs(cache, file))))),
     })),
   )
   const old = aged.sort((a, b) => b.atMs - a.atMs).slice(KEPT - 1)
-  const doomed = old.flatMap(({ file }) => [join(cache, file), join(cache, `${file}.map`)])
+  const doomed = old.flatMap(({ own }) => own.map((file) => join(cache, file)))
   await Promise.allSettled(doomed.map((path) => rm(path, { force: true })))
 }
 
-function isVersion(file: string, prefix: string): boolean {
-  return file.startsWith(prefix) && /^[0-9a-f]+\.mjs$/.test(file.slice(prefix.length))
+async function writtenMs(cache: string, file: string): Promise<number> {
+  return (await stat(join(cache, file)).catch(() => undefined))?.mtimeMs ?? 0
 }
 
 function takesNoFiles(cache: string, error: unknown): string {

@@ -1,7 +1,6 @@
 // The far side of the pipe: loads one function, runs what it is told to, one message at a time, and answers.
 // Bundled together with the user's module, so it uses node: built-ins only and shares its process with code that may do
 // anything; whatever it says is checked again on the other side. Without a parent it has no reason to live.
-import { Worker as Thread } from 'node:worker_threads'
 import { errorInfo } from '../protocol/errors.ts'
 import type { Handler, Message } from '../protocol/handler.ts'
 import type { ChildSetup, Dispatch, Report, Result } from '../protocol/ipc.ts'
@@ -37,6 +36,8 @@ function say(report: Report): void {
 /** From a thread, since a handler may block this one for ever. The channel's end is the usual way; this is for the rest. */
 function dieWith(parentPid: number): void {
   const watch = `setInterval(() => process.ppid === ${parentPid} || process.kill(process.pid, 'SIGKILL'), 250)`
+  // Loaded here, since most children need none.
+  const { Worker: Thread } = process.getBuiltinModule('node:worker_threads')
   new Thread(watch, { eval: true, stdin: false }).unref()
 }
 

@@ -2,7 +2,7 @@
 // map of every module when it is loaded, which for a large bundle costs more than the module itself; here the map is read when
 // somebody first looks at a stack.
 import { readFileSync } from 'node:fs'
-import { SourceMap } from 'node:module'
+import type { SourceMap } from 'node:module'
 import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -33,6 +33,7 @@ function original(frame: string, bundle: string, map: SourceMap): string {
 /** null: none that can be read; the stack then names the bundle. */
 function readMap(bundle: string): SourceMap | null {
   try {
+    const { SourceMap } = process.getBuiltinModule('node:module')
     return new SourceMap(JSON.parse(readFileSync(`${bundle}.map`, 'utf8')))
   } catch {
     return null

@@ -18,8 +18,8 @@ export async function evaluate(
   const child = nodeSpawner()({
     bundle,
     setup,
-    maxMemoryMb: 512,
-    nodeArgs: ['--enable-source-maps'],
+    maxMemoryMb: undefined,
+    nodeArgs: [],
     env: defined,
     cwd,
   })

@@ -1,9 +1,9 @@
-import { existsSync, readdirSync, readFileSync, statSync, truncateSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { afterAll, describe, expect, test } from 'vitest'
-import { bundleFunction, releaseBundler } from '../../runtime/catalog/bundle.ts'
+import { type Bundle, bundleFunction, releaseBundler } from '../../runtime/catalog/bundle.ts'
 import { parseDefinition } from '../../runtime/catalog/definition.ts'
 import { type Project, project, run, runUntilFirstMessage } from './project.ts'
 
@@ -15,6 +15,12 @@ async function gives(at: Project, file: string, external: readonly string[] = []
   const { messages, printed } = await run(path)
   return messages[0] ?? printed
 }
+
+const setup = (functionName: string) =>
+  JSON.stringify({ functionName, parent: process.pid, maxReplyBytes: 1000, maxLogBytes: 1000 })
+
+/** Where a process keeps what V8 has compiled of it. */
+const cacheOf = ({ path }: Bundle) => `${path.replace(/cjs$/, 'js')}.cache`
 
 const pathOf = async (at: Project, file: string) => (await bundleFunction(at.source(file), at.options)).path
 
@@ -143,12 +149,18 @@ describe('what goes wrong at load is caught by the shim', () => {
     expect(await gives(at, 'functions/bad.ts')).toMatchObject({ threw: 'no token' })
   })
 
-  test('and with source maps its stack names the file and line that the author wrote', async () => {
+  test.each([
+    ['a script', ''],
+    ['a module', 'await null'],
+  ])('and its stack names the file and line that the author wrote, as %s', async (_form, before) => {
     const at = project({
-      'functions/bad.ts': `interface Unused { a: 1 }\n\n\nthrow new Error('line 4')\nexport default () => 1`,
+      'functions/bad.ts': `interface Unused { a: 1 }\n\n${before}\nthrow new Error('line 4')\nexport default () => 1`,
     })
-    const { messages } = await run(await pathOf(at, 'functions/bad.ts'), ['--enable-source-maps'])
-    expect(messages[0]).toMatchObject({ stack: expect.stringMatching(/functions\/bad\.ts:4:7/) })
+    const { shim: _standIn, ...options } = at.options
+    const { path } = await bundleFunction(at.source('functions/bad.ts'), options)
+    const { messages } = await runUntilFirstMessage(path, [setup('bad')])
+    const stack = expect.stringMatching(/functions\/bad\.ts:4:7/)
+    expect(messages[0]).toMatchObject({ type: 'not-loaded', error: { stack } })
   })
 })
 
@@ -206,7 +218,7 @@ describe('the cache', () => {
     at.write('functions/a.ts', `// a line more\nimport { b } from '../lib/b.ts'\nexport default () => b`)
     const third = await bundleFunction(at.source('functions/a.ts'), at.options)
     expect(new Set([first.path, second.path, third.path]).size).toBe(3)
-    expect(basename(third.path)).toBe(`a-${third.hash}.mjs`)
+    expect(basename(third.path)).toBe(`a-${third.hash}.cjs`)
     expect((await run(first.path)).messages).toEqual([{ gave: 1 }])
     expect((await run(second.path)).messages).toEqual([{ gave: 2 }])
   })
@@ -216,10 +228,10 @@ describe('the cache', () => {
     const path = await pathOf(at, 'functions/a.ts')
     // What was made of a file that is so young is remembered by the second build only.
     await setTimeout(30)
-    await pathOf(at, 'functions/a.ts')
-    const before = [path, `${path}.map`, at.options.cache].map((each) => statSync(each))
-    await pathOf(at, 'functions/a.ts')
-    const after = [path, `${path}.map`, at.options.cache].map((each) => statSync(each))
+    const { files } = await bundleFunction(at.source('functions/a.ts'), at.options)
+    const before = [...files, at.options.cache].map((each) => statSync(each))
+    expect(await pathOf(at, 'functions/a.ts')).toBe(path)
+    const after = [...files, at.options.cache].map((each) => statSync(each))
     expect(after.map(({ ino, mtimeMs }) => [ino, mtimeMs])).toEqual(
       before.map(({ ino, mtimeMs }) => [ino, mtimeMs]),
     )
@@ -236,39 +248,41 @@ describe('the cache', () => {
 
   test('a bundle that lost its bytes is written again', async () => {
     const at = project({ 'functions/a.ts': 'export default () => 1' })
-    const path = await pathOf(at, 'functions/a.ts')
-    truncateSync(path)
+    const { path, files } = await bundleFunction(at.source('functions/a.ts'), at.options)
+    for (const file of files) truncateSync(file)
     expect(await pathOf(at, 'functions/a.ts')).toBe(path)
     expect((await run(path)).messages).toEqual([{ gave: 1 }])
   })
 
   test('two that bundle the same function at once leave one whole bundle and no drafts', async () => {
     const at = project({ 'functions/a.ts': 'export default () => 1' })
-    const paths = await Promise.all(Array.from({ length: 8 }, () => pathOf(at, 'functions/a.ts')))
-    expect(new Set(paths).size).toBe(1)
-    const bundles = readdirSync(at.options.cache).filter((file) => !file.endsWith('.json'))
-    expect(bundles.sort()).toEqual([basename(paths[0]!), `${basename(paths[0]!)}.map`])
+    const bundles = await Promise.all(
+      Array.from({ length: 8 }, () => bundleFunction(at.source('functions/a.ts'), at.options)),
+    )
+    const files = new Set(bundles.flatMap(({ files }) => files.map((file) => basename(file))))
+    const there = readdirSync(at.options.cache).filter((file) => !file.endsWith('.json'))
+    expect(files.size).toBe(3)
+    expect(there.sort()).toEqual([...files].sort())
   })
 
   test('only the newest three of a function stay; other functions and other projects are left alone', async () => {
     const at = project({ 'functions/a.ts': '', 'functions/a-b.ts': 'export default () => 1' })
     const other = project({ 'functions/a.ts': 'export default () => "other"' })
     const kept = [
-      await pathOf(at, 'functions/a-b.ts'),
-      (await bundleFunction(other.source('functions/a.ts'), { ...other.options, cache: at.options.cache }))
-        .path,
+      await bundleFunction(at.source('functions/a-b.ts'), at.options),
+      await bundleFunction(other.source('functions/a.ts'), { ...other.options, cache: at.options.cache }),
     ]
-    const versions: string[] = []
+    const versions: Bundle[] = []
     for (let n = 0; n < 5; n++) {
-      at.write('functions/a.ts', `export default () => ${n}`)
-      versions.push(await pathOf(at, 'functions/a.ts'))
+      at.write('functions/a.ts', `${n === 3 ? 'await null\n' : ''}export default () => ${n}`)
+      versions.push(await bundleFunction(at.source('functions/a.ts'), at.options))
+      // What a process has kept of it goes with it.
+      writeFileSync(cacheOf(versions[n]!), '')
     }
-    const expected = [...kept, ...versions.slice(2)].map((path) => basename(path))
-    const files = readdirSync(at.options.cache)
-    expect(files.filter((file) => file.endsWith('.mjs')).sort()).toEqual(expected.sort())
-    expect(files.filter((file) => file.endsWith('.map')).sort()).toEqual(
-      expected.map((file) => `${file}.map`).sort(),
-    )
+    const expected = [...kept, ...versions.slice(2)].flatMap(({ files }) => files)
+    const caches = versions.slice(2).map(cacheOf)
+    const files = readdirSync(at.options.cache).filter((file) => !file.endsWith('.json'))
+    expect(files.sort()).toEqual([...expected, ...caches].map((path) => basename(path)).sort())
   })
 
   test('a cache that takes no files is a matter of configuration', async () => {
@@ -302,7 +316,7 @@ describe('an external package', () => {
       expect(await gives(at, 'functions/ext.ts', [name])).toEqual({
         gave: [42, at.at('node_modules/native-thing/deep.js'), 1],
       })
-      const [bundle] = readdirSync(at.options.cache).filter((file) => file.endsWith('.mjs'))
+      const [bundle] = readdirSync(at.options.cache).filter((file) => /\.m?js$/.test(file))
       expect(readFileSync(`${at.options.cache}/${bundle}`, 'utf8')).not.toContain('n * 2')
     },
   )
@@ -312,7 +326,7 @@ describe('an external package', () => {
     expect(await gives(at, 'functions/ext.ts', ['native'])).toMatchObject({
       gave: [42, expect.any(String), 1],
     })
-    const [bundle] = readdirSync(at.options.cache).filter((file) => file.endsWith('.mjs'))
+    const [bundle] = readdirSync(at.options.cache).filter((file) => /\.m?js$/.test(file))
     expect(readFileSync(`${at.options.cache}/${bundle}`, 'utf8')).toContain('n * 2')
   })
 
@@ -345,9 +359,7 @@ test('what the child’s own shim reports of a function becomes its spec', async
   const { shim: _standIn, ...options } = at.options
   const source = at.source('functions/greet.ts')
   const { path } = await bundleFunction(source, options)
-  const { messages, printed } = await runUntilFirstMessage(path, [
-    JSON.stringify({ functionName: 'greet', parent: process.pid, maxReplyBytes: 1000, maxLogBytes: 1000 }),
-  ])
+  const { messages, printed } = await runUntilFirstMessage(path, [setup('greet')])
   expect(messages, printed).toEqual([{ type: 'loaded', definition: expect.anything() }])
   const { definition } = messages[0] as { definition: unknown }
   const retry = { attempts: 5, minDelayMs: 1000, maxDelayMs: 300_000, factor: 2 }

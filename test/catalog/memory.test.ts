@@ -11,12 +11,13 @@ async function remembered() {
   const root = tempDir()
   const at = (file: string) => join(root, file)
   for (const folder of ['functions', 'lib', 'cache']) mkdirSync(at(folder))
-  for (const file of ['functions/a.ts', 'lib/b.ts', 'package.json', 'cache/a.mjs']) {
+  for (const file of ['functions/a.ts', 'lib/b.ts', 'package.json', 'cache/a.mjs', 'cache/a.mjs.map']) {
     writeFileSync(at(file), '{}')
     utimesSync(at(file), LONG_AGO, LONG_AGO)
   }
   const memory = new BuildMemory(at('cache'), root, 'a')
-  const bundle = { path: at('cache/a.mjs'), hash: 'h', inputs: [at('functions/a.ts')] }
+  const path = at('cache/a.mjs')
+  const bundle = { path, files: [path, at('cache/a.mjs.map')], hash: 'h', inputs: [at('functions/a.ts')] }
   await memory.keep('key', bundle, [at('functions/a.ts'), at('lib/b.ts')], Date.now())
   return { root, at, memory, bundle }
 }
@@ -46,6 +47,7 @@ describe('a build is needed', () => {
     ['when package.json has changed', (at) => writeFileSync(at('package.json'), '{"type":"module"}')],
     ['when a tsconfig.json has come', (at) => writeFileSync(at('tsconfig.json'), '{}')],
     ['when the bundle is gone', (at) => rmSync(at('cache/a.mjs'))],
+    ['when its map is gone', (at) => rmSync(at('cache/a.mjs.map'))],
     [
       'when the memory is half a file',
       (at) => {

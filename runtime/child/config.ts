@@ -1,6 +1,7 @@
 // The far side of reading nanoclaw.config.ts, bundled together with it: the config is somebody else's code, so it runs in
 // a process of its own, which says one thing over its channel and ends. It prints nothing.
 import { type ErrorInfo, errorInfo } from '../protocol/errors.ts'
+import { mapStacks } from './stack.ts'
 
 export type ConfigReport =
   | { readonly type: 'value'; readonly value: unknown }
@@ -8,6 +9,7 @@ export type ConfigReport =
 
 /** Loads the config, reports it to the parent (if there is one) and ends the process. */
 export function reportConfig(file: string, load: () => Promise<Record<string, unknown>>): void {
+  mapStacks(process.argv[1] ?? '')
   process.once('beforeExit', () =>
     tell(failed(new Error(`${file} never finishes loading: a promise that it waits for does not settle`))),
   )

@@ -1,0 +1,188 @@
+// How a bundle is built; esbuild enters the project here. It comes in one of two forms. A script is up sooner, and V8 keeps what
+// it has compiled of it (child/start.ts); but it has no top-level await, and must load what is outside by `require`. Code
+// that cannot be a script is an ES module.
+import { readFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import {
+  type BuildFailure,
+  type BuildOptions,
+  type BuildResult,
+  build as esbuild,
+  type Metafile,
+  type Plugin,
+  stop,
+  version,
+} from 'esbuild'
+import { type ErrorCode, NanoclawError } from '../protocol/errors.ts'
+import { explainBuild } from './build-errors.ts'
+import { covers } from './covers.ts'
+import type { Source } from './discover.ts'
+import { HERE_NAMES, sayHere } from './here.ts'
+
+export interface Job extends Source {
+  readonly root: string
+  readonly external: readonly string[]
+  /** The code that node runs first: it imports the shim and the author's module. */
+  readonly entry: string
+  /** What an import from `nanoclaw-functions` gets. */
+  readonly index: string
+  /** Runs a script: a module that exports `start(path, module)`. */
+  readonly starter: string
+  /** Files of ours beside those in OURS: part of the bundle, nothing to watch. */
+  readonly own: readonly string[]
+  readonly code: ErrorCode
+}
+
+export interface Built {
+  readonly code: string
+  readonly map: string
+  /** The code that runs it, if it is a script. */
+  readonly starter?: string
+  /** Every file that it depends on. */
+  readonly inputs: readonly string[]
+}
+
+/** Another one may build the same sources differently. */
+export const BUILDER = `esbuild ${version}`
+/** What the entry is called in the list of sources. */
+const ENTRY = 'nanoclaw-entry'
+
+/** Ends esbuild's helper process, which otherwise stays, idle, as long as this one; the next build starts another. */
+export async function releaseBundler(): Promise<void> {
+  await stop()
+}
+
+/** @throws NanoclawError with every error of the build, by the job's code */
+export async function build(job: Job): Promise<Built> {
+  try {
+    return (await asScript(job)) ?? (await asModule(job))
+  } catch (error) {
+    if (!isBuildFailure(error)) throw error
+    throw new NanoclawError(job.code, explainBuild(job.file, error.errors), { cause: error })
+  }
+}
+
+/** undefined: it has to be a module, or is wrong in a way that the other form tells as well. */
+async function asScript(job: Job): Promise<Built | undefined> {
+  // A function that child/start.ts calls, as strict as a module is.
+  const js = `(function (__nanoclawRequire, module, exports) { 'use strict'; const require = __nanoclawRequire(${urlOf(job.path)});`
+  try {
+    const made = await esbuild({ ...settingsOf(job), format: 'cjs', banner: { js }, footer: { js: '})' } })
+    if (importsOutside(made.metafile) || made.warnings.some(({ id }) => id === 'empty-import-meta'))
+      return undefined
+    return { ...builtOf(job, made), starter: await starterOf(job) }
+  } catch (error) {
+    if (isBuildFailure(error)) return undefined
+    throw error
+  }
+}
+
+async function asModule(job: Job): Promise<Built> {
+  // Dependencies in CommonJS ask for node's modules by `require`, which an ES module has not.
+  const js = `import { createRequire as __nanoclawRequire } from 'node:module'; const require = __nanoclawRequire(${urlOf(job.path)});`
+  return builtOf(job, await esbuild({ ...settingsOf(job), format: 'esm', banner: { js } }))
+}
+
+/** An external package, by its URL as `externals` names it: it may be an ES module, which `require` does not load everywhere. */
+function importsOutside({ inputs }: Metafile): boolean {
+  return Object.values(inputs).some(({ imports }) => imports.some(({ path }) => path.startsWith('file:')))
+}
+
+async function starterOf({ root, starter }: Job): Promise<string> {
+  const contents = `import { start } from ${JSON.stringify(starter)}\nstart(__filename, module)`
+  const { outputFiles } = await esbuild({ ...COMMON, stdin: { contents, resolveDir: root }, format: 'cjs' })
+  return outputFiles[0]?.text ?? ''
+}
+
+const COMMON = {
+  write: false,
+  bundle: true,
+  platform: 'node',
+  target: 'node20',
+  logLevel: 'silent',
+} as const satisfies BuildOptions
+
+function settingsOf({ entry, root, name, external, index }: Job) {
+  return {
+    ...COMMON,
+    stdin: { contents: entry, resolveDir: root, sourcefile: ENTRY, loader: 'js' },
+    absWorkingDir: root,
+    outfile: resolve(root, `${name}.js`),
+    metafile: true,
+    sourcemap: 'external',
+    keepNames: true,
+    define: HERE_NAMES,
+    plugins: [ourselves(index), externals(external), here()],
+  } as const satisfies BuildOptions
+}
+
+function builtOf(job: Job, { metafile, outputFiles }: BuildResult<{ metafile: true; write: false }>): Built {
+  const textOf = (ending: string) => outputFiles.find(({ path }) => path.endsWith(ending))?.text ?? ''
+  const inputs = Object.keys(metafile.inputs)
+    .filter((input) => input !== ENTRY)
+    .map((input) => resolve(job.root, input))
+  return {
+    code: textOf('.js'),
+    map: textOf('.js.map'),
+    inputs: [...inputs, job.starter, fileURLToPath(import.meta.url)],
+  }
+}
+
+/** A handler needs no node_modules: what it imports from us is us. */
+function ourselves(index: string): Plugin {
+  return {
+    name: 'nanoclaw-functions',
+    setup: ({ onResolve }) =>
+      onResolve({ filter: /^nanoclaw-functions$/ }, () => ({ path: index, sideEffects: false })),
+  }
+}
+
+/**
+ * An external package is found from the file that imports it and named by its full path: the bundle lies in the cache,
+ * from where node might find another one, or none.
+ */
+function externals(names: readonly string[]): Plugin {
+  const seen = Symbol('already on its way')
+  return {
+    name: 'external',
+    setup: ({ onResolve, resolve: find }) =>
+      onResolve({ filter: /^[^./]/ }, async ({ path, kind, importer, resolveDir, pluginData }) => {
+        if (pluginData === seen || !names.some((name) => covers(name, path))) return undefined
+        const found = await find(path, { kind, importer, resolveDir, pluginData: seen })
+        if (found.external) return found
+        if (found.errors.length === 0) {
+          return {
+            external: true,
+            path: kind.startsWith('require') ? found.path : pathToFileURL(found.path).href,
+          }
+        }
+        // A require or a dynamic import may stand in a try: it fails when it runs, where its author can catch it.
+        if (kind !== 'import-statement') return { external: true, path }
+        return {
+          errors: [
+            { text: `Could not resolve ${JSON.stringify(path)}, which \`external\` names; install it` },
+          ],
+        }
+      }),
+  }
+}
+
+function here(): Plugin {
+  return {
+    name: 'here',
+    setup: ({ onLoad }) =>
+      onLoad({ filter: /\.[cm]?[jt]sx?$/ }, async ({ path }) => {
+        const contents = sayHere(path, await readFile(path, 'utf8'))
+        return contents === undefined ? undefined : { contents, loader: 'default' }
+      }),
+  }
+}
+
+function isBuildFailure(error: unknown): error is BuildFailure {
+  return error instanceof Error && 'errors' in error && Array.isArray(error.errors)
+}
+
+function urlOf(path: string): string {
+  return JSON.stringify(pathToFileURL(path).href)
+}

@@ -1,0 +1,51 @@
+// What node runs of a bundle in script form (catalog/bundle.ts): it compiles the code beside it with the help of what V8 kept
+// of an earlier compilation, and runs it. Without such a cache, or with one that another V8 or other flags have made, the
+// code is compiled as usual, and what came of that is kept for the next process. V8 checks who made it, and that it is whole;
+// single bytes are believed, as those of the code are. Bundled by itself, as CommonJS.
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { constants, Script } from 'node:vm'
+
+/** By then the functions that a first message needs have been compiled, too, and belong to what is kept. */
+const KEEP_AFTER_MS = 500
+
+/** `starter`: the path of the file that node was told to run, which becomes this; `.js` in place of its `.cjs` is the code. */
+export function start(starter: string, module: NodeJS.Module): void {
+  const file = starter.replace(/\.cjs$/, '.js')
+  const cache = `${file}.cache`
+  // Whatever this process says of itself is about the code.
+  process.argv[1] = file
+  const cachedData = read(cache)
+  const script = new Script(readFileSync(file, 'utf8'), {
+    filename: file,
+    cachedData,
+    importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
+  })
+  script.runInThisContext()(createRequire, module, module.exports)
+  if (!cachedData || script.cachedDataRejected) setTimeout(() => keep(script, cache), KEEP_AFTER_MS).unref()
+}
+
+function read(cache: string): Buffer | undefined {
+  try {
+    return readFileSync(cache)
+  } catch {
+    return undefined
+  }
+}
+
+/** Never half of it under its name; a cache folder that takes no files costs the next process some time, nothing else. */
+function keep(script: Script, cache: string): void {
+  const draft = `${cache}.${process.pid}.tmp`
+  try {
+    const descriptor = openSync(draft, 'w')
+    try {
+      writeSync(descriptor, script.createCachedData())
+      fsyncSync(descriptor)
+    } finally {
+      closeSync(descriptor)
+    }
+    renameSync(draft, cache)
+  } catch {
+    rmSync(draft, { force: true })
+  }
+}

@@ -1,0 +1,84 @@
+// What V8 has compiled of a bundle is kept for the next process, and believed only by the V8 that can use it.
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readFileSync, statSync, truncateSync, watch, writeFileSync } from 'node:fs'
+import { setTimeout } from 'node:timers/promises'
+import { afterAll, expect, onTestFinished, test } from 'vitest'
+import { bundleFunction, releaseBundler } from '../../runtime/catalog/bundle.ts'
+import { project } from './project.ts'
+
+afterAll(releaseBundler)
+
+async function bundled() {
+  const at = project({
+    'functions/add.ts': `export const add = (a: number, b: number) => a + b\nexport default () => add(40, 2)`,
+  })
+  const { shim: _standIn, ...options } = at.options
+  const { path } = await bundleFunction(at.source('functions/add.ts'), options)
+  return { path, folder: options.cache, cache: path.replace(/cjs$/, 'js.cache') }
+}
+
+/** The child as the runtime starts it, loaded. */
+async function load(path: string, execArgv: readonly string[] = []): Promise<ChildProcess> {
+  const setup = { functionName: 'add', parent: process.pid, maxReplyBytes: 1000, maxLogBytes: 1000 }
+  const child = fork(path, [JSON.stringify(setup)], { execArgv: [...execArgv] })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  const [report] = await once(child, 'message')
+  expect(report).toMatchObject({ type: 'loaded' })
+  return child
+}
+
+/** Resolves when another file has come to stand there, or one at all. */
+function comes(folder: string, file: string): Promise<void> {
+  const ino = () => (existsSync(file) ? statSync(file).ino : 0)
+  const before = ino()
+  return new Promise((resolve) => {
+    const watcher = watch(folder, () => {
+      if (ino() === before || ino() === 0) return
+      watcher.close()
+      resolve()
+    })
+  })
+}
+
+async function kept(): Promise<Awaited<ReturnType<typeof bundled>>> {
+  const made = await bundled()
+  const coming = comes(made.folder, made.cache)
+  await load(made.path)
+  await coming
+  return made
+}
+
+test('the first process keeps it, the next ones use it and leave it as it is', async () => {
+  const { path, cache } = await kept()
+  const before = statSync(cache)
+  const child = await load(path)
+  // It would have kept its own by then.
+  await setTimeout(1_000)
+  child.disconnect()
+  await once(child, 'exit')
+  expect(statSync(cache).ino).toBe(before.ino)
+})
+
+test.each<[string, (cache: string) => void]>([
+  ['half of it', (cache) => truncateSync(cache, 100)],
+  ['nothing', (cache) => truncateSync(cache)],
+  ['something else', (cache) => writeFileSync(cache, Buffer.alloc(5_000, 7))],
+])('what is left of a cache that holds %s is written anew, and the function loads', async (_what, spoil) => {
+  const { path, folder, cache } = await kept()
+  const whole = readFileSync(cache).length
+  spoil(cache)
+  const coming = comes(folder, cache)
+  await load(path)
+  await coming
+  expect(readFileSync(cache).length).toBeGreaterThan(whole / 2)
+})
+
+test('another V8 does not believe it: here, one with other flags', async () => {
+  const { path, folder, cache } = await kept()
+  const before = statSync(cache)
+  const coming = comes(folder, cache)
+  await load(path, ['--max-old-space-size=100'])
+  await coming
+  expect(statSync(cache).ino).not.toBe(before.ino)
+})
