@@ -37,6 +37,8 @@ const FLICKER_MS = 100
 const LOCK_TOLD_MS = 1_000
 /** So often by chance is unlikely. */
 const FLICKERS_TOLD = 10
+/** A commit is over, and its lock should go: so many reads follow, one in each turn of the event loop; about a millisecond. */
+const EAGER_READS = 12
 /** A read that met the host's lock is tried again after these pauses; the last one is repeated. */
 const RETRY_MS = [1, 1, 2, 4, 8, 16]
 
@@ -47,6 +49,7 @@ export class Reading {
   readonly #due = new Set<() => void>()
   #timer: Timer | undefined
   #busyInARow = 0
+  #eagerReads = 0
   #waiting: { readonly path: string; readonly reason: string } | undefined
   #flicker: { readonly sinceMs: number; readonly reason: string } | undefined
   #flickers = 0
@@ -63,21 +66,17 @@ export class Reading {
   }
 
   /**
-   * Reads now or as soon as that is possible. A read that throws is called again, and must have changed nothing.
+   * Reads as soon as that is possible. A read that throws is called again, and must have changed nothing.
    * `first`: before those that are due already; it finds again what was found before theirs.
+   * `now`: though a pause is on, since something has happened to the file, and perhaps the lock is gone.
+   * `eager`: the same, and if it is not gone yet, it is about to go.
    */
-  do(read: () => void, first = false): void {
+  do(read: () => void, when: 'in-turn' | 'first' | 'now' | 'eager' = 'in-turn'): void {
     if (this.#stopped) return
-    const reads = first ? this.#first : this.#due
+    const reads = when === 'first' ? this.#first : this.#due
     reads.add(read)
-    if (!this.#timer) this.#readOn()
-  }
-
-  /** The same, but at once, though a pause is on: something has happened to the file, and perhaps the lock is gone. */
-  doNow(read: () => void): void {
-    if (this.#stopped) return
-    this.#due.add(read)
-    this.#readOn()
+    if (when === 'eager') this.#eagerReads = EAGER_READS
+    if (!this.#timer || when === 'now' || when === 'eager') this.#readOn()
   }
 
   /** A read of somebody else's ended in this error; `onReadable` is called when it is worth another try. */
@@ -116,6 +115,7 @@ export class Reading {
 
   #done(): void {
     this.#busyInARow = 0
+    this.#eagerReads = 0
     this.#lockedSinceMs = undefined
     if (this.#flicker) this.#passed(this.#flicker.reason)
     if (!this.#waiting) return
@@ -153,12 +153,22 @@ export class Reading {
   }
 
   #soon(): void {
-    if (this.#timer) return
-    const pauseMs = RETRY_MS[Math.min(this.#busyInARow++, RETRY_MS.length - 1)] ?? 1
-    this.#timer = this.#parts.clock.after(pauseMs, () => {
+    const { clock, onReadable } = this.#parts
+    const again = () => {
       this.#timer = undefined
       this.#readOn()
-      this.#parts.onReadable()
-    })
+      onReadable()
+    }
+    if (this.#eagerReads > 0) {
+      this.#eagerReads--
+      this.#timer?.cancel()
+      this.#timer = clock.soon(again)
+    } else {
+      this.#timer ??= clock.after(this.#pauseMs(), again)
+    }
+  }
+
+  #pauseMs(): number {
+    return RETRY_MS[Math.min(this.#busyInARow++, RETRY_MS.length - 1)] ?? 1
   }
 }

@@ -265,7 +265,7 @@ export class Runtime {
       ? new DatabaseTrigger({
           clock,
           path: paths.inbound,
-          onHint: () => session.look(false),
+          onHint: (committed) => session.look(committed ? 'eager' : 'now'),
           onDegraded: (reason) => events.emit('watch-degraded', { reason }),
         })
       : undefined

@@ -110,7 +110,7 @@ export class Session implements Intake {
         ...parts,
         rowsOf: (ids, withContent) => parts.inbound.getPendingByIds(ids, withContent),
         rawId: (rowid) => parts.inbound.rawId(rowid),
-        read: (read) => this.#reading.do(read, true),
+        read: (read) => this.#reading.do(read, 'first'),
         onGone: () => this.#goOn(),
         onForgotten,
       },
@@ -121,7 +121,7 @@ export class Session implements Intake {
   start(executor: Executor): void {
     this.#executor = executor
     this.#admission.start(executor)
-    this.look(false)
+    this.look('now')
     this.#armPoll()
   }
 
@@ -143,10 +143,10 @@ export class Session implements Intake {
     return this.#reading.waitingFor
   }
 
-  /** Somebody says that the file has changed; `doubt`: nobody does, but look with fresh eyes. */
-  look(doubt: boolean): void {
-    this.#doubt ||= doubt
-    this.#reading[doubt ? 'do' : 'doNow'](this.#lookOn)
+  /** `now`, `eager`: somebody says that the file has changed (see Reading); `doubt`: nobody does, but look with fresh eyes. */
+  look(why: 'now' | 'eager' | 'doubt'): void {
+    this.#doubt ||= why === 'doubt'
+    this.#reading.do(this.#lookOn, why === 'doubt' ? 'in-turn' : why)
   }
 
   /** The functions are others now: what waits is routed anew. */
@@ -280,7 +280,7 @@ export class Session implements Intake {
   #armPoll(): void {
     if (this.#stopped) return
     this.#poll = this.#parts.clock.after(this.#parts.pollMs, () => {
-      this.look(true)
+      this.look('doubt')
       this.#reading.do(this.#patrolOn)
       this.#armPoll()
     })

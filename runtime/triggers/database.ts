@@ -1,15 +1,17 @@
 // "inbound.db may have changed": a hint, never the truth. A look follows each event at 0, 1, 4 and 16 ms, since the event
-// comes while the writer still holds its lock. Losing every event only costs the poll's pace.
+// comes while the writer still holds its lock. Where the writer keeps a rollback journal, its end is the end of a commit: the
+// lock goes within a moment, and the message in it is worth a quick look. Losing every event only costs the poll's pace.
 // The folder is watched by Node itself, not by chokidar: that reads the folder again and looks at each file whenever a
 // journal comes or goes, which is twice a commit, of ours too (docs/performance.md).
-import { type FSWatcher, watch } from 'node:fs'
+import { existsSync, type FSWatcher, watch } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import type { Clock, Timer } from '../clock.ts'
 
 export interface DatabaseTriggerParts {
   readonly clock: Clock
   readonly path: string
-  readonly onHint: () => void
+  /** `committed`: a commit has just come to its end. */
+  readonly onHint: (committed: boolean) => void
   /** Called once; from then on the poll alone finds changes. */
   readonly onDegraded: (reason: string) => void
 }
@@ -23,6 +25,7 @@ export class DatabaseTrigger {
   #soon: Timer | undefined
   #later: Timer | undefined
   #step = 0
+  #committed = false
 
   constructor(parts: DatabaseTriggerParts) {
     this.#parts = parts
@@ -31,9 +34,11 @@ export class DatabaseTrigger {
   start(): void {
     const { path } = this.#parts
     const name = basename(path)
+    const journal = `${path}-journal`
     try {
-      this.#watcher = watch(dirname(path), (_type, file) => {
-        if (file === null || file.startsWith(name)) this.#event()
+      this.#watcher = watch(dirname(path), (type, file) => {
+        if (file === null || file.startsWith(name))
+          this.#event(type === 'rename' && file === basename(journal) && !existsSync(journal))
       })
       this.#watcher.once('error', (error) => this.#goBlind(error))
     } catch (error) {
@@ -52,13 +57,15 @@ export class DatabaseTrigger {
     this.#parts.onDegraded(error instanceof Error ? error.message : String(error))
   }
 
-  #event(): void {
+  #event(committed: boolean): void {
+    this.#committed ||= committed
     this.#soon ??= this.#parts.clock.soon(() => {
       this.#soon = undefined
       this.#step = 0
       this.#later?.cancel()
       this.#later = undefined
-      this.#parts.onHint()
+      this.#parts.onHint(this.#committed)
+      this.#committed = false
       this.#lookAgain()
     })
   }
@@ -69,7 +76,7 @@ export class DatabaseTrigger {
     this.#step++
     this.#later = this.#parts.clock.after(pauseMs, () => {
       this.#later = undefined
-      this.#parts.onHint()
+      this.#parts.onHint(false)
       this.#lookAgain()
     })
   }

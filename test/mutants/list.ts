@@ -179,7 +179,7 @@ export const MUTANTS: readonly Mutant[] = [
   one(
     'what is new is read before what is read again',
     SESSION,
-    'this.#reading.do(read, true)',
+    "this.#reading.do(read, 'first')",
     'this.#reading.do(read)',
   ),
 

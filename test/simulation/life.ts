@@ -164,7 +164,7 @@ export class Life {
   }
 
   look(): void {
-    this.do(() => this.#session.look(false))
+    this.do(() => this.#session.look('now'))
   }
 
   reload(catalog: Catalog): void {
