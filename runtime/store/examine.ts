@@ -3,8 +3,8 @@
 import { readdirSync, statSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { columnsOf } from './backlog.ts'
-import { text } from './inbound-file.ts'
 import { type FileState, Look } from './look.ts'
+import { text } from './message-rows.ts'
 import type { ReadonlyDb } from './open.ts'
 
 export interface MessageFacts {

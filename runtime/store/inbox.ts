@@ -3,37 +3,15 @@
 // light rows, and fetches a message whole only when it is about to run, so that what runs is what the file says now.
 import type { RawId } from '../protocol/turn.ts'
 import { classifyRead } from './classify.ts'
-import {
-  type InboundFile,
-  type MessageRow,
-  messageRow,
-  openInbound,
-  type Pages,
-  type PendingRow,
-  pendingRow,
-  type Raw,
-} from './inbound-file.ts'
+import { FreshRows } from './fresh-rows.ts'
+import { type InboundFile, openInbound } from './inbound-file.ts'
+import { type MessageRow, messageRow, type PendingRow, pendingRow, type Raw } from './message-rows.ts'
 import { fileAt, hasTable, READ_BUSY_MS } from './open.ts'
+import { type Cursor, most, type Page, pageOf } from './page.ts'
 
-export type { MessageRow, PendingRow } from './inbound-file.ts'
+export type { MessageRow, PendingRow } from './message-rows.ts'
+export { type Cursor, type Page, START } from './page.ts'
 
-/** How far a walk has come. */
-export interface Cursor {
-  readonly seq: number
-  readonly rowid: number
-}
-
-export interface Page {
-  readonly rows: readonly PendingRow[]
-  readonly cursor: Cursor
-  /** Nothing pending lies between the cursor and the end of the file as it was when the page was read. */
-  readonly end: boolean
-}
-
-export const START: Cursor = { seq: Number.MIN_SAFE_INTEGER, rowid: 0 }
-
-/** Index entries passed over in one read at most, so that a long stretch of finished messages never blocks the loop. */
-const WINDOW = 5_000
 /** After so many reads in a row that met a lock, the next one waits for it (READ_BUSY_MS) instead of trying its luck. */
 const IMPATIENT_READS = 20
 
@@ -44,6 +22,7 @@ export class Inbox {
   /** The file that `changed` spoke of last. Another one is `replaced`, however long there is none, or none to be read, in between. */
   #met: Pick<InboundFile, 'ino' | 'dev'> | undefined
   #replaced = false
+  readonly #fresh = new FreshRows()
   #busyInARow = 0
 
   constructor(path: string, onWal?: (file: { readonly path: string }) => void) {
@@ -64,7 +43,7 @@ export class Inbox {
     const moved = known && (file?.mtimeMs !== known.mtimeMs || file.size !== known.size)
     if (!file || this.#replaced || (doubt && moved)) this.close()
     return this.#read((open) => {
-      const version = (open.dataVersion.get() as [number])[0]
+      const version = versionOf(open)
       const answer = this.#replaced ? 'replaced' : version === open.seen ? 'no' : 'yes'
       if (this.#met?.ino !== open.ino || this.#met.dev !== open.dev) this.#mode(open)
       this.#met = { ino: open.ino, dev: open.dev }
@@ -77,22 +56,32 @@ export class Inbox {
 
   /** The next pending rows behind `after`, oldest first: by seq; those without one by time, then rowid. */
   getPendingMessages(after: Cursor, limit: number, withContent: boolean): Page {
-    return this.#read((open) => page(open, after, limit, withContent))
+    return this.#read((open) =>
+      open.db.snapshot(() => {
+        const found = pageOf(open, after, limit, withContent)
+        this.#fresh.keep(found.rows, versionOf(open))
+        return found
+      }),
+    )
   }
 
   /** Pending rows by id, as light rows, in file order. */
   getPendingByIds(ids: readonly string[], withContent: boolean): readonly PendingRow[] {
     return this.#read((open) =>
-      ((withContent ? open.pendingWithContent : open.pending).byIds.all(JSON.stringify(ids)) as Raw[]).map(
-        pendingRow,
-      ),
+      (open.pending.byIds.all(most(withContent), JSON.stringify(ids)) as Raw[]).map(pendingRow),
     )
   }
 
   /** The messages among `ids` that exist, whole, as they are now. */
   getMessages(ids: readonly string[]): Map<string, MessageRow> {
-    const rows = this.#read((open) => open.messages.all(JSON.stringify(ids)) as Raw[]).map(messageRow)
-    return new Map(rows.map((row) => [row.id, row]))
+    return this.#read((open) => {
+      const found = new Map<string, MessageRow>()
+      const others = this.#fresh.take(ids, versionOf(open), found)
+      if (others.length === 0) return found
+      for (const raw of open.messages.all(JSON.stringify(others)) as Raw[])
+        found.set(String(raw[0]), messageRow(raw))
+      return found
+    })
   }
 
   getMessageIn(id: string): MessageRow | undefined {
@@ -140,6 +129,7 @@ export class Inbox {
   close(): void {
     this.#open?.db.close()
     this.#open = undefined
+    this.#fresh.clear()
   }
 
   /** A file that is new here: in WAL mode SQLite makes files beside it, and a mount between two machines tears it. */
@@ -171,29 +161,7 @@ export class Inbox {
   }
 }
 
-function page(open: InboundFile, after: Cursor, limit: number, withContent: boolean): Page {
-  const select = withContent ? open.pendingWithContent : open.pending
-  const top = (open.maxSeq.get() as [number | null])[0] ?? START.seq
-  const bound =
-    top - after.seq > WINDOW
-      ? ((open.window.get(after.seq, WINDOW) as [number] | undefined)?.[0] ?? top)
-      : top
-  const numbered = top > after.seq ? (select.bySeq.all(after.seq, bound, limit) as Raw[]).map(pendingRow) : []
-  const full = numbered.length === limit
-  const seq = full ? (numbered.at(-1)?.seq ?? bound) : Math.max(bound, after.seq)
-  const room = limit - numbered.length
-  const bare = room > 0 ? unnumbered(select, after.rowid, room) : []
-  const rowid = bare.at(-1)?.rowid ?? after.rowid
-  bare.sort((a, b) => (a.timestamp < b.timestamp ? -1 : a.timestamp > b.timestamp ? 1 : a.rowid - b.rowid))
-  return {
-    rows: [...numbered, ...bare],
-    cursor: { seq, rowid },
-    end: !full && bound === top && bare.length < Math.max(room, 1),
-  }
-}
-
-function unnumbered(select: Pages, afterRowid: number, room: number): PendingRow[] {
-  const raw = [select.byRowid, select.misnumbered].flatMap((rows) => rows.all(afterRowid, room) as Raw[])
-  const rows = raw.map(pendingRow).sort((a, b) => a.rowid - b.rowid)
-  return rows.slice(0, room)
+/** Another one after each commit of somebody else's, as this handle sees it. */
+function versionOf({ dataVersion }: InboundFile): number {
+  return (dataVersion.get() as [number])[0]
 }

@@ -145,18 +145,26 @@ describe('a walk', () => {
     expect(walk(inbox, 10).ids).toEqual(['a', 'b'])
   })
 
-  test('reads content only when asked to, and no more than a megabyte of it', () => {
+  test('reads long content only when asked to, and no more than a megabyte of it', () => {
     const { inbox, db } = inboxOf(headInbound)
-    const large = JSON.stringify('x'.repeat(1024 * 1024))
+    const [long, large] = [1024, 1024 * 1024].map((chars) => JSON.stringify('x'.repeat(chars))) as [
+      string,
+      string,
+    ]
     insertMessage(db, { id: 'small', content: '{"ü":1}' })
+    insertMessage(db, { id: 'long', content: long })
     insertMessage(db, { id: 'large', content: large })
     const { rows } = inbox.getPendingMessages(START, 10, true)
     expect(rows.map(({ content, contentBytes }) => [content, contentBytes])).toEqual([
       ['{"ü":1}', 8],
+      [long, long.length],
       [null, large.length],
     ])
-    expect(inbox.getPendingByIds(['small'], true)[0]?.content).toBe('{"ü":1}')
-    expect(inbox.getPendingByIds(['small'], false)[0]?.content).toBeNull()
+    expect(inbox.getPendingByIds(['long'], true)[0]?.content).toBe(long)
+    expect(inbox.getPendingByIds(['small', 'long'], false).map(({ content }) => content)).toEqual([
+      '{"ü":1}',
+      null,
+    ])
     expect(inbox.getMessageIn('large')?.content).toBe(large)
   })
 })

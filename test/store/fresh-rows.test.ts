@@ -1,0 +1,78 @@
+// What a look has read whole is not read twice, and never believed longer than the file stays as it was.
+import { rmSync } from 'node:fs'
+import type Database from 'better-sqlite3'
+import { expect, test } from 'vitest'
+import { FreshRows, KEPT_CONTENT_MAX } from '../../runtime/store/fresh-rows.ts'
+import { START } from '../../runtime/store/inbox.ts'
+import type { MessageRow, PendingRow } from '../../runtime/store/message-rows.ts'
+import { headInbound, insertMessage } from '../support/files.ts'
+import { inboxOf } from '../support/inbox.ts'
+
+function looked(...rows: readonly Record<string, unknown>[]) {
+  const { inbox, db } = inboxOf(headInbound)
+  for (const row of rows) insertMessage(db, row)
+  inbox.changed()
+  const page = inbox.getPendingMessages(START, 10, false).rows
+  return { inbox, db, page }
+}
+
+/** What `take` finds, and what it leaves to be read. */
+function taken(fresh: FreshRows, ids: readonly string[], version: number) {
+  const found = new Map<string, MessageRow>()
+  return { others: fresh.take(ids, version, found), found: [...found.keys()] }
+}
+
+test('a message that was read whole is found, once, while the file is in the same state', () => {
+  const { page } = looked(
+    { id: 'a', content: '1' },
+    { id: 'b', content: '2' },
+    { id: 'long', content: JSON.stringify('x'.repeat(KEPT_CONTENT_MAX)) },
+    { id: 'unnumbered', seq: null },
+  )
+  const fresh = new FreshRows()
+  fresh.keep(page, 7)
+  expect(taken(fresh, ['a', 'long', 'unnumbered', 'none'], 7)).toEqual({
+    others: ['long', 'unnumbered', 'none'],
+    found: ['a'],
+  })
+  expect(taken(fresh, ['a', 'b'], 7)).toEqual({ others: ['a'], found: ['b'] })
+})
+
+test('in another state of the file, nothing of it counts any more', () => {
+  const fresh = new FreshRows()
+  const { page } = looked({ id: 'a' }, { id: 'b' })
+  fresh.keep(page, 7)
+  expect(taken(fresh, ['a'], 8)).toEqual({ others: ['a'], found: [] })
+  expect(taken(fresh, ['b'], 7)).toEqual({ others: ['b'], found: [] })
+  fresh.keep(page.slice(0, 1), 8)
+  fresh.keep(page.slice(1) as PendingRow[], 9)
+  expect(taken(fresh, ['a', 'b'], 9)).toEqual({ others: ['a'], found: ['b'] })
+})
+
+test.each<[string, (db: Database.Database) => void, Partial<MessageRow> | undefined]>([
+  ['cancelled', (db) => db.exec("update messages_in set status = 'completed'"), { status: 'completed' }],
+  [
+    'moved',
+    (db) => db.exec("update messages_in set process_after = '2100-01-01'"),
+    { processAfter: '2100-01-01' },
+  ],
+  ['given other content', (db) => db.exec("update messages_in set content = '9'"), { content: '9' }],
+  ['removed', (db) => db.exec('delete from messages_in'), undefined],
+  ['left alone', () => undefined, { content: '1', status: 'pending' }],
+])('a message that is %s between the look and its run is told as it is then', (_what, change, expected) => {
+  const { inbox, db } = looked({ id: 'a', content: '1' })
+  change(db)
+  const row = inbox.getMessageIn('a')
+  if (expected) expect(row).toMatchObject(expected)
+  else expect(row).toBeUndefined()
+})
+
+test('another file at the path: what was read of the old one is not told of the new one', () => {
+  const { inbox, db } = looked({ id: 'a', content: '1' })
+  const path = db.name
+  db.close()
+  rmSync(path)
+  insertMessage(headInbound(path), { id: 'a', content: '2' })
+  expect(inbox.changed()).toBe('replaced')
+  expect(inbox.getMessageIn('a')?.content).toBe('2')
+})
