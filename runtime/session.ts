@@ -67,6 +67,8 @@ export const SESSION_LIMITS: SessionLimits = {
   openMax: 1_000,
 }
 const MARK_EVERY_MS = 1_000
+/** With so many in the lanes the walk goes on at leisure, a page in each pause: what waits for long costs the garbage collector. */
+const [AHEAD, LEISURE_MS] = [2_000, 10]
 
 export class Session implements Intake {
   readonly #parts: SessionParts
@@ -100,7 +102,6 @@ export class Session implements Intake {
     this.#patrolled = parts.start
     this.#patrolTo = parts.start
     this.#marked = parts.mark.seq
-    const onForgotten = () => this.#patrolFromStart()
     this.#reading = new Reading({
       ...parts,
       onReadable: () => this.#executor?.nudge(),
@@ -112,7 +113,7 @@ export class Session implements Intake {
         rawId: (rowid) => parts.inbound.rawId(rowid),
         read: (read) => this.#reading.do(read, 'first'),
         onGone: () => this.#goOn(),
-        onForgotten,
+        onForgotten: () => this.#patrolFromStart(),
       },
       router,
     )
@@ -231,11 +232,13 @@ export class Session implements Intake {
   }
 
   #stepSoon(): void {
-    if (this.#stopped) return
-    this.#step ??= this.#parts.clock.soon(() => {
+    if (this.#stopped || this.#step) return
+    const { clock, lanes } = this.#parts
+    const step = () => {
       this.#step = undefined
       this.#reading.do(this.#walkOn)
-    })
+    }
+    this.#step = lanes.size < AHEAD ? clock.soon(step) : clock.after(LEISURE_MS, step)
   }
 
   #patrol(): void {
@@ -270,11 +273,8 @@ export class Session implements Intake {
   }
 
   #page(after: Cursor): Page {
-    return this.#parts.inbound.getPendingMessages(
-      after,
-      this.#parts.limits.page,
-      this.#admission.readsContent,
-    )
+    const { inbound, limits } = this.#parts
+    return inbound.getPendingMessages(after, limits.page, this.#admission.readsContent)
   }
 
   #armPoll(): void {

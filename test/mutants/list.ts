@@ -186,9 +186,15 @@ export const MUTANTS: readonly Mutant[] = [
   // Finding what there is.
   one(
     'a full page skips what is behind it',
-    'store/inbox.ts',
+    'store/page.ts',
     'const seq = full ? (numbered.at(-1)?.seq ?? bound)',
     'const seq = full ? bound',
+  ),
+  one(
+    'what a look has read is believed though the host has committed since',
+    'store/fresh-rows.ts',
+    'if (version !== this.#version) this.clear()\n    if (this.#rows.size === 0)',
+    'if (this.#rows.size === 0)',
   ),
   one(
     'the mark does not list the message that it stands on',
