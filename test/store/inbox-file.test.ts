@@ -3,10 +3,13 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { readTrouble } from '../../runtime/store/classify.ts'
 import { Inbox, START } from '../../runtime/store/inbox.ts'
 import { type Db, headInbound, insertMessage, openDb, tempDir } from '../support/files.ts'
 import { leaveHotJournal } from '../support/hot-journal.ts'
+import { until } from '../support/runtime.ts'
 
 function fresh(): { path: string; dir: string; inbox: Inbox } {
   const dir = tempDir()
@@ -110,6 +113,43 @@ describe('another file in its place', () => {
     expect([inbox.changed(), inbox.changed()]).toEqual(['yes', 'no'])
   })
 })
+
+test('56: a file that is moved away in the very moment in which it is opened is waited for', async () => {
+  const { path } = withFile()
+  const mover = new Worker(MOVER, { eval: true, workerData: path })
+  onTestFinished(async () => void (await mover.terminate()))
+  const waitedFor = new Set<string>()
+  const openOften = () => {
+    for (let n = 0; n < 100; n++) {
+      const inbox = new Inbox(path)
+      try {
+        inbox.changed()
+      } catch (error) {
+        const trouble = readTrouble(error) // throws what is a bug
+        if (!trouble.retry) waitedFor.add(trouble.reason)
+      } finally {
+        inbox.close()
+      }
+    }
+  }
+  await until(
+    () => {
+      openOften()
+      return waitedFor.has(`${path} was moved away just now`)
+    },
+    () => [...waitedFor].join('\n'),
+  )
+})
+
+/** Moves a file to and fro, as fast as it can, beside whoever opens it. */
+const MOVER = `
+  const { renameSync } = require('node:fs')
+  const { workerData: path } = require('node:worker_threads')
+  for (;;) {
+    renameSync(path, path + '.away')
+    renameSync(path + '.away', path)
+  }
+`
 
 describe('what cannot be read says what it is, at once, and is read when it can be:', () => {
   test.each<[string, (path: string) => void, { code: string; message: unknown }]>([

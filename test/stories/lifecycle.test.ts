@@ -162,6 +162,23 @@ describe('a start', () => {
     await fixed.ended(fixed.send('echo'))
   })
 
+  it('that fails when it has begun to look looks no more, and the next one has the workspace for itself', async () => {
+    const failed = benchOf(testConfig(project(['echo'])))
+    const { inbound } = failed.config.paths
+    renameSync(inbound, `${inbound}.away`)
+    failed.events.once('waiting', () => {
+      throw new Error('a listener that fails')
+    })
+    await expect(failed.runtime.start()).rejects.toThrow('a listener that fails')
+    const seenByTheFirst: unknown[] = []
+    failed.events.on('readable', (about) => seenByTheFirst.push(about))
+    renameSync(`${inbound}.away`, inbound)
+    // The next one has nothing but the events of the file: what it sees, the first one could see.
+    const next = await workbenchAt(failed.config.root, { pollMs: 60_000 })
+    await next.ended(next.send('echo'))
+    expect(seenByTheFirst).toEqual([])
+  })
+
   it('touches the heartbeat at once, after each claim and while idle', async () => {
     const bench = await workbench(['echo'], { heartbeatMs: 150 })
     const mtimes = new Set<number>()
