@@ -13,8 +13,9 @@ import type { Violation } from './violation.ts'
 const [workspace = '', tracePath = '', lane = ''] = process.argv.slice(2)
 
 export interface Question {
-  readonly round: number
-  /** Whether the runtime of this round has come as far as to raise the epoch. */
+  /** Pid of the last runtime; undefined: whom it has left is not asked now. */
+  readonly life: number | undefined
+  /** Whether that runtime has come as far as to raise the epoch. */
   readonly started: boolean
 }
 
@@ -51,7 +52,7 @@ serveCalls({
     look(question, (all, violations) => {
       checkAll(all, violations)
       all.checkNothingOpen(known)
-      checkNobodyLeft(question.round, violations)
+      checkNobodyLeft(question.life, violations)
       const strays = readdirSync(workspace).filter((name) => !FILES.test(name))
       if (strays.length > 0)
         violations.push({ invariant: 'I9', text: `left in the workspace: ${strays.join(', ')}` })
@@ -61,7 +62,7 @@ serveCalls({
 type Deeper = (all: Books, violations: Violation[]) => void
 
 /** @param deeper looks at copies, so that nobody waits for it */
-async function look({ round, started }: Question, deeper?: Deeper): Promise<Report> {
+async function look({ life, started }: Question, deeper?: Deeper): Promise<Report> {
   const scratch = mkdtempSync(join(tmpdir(), 'nanoclaw-soak-look-'))
   const violations: Violation[] = []
   const inbound = see(join(workspace, 'inbound.db'), mkdtempSync(join(scratch, 'in-')))
@@ -70,7 +71,7 @@ async function look({ round, started }: Question, deeper?: Deeper): Promise<Repo
     books = new Books(inbound.db, outbound.db, violations)
     checkNews(books, violations)
     checkEpoch(books.epoch(), started, violations)
-    checkOrphans(round, violations)
+    if (life !== undefined) checkOrphans(life, violations)
     if (deeper) {
       const copies = [
         await backedUp(inbound, join(scratch, 'inbound.db')),
@@ -112,19 +113,18 @@ function checkEpoch(now: number, started: boolean, violations: Violation[]): voi
   epoch = now
 }
 
-/** Workers of earlier rounds: their runtime was killed before the last start, so they have had their second. */
-function checkOrphans(round: number, violations: Violation[]): void {
-  for (const each of processesOf(lane)) if (each.isWorker && each.round < round) violations.push(orphan(each))
+/** Workers of earlier lives: their runtime was killed before the last start, so they have had their second. */
+function checkOrphans(life: number, violations: Violation[]): void {
+  for (const each of processesOf(lane)) if (each.isWorker && each.life !== life) violations.push(orphan(each))
 }
 
 /** A runtime that stopped as it was told has left nothing, also not of what handlers had started themselves. */
-function checkNobodyLeft(round: number, violations: Violation[]): void {
-  for (const each of processesOf(lane))
-    if (each.isWorker || each.round === round) violations.push(orphan(each))
+function checkNobodyLeft(life: number | undefined, violations: Violation[]): void {
+  for (const each of processesOf(lane)) if (each.isWorker || each.life === life) violations.push(orphan(each))
 }
 
-function orphan({ pid, round, command }: Found): Violation {
-  return { invariant: 'I9', text: `of round ${round} lives ${pid}: ${command}` }
+function orphan({ pid, life, command }: Found): Violation {
+  return { invariant: 'I9', text: `of runtime ${life} lives ${pid}: ${command}` }
 }
 
 function checkAll(all: Books, violations: Violation[]): void {

@@ -1,5 +1,5 @@
 // What a failed round leaves: both files with their journals as they are, the handlers' trace, the runtime's log, and a note
-// with the seed, the round as it was planned and what was found.
+// with the seed, the round as it was planned, the runtime's pid and what was found.
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -22,6 +22,6 @@ export function keepEvidence(lane: Lane, evidence: Evidence): string {
     cpSync(join(lane.workspace, file), join(folder, 'workspace', file))
   cpSync(lane.trace, join(folder, 'trace'))
   writeFileSync(join(folder, 'runtime.log'), lane.log)
-  writeFileSync(join(folder, 'round.json'), `${JSON.stringify(evidence, null, 2)}\n`)
+  writeFileSync(join(folder, 'round.json'), `${JSON.stringify({ ...evidence, life: lane.life }, null, 2)}\n`)
   return folder
 }

@@ -100,6 +100,11 @@ export class Lane {
     return this.#unmount !== undefined
   }
 
+  /** Pid of the last runtime. */
+  get life(): number | undefined {
+    return this.#runtime?.pid
+  }
+
   /** The last words of the last runtime. */
   get log(): string {
     return this.#runtime?.log ?? ''
@@ -130,35 +135,38 @@ export class Lane {
     await nemesis
     const quiet = !hostWasDead && this.#writes === writes
     const touched = quiet ? changesOf(before, lookAt(this.workspace, round.n)) : []
-    const report = await this.#check(round.n, runtime.started)
+    const report = await this.#check(runtime)
     this.#backlog = report.messages - report.ended
     return [...report.violations, ...touched, ...this.#hearFailures(runtime)]
   }
 
-  /** Faults off: everything ends, and the runtime stops as it is told. */
-  async drain(round: number): Promise<Violation[]> {
+  /**
+   * Faults off: everything ends, and the runtime stops as it is told.
+   * @param poisoned what brings its process down each time has to end, too
+   */
+  async drain(round: number, poisoned: boolean): Promise<Violation[]> {
     this.#host ??= this.#startHost()
     await this.#write(FEW, new Random(round))
-    await this.poison()
+    if (poisoned) await this.poison()
     const found: Violation[] = []
-    const look = async (depth: 'cheap' | 'whole' | 'end', from: number): Promise<Report> => {
-      const report = await this.#checker.call<Report>(depth, { round: from, started: false })
+    const look = async (depth: 'cheap' | 'whole' | 'end', life?: number): Promise<Report> => {
+      const report = await this.#checker.call<Report>(depth, { life, started: false })
       found.push(...report.violations)
       return report
     }
-    const failedBefore = new Set((await look('whole', 0)).failed)
+    const failedBefore = new Set((await look('whole')).failed)
     const startMs = performance.now()
-    const runtime = this.#start({ n: round, concurrency: 2 })
+    const runtime = this.#start({ concurrency: 2 })
     for (let open = true; open && performance.now() < startMs + DRAIN_MS && !runtime.ended; ) {
       await setTimeout(DRAIN_LOOK_MS)
-      const { ended, messages } = await look('cheap', 0)
+      const { ended, messages } = await look('cheap')
       open = ended < messages
     }
     const drainMs = performance.now() - startMs
     runtime.signal('SIGTERM')
     const { code, signal } = await this.#exitOf(runtime, 'stop')
     await this.#orphansGone()
-    const end = await look('end', round)
+    const end = await look('end', runtime.pid)
     this.#parts.tally.ends.push({ ...end, drainMs })
     found.push(...this.#hearFailures(runtime))
     for (const id of end.failed)
@@ -247,7 +255,8 @@ export class Lane {
   }
 
   async #exitOf(runtime: RuntimeProcess, what: string): Promise<Exit> {
-    const ended = await Promise.race([runtime.exit, setTimeout(STEP_MS)])
+    // Nobody waits for the timer when the runtime has ended, at the end of the soak neither.
+    const ended = await Promise.race([runtime.exit, setTimeout(STEP_MS, undefined, { ref: false })])
     if (ended) return ended
     runtime.signal('SIGKILL')
     throw new Unplanned(`the runtime did not ${what} within ${STEP_MS} ms. Its log:\n${runtime.log}`)
@@ -281,11 +290,14 @@ export class Lane {
     if (random.chance(0.2)) await this.#host?.call('sync')
   }
 
-  async #check(round: number, started: boolean): Promise<Report> {
+  async #check({ pid, started }: RuntimeProcess): Promise<Report> {
     const { tally } = this.#parts
     const whole = ++this.#rounds % WHOLE_CHECK_ROUNDS === 0
     tally[whole ? 'wholeChecks' : 'cheapChecks']++
-    const report = await this.#checker.call<Report>(whole ? 'whole' : 'cheap', { round, started })
+    const report = await this.#checker.call<Report>(whole ? 'whole' : 'cheap', {
+      life: pid,
+      started,
+    })
     if (report.hotOutbound) tally.hotOutbound++
     return report
   }
@@ -312,14 +324,13 @@ export class Lane {
     return runtime
   }
 
-  #start({ n, concurrency, kill }: Pick<Round, 'n' | 'concurrency'> & Partial<Round>): RuntimeProcess {
+  #start({ concurrency, kill }: Pick<Round, 'concurrency'> & Partial<Round>): RuntimeProcess {
     this.#runtime = new RuntimeProcess({
       command: this.#parts.command,
       project: this.#project,
       workspace: this.workspace,
       lane: this.#mark,
       trace: this.trace,
-      round: n,
       concurrency,
       crashAt: kill?.type === 'point' ? `${kill.point}:${kill.nth}` : undefined,
     })

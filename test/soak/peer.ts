@@ -6,6 +6,7 @@ import { symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
+import { ENVIRONMENT } from './environment.ts'
 import type { Answer, Call } from './serve.ts'
 
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url))
@@ -38,7 +39,10 @@ export class Peer {
 
   constructor(folder: string, name: 'host' | 'checker', ...args: readonly string[]) {
     this.#name = name
-    this.#child = fork(join(folder, `${name}.mjs`), args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    this.#child = fork(join(folder, `${name}.mjs`), args, {
+      env: ENVIRONMENT,
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    })
     this.#child.on('message', (answer: Answer) => {
       const waiting = this.#waiting.get(answer.n)
       this.#waiting.delete(answer.n)

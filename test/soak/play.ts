@@ -93,7 +93,9 @@ export class Play {
 
   async #findings(lane: Lane, round: Round | undefined): Promise<string[]> {
     try {
-      const violations = round ? await lane.play(round) : await lane.drain(this.#drainRound)
+      const violations = round
+        ? await lane.play(round)
+        : await lane.drain(this.#drainRound, lane === this.#lanes[0])
       for (const { invariant } of violations) add(this.#tally.broken, invariant)
       return violations.map(({ invariant, text }) => `${invariant} ${text}`)
     } catch (error) {

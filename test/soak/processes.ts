@@ -1,11 +1,11 @@
 // Processes of this machine that belong to one lane of the soak, told by a variable that every worker and whatever it
-// starts inherits. Linux only: elsewhere nothing is found.
+// starts inherits, and the runtime that they come from. Linux only: elsewhere nothing is found.
 import { readdirSync, readFileSync } from 'node:fs'
 
 export interface Found {
   readonly pid: number
-  /** The round whose runtime it comes from. */
-  readonly round: number
+  /** Pid of the runtime that it comes from, which may be dead. */
+  readonly life: number
   readonly command: string
   /** One of the runtime's own processes, not what a handler has started in it. */
   readonly isWorker: boolean
@@ -19,11 +19,13 @@ export function processesOf(lane: string): Found[] {
     .flatMap((name) => {
       const environment = read(`/proc/${name}/environ`).split('\0')
       if (!environment.includes(`NANOCLAW_SOAK_LANE=${lane}`)) return []
-      const round = environment.find((each) => each.startsWith('NANOCLAW_SOAK_ROUND='))?.split('=')[1]
       const command = read(`/proc/${name}/cmdline`).split('\0').join(' ').trim()
-      return [
-        { pid: Number(name), round: Number(round), command, isWorker: command.includes('functionName') },
-      ]
+      const isWorker = command.includes('functionName')
+      // A worker is told its parent, and a handler tells its grandchild.
+      const life = isWorker
+        ? /"parent":(\d+)/.exec(command)?.[1]
+        : environment.find((each) => each.startsWith('NANOCLAW_SOAK_LIFE='))?.split('=')[1]
+      return [{ pid: Number(name), life: Number(life), command, isWorker }]
     })
 }
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { changeBuild, copyBuild } from './build.ts'
+import { copyBuild } from './build.ts'
 import { compilePeers } from './peer.ts'
 import { Play, type Soak } from './play.ts'
 import { Tally } from './tally.ts'
@@ -54,12 +54,9 @@ try {
 
 async function soak(): Promise<number> {
   const kills = whole('kills', 1)
-  const build = await copyBuild(values.build, join(folder, 'build'))
   const tally = new Tally(kills)
-  const { hasTinyDisk } = await play(
-    { kills, command: commandOf(build), folder: join(folder, 'soak'), keeps: true },
-    tally,
-  )
+  const command = copyBuild(values.build, join(folder, 'build'))
+  const { hasTinyDisk } = await play({ kills, command, folder: join(folder, 'soak'), keeps: true }, tally)
   console.log(tally.lines(hasTinyDisk).join('\n'))
   return tally.failed ? 1 : 0
 }
@@ -69,13 +66,8 @@ async function prove(): Promise<number> {
   let caught = 0
   for (const [at, variant] of VARIANTS.entries()) {
     console.log(`\na wrong build: ${variant.name}`)
-    const build = await copyBuild(values.build, join(folder, `variant${at}`))
-    changeBuild(build, variant)
-    const parts = {
-      kills: PROOF_KILLS,
-      command: join(build, 'dist/cli/main.js'),
-      folder: join(folder, `proof${at}`),
-    }
+    const command = copyBuild(values.build, join(folder, `variant${at}`), variant)
+    const parts = { kills: PROOF_KILLS, command, folder: join(folder, `proof${at}`) }
     const { found } = await play({ ...parts, keeps: false }, new Tally(PROOF_KILLS))
     const finding = found.find((text) => variant.symptom.test(text))
     if (finding !== undefined) caught++
@@ -97,10 +89,6 @@ async function play(own: Omit<Soak, 'seed' | 'lanes' | 'peers'>, tally: Tally): 
 async function tidyUp(): Promise<void> {
   await playing?.close()
   rmSync(folder, { recursive: true, force: true })
-}
-
-function commandOf(build: string): string {
-  return join(build, 'dist/bin/main.js')
 }
 
 function whole(name: 'kills' | 'seed' | 'lanes', least: number): number {

@@ -12,7 +12,8 @@ export interface About {
 }
 
 interface Line {
-  readonly round: number
+  /** Pid of the runtime. */
+  readonly life: string
   readonly pid: string
   readonly id: string
   readonly attempt: number
@@ -92,9 +93,9 @@ export class Trace {
    * dies, the first of them start again although the next had started, too. None of them had ended on disk.
    */
   #startInLane(line: Line, key: string, seq: number, violations: Violation[]): void {
-    const { id, round } = line
+    const { id, life } = line
     const lane = this.#lanes.get(key)
-    const same = lane?.last.round === round ? lane : undefined
+    const same = lane?.last.life === life ? lane : undefined
     if (same && seq < same.seq)
       violations.push({ invariant: 'I4', text: `${id} starts after ${key} has come to seq ${same.seq}` })
     if (same?.open)
@@ -126,11 +127,11 @@ export class Trace {
 }
 
 function lineOf(text: string): Line {
-  const [round, pid = '', id = '', attempt, atMs, word = ''] = text.split(' ')
-  // Process numbers come round again; a round is too short for that.
+  const [life = '', pid = '', id = '', attempt, atMs, word = ''] = text.split(' ')
+  // Process numbers come round again; a life is too short for that.
   return {
-    round: Number(round),
-    pid: `${round}/${pid}`,
+    life,
+    pid: `${life}/${pid}`,
     id,
     attempt: Number(attempt),
     atMs: Number(atMs),

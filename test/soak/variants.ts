@@ -8,6 +8,21 @@ export interface Variant {
   readonly changes: readonly (readonly [from: string, to: string])[]
 }
 
+/** Where a variant changes the compiled runtime. */
+export const CHANGED = 'dist/store/outbox.js'
+
+/** @throws Error when the text has no such place, or several */
+export function changed(text: string, { name, changes }: Variant): string {
+  for (const [from, to] of changes) {
+    if (text.split(from).length !== 2)
+      throw new Error(
+        `${name}: ${CHANGED} has no such place (or several); mend test/soak/variants.ts:\n${from}`,
+      )
+    text = text.replace(from, () => to)
+  }
+  return text
+}
+
 export const VARIANTS: readonly Variant[] = [
   {
     name: 'ack and replies in two transactions',

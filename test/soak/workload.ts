@@ -67,7 +67,7 @@ export function endOf(id: string, task: Task, after: string | null): End {
 const reply = (random: Random): Task => ({ type: 'reply', replies: random.int(0, 3) })
 
 /** A death costs the start of another process: some are enough. */
-const DEATHS_SHARE = 0.03
+const DEATHS_SHARE = 0.02
 
 function mixed(random: Random): Task {
   if (random.chance(DEATHS_SHARE))
