@@ -63,7 +63,7 @@ interface Running {
 }
 
 /** How often the note beside the lock is brought up to date. */
-const NOTE_MS = 500
+const NOTE_MS = 1_000
 /** Idle processes that do not leave on SIGTERM get SIGKILL after this: with the drain, a stop takes less than 8 s. */
 const IDLE_GRACE_MS = 300
 /** After the drain's time is up, its last commit has this long. */

@@ -7,6 +7,7 @@ import { percentile, type Row, round, type Spread, spread } from '../table.ts'
 import type { Benchmark } from '../world.ts'
 
 const MESSAGES = 300
+const WAL_MESSAGES = 150
 const WARM_UP = 20
 const PAUSE_MS = 20
 /** The host's own poll, should an event get lost. */
@@ -26,6 +27,7 @@ export const latency: Benchmark = {
       commits.push(disk.commitMs())
     })
     disk.close()
+    const wal = await idleLatency(world.count(WAL_MESSAGES), () => undefined, ['--journal', 'wal'])
     const fsync = spread(fsyncs)
     const commit = spread(commits)
     const p50 = percentile(starts, 0.5)
@@ -55,6 +57,13 @@ export const latency: Benchmark = {
         note: 'must: 5 ms and 5 fsyncs; goal: 3 × its own p50',
       },
       {
+        what: 'the pick-up with outbound.db in WAL, p50',
+        unit: 'ms',
+        ours: alone(percentile(wal.starts, 0.5)),
+        against: { name: 'in DELETE', ...alone(p50) },
+        target: { value: round(percentile(wal.starts, 0.5) / p50), unit: '×', better: 'less' },
+      },
+      {
         what: 'commit → reply committed, p50',
         headline: 'idle runtime, commit of a message → its reply committed, p50',
         unit: 'ms',
@@ -81,8 +90,9 @@ function alone(value: number): Spread {
 export function idleLatency(
   count: number,
   between: () => void,
+  flags: readonly string[] = [],
 ): Promise<{ starts: number[]; replies: number[] }> {
-  return withRuntime(STAMP, [], async (bench) => {
+  return withRuntime(STAMP, flags, async (bench) => {
     const committedAt: bigint[] = []
     const readAt: bigint[] = []
     const replies = new Replies(bench)
