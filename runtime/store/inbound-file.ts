@@ -1,8 +1,8 @@
-// An open inbound.db: its shape found out, its statements prepared. Hosts have added columns over time; one that a file lacks
-// means its default.
+// An open inbound.db: its shape found out, and the statements that fit it. Hosts have added columns over time; one that a
+// file lacks means its default.
 import { NanoclawError } from '../protocol/errors.ts'
 import { MESSAGE_COLUMNS, SEQ_ABOVE, SEQ_MAX } from './message-rows.ts'
-import { fileAt, openReadonly, type ReadonlyDb, type ReadStatement } from './open.ts'
+import { fileAt, onFirstUse, openReadonly, type ReadonlyDb, type ReadStatement } from './open.ts'
 
 /** Columns that came later than the table, with the value that a row without them means. */
 const DEFAULTS: Readonly<Record<string, string>> = {
@@ -65,6 +65,7 @@ export function openInbound(path: string, busyMs: number): InboundFile {
         'inbound_unusable',
         `${path}: table messages_in lacks ${missing.join(', ')}; expected the columns of docs/protocol.md`,
       )
+    const prepare = (sql: string) => onFirstUse(db, sql)
     const column = (name: string) => (present.has(name) ? name : (DEFAULTS[name] ?? name))
     const numbered = present.has('seq')
     const isPending = present.has('status') ? "status = 'pending'" : '1'
@@ -73,16 +74,16 @@ export function openInbound(path: string, busyMs: number): InboundFile {
       rowid, octet_length(content) from messages_in`
     // The `+` keeps SQLite from walking an index on status, which some hosts have: it would sort all that is pending for a page.
     const pending: Pages = {
-      bySeq: db.prepare(
+      bySeq: prepare(
         `${light} where ${numbered ? 'seq > ? and seq <= ?' : '? is null and ? is null'} and +${isPending} order by ${column('seq')} limit ?`,
       ),
-      byRowid: db.prepare(
+      byRowid: prepare(
         `${light} where ${numbered ? 'seq is null and' : ''} rowid > ? and +${isPending} order by rowid limit ?`,
       ),
-      misnumbered: db.prepare(
+      misnumbered: prepare(
         `${light} where ${numbered ? `(seq > ${SEQ_MAX} or seq <= ${SEQ_ABOVE}) and +rowid > ?` : '? is null'} and +${isPending} order by +rowid limit ?`,
       ),
-      byIds: db.prepare(
+      byIds: prepare(
         `${light} where id in (select value from json_each(?)) and +${isPending} order by ${numbered ? 'seq, rowid' : 'rowid'}`,
       ),
     }
@@ -93,19 +94,17 @@ export function openInbound(path: string, busyMs: number): InboundFile {
       mtimeMs: file.mtimeMs,
       size: file.size,
       seen: -1,
-      dataVersion: db.prepare('pragma data_version'),
-      maxSeq: db.prepare(
-        numbered ? `select max(seq) from messages_in where seq <= ${SEQ_MAX}` : 'select null',
-      ),
-      window: db.prepare(
+      dataVersion: prepare('pragma data_version'),
+      maxSeq: prepare(numbered ? `select max(seq) from messages_in where seq <= ${SEQ_MAX}` : 'select null'),
+      window: prepare(
         numbered
           ? `select seq from messages_in where seq > ? and seq <= ${SEQ_MAX} order by seq limit 1 offset ?`
           : 'select null where ? = ?',
       ),
       pending,
-      messages: db.prepare(`select ${all} from messages_in where id in (select value from json_each(?))`),
-      rawId: db.prepare('select cast(id as blob), typeof(id) from messages_in where rowid = ?'),
-      questionResponse: db.prepare(
+      messages: prepare(`select ${all} from messages_in where id in (select value from json_each(?))`),
+      rawId: prepare('select cast(id as blob), typeof(id) from messages_in where rowid = ?'),
+      questionResponse: prepare(
         `select ${all} from messages_in where ${isPending} and json_valid(content) and json_extract(content, '$.questionId') = ? order by rowid limit 1`,
       ),
     }

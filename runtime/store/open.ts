@@ -107,3 +107,13 @@ function lstatOf(path: string): Stats | undefined {
 export function hasTable(db: ReadonlyDb, name: string): boolean {
   return db.prepare(`select 1 from sqlite_schema where type = 'table' and name = ?`).get(name) !== undefined
 }
+
+/** Most statements of a file are never needed; making all of them costs ten times as much as opening the file does. */
+export function onFirstUse(db: ReadonlyDb, sql: string): ReadStatement {
+  let made: ReadStatement | undefined
+  const statement = () => (made ??= db.prepare(sql))
+  return {
+    get: (...values) => statement().get(...values),
+    all: (...values) => statement().all(...values),
+  }
+}
