@@ -1,7 +1,6 @@
 // The books: what must hold, checked at every effect. They are kept beside the runtime, from what goes in and out of it, and
 // know what each commit has to change; then they look whether outbound.db says so. The first thing that does not hold is
 // kept and thrown, so that nothing in between can swallow it.
-import type { Statement } from 'better-sqlite3'
 import type { Clock } from '../../runtime/clock.ts'
 import { NanoclawError } from '../../runtime/protocol/errors.ts'
 import type { Settled } from '../../runtime/protocol/events.ts'
@@ -9,7 +8,8 @@ import type { Dispatch } from '../../runtime/protocol/ipc.ts'
 import type { Claim, Committed, Ending, Mark, Turn } from '../../runtime/protocol/turn.ts'
 import type { Recovery } from '../../runtime/store/outbox.ts'
 import { type Fate, policyOf } from './cast.ts'
-import type { Outbound } from './faults.ts'
+import { Disk, type StoredReply } from './disk.ts'
+import type { Outbound } from './files.ts'
 import { isDeath, judge } from './judge.ts'
 import { isOver, isRefused, type Told } from './messages.ts'
 
@@ -30,7 +30,7 @@ interface Ended {
 
 export class Books {
   readonly #parts: Parts
-  readonly #statements = new Map<string, Statement>()
+  readonly #disk: Disk
   readonly #messages: ReadonlyMap<string, Told>
   readonly #lanes = new Map<string, Told[]>()
   /** Handlers at work, by process: of the present runtime. */
@@ -42,11 +42,14 @@ export class Books {
   #aborted = false
   #justClaimed = new Set<string>()
   #epoch = 0
+  /** The last reply that has been seen on disk. */
+  #repliesUpTo = 0
   violation: Error | undefined
 
   constructor(messages: ReadonlyMap<string, Told>, parts: Parts) {
     this.#messages = messages
     this.#parts = parts
+    this.#disk = new Disk(parts.outbound)
   }
 
   /** The present runtime. */
@@ -102,8 +105,7 @@ export class Books {
       message.ack = poison ? 'failed' : isOver(message) ? message.ack : 'none'
     }
     for (const message of this.#messages.values()) this.#mayStart(message)
-    for (const [id, nextAtMs, waitMs] of this.#sql('waits').all() as [string, number, number][])
-      this.#mayStart(this.#told(id), nextAtMs, waitMs)
+    for (const [id, nextAtMs, waitMs] of this.#disk.waits()) this.#mayStart(this.#told(id), nextAtMs, waitMs)
     this.checkAll()
   }
 
@@ -130,7 +132,7 @@ export class Books {
     for (const ending of turn.endings) this.#end(ending, committed.lost.has(ending.id))
     for (const { id } of turn.refusals) this.#refuse(this.#told(id))
     for (const claim of turn.claims) this.#claim(claim, turn.nowMs, committed.refused.has(claim.id))
-    this.#checkDisk([...turn.endings, ...turn.refusals], turn.claims)
+    this.#checkDisk(turn, committed)
     if (turn.mark) this.#checkMark(turn.mark)
     return committed
   }
@@ -248,23 +250,15 @@ export class Books {
 
   /** Everything on disk is as it must be. */
   checkAll(): void {
-    const ids = [...this.#messages.keys()]
-    this.#compareAcks(ids, this.#sql('acks').all())
-    this.#compareReplies(ids, this.#sql('replies').all())
-    const charged = new Map(this.#sql('charged').all() as [string, number][])
+    const acks = this.#disk.acks()
+    for (const id of this.#messages.keys()) this.#compareAck(id, acks.get(id))
+    this.#compareReplies(this.#messages.keys(), this.#disk.repliesBehind(0))
+    const charged = this.#disk.charged()
     for (const told of this.#messages.values()) {
       if ((charged.get(told.id) ?? 0) !== told.charged)
         this.fail(`${told.id} has been charged ${told.charged} attempts, on disk ${charged.get(told.id)}`)
       if (told.charged > policyOf(told.kind).attempts) this.fail(`${told.id} had ${told.charged} attempts`)
     }
-  }
-
-  #sql(name: keyof typeof SQL): Statement {
-    const known = this.#statements.get(name)
-    if (known) return known
-    const statement = this.#parts.outbound.prepare(SQL[name]).raw()
-    this.#statements.set(name, statement)
-    return statement
   }
 
   /** Not before this instant; nor before so long a time has passed, if somebody sets the clock meanwhile. */
@@ -353,47 +347,36 @@ export class Books {
     }
   }
 
-  #checkDisk(over: readonly { readonly id: string }[], claimed: readonly Claim[]): void {
-    const ids = over.map(({ id }) => id)
-    const all = [...ids, ...claimed.map(({ id }) => id)]
-    if (all.length > 0) this.#compareAcks(all, this.#sql('acksOf').all(JSON.stringify(all)))
-    if (ids.length > 0) this.#compareReplies(ids, this.#sql('repliesOf').all(JSON.stringify(ids)))
+  /** The acks of what this turn was about, and all replies that are new with it. */
+  #checkDisk({ endings, refusals, claims }: Turn, { lost }: Committed): void {
+    for (const { id } of [...endings, ...refusals, ...claims]) this.#compareAck(id, this.#disk.ack(id))
+    const done = endings.filter(({ id, verdict }) => verdict.type === 'completed' && !lost.has(id))
+    const ids = new Set(done.map(({ id }) => id))
+    const fresh = this.#disk.repliesBehind(this.#repliesUpTo)
+    for (const [id] of fresh) if (!ids.has(id)) this.fail(`a reply to ${id} comes in a turn without its end`)
+    this.#compareReplies(ids, fresh)
   }
 
-  #compareAcks(ids: readonly string[], rows: unknown[]): void {
-    const acks = new Map(rows as [string, string][])
-    for (const id of ids) {
-      const [must, is] = [this.#told(id).ack, acks.get(id) ?? 'none']
-      if (is !== must) this.fail(`the ack of ${id} must be ${must}, on disk it is ${is}`)
-    }
+  #compareAck(id: string, is = 'none'): void {
+    const must = this.#told(id).ack
+    if (is !== must) this.fail(`the ack of ${id} must be ${must}, on disk it is ${is}`)
   }
 
-  #compareReplies(ids: readonly string[], rows: unknown[]): void {
+  #compareReplies(ids: Iterable<string>, rows: readonly StoredReply[]): void {
     const replies = new Map<string, string[]>()
     let seqBefore = 0
-    for (const [id, seq, content] of rows as [string, number, string][]) {
+    for (const [id, seq, content] of rows) {
       if (seq % 2 !== 1 || seq <= seqBefore) this.fail(`a reply to ${id} has seq ${seq}, after ${seqBefore}`)
       seqBefore = seq
       const known = replies.get(id)
       if (known) known.push(content)
       else replies.set(id, [content])
     }
+    this.#repliesUpTo = Math.max(this.#repliesUpTo, seqBefore)
     for (const id of ids) {
       const { ack, replies: must } = this.#told(id)
       const is = replies.get(id) ?? []
       if (is.join() !== must.join()) this.fail(`${id} is ${ack}; of its replies [${must}] there are [${is}]`)
     }
   }
-}
-
-const CHARGED = "outcome is not null and outcome not in ('interrupted', 'cancelled', 'refused')"
-const SQL = {
-  acks: 'select message_id, status from processing_ack',
-  acksOf:
-    'select message_id, status from processing_ack where message_id in (select value from json_each(?))',
-  replies: 'select in_reply_to, seq, content from messages_out order by seq',
-  repliesOf:
-    'select in_reply_to, seq, content from messages_out where in_reply_to in (select value from json_each(?)) order by seq',
-  charged: `select message_id, count(*) from nanoclaw_run where ${CHARGED} group by message_id`,
-  waits: 'select message_id, next_at, next_at - ended_at from nanoclaw_run where next_at is not null',
 }

@@ -8,6 +8,14 @@ export class Crash extends Error {
   override readonly name = 'Crash'
 }
 
+// Made once: an error that is new each time costs more than what it is thrown into.
+const HOT_JOURNAL = new Database.SqliteError(
+  'attempt to write a readonly database',
+  'SQLITE_READONLY_ROLLBACK',
+)
+const LOCKED = new Database.SqliteError('database is locked', 'SQLITE_BUSY')
+const FULL = new Database.SqliteError('database or disk is full', 'SQLITE_FULL')
+
 type Unreadable = 'journal' | 'gone'
 
 export class Faults {
@@ -77,12 +85,12 @@ export class Faults {
     this.effect(what)
     if (this.#troubled?.how === 'journal') {
       this.#strike('hot journal')
-      throw new Database.SqliteError('attempt to write a readonly database', 'SQLITE_READONLY_ROLLBACK')
+      throw HOT_JOURNAL
     }
     if (this.#busyReads === 0 || this.#readsLeft-- > 0) return
     this.#busyReads--
     this.#strike('busy read')
-    throw new Database.SqliteError('database is locked', 'SQLITE_BUSY')
+    throw LOCKED
   }
 
   /** A transaction on outbound.db is about to begin. */
@@ -92,7 +100,7 @@ export class Faults {
     if (this.#busyCommits === 0) return
     this.#busyCommits--
     this.#strike('busy commit')
-    throw new Database.SqliteError('database is locked', 'SQLITE_BUSY')
+    throw LOCKED
   }
 
   /** A statement that writes to outbound.db is about to run. */
@@ -100,7 +108,7 @@ export class Faults {
     this.effect('a statement')
     if (this.#clock.monotonic() >= this.#fullUntilMs || this.#statements++ < this.#fullFrom) return
     this.#strike('full disk')
-    throw new Database.SqliteError('database or disk is full', 'SQLITE_FULL')
+    throw FULL
   }
 
   get #troubled() {
@@ -111,33 +119,4 @@ export class Faults {
   #strike(what: string): void {
     this.struck[what] = (this.struck[what] ?? 0) + 1
   }
-}
-
-/** outbound.db: the handle for the runtime, whose writing statements come by the faults, and the way past them for all others. */
-export interface Outbound {
-  readonly db: Database.Database
-  readonly prepare: (sql: string) => Database.Statement
-}
-
-/** In memory; it stays when the runtime that uses it dies, and so do its statements: making them costs more than a start. */
-export function outboundIn(faults: Faults): Outbound {
-  const db = new Database(':memory:')
-  const prepare = db.prepare.bind(db) as Outbound['prepare']
-  const made = new Map<string, Database.Statement>()
-  db.prepare = ((sql: string) => {
-    let statement = made.get(sql)
-    if (!statement) made.set(sql, (statement = watched(prepare(sql), faults)))
-    return statement
-  }) as typeof db.prepare
-  return { db, prepare }
-}
-
-function watched(statement: Database.Statement, faults: Faults): Database.Statement {
-  if (statement.reader) return statement
-  const run = statement.run.bind(statement)
-  statement.run = (...values: unknown[]) => {
-    faults.write()
-    return run(...values)
-  }
-  return statement
 }

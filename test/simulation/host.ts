@@ -1,58 +1,31 @@
 // The host: the one who writes inbound.db, a real file here, and now and then deletes claims from outbound.db. It does what
 // hosts do, at any time; each change is one commit.
-import { existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import Database from 'better-sqlite3'
-import { HOST_TABLES } from '../../runtime/protocol/schema.ts'
+import { renameSync } from 'node:fs'
+import type { Database, Statement } from 'better-sqlite3'
 import type { Event } from './events.ts'
-import type { Outbound } from './faults.ts'
+import type { Files } from './files.ts'
 import { isOver, messageOf, type Told, timeOf } from './messages.ts'
-
-/** A file for all runs of a process, one after the other; making one costs more than a whole run of few steps. */
-export class HostFile {
-  readonly path: string
-  readonly db: Database.Database
-  readonly #folder: string
-
-  constructor() {
-    this.#folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'nanoclaw-simulation-'))
-    this.path = join(this.#folder, 'inbound.db')
-    this.db = new Database(this.path)
-    this.db.pragma('journal_mode = memory')
-    this.db.pragma('synchronous = off')
-    this.db.exec(HOST_TABLES)
-  }
-
-  close(): void {
-    this.db.close()
-    rmSync(this.#folder, { recursive: true, force: true })
-  }
-}
 
 type Change = Extract<Event, { readonly pick: number; readonly hint: unknown }>
 
 export class Host {
   /** In the order in which they came. */
   readonly messages = new Map<string, Told>()
-  readonly #file: HostFile
-  readonly #outbound: Outbound
+  readonly #files: Files
   readonly #nowMs: () => number
-  readonly #sql: Readonly<Record<keyof typeof SQL, Database.Statement>>
+  readonly #sql: Readonly<Record<keyof typeof SQL, Statement>>
   #seqMax = 0
   #away = false
 
-  constructor(file: HostFile, outbound: Outbound, nowMs: () => number) {
-    this.#file = file
-    this.#outbound = outbound
+  constructor(files: Files, nowMs: () => number) {
+    this.#files = files
     this.#nowMs = nowMs
-    file.db.exec('delete from messages_in')
-    this.#sql = prepare(file.db)
+    this.#sql = prepare(files.inbound)
   }
 
   /** Returns what was new. */
   insert({ messages }: Extract<Event, { do: 'insert' }>): readonly Told[] {
-    return this.#file.db.transaction(() =>
+    return this.#files.inbound.transaction(() =>
       messages.flatMap((from) => {
         const message = messageOf(from, this.#nowMs())
         if (this.messages.has(message.id)) return []
@@ -100,7 +73,7 @@ export class Host {
   }
 
   sync({ prune }: Extract<Event, { do: 'sync' }>): void {
-    this.#file.db.transaction(() => {
+    this.#files.inbound.transaction(() => {
       const inFile = [...this.messages.values()].filter(({ status }) => status !== 'deleted')
       for (const message of inFile)
         if (isOver(message) && message.status !== 'completed') this.#setStatus(message, 'completed')
@@ -120,7 +93,7 @@ export class Host {
         Object.assign(message, timeOf('soon', message.plan, this.#nowMs()))
         this.#sql.setTime.run(message.processAfter, message.id)
       }
-      this.#outbound
+      this.#files.outbound
         .prepare("delete from processing_ack where message_id = ? and status = 'processing'")
         .run(message.id)
     }
@@ -131,7 +104,7 @@ export class Host {
   away(away: boolean): void {
     if (away === this.#away) return
     this.#away = away
-    const { path } = this.#file
+    const path = this.#files.inbound.name
     if (away) renameSync(path, `${path}.away`)
     else renameSync(`${path}.away`, path)
   }
@@ -183,7 +156,7 @@ const SQL = {
   delete: 'delete from messages_in where id = ?',
 }
 
-function prepare(db: Database.Database): Readonly<Record<keyof typeof SQL, Database.Statement>> {
+function prepare(db: Database): Readonly<Record<keyof typeof SQL, Statement>> {
   const entries = Object.entries(SQL).map(([name, sql]) => [name, db.prepare(sql)])
   return Object.fromEntries(entries)
 }

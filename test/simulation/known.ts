@@ -2,7 +2,7 @@
 // things take in it.
 import { type Fate, fateOf } from './cast.ts'
 import type { Event, Kind, NewMessage } from './events.ts'
-import type { HostFile } from './host.ts'
+import type { Files } from './files.ts'
 import { simulate } from './simulation.ts'
 
 interface Known {
@@ -97,10 +97,10 @@ export const KNOWN: readonly Known[] = [
 ]
 
 /** @returns what does not hold, with all that happened */
-export async function failureOf(file: HostFile, { title, runs }: Known): Promise<string | undefined> {
+export async function failureOf(files: Files, { title, runs }: Known): Promise<string | undefined> {
   for (const events of runs)
     for (let seed = 1; seed <= SEEDS; seed++) {
-      const { violation, trace } = await simulate(file, seed, events, true)
+      const { violation, trace } = await simulate(files, seed, events, true)
       if (violation) return `${violation.message} (${title})\n${trace.join('\n')}`
     }
   return undefined

@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { randomEvents } from './events.ts'
-import { HostFile } from './host.ts'
+import { Files } from './files.ts'
 import { failureOf, KNOWN } from './known.ts'
 import { shrink } from './shrink.ts'
 import { type RunResult, simulate } from './simulation.ts'
@@ -86,11 +86,11 @@ async function main(): Promise<number> {
 
 /** What failed once is looked at first: it is soon done. */
 async function knownHold(): Promise<boolean> {
-  const file = new HostFile()
+  const files = new Files()
   const failures: string[] = []
   for (const known of KNOWN)
-    failures.push(...[await failureOf(file, known)].filter((each) => each !== undefined))
-  file.close()
+    failures.push(...[await failureOf(files, known)].filter((each) => each !== undefined))
+  files.close()
   for (const failure of failures) console.log(`failed once, and fails again: ${failure}`)
   return failures.length === 0
 }
@@ -105,18 +105,18 @@ function inProcess(share: Share): Promise<Seen> {
 
 /** The first seed that fails ends it. */
 async function runShare({ first, every, seeds, steps, tracing }: Share): Promise<Seen> {
-  const file = new HostFile()
+  const files = new Files()
   const counts: Record<string, number> = {}
   let failed: Seen['failed']
   let ran = 0
   for (let seed = first; ran < seeds && failed === undefined; seed += every) {
-    const result = await simulate(file, seed, randomEvents(seed, steps), tracing)
+    const result = await simulate(files, seed, randomEvents(seed, steps), tracing)
     if (tracing) console.log(result.trace.join('\n'))
     for (const [what, times] of Object.entries(result.counts)) counts[what] = (counts[what] ?? 0) + times
     ran++
     if (result.violation) failed = { seed, text: result.violation.stack ?? result.violation.message }
   }
-  file.close()
+  files.close()
   return { seeds: ran, failed, counts }
 }
 
@@ -131,19 +131,19 @@ function tell(seen: readonly Seen[]): void {
 
 /** The fewest events that still bring it about, and what happens in them. */
 async function cutDown(seed: number, steps: number, deadlineMs: number): Promise<void> {
-  const file = new HostFile()
+  const files = new Files()
   const events = randomEvents(seed, steps)
-  const kind = kindOf(await simulate(file, seed, events))
+  const kind = kindOf(await simulate(files, seed, events))
   console.log('\ncutting it down to the events that matter:')
   const few = await shrink(
     events,
-    async (fewer) => kindOf(await simulate(file, seed, fewer)) === kind,
+    async (fewer) => kindOf(await simulate(files, seed, fewer)) === kind,
     deadlineMs,
   )
-  const short = await simulate(file, seed, few, true)
+  const short = await simulate(files, seed, few, true)
   console.log(short.trace.join('\n'))
   console.log(`\nseed ${seed}, ${few.length} of ${events.length} events: ${short.violation?.message}`)
-  file.close()
+  files.close()
 }
 
 /** A violation without what differs from run to run. */

@@ -1,7 +1,7 @@
 // The simulation, a short while of it: what it finds is cut down with `npm run simulate -- --seed <n> --steps <n>`.
 import { afterAll, expect, test } from 'vitest'
 import { randomEvents } from './events.ts'
-import { HostFile } from './host.ts'
+import { Files } from './files.ts'
 import { failureOf, KNOWN } from './known.ts'
 import { simulate } from './simulation.ts'
 
@@ -11,15 +11,15 @@ const STEPS = 60
 const TIMEOUT_MS = 120_000
 const FAULTS = ['busy read', 'busy commit', 'hot journal', 'full disk', 'fenced', 'crash before a statement']
 
-const file = new HostFile()
-afterAll(() => file.close())
+const files = new Files()
+afterAll(() => files.close())
 
 test(
   `${SEEDS} seeds of ${STEPS} steps: strict order, replies once, attempts within their limit, and everything ends`,
   async () => {
     const struck: Record<string, number> = {}
     for (let seed = 1; seed <= SEEDS; seed++) {
-      const { violation, counts } = await simulate(file, seed, randomEvents(seed, STEPS))
+      const { violation, counts } = await simulate(files, seed, randomEvents(seed, STEPS))
       if (violation)
         throw new Error(`npm run simulate -- --seed ${seed} --steps ${STEPS}`, { cause: violation })
       for (const [what, times] of Object.entries(counts)) struck[what] = (struck[what] ?? 0) + times
@@ -32,7 +32,7 @@ test(
 test.each(KNOWN)(
   'failed once: $title',
   async (known) => {
-    expect(await failureOf(file, known)).toBeUndefined()
+    expect(await failureOf(files, known)).toBeUndefined()
   },
   TIMEOUT_MS,
 )

@@ -4,8 +4,9 @@ import { FakeClock } from '../support/fake-clock.ts'
 import { Books } from './books.ts'
 import { catalogOf } from './cast.ts'
 import { type Event, type Hint, KINDS } from './events.ts'
-import { Crash, Faults, outboundIn } from './faults.ts'
-import { Host, type HostFile } from './host.ts'
+import { Crash, Faults } from './faults.ts'
+import type { Files } from './files.ts'
+import { Host } from './host.ts'
 import { Life } from './life.ts'
 import type { Told } from './messages.ts'
 import type { Birth } from './process.ts'
@@ -32,12 +33,12 @@ const CALLS_MAX = 5_000
 const PATIENCE_MS = 120_000
 
 export async function simulate(
-  file: HostFile,
+  files: Files,
   seed: number,
   events: readonly Event[],
   tracing = false,
 ): Promise<RunResult> {
-  const simulation = new Simulation(file, seed, tracing)
+  const simulation = new Simulation(files, seed, tracing)
   try {
     for (const event of events) await simulation.happen(event)
     await simulation.finish()
@@ -54,11 +55,10 @@ class Simulation implements RunResult {
   readonly trace: string[] = []
   readonly #clock = new FakeClock()
   readonly #faults = new Faults(this.#clock)
-  readonly #outbound = outboundIn(this.#faults)
+  readonly #files: Files
   readonly #host: Host
   readonly #random: Random
   readonly #tracing: boolean
-  readonly #path: string
   readonly #small: boolean
   readonly #pollMs: number
   readonly #counts: Record<string, number> = {}
@@ -74,16 +74,17 @@ class Simulation implements RunResult {
   #calm = false
   #last = false
 
-  constructor(file: HostFile, seed: number, tracing: boolean) {
+  constructor(files: Files, seed: number, tracing: boolean) {
     this.#tracing = tracing
-    this.#path = file.path
+    this.#files = files
+    files.empty(seed, this.#faults)
     this.#random = new Random(mix(seed, 1))
     this.#small = mix(seed, 2) % 2 === 0
     this.#pollMs = [100, 250, 1_000][mix(seed, 3) % 3]!
     const nowMs = () => this.#clock.now()
-    this.#host = new Host(file, this.#outbound, nowMs)
+    this.#host = new Host(files, nowMs)
     this.books = new Books(this.#host.messages, {
-      outbound: this.#outbound,
+      outbound: files.outbound,
       clock: this.#clock,
       crashLimit: CRASH_LIMIT,
     })
@@ -129,7 +130,6 @@ class Simulation implements RunResult {
   close(): void {
     this.#host.away(false)
     for (const life of [...this.#others, this.#life]) life?.kill()
-    this.#outbound.db.close()
   }
 
   async #apply(event: Event): Promise<void> {
@@ -239,9 +239,9 @@ class Simulation implements RunResult {
           clock: this.#clock,
           faults: this.#faults,
           books: this.books,
-          outbound: this.#outbound,
+          outbound: this.#files.outbound,
           messages: this.#host.messages,
-          inboundPath: this.#path,
+          inboundPath: this.#files.inbound.name,
           random: this.#random,
           limits: this.#small ? SMALL_LIMITS : BIG_LIMITS,
           pollMs: this.#pollMs,

@@ -1,0 +1,84 @@
+// The two files of a world: made once for a process and emptied for each run, since making them, and statements for them,
+// costs more than a whole run of few steps. inbound.db is a real one, in WAL mode in every other world, as some hosts have
+// it; outbound.db is in memory, and stays when the runtime that uses it dies.
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import Database from 'better-sqlite3'
+import { HOST_TABLES } from '../../runtime/protocol/schema.ts'
+import type { Faults } from './faults.ts'
+
+/** outbound.db: the handle for the runtime, whose writing statements come by the faults, and the way past them for all others. */
+export interface Outbound {
+  readonly db: Database.Database
+  readonly prepare: (sql: string) => Database.Statement
+}
+
+export class Files {
+  readonly outbound: Outbound
+  readonly #folder: string
+  readonly #inbounds: readonly Database.Database[]
+  #inbound: Database.Database
+  #faults: Faults | undefined
+
+  constructor() {
+    this.#folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'nanoclaw-simulation-'))
+    this.#inbounds = ['memory', 'wal'].map((journal) => inboundIn(join(this.#folder, journal), journal))
+    this.#inbound = this.#inbounds[0]!
+    const db = new Database(':memory:')
+    const unwatched = db.prepare.bind(db) as Outbound['prepare']
+    this.outbound = { db, prepare: once(unwatched) }
+    db.prepare = once((sql) => this.#watched(unwatched(sql))) as typeof db.prepare
+  }
+
+  get inbound(): Database.Database {
+    return this.#inbound
+  }
+
+  /** A run begins in this world, and these are its faults. */
+  empty(world: number, faults: Faults): void {
+    this.#faults = faults
+    this.#inbound = this.#inbounds[world % this.#inbounds.length]!
+    empty(this.#inbound)
+    empty(this.outbound.db)
+  }
+
+  close(): void {
+    for (const db of [...this.#inbounds, this.outbound.db]) db.close()
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+
+  #watched(statement: Database.Statement): Database.Statement {
+    if (statement.reader) return statement
+    const run = statement.run.bind(statement)
+    statement.run = (...values: unknown[]) => {
+      this.#faults?.write()
+      return run(...values)
+    }
+    return statement
+  }
+}
+
+function inboundIn(folder: string, journal: string): Database.Database {
+  mkdirSync(folder)
+  const db = new Database(join(folder, 'inbound.db'))
+  db.pragma(`journal_mode = ${journal}`)
+  db.pragma('synchronous = off')
+  db.exec(HOST_TABLES)
+  return db
+}
+
+function empty(db: Database.Database): void {
+  if (db.inTransaction) db.exec('rollback')
+  const names = db.prepare("select name from sqlite_schema where type = 'table'").pluck().all() as string[]
+  db.exec(names.map((name) => `delete from ${name};`).join(''))
+}
+
+function once(prepare: Outbound['prepare']): Outbound['prepare'] {
+  const made = new Map<string, Database.Statement>()
+  return (sql) => {
+    let statement = made.get(sql)
+    if (!statement) made.set(sql, (statement = prepare(sql)))
+    return statement
+  }
+}
