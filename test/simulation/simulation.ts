@@ -213,7 +213,9 @@ class Simulation implements RunResult {
     while (!holds()) {
       if (this.#clock.monotonic() > untilMs) {
         const left = this.#unfinished(true).map(({ id, seq, ack }) => `${id} (seq ${seq}, ack ${ack})`)
-        this.books.fail(`without any fault, ${what}; after ${PATIENCE_MS} ms this had not: ${left}`)
+        this.books.fail(
+          `without any fault, ${what}; after ${PATIENCE_MS} ms this had not: [${left.join('; ')}]`,
+        )
       }
       await this.#pass(100)
     }

@@ -1,0 +1,58 @@
+// A bug put into the core for as long as the test runs: what the simulation finds of it comes down to a few events.
+import { afterAll, expect, test, vi } from 'vitest'
+import { Outbox } from '../../runtime/store/outbox.ts'
+import { type Event, randomEvents } from './events.ts'
+import { Files } from './files.ts'
+import { shrink } from './shrink.ts'
+import { simulate } from './simulation.ts'
+
+const STEPS = 200
+/** One message, the full disk, and the calls in between. */
+const FEW = 12
+const DEADLINE_MS = 60_000
+
+const files = new Files()
+afterAll(() => files.close())
+
+async function findingIn(seed: number, events: readonly Event[]): Promise<string | undefined> {
+  return (await simulate(files, seed, events)).violation?.message
+}
+
+async function firstFailure() {
+  for (let seed = 1; ; seed++) {
+    const events = randomEvents(seed, STEPS)
+    if (await findingIn(seed, events)) return { seed, events }
+  }
+}
+
+/** A commit that fails is taken for one that did not. */
+function plantBug() {
+  const { commit } = Outbox.prototype
+  return vi.spyOn(Outbox.prototype, 'commit').mockImplementation(function (this: Outbox, turn) {
+    try {
+      return commit.call(this, turn)
+    } catch {
+      return { lost: new Set(), refused: new Set() }
+    }
+  })
+}
+
+test(
+  'a run that fails is cut down to the events without which it would hold',
+  async () => {
+    const bug = plantBug()
+    try {
+      const { seed, events } = await firstFailure()
+      const fails = async (fewer: readonly Event[]) => (await findingIn(seed, fewer)) !== undefined
+      const few = await shrink(events, fails, DEADLINE_MS)
+      expect(few.length, JSON.stringify(few)).toBeLessThanOrEqual(FEW)
+      expect(new Set(few.map((event) => event.do))).toEqual(new Set(['insert', 'full', 'call']))
+      expect(few.flatMap((event) => (event.do === 'insert' ? event.messages : []))).toHaveLength(1)
+      expect(await fails(few)).toBe(true)
+      for (const event of few) expect(await fails(few.filter((other) => other !== event))).toBe(false)
+    } finally {
+      bug.mockRestore()
+    }
+  },
+  DEADLINE_MS,
+)
