@@ -8,6 +8,7 @@ import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { build } from 'esbuild'
 import { changed, MUTANTS, type Mutant } from './list.ts'
 
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url))
@@ -85,14 +86,20 @@ async function judge(mutant: Mutant, copy: string): Promise<Verdict> {
 }
 
 /** What the simulation says; undefined: that everything holds. */
-function findingIn(copy: string): Promise<string | undefined> {
-  const simulation = join(copy, 'test/simulation/simulate.ts')
+async function findingIn(copy: string): Promise<string | undefined> {
+  const simulation = join(copy, 'simulate.mjs')
+  await build({
+    entryPoints: [join(copy, 'test/simulation/simulate.ts')],
+    outfile: simulation,
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    packages: 'external',
+    logLevel: 'silent',
+  })
   const options = { seeds: SEEDS, steps: STEPS, jobs: 1, shrink: 0 }
   const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)])
-  const child = spawn(process.execPath, ['--import', 'tsx', simulation, ...args], {
-    cwd: copy,
-    timeout: TIMEOUT_MS,
-  })
+  const child = spawn(process.execPath, [simulation, ...args], { cwd: copy, timeout: TIMEOUT_MS })
   let said = ''
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding('utf8').on('data', (text) => (said += text))
