@@ -19,6 +19,7 @@ export default defineConfig({
     maxWorkers: 3,
     isolate: false,
     globalSetup: 'test/support/build.ts',
+    setupFiles: 'test/support/properties.ts',
     testTimeout: 30_000,
     hookTimeout: 30_000,
   },

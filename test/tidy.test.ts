@@ -78,6 +78,7 @@ const ENTRIES: Readonly<Record<string, string>> = {
   'runtime/child/start.ts': 'bundled by path, runs a bundle that is a script',
   'runtime/child/config.ts': 'bundled by path with nanoclaw.config.ts',
   'runtime/conform/dying-host.ts': 'a process of its own, started by path',
+  'test/support/properties.ts': 'run by vitest before each test file',
 }
 
 /** Files of the runtime that do not run in the runtime's own process. */
