@@ -90,7 +90,7 @@ test('a message that is paused between the reading of its ack and the writing of
   expect(statuses()).toEqual({ task: 'paused', other: 'failed' })
 })
 
-test('W14: a sync that cannot read outbound.db says why, changes nothing, and works when the runtime is back', async () => {
+test('W14, 50: a sync that cannot read outbound.db says why, changes nothing, and works when the runtime is back', async () => {
   const { host, outbound, ack, statuses, send } = open()
   send('done')
   ack('done', 'completed')
