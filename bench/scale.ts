@@ -8,7 +8,8 @@ import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { parseArgs } from 'node:util'
 import { loadConfig } from '../runtime/config/load.ts'
-import { createEvents, createRuntime, evaluateFile } from '../runtime/runtime.ts'
+import { evaluateFile } from '../runtime/evaluate-file.ts'
+import { createEvents, createRuntime } from '../runtime/runtime.ts'
 import { lab, NOOP, ROOT } from './lab.ts'
 
 const WATCHED_MS = 10_000

@@ -2,7 +2,7 @@
 // The code of a function never enters this process. A reload builds the next catalog beside the one in use; a function that
 // got worse (it does not build, or says something illegal) stays what it was until its source is right again.
 // A start takes what the last one has built and heard, where nothing has changed since, and asks a child afterwards.
-import { type Bundle, bundleFunction } from './catalog/bundle.ts'
+import type { Bundle, Bundler } from './catalog/bundle.ts'
 import { Catalog } from './catalog/catalog.ts'
 import { parseDefinition } from './catalog/definition.ts'
 import { discover, type Source } from './catalog/discover.ts'
@@ -17,6 +17,7 @@ export interface FunctionsParts {
   readonly config: Config
   readonly clock: Clock
   readonly events: Events
+  readonly bundler: Bundler
   readonly loader: Loader & { keepOnly(bundles: ReadonlySet<string>): void }
   /** What a child sees of the environment: its definition may depend on it. */
   readonly env: Readonly<Record<string, string>>
@@ -84,10 +85,11 @@ export class Functions {
     this.#use(built)
   }
 
-  /** Asks a child of each function that was taken up by hearsay. */
+  /** Asks a child of each function that was taken up by hearsay; then nothing is to be built for a while. */
   async confirm(): Promise<void> {
     const right = await this.#definitions.confirm(specsOf(this.#built))
-    if (!right && !this.#stopped) this.#parts.onRetry()
+    if (right) await this.#parts.bundler.release()
+    else if (!this.#stopped) this.#parts.onRetry()
   }
 
   /** Builds again what has changed; returns the names of functions that are different now. Never throws for a bad source. */
@@ -136,7 +138,7 @@ export class Functions {
     let bundle: Bundle | undefined
     try {
       // Nothing else of the config: a bundle is made anew when anything differs that is given here.
-      bundle = await bundleFunction(source, { cache, root, external })
+      bundle = await this.#parts.bundler.function(source, { cache, root, external })
       const { path } = bundle
       const known = this.#built.find((each) => 'spec' in each && each.spec.bundle === path)
       if (known && !this.#definitions.doubts(path)) return { ...known, source, bundle }

@@ -3,7 +3,7 @@
 import { mkdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { dirname } from 'node:path'
-import { bundleConfig, releaseBundler } from './catalog/bundle.ts'
+import { Bundler } from './catalog/bundle.ts'
 import { type Clock, realClock, type Timer } from './clock.ts'
 import { type CrashHook, crashHook, withCrashPoints } from './crash-point.ts'
 import { Executor } from './execute.ts'
@@ -27,7 +27,6 @@ import { Lock } from './store/lock.ts'
 import { DatabaseTrigger } from './triggers/database.ts'
 import { SourcesTrigger } from './triggers/sources.ts'
 import { childEnv } from './workers/child-env.ts'
-import { evaluate } from './workers/evaluate.ts'
 import { Pool } from './workers/pool.ts'
 import { nodeSpawner } from './workers/process.ts'
 
@@ -42,12 +41,6 @@ export interface RuntimeOptions {
 
 export function createRuntime(config: Config, events: Events, options: RuntimeOptions = {}): Runtime {
   return new Runtime(config, events, options.clock ?? realClock, options.random ?? Math.random)
-}
-
-/** The default export of a config file, evaluated in a process of its own. */
-export async function evaluateFile(path: string, root: string, cache: string): Promise<unknown> {
-  const bundle = await bundleConfig(path, { cache, root })
-  return evaluate(bundle.path, root, process.env)
 }
 
 /** Everything that must be open while the runtime works. */
@@ -74,6 +67,7 @@ export class Runtime {
   readonly #events: Events
   readonly #clock: Clock
   readonly #random: () => number
+  readonly #bundler = new Bundler()
   readonly #pool: Pool
   readonly #functions: Functions
   readonly #note: NoteFile
@@ -109,8 +103,8 @@ export class Runtime {
       spawn: nodeSpawner(),
       onRoom: () => this.#running?.executor.nudge(),
     })
-    const [loader, env] = [this.#pool, limits.env]
-    this.#functions = new Functions({ config, clock, events, loader, env, onRetry: () => void this.reload() })
+    const parts = { config, clock, events, bundler: this.#bundler, loader: this.#pool, env: limits.env }
+    this.#functions = new Functions({ ...parts, onRetry: () => void this.reload() })
   }
 
   /**
@@ -293,7 +287,7 @@ export class Runtime {
     this.#noteTimer?.cancel()
     for (const release of this.#releaseEarly.splice(0).reverse()) release()
     running?.inbox.close()
-    await releaseBundler()
+    await this.#bundler.release()
     this.#events.emit('stopped')
   }
 

@@ -37,6 +37,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'patience.ts': ['protocol', 'clock.ts', 'store'],
   'commit-pause.ts': ['protocol', 'clock.ts'],
   'execute.ts': ['protocol', 'clock.ts', 'schedule', 'closing.ts', 'commit-pause.ts'],
+  'evaluate-file.ts': ['catalog', 'workers'],
   'long-runs.ts': ['protocol', 'execute.ts (types)'],
   'reading.ts': ['protocol', 'clock.ts'],
   'admission.ts': ['protocol', 'clock.ts', 'schedule', 'execute.ts (types)'],

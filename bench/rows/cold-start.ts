@@ -4,7 +4,7 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { bundleFunction, releaseBundler } from '../../runtime/catalog/bundle.ts'
+import { Bundler } from '../../runtime/catalog/bundle.ts'
 import { realClock } from '../../runtime/clock.ts'
 import type { Dispatch } from '../../runtime/protocol/ipc.ts'
 import { Child } from '../../runtime/workers/child.ts'
@@ -80,7 +80,6 @@ export async function coldStartOf(
       ...(note !== undefined && { note }),
     }
   } finally {
-    await releaseBundler()
     rmSync(root, { recursive: true, force: true })
   }
 }
@@ -110,7 +109,12 @@ async function bundleOf(root: string, source: string): Promise<string> {
   mkdirSync(cache)
   writeFileSync(path, source)
   const made = { name: 'handler', file: 'handler.js', path }
-  return (await bundleFunction(made, { cache, root, external: [] })).path
+  const bundler = new Bundler()
+  try {
+    return (await bundler.function(made, { cache, root, external: [] })).path
+  } finally {
+    await bundler.release()
+  }
 }
 
 async function emptyMs(path: string): Promise<number> {

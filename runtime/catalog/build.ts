@@ -2,6 +2,7 @@
 // it has compiled of it (child/start.ts); but it has no top-level await, and must load what is outside by `require`. Code
 // that cannot be a script is an ES module.
 import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import {
@@ -12,7 +13,6 @@ import {
   type Metafile,
   type Plugin,
   stop,
-  version,
 } from 'esbuild'
 import { type ErrorCode, NanoclawError } from '../protocol/errors.ts'
 import { explainBuild } from './build-errors.ts'
@@ -39,17 +39,18 @@ export interface Built {
   readonly map: string
   /** The code that runs it, if it is a script. */
   readonly starter?: string
-  /** Every file that it depends on. */
-  readonly inputs: readonly string[]
+  /** Every file whose code is in it. */
+  readonly sources: readonly string[]
+  /** What has built it: another one may build the same sources differently. */
+  readonly tools: readonly string[]
 }
 
-/** Another one may build the same sources differently. */
-export const BUILDER = `esbuild ${version}`
+const TOOLS = [fileURLToPath(import.meta.url), createRequire(import.meta.url).resolve('esbuild/package.json')]
 /** What the entry is called in the list of sources. */
 const ENTRY = 'nanoclaw-entry'
 
-/** Ends esbuild's helper process, which otherwise stays, idle, as long as this one; the next build starts another. */
-export async function releaseBundler(): Promise<void> {
+/** Ends esbuild's helper process; the next build starts another. */
+export async function release(): Promise<void> {
   await stop()
 }
 
@@ -119,14 +120,10 @@ function settingsOf({ entry, root, name, external, index }: Job) {
 
 function builtOf(job: Job, { metafile, outputFiles }: BuildResult<{ metafile: true; write: false }>): Built {
   const textOf = (ending: string) => outputFiles.find(({ path }) => path.endsWith(ending))?.text ?? ''
-  const inputs = Object.keys(metafile.inputs)
+  const sources = Object.keys(metafile.inputs)
     .filter((input) => input !== ENTRY)
     .map((input) => resolve(job.root, input))
-  return {
-    code: textOf('.js'),
-    map: textOf('.js.map'),
-    inputs: [...inputs, job.starter, fileURLToPath(import.meta.url)],
-  }
+  return { code: textOf('.js'), map: textOf('.js.map'), sources, tools: [...TOOLS, job.starter] }
 }
 
 /** A handler needs no node_modules: what it imports from us is us. */

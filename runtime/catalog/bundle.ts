@@ -4,12 +4,10 @@
 import { relative, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { realClock } from '../clock.ts'
-import { BUILDER, build, type Job } from './build.ts'
+import type { Job } from './build.ts'
 import type { Source } from './discover.ts'
 import { BuildMemory } from './memory.ts'
 import { digest, shelve } from './shelf.ts'
-
-export { releaseBundler } from './build.ts'
 
 export interface Bundle {
   /** What node is to run. */
@@ -34,60 +32,80 @@ const OURS = fileURLToPath(new URL('..', import.meta.url))
 /** The same tree runs as written and as compiled; its own files end as this one does. */
 const ENDING = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
 
-/**
- * Bundles a function for the child.
- * @throws NanoclawError `bad_function` with every error of the build, `bad_config` when the cache takes no files.
- */
-export async function bundleFunction(source: Source, options: BundleOptions): Promise<Bundle> {
-  const shim = options.shim ?? ours('child/main')
-  return bundle({
-    ...options,
-    ...source,
-    own: [shim],
-    code: 'bad_function',
-    index: ours('index'),
-    starter: ours('child/start'),
-    entry: `import { serve } from ${quote(shim)}\nserve(() => import(${quote(source.path)}))`,
-  })
-}
+type CachedJob = Job & { readonly cache: string }
 
-/**
- * Bundles nanoclaw.config.ts: a program that sends a ConfigReport to its parent and ends.
- * @throws NanoclawError `bad_config`.
- */
-export async function bundleConfig(
-  path: string,
-  options: Pick<BundleOptions, 'cache' | 'root'>,
-): Promise<Bundle> {
-  const file = relative(options.root, path).split(sep).join('/')
-  const report = ours('child/config')
-  return bundle({
-    ...options,
-    name: 'nanoclaw.config',
-    file,
-    path,
-    external: [],
-    own: [],
-    code: 'bad_config',
-    index: ours('index'),
-    starter: ours('child/start'),
-    entry: `import { reportConfig } from ${quote(report)}\nreportConfig(${quote(file)}, () => import(${quote(path)}))`,
-  })
-}
+/** Knows what was built before; esbuild, and its helper process, are loaded by the first build that is needed. */
+export class Bundler {
+  #builder: Promise<typeof import('./build.ts')> | undefined
+  readonly #going = new Set<Promise<Bundle>>()
 
-async function bundle(job: Job & { readonly cache: string }): Promise<Bundle> {
-  const memory = new BuildMemory(job.cache, job.root, job.name)
-  const key = digest(JSON.stringify([BUILDER, job]))
-  const known = await memory.recall(key)
-  if (known) return known
-  const sinceMs = realClock.now()
-  const { inputs, code, map, starter } = await build(job)
-  const { cache, root, name } = job
-  const shelved = await shelve(cache, { root, name, code, map, starter })
-  const theirs = inputs.filter((input) => !input.startsWith(OURS) && !job.own.includes(input)).sort()
-  const made = { ...shelved, inputs: theirs }
-  await memory.keep(key, made, inputs, sinceMs)
-  return made
+  /**
+   * Bundles a function for the child.
+   * @throws NanoclawError `bad_function` with every error of the build, `bad_config` when the cache takes no files.
+   */
+  function(source: Source, options: BundleOptions): Promise<Bundle> {
+    const shim = options.shim ?? ours('child/main')
+    return this.#bundle({
+      ...options,
+      ...source,
+      own: [shim],
+      code: 'bad_function',
+      index: ours('index'),
+      starter: ours('child/start'),
+      entry: `import { serve } from ${quote(shim)}\nserve(() => import(${quote(source.path)}))`,
+    })
+  }
+
+  /**
+   * Bundles nanoclaw.config.ts: a program that sends a ConfigReport to its parent and ends.
+   * @throws NanoclawError `bad_config`.
+   */
+  config(path: string, options: Pick<BundleOptions, 'cache' | 'root'>): Promise<Bundle> {
+    const file = relative(options.root, path).split(sep).join('/')
+    const report = ours('child/config')
+    return this.#bundle({
+      ...options,
+      name: 'nanoclaw.config',
+      file,
+      path,
+      external: [],
+      own: [],
+      code: 'bad_config',
+      index: ours('index'),
+      starter: ours('child/start'),
+      entry: `import { reportConfig } from ${quote(report)}\nreportConfig(${quote(file)}, () => import(${quote(path)}))`,
+    })
+  }
+
+  /** Ends esbuild's helper process, which otherwise stays, idle, as long as this one; the next build starts another. */
+  async release(): Promise<void> {
+    const builder = await this.#builder
+    while (this.#going.size > 0) await Promise.allSettled(this.#going)
+    await builder?.release()
+  }
+
+  /** It must not end while something is built. */
+  #bundle(job: CachedJob): Promise<Bundle> {
+    const going = this.#make(job)
+    this.#going.add(going)
+    return going.finally(() => this.#going.delete(going))
+  }
+
+  async #make(job: CachedJob): Promise<Bundle> {
+    const memory = new BuildMemory(job.cache, job.root, job.name)
+    const key = digest(JSON.stringify(job))
+    const known = await memory.recall(key)
+    if (known) return known
+    const sinceMs = realClock.now()
+    this.#builder ??= import('./build.ts')
+    const { sources, tools, code, map, starter } = await (await this.#builder).build(job)
+    const { cache, root, name } = job
+    const shelved = await shelve(cache, { root, name, code, map, starter })
+    const theirs = sources.filter((file) => !file.startsWith(OURS) && !job.own.includes(file)).sort()
+    const made = { ...shelved, inputs: theirs }
+    await memory.keep(key, made, [...sources, ...tools], sinceMs)
+    return made
+  }
 }
 
 function ours(module: string): string {

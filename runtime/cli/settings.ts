@@ -72,6 +72,6 @@ function inputOf(flags: Flags, { cwd, env }: Surroundings): LoadInput {
 }
 
 const evaluate: LoadInput['evaluate'] = async (path, { root, cache }) => {
-  const { evaluateFile } = await import('../runtime.ts')
+  const { evaluateFile } = await import('../evaluate-file.ts')
   return evaluateFile(path, root, cache)
 }

@@ -12,18 +12,15 @@ export const define: Define = (command, cli) => {
   command.addHelpText('after', EXIT_CODES)
   command.action(async (flags: Record<string, unknown>) => {
     const config = await loadSettings(flags, cli)
-    const [{ createEvents, createRuntime }, { releaseBundler }, { createLog }, { patientStderr }, { serve }] =
-      await Promise.all([
-        import('../runtime.ts'),
-        import('../catalog/bundle.ts'),
-        import('../observe/log.ts'),
-        import('./stderr.ts'),
-        import('./serve.ts'),
-      ])
+    const [{ createEvents, createRuntime }, { createLog }, { patientStderr }, { serve }] = await Promise.all([
+      import('../runtime.ts'),
+      import('../observe/log.ts'),
+      import('./stderr.ts'),
+      import('./serve.ts'),
+    ])
     const events = createEvents()
     createLog(events, { level: config.logLevel, to: patientStderr() })
-    // Whoever builds again, after a function that did not load, starts another.
-    await serve({ runtime: createRuntime(config, events), events, started: () => void releaseBundler() })
+    await serve({ runtime: createRuntime(config, events), events })
   })
 }
 

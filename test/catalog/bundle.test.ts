@@ -3,9 +3,16 @@ import { basename } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { afterAll, describe, expect, test } from 'vitest'
-import { type Bundle, bundleFunction, releaseBundler } from '../../runtime/catalog/bundle.ts'
+import type { Bundle } from '../../runtime/catalog/bundle.ts'
 import { parseDefinition } from '../../runtime/catalog/definition.ts'
-import { type Project, project, run, runUntilFirstMessage } from './project.ts'
+import {
+  bundleFunction,
+  type Project,
+  project,
+  releaseBundler,
+  run,
+  runUntilFirstMessage,
+} from './project.ts'
 
 afterAll(releaseBundler)
 

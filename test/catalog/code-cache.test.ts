@@ -4,8 +4,7 @@ import { once } from 'node:events'
 import { existsSync, readFileSync, statSync, truncateSync, watch, writeFileSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
 import { afterAll, expect, onTestFinished, test } from 'vitest'
-import { bundleFunction, releaseBundler } from '../../runtime/catalog/bundle.ts'
-import { project } from './project.ts'
+import { bundleFunction, project, releaseBundler } from './project.ts'
 
 afterAll(releaseBundler)
 

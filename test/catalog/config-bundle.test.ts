@@ -1,6 +1,5 @@
 import { afterAll, describe, expect, test } from 'vitest'
-import { bundleConfig, releaseBundler } from '../../runtime/catalog/bundle.ts'
-import { type Project, project, type Run, run } from './project.ts'
+import { bundleConfig, type Project, project, type Run, releaseBundler, run } from './project.ts'
 
 afterAll(releaseBundler)
 

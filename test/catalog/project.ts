@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { dirname, join, parse } from 'node:path'
 import { onTestFinished } from 'vitest'
-import type { BundleOptions } from '../../runtime/catalog/bundle.ts'
+import { type Bundle, type BundleOptions, Bundler } from '../../runtime/catalog/bundle.ts'
 import type { Source } from '../../runtime/catalog/discover.ts'
 
 /** Stands in for the child's shim: calls the handler once and says what it gave, or what was thrown on the way. */
@@ -16,6 +16,13 @@ export function serve(load) {
     .then((report) => process.send(report))
 }
 `
+
+const bundler = new Bundler()
+export const bundleFunction = (source: Source, options: BundleOptions): Promise<Bundle> =>
+  bundler.function(source, options)
+export const bundleConfig = (path: string, options: BundleOptions): Promise<Bundle> =>
+  bundler.config(path, options)
+export const releaseBundler = (): Promise<void> => bundler.release()
 
 /** A bundle that has not ended by then is killed, and its test fails on the exit code. */
 const RUN_MS = 20_000
