@@ -1,11 +1,12 @@
 // `nanoclaw conform`: the rules of docs/protocol.md, checked from outside. With a folder it looks at the two files in it;
 // with a command it starts that as a runtime and plays its host.
 import { statSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { realClock } from '../clock.ts'
 import { CHECKS, type Finding } from '../conform/checks.ts'
 import { formatDuration, parseDuration } from '../protocol/duration.ts'
 import { NanoclawError } from '../protocol/errors.ts'
+import { filesIn } from '../protocol/files.ts'
 import { addExamples, type Cli, type Define } from './command.ts'
 import { Refused } from './exit.ts'
 import { type Group, reportLines } from './findings.ts'
@@ -112,17 +113,13 @@ async function stoppable<T>(work: (signal: AbortSignal) => Promise<T>): Promise<
   }
 }
 
-function pathsIn(folder: string): { inbound: string; outbound: string; heartbeat: string } {
+function pathsIn(folder: string): ReturnType<typeof filesIn> {
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
     throw new NanoclawError(
       'bad_usage',
       `${folder} is no folder; expected one with inbound.db and outbound.db`,
     )
-  return {
-    inbound: join(folder, 'inbound.db'),
-    outbound: join(folder, 'outbound.db'),
-    heartbeat: join(folder, '.heartbeat'),
-  }
+  return filesIn(folder)
 }
 
 function jsonOf({ check, verdict, measure, found }: Finding): object {

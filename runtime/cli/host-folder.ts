@@ -1,8 +1,9 @@
 // The folder in which this process may play the host.
-import { dirname, join } from 'node:path'
+import { dirname } from 'node:path'
 import { PATH_VARIABLES } from '../config/names.ts'
 import type { Paths } from '../protocol/config.ts'
 import { NanoclawError } from '../protocol/errors.ts'
+import { filesIn } from '../protocol/files.ts'
 
 /**
  * A host makes both files side by side under their own names; where variables put them elsewhere, somebody else is the host.
@@ -10,8 +11,8 @@ import { NanoclawError } from '../protocol/errors.ts'
  */
 export function hostFolder(workspace: string, paths: Paths): string {
   const folder = dirname(paths.inbound)
-  if (paths.inbound === join(folder, 'inbound.db') && paths.outbound === join(folder, 'outbound.db'))
-    return folder
+  const usual = filesIn(folder)
+  if (paths.inbound === usual.inbound && paths.outbound === usual.outbound) return folder
   throw new NanoclawError(
     'bad_usage',
     `${PATH_VARIABLES.inbound} and ${PATH_VARIABLES.outbound} place the two files apart from ${workspace}: another host owns them. ` +

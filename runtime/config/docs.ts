@@ -1,4 +1,5 @@
 // The table of settings as docs/config.md shows it, made from the one table so that it cannot say anything else.
+import { FILES } from '../protocol/files.ts'
 import { flagOf, PATH_VARIABLES, variableOf } from './names.ts'
 import { SETTING_NAMES, SETTINGS, type SettingName } from './options.ts'
 import type { Setting } from './setting.ts'
@@ -18,9 +19,8 @@ function row(name: SettingName): string {
 
 function pathRows(): string[] {
   const head = ['Variable', 'Overrides the path of', 'Default']
-  const places = { inbound: 'inbound.db', outbound: 'outbound.db', heartbeat: '.heartbeat' }
   const rows = (['inbound', 'outbound', 'heartbeat'] as const).map((name) => {
-    return line([code(PATH_VARIABLES[name]), places[name], `${code(places[name])} in the workspace`])
+    return line([code(PATH_VARIABLES[name]), FILES[name], `${code(FILES[name])} in the workspace`])
   })
   return [line(head), line(head.map(() => '---')), ...rows]
 }

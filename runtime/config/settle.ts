@@ -5,6 +5,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import type { Paths } from '../protocol/config.ts'
 import { formatDuration } from '../protocol/duration.ts'
 import { NanoclawError } from '../protocol/errors.ts'
+import { filesIn } from '../protocol/files.ts'
 import { findConfigFile, readConfigFile, shown } from './file.ts'
 import { path as pathKind } from './kinds.ts'
 import { flagKeyOf, flagOf, PATH_VARIABLES, variableOf } from './names.ts'
@@ -163,9 +164,10 @@ function pathsOf({ cwd, env }: LoadInput, workspace: string): Pick<Settled, 'pat
       ? { name, path: resolve(cwd, path), origin: PATH_VARIABLES[name] }
       : { name, path: otherwise, origin: null }
   }
-  const inbound = override('inbound', join(workspace, 'inbound.db'))
-  const outbound = override('outbound', join(workspace, 'outbound.db'))
-  const heartbeat = override('heartbeat', join(workspace, '.heartbeat'))
+  const usual = filesIn(workspace)
+  const inbound = override('inbound', usual.inbound)
+  const outbound = override('outbound', usual.outbound)
+  const heartbeat = override('heartbeat', usual.heartbeat)
   const paths = {
     inbound: inbound.path,
     outbound: outbound.path,

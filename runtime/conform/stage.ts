@@ -1,9 +1,9 @@
 // A session folder with a runtime under test in it, and this process as its host, with a pen for inbound.db and eyes for
 // outbound.db. Whatever was started on a stage is gone when it is closed.
 import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Clock } from '../clock.ts'
 import { NanoclawError } from '../protocol/errors.ts'
+import { filesIn } from '../protocol/files.ts'
 import { touchedAtMs } from '../store/examine.ts'
 import { createOutbound } from '../store/host-file.ts'
 import { Command } from './command.ts'
@@ -38,11 +38,7 @@ export class Stage {
   constructor(dir: string, options: StageOptions) {
     mkdirSync(dir)
     this.dir = dir
-    this.paths = {
-      inbound: join(dir, 'inbound.db'),
-      outbound: join(dir, 'outbound.db'),
-      heartbeat: join(dir, '.heartbeat'),
-    }
+    this.paths = filesIn(dir)
     this.pen = new Pen(this.paths.inbound, options.kind, options.clock)
     this.sight = new Sight(this.paths.outbound, options.clock)
     this.#options = options

@@ -1,8 +1,9 @@
 // Opening a session folder from the host's side: what is missing is made, what is old is brought up to date.
 import { mkdirSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { type Clock, realClock } from '../clock.ts'
 import { NanoclawError } from '../protocol/errors.ts'
+import { filesIn } from '../protocol/files.ts'
 import { checkTimeZone } from '../schedule/cron.ts'
 import { createOutbound, HostFile } from '../store/host-file.ts'
 import { HostOutbox } from '../store/host-outbox.ts'
@@ -45,9 +46,10 @@ export function openFolder(
 ): OpenFolder {
   const folder = resolve(dir)
   mkdirSync(folder, { recursive: true, mode: 0o700 })
-  const file = new HostFile(join(folder, 'inbound.db'), keepOpen)
-  createOutbound(join(folder, 'outbound.db'))
-  const outbox = new HostOutbox(join(folder, 'outbound.db'))
+  const { inbound, outbound } = filesIn(folder)
+  const file = new HostFile(inbound, keepOpen)
+  createOutbound(outbound)
+  const outbox = new HostOutbox(outbound)
   return { host: new Host(folder, file, outbox, clock, zone), file, outbox }
 }
 

@@ -1,8 +1,8 @@
 // What a session folder holds for a runtime, as far as a supervisor must know: remembered, and read again only when the files
 // may have changed or a time has come.
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Clock } from '../../clock.ts'
+import { filesIn } from '../../protocol/files.ts'
 import { parseTime } from '../../protocol/time.ts'
 import { HostFile } from '../../store/host-file.ts'
 import { HostOutbox } from '../../store/host-outbox.ts'
@@ -51,7 +51,7 @@ export class WorkLook {
     this.#folder = folder
     this.#clock = clock
     this.#glance = new Glance(folder)
-    this.#outbox = new HostOutbox(join(folder, 'outbound.db'))
+    this.#outbox = new HostOutbox(filesIn(folder).outbound)
   }
 
   /** Rises with every change of the files that a look has met. */
@@ -96,7 +96,7 @@ export class WorkLook {
   }
 
   #readFiles(nowMs: number): Work | undefined {
-    const path = join(this.#folder, 'inbound.db')
+    const path = filesIn(this.#folder).inbound
     if (!existsSync(path)) return NOTHING
     const file = (this.#file ??= new HostFile(path, false))
     return file.during(() => this.#outbox.during(() => this.#readWith(file, nowMs)))
