@@ -22,6 +22,8 @@ import { HERE_NAMES, sayHere } from './here.ts'
 
 export interface Job extends Source {
   readonly root: string
+  /** Where the bundle will lie: its map names the sources from there. */
+  readonly cache: string
   readonly external: readonly string[]
   /** The code that node runs first: it imports the shim and the author's module. */
   readonly entry: string
@@ -104,12 +106,12 @@ const COMMON = {
   logLevel: 'silent',
 } as const satisfies BuildOptions
 
-function settingsOf({ entry, root, name, external, index }: Job) {
+function settingsOf({ entry, root, cache, name, external, index }: Job) {
   return {
     ...COMMON,
     stdin: { contents: entry, resolveDir: root, sourcefile: ENTRY, loader: 'js' },
     absWorkingDir: root,
-    outfile: resolve(root, `${name}.js`),
+    outfile: resolve(cache, `${name}.js`),
     metafile: true,
     sourcemap: 'external',
     keepNames: true,

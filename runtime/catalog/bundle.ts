@@ -32,8 +32,6 @@ const OURS = fileURLToPath(new URL('..', import.meta.url))
 /** The same tree runs as written and as compiled; its own files end as this one does. */
 const ENDING = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
 
-type CachedJob = Job & { readonly cache: string }
-
 /** Knows what was built before; esbuild, and its helper process, are loaded by the first build that is needed. */
 export class Bundler {
   #builder: Promise<typeof import('./build.ts')> | undefined
@@ -85,13 +83,13 @@ export class Bundler {
   }
 
   /** It must not end while something is built. */
-  #bundle(job: CachedJob): Promise<Bundle> {
+  #bundle(job: Job): Promise<Bundle> {
     const going = this.#make(job)
     this.#going.add(going)
     return going.finally(() => this.#going.delete(going))
   }
 
-  async #make(job: CachedJob): Promise<Bundle> {
+  async #make(job: Job): Promise<Bundle> {
     const memory = new BuildMemory(job.cache, job.root, job.name)
     const key = digest(JSON.stringify(job))
     const known = await memory.recall(key)

@@ -166,7 +166,7 @@ describe('what goes wrong at load is caught by the shim', () => {
     const { shim: _standIn, ...options } = at.options
     const { path } = await bundleFunction(at.source('functions/bad.ts'), options)
     const { messages } = await runUntilFirstMessage(path, [setup('bad')])
-    const stack = expect.stringMatching(/functions\/bad\.ts:4:7/)
+    const stack = expect.stringContaining(`(${at.at('functions/bad.ts')}:4:7)`)
     expect(messages[0]).toMatchObject({ type: 'not-loaded', error: { stack } })
   })
 })
