@@ -27,17 +27,20 @@ export function byTheClock(closing: Closing, aheadMs: number): Closing {
 
 /** As the store keeps it. */
 export function endingOf({ entry, run, outcome, durationMs, next }: Closing): Ending {
-  const about = {
+  return {
     id: entry.id,
     run,
+    verdict: next.type === 'completed' ? completedBy(outcome) : next,
     outcome: outcome.type,
     reason: reasonOf(next, outcome),
     error: errorOf(outcome),
     durationMs,
   }
-  if (next.type !== 'completed') return { ...about, verdict: next }
+}
+
+function completedBy(outcome: Outcome): Ending['verdict'] {
   if (outcome.type !== 'replied') throw new Error(`outcome ${outcome.type} cannot complete a message`)
-  return { ...about, verdict: { type: 'completed', replies: outcome.replies } }
+  return { type: 'completed', replies: outcome.replies }
 }
 
 /** As listeners hear of it, once it is on disk. `lost`: the host took the claim away meanwhile, so nothing was written. */

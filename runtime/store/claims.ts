@@ -58,32 +58,14 @@ export class Claims {
     return batches
   }
 
-  /** What becomes of the batches of these: all of them over, or some messages struck out that were released without a trace. */
-  after(endings: readonly Ending[]): { over: number[]; struck: Map<number, string[]> } {
-    const left = new Map<Batch, number>()
-    const released = new Map<Batch, string[]>()
-    for (const ending of endings) {
-      const batch = this.of(ending)?.batch
-      if (!batch) continue
-      left.set(batch, (left.get(batch) ?? batch.left) - 1)
-      const { verdict } = ending
-      if (verdict.type !== 'released' || verdict.keep) continue
-      const ids = released.get(batch)
-      if (ids) ids.push(ending.id)
-      else released.set(batch, [ending.id])
-    }
-    const over = [...left].flatMap(([{ batch }, n]) => (n === 0 ? batch : []))
-    const goingOn = [...released].filter(([batch]) => left.get(batch) !== 0)
-    return { over, struck: new Map(goingOn.map(([{ batch }, ids]) => [batch, ids])) }
-  }
-
-  ended(endings: readonly Ending[]): void {
-    for (const ending of endings) {
-      const held = this.of(ending)
-      if (!held) continue
-      held.batch.left--
-      this.#held.delete(ending.id)
-    }
+  /** `held`: the claims of these endings. */
+  ended(endings: readonly Ending[], held: readonly (Held | undefined)[]): void {
+    endings.forEach(({ id }, n) => {
+      const claim = held[n]
+      if (!claim) return
+      claim.batch.left--
+      this.#held.delete(id)
+    })
   }
 
   begun(batches: readonly NewBatch[]): void {
@@ -97,4 +79,25 @@ export class Claims {
   clear(): void {
     this.#held.clear()
   }
+}
+
+/** What becomes of the batches of these: all of them over, or some messages struck out that were released without a trace. */
+export function after(
+  endings: readonly Ending[],
+  held: readonly (Held | undefined)[],
+): { over: number[]; struck: Map<number, string[]> } {
+  const left = new Map<Batch, number>()
+  const released = new Map<Batch, string[]>()
+  endings.forEach(({ id, verdict }, n) => {
+    const batch = held[n]?.batch
+    if (!batch) return
+    left.set(batch, (left.get(batch) ?? batch.left) - 1)
+    if (verdict.type !== 'released' || verdict.keep) return
+    const ids = released.get(batch)
+    if (ids) ids.push(id)
+    else released.set(batch, [id])
+  })
+  const over = [...left].flatMap(([{ batch }, n]) => (n === 0 ? batch : []))
+  const goingOn = [...released].filter(([batch]) => left.get(batch) !== 0)
+  return { over, struck: new Map(goingOn.map(([{ batch }, ids]) => [batch, ids])) }
 }

@@ -6,7 +6,7 @@ import { NanoclawError } from '../protocol/errors.ts'
 import type { Reply } from '../protocol/outcome.ts'
 import { isoTime, sqliteTime } from '../protocol/time.ts'
 import type { Claim, Committed, Ending, History, Mark, Refusal, Turn } from '../protocol/turn.ts'
-import { Claims, type Held } from './claims.ts'
+import { after, Claims, type Held } from './claims.ts'
 import { openWritable, type WritableDb } from './open.ts'
 import { type Left, makeTables, prepareOutbox, type Statements } from './outbox-sql.ts'
 import { Past } from './past.ts'
@@ -152,10 +152,11 @@ export class Outbox {
   #attempt(turn: Turn, together: boolean): Committed | undefined {
     const { nowMs, endings, refusals, claims } = turn
     const stamps = { nowMs, iso: isoTime(nowMs), sqlite: sqliteTime(nowMs) }
+    const held = endings.map((ending) => this.#claims.of(ending))
     const begin = () => {
       this.#checkEpoch()
       this.#seq = Math.ceil(Math.max((this.#sql.maxSeq.get() as number | null) ?? 0, turn.inboundSeq))
-      const lost = this.#end(endings, stamps, together)
+      const lost = this.#end(endings, held, stamps, together)
       if (endings.length > 0) this.#reach?.('in-finish-after-reply')
       for (const refusal of refusals) this.#refuse(refusal, stamps)
       const refused = this.#claim(claims, stamps, together)
@@ -170,7 +171,7 @@ export class Outbox {
     }
     try {
       const { lost, refused, batches } = this.#db.transaction(begin).immediate()
-      this.#claims.ended(endings)
+      this.#claims.ended(endings, held)
       this.#claims.begun(batches)
       return { lost, refused }
     } catch (error) {
@@ -188,32 +189,29 @@ export class Outbox {
       )
   }
 
-  /** Returns those whose claim was no longer ours. */
-  #end(endings: readonly Ending[], stamps: Stamps, together: boolean): Set<string> {
+  /** `held`: the claims that these end, one for each. Returns those whose claim was no longer ours. */
+  #end(endings: readonly Ending[], held: readonly (Held | undefined)[], stamps: Stamps, together: boolean) {
     const lost = new Set<string>()
-    if (together) this.#completeAll(endings, stamps)
-    for (const ending of endings) {
+    if (together) this.#completeAll(endings, held, stamps)
+    endings.forEach((ending, n) => {
       const { id, verdict } = ending
-      const held = this.#claims.of(ending)
+      const claim = held[n]
       const ours =
-        (held && together && verdict.type === 'completed') || (held && this.#finish(ending, stamps))
+        claim !== undefined && ((together && verdict.type === 'completed') || this.#finish(ending, stamps))
       if (!ours) lost.add(id)
-      if (held && !(verdict.type === 'released' && !verdict.keep))
-        this.#endRun(ending, held, ours ?? false, stamps)
+      if (claim && !(verdict.type === 'released' && !verdict.keep)) this.#endRun(ending, claim, ours, stamps)
       if (ours && verdict.type === 'completed')
         for (let index = 0; index < verdict.replies.length; index++)
           this.#reply(id, index, verdict.replies[index]!, stamps)
-    }
-    const { over, struck } = this.#claims.after(endings)
+    })
+    const { over, struck } = after(endings, held)
     for (const batch of over) this.#sql.endBatch.run(batch)
     for (const [batch, ids] of struck) this.#sql.strike.run(JSON.stringify(ids), batch)
     return lost
   }
 
-  #completeAll(endings: readonly Ending[], { iso }: Stamps): void {
-    const ids: string[] = []
-    for (const ending of endings)
-      if (ending.verdict.type === 'completed' && this.#claims.of(ending)) ids.push(ending.id)
+  #completeAll(endings: readonly Ending[], held: readonly (Held | undefined)[], { iso }: Stamps): void {
+    const ids = endings.flatMap(({ id, verdict }, n) => (verdict.type === 'completed' && held[n] ? id : []))
     if (ids.length > 0 && this.#sql.completeAll.run(iso, JSON.stringify(ids)).changes !== ids.length)
       throw new NotTogether()
   }
