@@ -57,9 +57,9 @@ export class Run implements Context {
     try {
       const returned = await handler(this.#message, this)
       if (returned !== undefined && returned !== null) this.reply(returned)
-      return { n: this.n, ms: performance.now() - startedMs, end: 'replied', replies: this.#replies }
+      return { n: this.n, ms: since(startedMs), end: 'replied', replies: this.#replies }
     } catch (thrown) {
-      const end = { n: this.n, ms: performance.now() - startedMs, error: errorInfo(thrown) }
+      const end = { n: this.n, ms: since(startedMs), error: errorInfo(thrown) }
       if (thrown instanceof BadReply) return { ...end, end: 'bad-reply', reason: thrown.reason }
       return { ...end, end: 'threw', retry: retryWish(thrown) }
     } finally {
@@ -84,6 +84,11 @@ export class Run implements Context {
       fields: said === '' || cut ? undefined : JSON.parse(said),
     })
   }
+}
+
+/** Milliseconds, to the microsecond: a number with sixteen digits is slow to write and to read. */
+function since(startedMs: number): number {
+  return Math.round((performance.now() - startedMs) * 1000) / 1000
 }
 
 /** A reply that cannot be stored. Trying again would not help, so the message fails at once. */

@@ -1,6 +1,6 @@
-// "inbound.db may have changed": a hint, never the truth. A look follows each event at 0, 1, 4 and 16 ms, since the event
-// comes while the writer still holds its lock. Where the writer keeps a rollback journal, its end is the end of a commit: the
-// lock goes within a moment, and the message in it is worth a quick look. Losing every event only costs the poll's pace.
+// "inbound.db may have changed": a hint, never the truth. A look follows each event at 0, 1, 4 and 16 ms. While the writer has
+// a rollback journal a look would only meet its lock, or delay it; the journal's removal is the end of the commit: the lock
+// goes within a moment, and what was committed is worth a quick look. Losing every event only costs the poll's pace.
 // The folder is watched by Node itself, not by chokidar: that reads the folder again and looks at each file whenever a
 // journal comes or goes, which is twice a commit, of ours too (docs/performance.md).
 import { existsSync, type FSWatcher, watch } from 'node:fs'
@@ -36,9 +36,10 @@ export class DatabaseTrigger {
     const name = basename(path)
     const journal = `${path}-journal`
     try {
-      this.#watcher = watch(dirname(path), (type, file) => {
-        if (file === null || file.startsWith(name))
-          this.#event(type === 'rename' && file === basename(journal) && !existsSync(journal))
+      this.#watcher = watch(dirname(path), (_type, file) => {
+        if (file !== null && !file.startsWith(name)) return
+        if (existsSync(journal)) this.#lookLater()
+        else this.#event(file === basename(journal))
       })
       this.#watcher.once('error', (error) => this.#goBlind(error))
     } catch (error) {
@@ -68,6 +69,13 @@ export class DatabaseTrigger {
       this.#committed = false
       this.#lookAgain()
     })
+  }
+
+  /** Somebody commits. Should the end of that get lost, or not be seen, since this writer lets its journal lie: */
+  #lookLater(): void {
+    if (this.#soon || this.#later) return
+    this.#step = 1
+    this.#lookAgain()
   }
 
   #lookAgain(): void {
