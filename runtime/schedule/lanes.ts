@@ -26,7 +26,8 @@ export interface Entry {
 
 interface Lane {
   readonly key: string | null
-  readonly out: Set<Entry>
+  /** How many of its entries are given out. */
+  out: number
   /** The others, in order. */
   readonly line: Line<Entry>
   /** The function in whose queue it stands. It may stand in others too, where it is passed over. */
@@ -36,6 +37,8 @@ interface Lane {
 export class Lanes {
   readonly #byKey = new Map<string, Lane>()
   readonly #laneOf = new Map<Entry, Lane>()
+  /** Given out. One set for all lanes: most of them hold a single entry. */
+  readonly #out = new Set<Entry>()
   readonly #ready = new Map<string, Line<Lane>>()
   readonly #waiting = new Map<string, number>()
   readonly #takenMax: number
@@ -90,7 +93,8 @@ export class Lanes {
           (bytes < maxBytes && !next.alone && next.spec === head.spec && next.waitsUntilMs === 0))
       for (let next = lane.line.first; next && fits(next); next = lane.line.first) {
         lane.line.shift()
-        lane.out.add(next)
+        this.#out.add(next)
+        lane.out++
         this.#count(next, -1)
         taken.push(next)
         bytes += next.contentBytes
@@ -103,7 +107,9 @@ export class Lanes {
   /** Taken but not run, or run and to be run again: keeps its place. */
   putBack(entry: Entry): void {
     const lane = this.#laneOf.get(entry)
-    if (lane?.out.delete(entry)) this.#lineUp(lane, entry)
+    if (!lane || !this.#out.delete(entry)) return
+    lane.out--
+    this.#lineUp(lane, entry)
   }
 
   /** Ended for good, or gone from the file. */
@@ -111,7 +117,8 @@ export class Lanes {
     const lane = this.#laneOf.get(entry)
     if (!lane) return
     this.#laneOf.delete(entry)
-    if (!lane.out.delete(entry)) {
+    if (this.#out.delete(entry)) lane.out--
+    else {
       lane.line.delete(entry)
       this.#count(entry, -1)
     }
@@ -144,13 +151,13 @@ export class Lanes {
   }
 
   #tidy(lane: Lane): void {
-    if (lane.out.size === 0 && !lane.line.first && lane.key !== null) this.#byKey.delete(lane.key)
+    if (lane.out === 0 && !lane.line.first && lane.key !== null) this.#byKey.delete(lane.key)
     this.#enqueue(lane)
   }
 
   #enqueue(lane: Lane): void {
     const head = lane.line.first
-    if (!head || lane.out.size > 0 || head.waitsUntilMs > 0 || lane.queuedFor === head.spec.name) return
+    if (!head || lane.out > 0 || head.waitsUntilMs > 0 || lane.queuedFor === head.spec.name) return
     let queue = this.#ready.get(head.spec.name)
     if (!queue) this.#ready.set(head.spec.name, (queue = new Line()))
     queue.push(lane)
@@ -175,7 +182,7 @@ export class Lanes {
   #laneFor(key: string | null): Lane {
     const known = key === null ? undefined : this.#byKey.get(key)
     if (known) return known
-    const lane: Lane = { key, out: new Set(), line: new Line(), queuedFor: undefined }
+    const lane: Lane = { key, out: 0, line: new Line(), queuedFor: undefined }
     if (key !== null) this.#byKey.set(key, lane)
     return lane
   }

@@ -20,7 +20,8 @@ export class Line<T> {
       if (comesBefore(item, this.#items[middle]!)) to = middle
       else from = middle + 1
     }
-    if (from === this.#head && from > 0) this.#items[--this.#head] = item
+    if (from === this.#items.length) this.#items.push(item)
+    else if (from === this.#head && from > 0) this.#items[--this.#head] = item
     else this.#items.splice(from, 0, item)
   }
 

@@ -70,7 +70,9 @@ export function openInbound(path: string, busyMs: number): InboundFile {
     const numbered = present.has('seq')
     const isPending = present.has('status') ? "status = 'pending'" : '1'
     const all = MESSAGE_COLUMNS.map(column).join(', ')
-    const light = `select ${MESSAGE_COLUMNS.slice(0, -1).map(column).join(', ')}, case when octet_length(content) <= ? then content end,
+    // What is pending is known to be so.
+    const named = MESSAGE_COLUMNS.slice(0, -1).map((name) => (name === 'status' ? 'null' : column(name)))
+    const light = `select ${named.join(', ')}, case when octet_length(content) <= ? then content end,
       rowid, octet_length(content) from messages_in`
     // The `+` keeps SQLite from walking an index on status, which some hosts have: it would sort all that is pending for a page.
     const pending: Pages = {

@@ -67,7 +67,7 @@ export function pendingRow(raw: Raw): PendingRow {
     seq: typeof seq === 'number' && seq > SEQ_ABOVE && seq <= SEQ_MAX ? seq : null,
     kind: String(raw[2]),
     timestamp: String(raw[3]),
-    status: text(raw[4]) ?? 'pending',
+    status: 'pending',
     processAfter: text(raw[5]),
     recurrence: text(raw[6]),
     seriesId: text(raw[7]),

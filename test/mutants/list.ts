@@ -161,7 +161,7 @@ export const MUTANTS: readonly Mutant[] = [
   one(
     'a lane gives out while something of it runs',
     LANES,
-    'if (!head || lane.out.size > 0 ||',
+    'if (!head || lane.out > 0 ||',
     'if (!head ||',
   ),
   one(
