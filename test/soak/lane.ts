@@ -42,8 +42,8 @@ const STEP_MS = 30_000
 const FEED_MS = 500
 const TRACE_LOOK_MS = 2
 const COMMIT_WAIT_MS = 15
-/** A message that was in many deaths waits for up to a minute, several times. */
-const DRAIN_MS = 240_000
+/** A message that was in many deaths waits for up to a minute; when nothing has ended for so long, nothing will. */
+const DRAIN_STALL_MS = 150_000
 const DRAIN_LOOK_MS = 100
 const ORPHANS_MS = 1_000
 const MEMORY_MAX_MB = 400
@@ -157,10 +157,11 @@ export class Lane {
     const failedBefore = new Set((await look('whole')).failed)
     const startMs = performance.now()
     const runtime = this.#start({ concurrency: 2 })
-    for (let open = true; open && performance.now() < startMs + DRAIN_MS && !runtime.ended; ) {
+    let last = { ended: -1, messages: 0, atMs: startMs }
+    while (last.ended < last.messages && performance.now() < last.atMs + DRAIN_STALL_MS && !runtime.ended) {
       await setTimeout(DRAIN_LOOK_MS)
       const { ended, messages } = await look('cheap')
-      open = ended < messages
+      last = { ended, messages, atMs: ended > last.ended ? performance.now() : last.atMs }
     }
     const drainMs = performance.now() - startMs
     runtime.signal('SIGTERM')
@@ -216,10 +217,13 @@ export class Lane {
       await setTimeout(random.int(0, 30))
       runtime.signal('SIGTERM')
     } else if (point !== 'in-recovery') {
+      let traced = 0
       for (const endMs = performance.now() + STEP_MS; !runtime.ended && performance.now() < endMs; ) {
         await runtime.until(() => false, FEED_MS)
         await nemesis
-        if (!runtime.ended) await this.#write(FEW, random)
+        const { size } = statSync(this.trace)
+        if (!runtime.ended && size === traced) await this.#write(FEW, random)
+        traced = size
       }
     }
     const { signal } = await this.#exitOf(runtime, `come to ${point}`)

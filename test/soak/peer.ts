@@ -41,6 +41,8 @@ export class Peer {
     this.#name = name
     this.#child = fork(join(folder, `${name}.mjs`), args, {
       env: ENVIRONMENT,
+      // Not those of this process, which loads the compiler that they have been through.
+      execArgv: [],
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     })
     this.#child.on('message', (answer: Answer) => {
