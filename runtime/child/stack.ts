@@ -4,30 +4,33 @@
 import { readFileSync } from 'node:fs'
 import type { SourceMap } from 'node:module'
 import { dirname, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
-
-/** Line and column of a frame that lies in a file. */
-const PLACE = /(file:\/\/[^\s()]+|\/[^\s()]+):(\d+):(\d+)/
+import { pathToFileURL } from 'node:url'
 
 /** From now on, for every error of this process. `bundle`: the file that was started; its map lies beside it. */
 export function mapStacks(bundle: string): void {
+  const place = placeIn(bundle)
   let map: SourceMap | null | undefined
   Error.prepareStackTrace = (error, frames) => {
     map ??= readMap(bundle)
     return [
       textOf(error),
-      ...frames.map((frame) => `    at ${map ? original(String(frame), bundle, map) : frame}`),
+      ...frames.map((frame) => `    at ${map ? original(String(frame), place, bundle, map) : frame}`),
     ].join('\n')
   }
 }
 
-function original(frame: string, bundle: string, map: SourceMap): string {
-  return frame.replace(PLACE, (place, file: string, line: string, column: string) => {
-    if ((file.startsWith('file:') ? fileURLToPath(file) : file) !== bundle) return place
+function original(frame: string, place: RegExp, bundle: string, map: SourceMap): string {
+  return frame.replace(place, (here, line: string, column: string) => {
     const found = map.findEntry(Number(line) - 1, Number(column) - 1)
-    if (!('originalSource' in found)) return place
+    if (!('originalSource' in found)) return here
     return `${resolve(dirname(bundle), found.originalSource)}:${found.originalLine + 1}:${found.originalColumn + 1}`
   })
+}
+
+/** Line and column in a frame of the bundle, whose name may hold whatever a folder's may: spaces, parentheses. */
+function placeIn(bundle: string): RegExp {
+  const names = [bundle, pathToFileURL(bundle).href].map((name) => name.replace(/\W/g, '\\$&'))
+  return new RegExp(`(?:${names.join('|')}):(\\d+):(\\d+)`)
 }
 
 /** null: none that can be read; the stack then names the bundle. */

@@ -157,14 +157,16 @@ describe('what goes wrong at load is caught by the shim', () => {
   })
 
   test.each([
-    ['a script', ''],
-    ['a module', 'await null'],
-  ])('and its stack names the file and line that the author wrote, as %s', async (_form, before) => {
+    ['a script', '', 'cache'],
+    ['a module', 'await null', 'cache'],
+    ['a script in a folder of any name', '', 'my cache (ü, 1)/100%20'],
+    ['a module in a folder of any name', 'await null', 'my cache (ü, 1)/100%20'],
+  ])('and its stack names the file and line that the author wrote, as %s', async (_form, before, cache) => {
     const at = project({
       'functions/bad.ts': `interface Unused { a: 1 }\n\n${before}\nthrow new Error('line 4')\nexport default () => 1`,
     })
     const { shim: _standIn, ...options } = at.options
-    const { path } = await bundleFunction(at.source('functions/bad.ts'), options)
+    const { path } = await bundleFunction(at.source('functions/bad.ts'), { ...options, cache: at.at(cache) })
     const { messages } = await runUntilFirstMessage(path, [setup('bad')])
     const stack = expect.stringContaining(`(${at.at('functions/bad.ts')}:4:7)`)
     expect(messages[0]).toMatchObject({ type: 'not-loaded', error: { stack } })
