@@ -2,7 +2,7 @@
 // of an earlier compilation, and runs it. Without such a cache, or with one that another V8 or other flags have made, the
 // code is compiled as usual, and what came of that is kept for the next process. V8 checks who made it, and that it is whole;
 // single bytes are believed, as those of the code are. Bundled by itself, as CommonJS.
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { constants, Script } from 'node:vm'
 
@@ -35,15 +35,10 @@ function read(cache: string): Buffer | undefined {
 
 /** Never half of it under its name; a cache folder that takes no files costs the next process some time, nothing else. */
 function keep(script: Script, cache: string): void {
-  const draft = `${cache}.${process.pid}.tmp`
+  // Not by the process id: containers that share a cache have the same ones.
+  const draft = `${cache}.${crypto.randomUUID()}.tmp`
   try {
-    const descriptor = openSync(draft, 'w')
-    try {
-      writeSync(descriptor, script.createCachedData())
-      fsyncSync(descriptor)
-    } finally {
-      closeSync(descriptor)
-    }
+    writeFileSync(draft, script.createCachedData(), { flag: 'wx', flush: true })
     renameSync(draft, cache)
   } catch {
     rmSync(draft, { force: true })
