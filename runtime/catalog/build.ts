@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { Script } from 'node:vm'
 import {
   type BuildFailure,
   type BuildOptions,
@@ -18,7 +19,7 @@ import { type ErrorCode, NanoclawError } from '../protocol/errors.ts'
 import { explainBuild } from './build-errors.ts'
 import { covers } from './covers.ts'
 import type { Source } from './discover.ts'
-import { HERE_NAMES, sayHere } from './here.ts'
+import { HERE_NAMES, META, sayHere } from './here.ts'
 
 export interface Job extends Source {
   readonly root: string
@@ -29,7 +30,7 @@ export interface Job extends Source {
   readonly entry: string
   /** What an import from `nanoclaw-functions` gets. */
   readonly index: string
-  /** Runs a script: a module that exports `start(path, module)`. */
+  /** Runs a script: a module that exports `start(path)`. */
   readonly starter: string
   /** Files of ours beside those in OURS: part of the bundle, nothing to watch. */
   readonly own: readonly string[]
@@ -69,14 +70,16 @@ export async function build(job: Job): Promise<Built> {
 /** undefined: it has to be a module, or is wrong in a way that the other form tells as well. */
 async function asScript(job: Job): Promise<Built | undefined> {
   // A function that child/start.ts calls, as strict as a module is.
-  const js = `(function (__nanoclawRequire, module, exports) { 'use strict'; const require = __nanoclawRequire(${urlOf(job.path)});`
+  const js = `(function (__nanoclawRequire) { 'use strict'; const require = __nanoclawRequire(${urlOf(job.path)});`
   try {
-    const made = await esbuild({ ...settingsOf(job), format: 'cjs', banner: { js }, footer: { js: '})' } })
-    if (importsOutside(made.metafile) || made.warnings.some(({ id }) => id === 'empty-import-meta'))
-      return undefined
-    return { ...builtOf(job, made), starter: await starterOf(job) }
+    const made = await esbuild({ ...settingsOf(job), ...SCRIPT, banner: { js } })
+    const built = builtOf(job, made)
+    if (importsOutside(made.metafile) || built.code.includes(META)) return undefined
+    // Old dependencies may do what strict code must not (`with`, say); esbuild tells that of a module only.
+    new Script(built.code)
+    return { ...built, starter: await starterOf(job) }
   } catch (error) {
-    if (isBuildFailure(error)) return undefined
+    if (isBuildFailure(error) || error instanceof SyntaxError) return undefined
     throw error
   }
 }
@@ -93,7 +96,7 @@ function importsOutside({ inputs }: Metafile): boolean {
 }
 
 async function starterOf({ root, starter }: Job): Promise<string> {
-  const contents = `import { start } from ${JSON.stringify(starter)}\nstart(__filename, module)`
+  const contents = `import { start } from ${JSON.stringify(starter)}\nstart(__filename)`
   const { outputFiles } = await esbuild({ ...COMMON, stdin: { contents, resolveDir: root }, format: 'cjs' })
   return outputFiles[0]?.text ?? ''
 }
@@ -104,6 +107,12 @@ const COMMON = {
   platform: 'node',
   target: 'node20',
   logLevel: 'silent',
+} as const satisfies BuildOptions
+
+const SCRIPT = {
+  format: 'cjs',
+  footer: { js: '})' },
+  define: { ...HERE_NAMES, 'import.meta': META },
 } as const satisfies BuildOptions
 
 function settingsOf({ entry, root, cache, name, external, index }: Job) {

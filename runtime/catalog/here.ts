@@ -13,6 +13,9 @@ export const HERE_NAMES: Readonly<Record<string, string>> = {
   __dirname: '__nanoclawFolder',
 }
 
+/** Stands for import.meta where more is asked of it than that; esbuild warns of some such places only. */
+export const META = '__nanoclawMeta'
+
 const MENTION = /\bimport\.meta\b|\b__(?:dirname|filename)\b/
 const END = ';/*nanoclaw*/'
 

@@ -10,7 +10,7 @@ import { constants, Script } from 'node:vm'
 const KEEP_AFTER_MS = 500
 
 /** `starter`: the path of the file that node was told to run, which becomes this; `.js` in place of its `.cjs` is the code. */
-export function start(starter: string, module: NodeJS.Module): void {
+export function start(starter: string): void {
   const file = starter.replace(/\.cjs$/, '.js')
   const cache = `${file}.cache`
   // Whatever this process says of itself is about the code.
@@ -21,7 +21,7 @@ export function start(starter: string, module: NodeJS.Module): void {
     cachedData,
     importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
   })
-  script.runInThisContext()(createRequire, module, module.exports)
+  script.runInThisContext()(createRequire)
   if (!cachedData || script.cachedDataRejected) setTimeout(() => keep(script, cache), KEEP_AFTER_MS).unref()
 }
 

@@ -7,6 +7,7 @@ import type { Bundle } from '../../runtime/catalog/bundle.ts'
 import { parseDefinition } from '../../runtime/catalog/definition.ts'
 import {
   bundleFunction,
+  gives,
   type Project,
   project,
   releaseBundler,
@@ -15,13 +16,6 @@ import {
 } from './project.ts'
 
 afterAll(releaseBundler)
-
-/** What the handler of `file` gives when its bundle really runs. */
-async function gives(at: Project, file: string, external: readonly string[] = []): Promise<unknown> {
-  const { path } = await bundleFunction(at.source(file), { ...at.options, external })
-  const { messages, printed } = await run(path)
-  return messages[0] ?? printed
-}
 
 const setup = (functionName: string) =>
   JSON.stringify({ functionName, parent: process.pid, maxReplyBytes: 1000, maxLogBytes: 1000 })
@@ -183,9 +177,18 @@ describe('a build that fails', () => {
       `const ü = 1; import './gone'; import.meta.url`,
       '1:22: Could not resolve',
     ],
+    [
+      'a dependency that no strict code may contain',
+      `import './_sloppy.cjs'`,
+      '_sloppy.cjs:1:1: With statements',
+    ],
     ['a native module', `import './addon.node'`, 'name its package in `external`'],
   ])('names file, line, column and reason: %s', async (_what, text, told) => {
-    const at = project({ 'functions/bad.ts': text, 'functions/addon.node': '' })
+    const at = project({
+      'functions/bad.ts': text,
+      'functions/addon.node': '',
+      'functions/_sloppy.cjs': 'with ({ a: 1 }) module.exports = a',
+    })
     await expect(bundleFunction(at.source('functions/bad.ts'), at.options)).rejects.toMatchObject({
       code: 'bad_function',
       message: expect.stringContaining(told),

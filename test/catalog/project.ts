@@ -61,6 +61,13 @@ export interface Run {
   readonly printed: string
 }
 
+/** What the handler of `file` gives when its bundle really runs. */
+export async function gives(at: Project, file: string, external: readonly string[] = []): Promise<unknown> {
+  const { path } = await bundleFunction(at.source(file), { ...at.options, external })
+  const { messages, printed } = await run(path)
+  return messages[0] ?? printed
+}
+
 /** Runs a bundle to its end, far from its project, and gathers what it says over its channel and its pipes. */
 export function run(bundle: string, execArgv: readonly string[] = []): Promise<Run> {
   return ending(fork(bundle, { cwd: tmpdir(), silent: true, execArgv: [...execArgv], timeout: RUN_MS }))
