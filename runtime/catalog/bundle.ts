@@ -77,8 +77,8 @@ export class Bundler {
 
   /** Ends esbuild's helper process, which otherwise stays, idle, as long as this one; the next build starts another. */
   async release(): Promise<void> {
-    const builder = await this.#builder
     while (this.#going.size > 0) await Promise.allSettled(this.#going)
+    const builder = await this.#builder
     await builder?.release()
   }
 

@@ -1,5 +1,8 @@
-// A bundle in the form of a script behaves as the ES module that its author wrote.
-import { afterAll, expect, test } from 'vitest'
+// A bundle in the form of a script behaves as the ES module that its author wrote, and nothing of the builder stays behind.
+import type { ChildProcess } from 'node:child_process'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { afterAll, expect, onTestFinished, test } from 'vitest'
+import { Bundler } from '../../runtime/catalog/bundle.ts'
 import { gives, project, releaseBundler } from './project.ts'
 
 afterAll(releaseBundler)
@@ -26,4 +29,18 @@ test('what only a CommonJS file has, an ES module has not: nothing takes itself 
     'functions/_old.cjs': `module.exports = require.main === module`,
   })
   expect(await gives(at, 'functions/main.ts')).toEqual({ gave: [false, 'undefined', false] })
+})
+
+test('who lets the bundler go while something is built leaves no process of it behind', async () => {
+  const at = project({ 'functions/a.ts': 'export default () => 1' })
+  const helpers: ChildProcess[] = []
+  const keep = (message: unknown) => helpers.push((message as { process: ChildProcess }).process)
+  subscribe('child_process', keep)
+  onTestFinished(() => void unsubscribe('child_process', keep))
+  await releaseBundler()
+  const bundler = new Bundler()
+  const going = bundler.function(at.source('functions/a.ts'), at.options)
+  await bundler.release()
+  await going
+  expect(helpers.map(({ killed }) => killed)).toEqual([true])
 })
