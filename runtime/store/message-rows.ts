@@ -77,7 +77,7 @@ export function pendingRow(raw: Raw): PendingRow {
     channelType: text(raw[11]),
     threadId: text(raw[12]),
     sourceSessionId: text(raw[13]),
-    onWake: Boolean(raw[14]),
+    onWake: raw[14] === 1,
     content: text(raw[15]),
     rowid: Number(raw[16]),
     contentBytes: Number(raw[17] ?? 0),

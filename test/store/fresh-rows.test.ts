@@ -1,9 +1,9 @@
 // What a look has read whole is not read twice, and never believed longer than the file stays as it was.
 import { rmSync } from 'node:fs'
 import type Database from 'better-sqlite3'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { FreshRows, KEPT_CONTENT_MAX } from '../../runtime/store/fresh-rows.ts'
-import { START } from '../../runtime/store/inbox.ts'
+import { Inbox, START } from '../../runtime/store/inbox.ts'
 import type { MessageRow, PendingRow } from '../../runtime/store/message-rows.ts'
 import { headInbound, insertMessage } from '../support/files.ts'
 import { inboxOf } from '../support/inbox.ts'
@@ -75,4 +75,17 @@ test('another file at the path: what was read of the old one is not told of the 
   insertMessage(headInbound(path), { id: 'a', content: '2' })
   expect(inbox.changed()).toBe('replaced')
   expect(inbox.getMessageIn('a')?.content).toBe('2')
+})
+
+test.each<[string, Record<string, unknown>]>([
+  ['every column', { process_after: '2026-01-01', platform_id: 'p', thread_id: 't', trigger: 0, on_wake: 1 }],
+  ['numbers that nobody expects', { trigger: 2, on_wake: 2, tries: 7, seq: -4 }],
+  ['types that nobody expects', { trigger: 'x', on_wake: 'x', tries: 1.5, content: Buffer.from('"ü"') }],
+])('a message with %s is told as a handle tells it that reads it anew', (_what, row) => {
+  const { inbox, db } = looked({ id: 'a', ...row })
+  const anew = new Inbox(db.name)
+  onTestFinished(() => anew.close())
+  const told = anew.getMessageIn('a')
+  expect(told).toBeDefined()
+  expect(inbox.getMessageIn('a')).toMatchObject(told ?? {})
 })
