@@ -12,7 +12,7 @@ import { digest, shelve } from './shelf.ts'
 export interface Bundle {
   /** What node is to run. */
   readonly path: string
-  /** All that lies in the cache for it, `path` among them. */
+  /** All that a build writes into the cache for it, `path` among them. */
   readonly files: readonly string[]
   readonly hash: string
   /** Every file of the author's that it was made from, absolute: what to watch. */

@@ -1,6 +1,7 @@
 // The runtime's eyes on inbound.db, a file that the host alone writes: every handle here is read-only, every read is short.
 // A look costs the same whatever the history: it walks forward by seq (rows without one: by rowid) through an index, reads
-// light rows, and fetches a message whole only when it is about to run, so that what runs is what the file says now.
+// light rows, and tells a message whole when it is about to run, so that what runs is what the file says now: it is read again,
+// unless nobody has committed since a look read it.
 import type { RawId } from '../protocol/turn.ts'
 import { classifyRead } from './classify.ts'
 import { FreshRows } from './fresh-rows.ts'

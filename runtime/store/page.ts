@@ -24,6 +24,7 @@ export const START: Cursor = { seq: Number.MIN_SAFE_INTEGER, rowid: 0 }
 
 /** Index entries passed over in one read at most, so that a long stretch of finished messages never blocks the loop. */
 const WINDOW = 5_000
+
 /** Up to which length content is read. */
 export function most(withContent: boolean): number {
   return withContent ? ROUTED_CONTENT_MAX : KEPT_CONTENT_MAX
