@@ -158,12 +158,7 @@ export const MUTANTS: readonly Mutant[] = [
   ),
 
   // Order.
-  one(
-    'a lane gives out while something of it runs',
-    LANES,
-    'if (!head || lane.out > 0 ||',
-    'if (!head ||',
-  ),
+  one('a lane gives out while something of it runs', LANES, 'if (!head || lane.out > 0 ||', 'if (!head ||'),
   one(
     'what comes back to its lane stands at the end',
     LANES,
