@@ -35,7 +35,8 @@ const ENDING = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
 /** Knows what was built before; esbuild, and its helper process, are loaded by the first build that is needed. */
 export class Bundler {
   #builder: Promise<typeof import('./build.ts')> | undefined
-  readonly #going = new Set<Promise<Bundle>>()
+  /** What is being built, by whomever: esbuild has one helper for the whole process, and a build that loses it never ends. */
+  static readonly #going = new Set<Promise<Bundle>>()
 
   /**
    * Bundles a function for the child.
@@ -77,16 +78,16 @@ export class Bundler {
 
   /** Ends esbuild's helper process, which otherwise stays, idle, as long as this one; the next build starts another. */
   async release(): Promise<void> {
-    while (this.#going.size > 0) await Promise.allSettled(this.#going)
+    while (Bundler.#going.size > 0) await Promise.allSettled(Bundler.#going)
     const builder = await this.#builder
     await builder?.release()
   }
 
-  /** It must not end while something is built. */
+  /** The helper must not end while something is built. */
   #bundle(job: Job): Promise<Bundle> {
     const going = this.#make(job)
-    this.#going.add(going)
-    return going.finally(() => this.#going.delete(going))
+    Bundler.#going.add(going)
+    return going.finally(() => Bundler.#going.delete(going))
   }
 
   async #make(job: Job): Promise<Bundle> {

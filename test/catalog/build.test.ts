@@ -1,6 +1,7 @@
 // A bundle in the form of a script behaves as the ES module that its author wrote, and nothing of the builder stays behind.
 import type { ChildProcess } from 'node:child_process'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { setImmediate } from 'node:timers/promises'
 import { afterAll, expect, onTestFinished, test } from 'vitest'
 import { Bundler } from '../../runtime/catalog/bundle.ts'
 import { gives, project, releaseBundler } from './project.ts'
@@ -43,4 +44,23 @@ test('who lets the bundler go while something is built leaves no process of it b
   await bundler.release()
   await going
   expect(helpers.map(({ killed }) => killed)).toEqual([true])
+})
+
+test('who lets the bundler go disturbs nobody else who builds in the same process', async () => {
+  const lines = Array.from({ length: 3_000 }, (_, n) => `export const a${n} = () => ${n}`)
+  const at = project({
+    'functions/one.ts': 'export default () => 1',
+    'functions/long.ts': `import * as all from './_all.ts'\nexport default () => Object.keys(all).length`,
+    'functions/_all.ts': lines.join('\n'),
+  })
+  const [one, other] = [new Bundler(), new Bundler()]
+  onTestFinished(() => other.release())
+  await one.function(at.source('functions/one.ts'), at.options)
+  const going = other.function(at.source('functions/long.ts'), at.options)
+  // Among these turns are some in which it is in esbuild's hands.
+  for (let turn = 0; turn < 100; turn++) {
+    await one.release()
+    await setImmediate()
+  }
+  expect((await going).inputs).toHaveLength(2)
 })
