@@ -13,8 +13,8 @@ import { type Cursor, most, type Page, pageOf } from './page.ts'
 export type { MessageRow, PendingRow } from './message-rows.ts'
 export { type Cursor, type Page, START } from './page.ts'
 
-/** After so many reads in a row that met a lock, the next one waits for it (READ_BUSY_MS) instead of trying its luck. */
-const IMPATIENT_READS = 20
+/** After so many reads in a row that met a lock, one waits for it (READ_BUSY_MS) instead of trying its luck. */
+const IMPATIENT_READS = 40
 
 export class Inbox {
   readonly #path: string
@@ -153,8 +153,8 @@ export class Inbox {
       this.#busyInARow = 0
       return result
     } catch (error) {
-      if (classifyRead(error) === 'retry') this.#busyInARow++
-      else this.close()
+      if (classifyRead(error) !== 'retry') this.close()
+      this.#busyInARow = patient ? 0 : this.#busyInARow + 1
       throw error
     } finally {
       if (patient) this.#open?.db.prepare('pragma busy_timeout = 0').get()
