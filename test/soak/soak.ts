@@ -21,7 +21,7 @@ every named point was hit often enough. What failed leaves copies of both files 
 
   --kills <n>    kills in all (default: 200)
   --seed <n>     draws the plan; the same seed draws the same one (default: any)
-  --lanes <n>    workspaces at a time, each with its host, runtime and checker (default: 4)
+  --lanes <n>    workspaces at a time, each with its host, runtime and checker (default: 2)
   --prove        tests builds that are wrong on purpose instead: each has to be caught
   --build <dir>  the folder whose dist/ is tested (default: this one)
   --help         prints this
@@ -31,7 +31,7 @@ const { values } = parseArgs({
   options: {
     kills: { type: 'string', default: '200' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-    lanes: { type: 'string', default: '4' },
+    lanes: { type: 'string', default: '2' },
     prove: { type: 'boolean', default: false },
     build: { type: 'string', default: REPOSITORY },
     help: { type: 'boolean', default: false },
