@@ -59,7 +59,13 @@ export class LastingOutbox {
     return this.#use((outbox) => work(outbox.past))
   }
 
+  /** What the last commit left half done is undone first: nobody else may do that, so until then nobody could read the file. */
   close(): void {
+    try {
+      if (this.#doubted) this.#outbox = this.#openAgain()
+    } catch {
+      // The next start tries again.
+    }
     this.#closed = true
     this.#outbox.close()
   }
