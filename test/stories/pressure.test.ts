@@ -57,7 +57,8 @@ describe('a handler that hangs', () => {
 describe('a function that changes', () => {
   it('runs a message again on its new code', async () => {
     const source = (answer: string) =>
-      `export default { retry: { attempts: 3, minDelay: 400 }, async handler() { await new Promise((r) => setTimeout(r, 300)); ${answer} } }`
+      // Attempts enough for a reload that takes its time.
+      `export default { retry: { attempts: 6, minDelay: 400 }, async handler() { await new Promise((r) => setTimeout(r, 300)); ${answer} } }`
     const bench = await workbench([], {}, { 'talk.js': source("throw new Error('old')") })
     const id = bench.send('talk')
     await until(() => bench.ack(id) === 'processing')
