@@ -39,6 +39,13 @@ export const realClock: Clock = {
   },
 }
 
+const nothing = new Int32Array(new SharedArrayBuffer(4))
+
+/** Stops this thread for a fraction of a millisecond, which no timer can, and leaves the processor to others. */
+export function sleepSync(ms: number): void {
+  Atomics.wait(nothing, 0, 0, ms)
+}
+
 /** Pauses are lengths: they go by the clock that nobody sets. */
 export function steady(clock: Clock): Clock {
   return {

@@ -37,8 +37,6 @@ const FLICKER_MS = 100
 const LOCK_TOLD_MS = 1_000
 /** So often by chance is unlikely. */
 const FLICKERS_TOLD = 10
-/** A commit is over, and its lock should go: so many reads follow, one in each turn of the event loop; about a millisecond. */
-const EAGER_READS = 12
 /** A read that met the host's lock is tried again after these pauses; the last one is repeated. */
 const RETRY_MS = [1, 1, 2, 4, 8, 16]
 
@@ -49,7 +47,6 @@ export class Reading {
   readonly #due = new Set<() => void>()
   #timer: Timer | undefined
   #busyInARow = 0
-  #eagerReads = 0
   #waiting: { readonly path: string; readonly reason: string } | undefined
   #flicker: { readonly sinceMs: number; readonly reason: string } | undefined
   #flickers = 0
@@ -69,14 +66,12 @@ export class Reading {
    * Reads as soon as that is possible. A read that throws is called again, and must have changed nothing.
    * `first`: before those that are due already; it finds again what was found before theirs.
    * `now`: though a pause is on, since something has happened to the file, and perhaps the lock is gone.
-   * `eager`: the same, and if it is not gone yet, it is about to go.
    */
-  do(read: () => void, when: 'in-turn' | 'first' | 'now' | 'eager' = 'in-turn'): void {
+  do(read: () => void, when: 'in-turn' | 'first' | 'now' = 'in-turn'): void {
     if (this.#stopped) return
     const reads = when === 'first' ? this.#first : this.#due
     reads.add(read)
-    if (when === 'eager') this.#eagerReads = EAGER_READS
-    if (!this.#timer || when === 'now' || when === 'eager') this.#readOn()
+    if (!this.#timer || when === 'now') this.#readOn()
   }
 
   /** A read of somebody else's ended in this error; `onReadable` is called when it is worth another try. */
@@ -115,7 +110,6 @@ export class Reading {
 
   #done(): void {
     this.#busyInARow = 0
-    this.#eagerReads = 0
     this.#lockedSinceMs = undefined
     if (this.#flicker) this.#passed(this.#flicker.reason)
     if (!this.#waiting) return
@@ -154,21 +148,12 @@ export class Reading {
 
   #soon(): void {
     const { clock, onReadable } = this.#parts
-    const again = () => {
+    if (this.#timer) return
+    const pauseMs = RETRY_MS[Math.min(this.#busyInARow++, RETRY_MS.length - 1)] ?? 1
+    this.#timer = clock.after(pauseMs, () => {
       this.#timer = undefined
       this.#readOn()
       onReadable()
-    }
-    if (this.#eagerReads > 0) {
-      this.#eagerReads--
-      this.#timer?.cancel()
-      this.#timer = clock.soon(again)
-    } else {
-      this.#timer ??= clock.after(this.#pauseMs(), again)
-    }
-  }
-
-  #pauseMs(): number {
-    return RETRY_MS[Math.min(this.#busyInARow++, RETRY_MS.length - 1)] ?? 1
+    })
   }
 }

@@ -259,7 +259,7 @@ export class Runtime {
       ? new DatabaseTrigger({
           clock,
           path: paths.inbound,
-          onHint: (committed) => session.look(committed ? 'eager' : 'now'),
+          onHint: () => session.look('now'),
           onDegraded: (reason) => events.emit('watch-degraded', { reason }),
         })
       : undefined

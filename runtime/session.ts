@@ -144,8 +144,8 @@ export class Session implements Intake {
     return this.#reading.waitingFor
   }
 
-  /** `now`, `eager`: somebody says that the file has changed (see Reading); `doubt`: nobody does, but look with fresh eyes. */
-  look(why: 'now' | 'eager' | 'doubt'): void {
+  /** `now`: somebody says that the file has changed (see Reading); `doubt`: nobody does, but look with fresh eyes. */
+  look(why: 'now' | 'doubt'): void {
     this.#doubt ||= why === 'doubt'
     this.#reading.do(this.#lookOn, why === 'doubt' ? 'in-turn' : why)
   }

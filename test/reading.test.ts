@@ -107,24 +107,3 @@ test('what is read again comes before what is new, also when a lock keeps both w
   clock.advance(20)
   expect(order).toEqual(['again', 'new'])
 })
-
-test('after the end of a commit it is tried again at once, a few times; then it waits as for any lock', () => {
-  const { clock, file, reading } = reader()
-  clock.advance(10)
-  file.error = new Database.SqliteError('database is locked', 'SQLITE_BUSY')
-  const before = file.reads
-  const look = () => {
-    file.reads++
-    if (file.error !== undefined) throw file.error
-  }
-  reading.do(look, 'eager')
-  clock.advance(0)
-  expect(file.reads - before).toBe(13)
-  clock.advance(3)
-  expect(file.reads - before).toBeLessThan(17)
-  file.error = undefined
-  clock.advance(20)
-  const after = file.reads
-  clock.advance(100)
-  expect(file.reads).toBe(after)
-})

@@ -1,31 +1,39 @@
 // "inbound.db may have changed": a hint, never the truth. A look follows each event at 0, 1, 4 and 16 ms. While the writer has
-// a rollback journal a look would only meet its lock, or delay it; the journal's removal is the end of the commit: the lock
-// goes within a moment, and what was committed is worth a quick look. Losing every event only costs the poll's pace.
+// a rollback journal a look would only meet its lock, or delay it; the journal's removal is the end of the commit, and that
+// is told by an event of its own. Losing every event only costs the poll's pace.
 // The folder is watched by Node itself, not by chokidar: that reads the folder again and looks at each file whenever a
 // journal comes or goes, which is twice a commit, of ours too (docs/performance.md).
-import { existsSync, type FSWatcher, watch } from 'node:fs'
+import { type FSWatcher, statSync, watch } from 'node:fs'
 import { basename, dirname } from 'node:path'
-import type { Clock, Timer } from '../clock.ts'
+import { type Clock, sleepSync, type Timer } from '../clock.ts'
 
 export interface DatabaseTriggerParts {
   readonly clock: Clock
   readonly path: string
-  /** `committed`: a commit has just come to its end. */
-  readonly onHint: (committed: boolean) => void
+  readonly onHint: () => void
   /** Called once; from then on the poll alone finds changes. */
   readonly onDegraded: (reason: string) => void
 }
 
 /** Pauses between the looks after an event. */
 const PAUSES_MS = [1, 3, 12]
+/** The same while somebody commits. The end of that may get lost, or not be seen, since this writer lets its journal lie. */
+const COMMIT_PAUSES_MS = [8, 8]
+/**
+ * The lock goes a moment after the journal. Asleep, we leave the processor to whoever commits, and the first look finds the
+ * file free: awake, we made the commit longer by a quarter of its time, and our own look later (docs/performance.md).
+ */
+const UNLOCK_MS = 0.2
+/** So that a host that commits all the time does not keep us asleep. */
+const SLEEP_EVERY_MS = 5
 
 export class DatabaseTrigger {
   readonly #parts: DatabaseTriggerParts
   #watcher: FSWatcher | undefined
   #soon: Timer | undefined
   #later: Timer | undefined
-  #step = 0
-  #committed = false
+  #committing = false
+  #sleptAtMs = 0
 
   constructor(parts: DatabaseTriggerParts) {
     this.#parts = parts
@@ -38,7 +46,7 @@ export class DatabaseTrigger {
     try {
       this.#watcher = watch(dirname(path), (_type, file) => {
         if (file !== null && !file.startsWith(name)) return
-        if (existsSync(journal)) this.#lookLater()
+        if (sizeOf(journal) > 0) this.#begun()
         else this.#event(file === basename(journal))
       })
       this.#watcher.once('error', (error) => this.#goBlind(error))
@@ -58,34 +66,47 @@ export class DatabaseTrigger {
     this.#parts.onDegraded(error instanceof Error ? error.message : String(error))
   }
 
-  #event(committed: boolean): void {
-    this.#committed ||= committed
+  /** What was to be looked at before this commit is looked at behind it. */
+  #begun(): void {
+    if (this.#soon || this.#committing) return
+    this.#committing = true
+    this.#lookAfter(COMMIT_PAUSES_MS)
+  }
+
+  #event(over: boolean): void {
+    this.#committing = false
+    if (over) this.#letFinish()
     this.#soon ??= this.#parts.clock.soon(() => {
       this.#soon = undefined
-      this.#step = 0
-      this.#later?.cancel()
-      this.#later = undefined
-      this.#parts.onHint(this.#committed)
-      this.#committed = false
-      this.#lookAgain()
+      this.#parts.onHint()
+      this.#lookAfter(PAUSES_MS)
     })
   }
 
-  /** Somebody commits. Should the end of that get lost, or not be seen, since this writer lets its journal lie: */
-  #lookLater(): void {
-    if (this.#soon || this.#later) return
-    this.#step = 1
-    this.#lookAgain()
+  #letFinish(): void {
+    const nowMs = this.#parts.clock.monotonic()
+    if (nowMs - this.#sleptAtMs < SLEEP_EVERY_MS) return
+    this.#sleptAtMs = nowMs
+    sleepSync(UNLOCK_MS)
   }
 
-  #lookAgain(): void {
-    const pauseMs = PAUSES_MS[this.#step]
-    if (pauseMs === undefined || this.#later) return
-    this.#step++
-    this.#later = this.#parts.clock.after(pauseMs, () => {
-      this.#later = undefined
-      this.#parts.onHint(false)
-      this.#lookAgain()
-    })
+  #lookAfter([pauseMs, ...later]: readonly number[]): void {
+    this.#later?.cancel()
+    this.#later = undefined
+    if (pauseMs === undefined) this.#committing = false
+    else
+      this.#later = this.#parts.clock.after(pauseMs, () => {
+        this.#parts.onHint()
+        this.#lookAfter(later)
+      })
+  }
+}
+
+/** 0 when it is not there, or nobody may know; a writer in TRUNCATE mode leaves it empty. */
+function sizeOf(path: string): number {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.size ?? 0
+  } catch {
+    return 0
   }
 }
