@@ -29,6 +29,7 @@ import { SourcesTrigger } from './triggers/sources.ts'
 import { childEnv } from './workers/child-env.ts'
 import { Pool } from './workers/pool.ts'
 import { nodeSpawner } from './workers/process.ts'
+import { Spare } from './workers/spare.ts'
 
 export type { Config } from './protocol/config.ts'
 export { createEvents, type Events, type RuntimeEvents, type Settled } from './protocol/events.ts'
@@ -100,7 +101,7 @@ export class Runtime {
       clock,
       events,
       limits,
-      spawn: nodeSpawner(),
+      spawner: new Spare({ clock, spawn: nodeSpawner(), keep: config.spare }),
       onRoom: () => this.#running?.executor.nudge(),
     })
     const parts = { config, clock, events, bundler: this.#bundler, loader: this.#pool, env: limits.env }
@@ -338,14 +339,13 @@ export class Runtime {
 
   #writeNote(state: 'running' | 'waiting' | 'draining'): void {
     const { session, recovery } = this.#running!
-    const { waitingFor } = session
     this.#note.write({
       startedAt: this.#startedAt,
       epoch: recovery.epoch,
       functions: this.#functions.list,
       unroutable: session.unroutable(),
       state,
-      ...(waitingFor !== undefined && { waitingFor }),
+      ...(session.waitingFor !== undefined && { waitingFor: session.waitingFor }),
     })
   }
 }

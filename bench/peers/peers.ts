@@ -80,7 +80,7 @@ async function compare(): Promise<void> {
   const started: Started[] = []
   try {
     for (const entry of ENTRIES) await start(entry, started)
-    const rows = [...(await throughput(started)), ...(await pickUp(started)), await coldStart()]
+    const rows = [...(await throughput(started)), ...(await pickUp(started)), ...(await coldStart())]
     const versions = Object.fromEntries(started.map(({ entry, version }) => [entry.name, version]))
     print(rows)
     console.log(
@@ -173,12 +173,12 @@ function alone(value: number) {
 }
 
 /** Here there is a real zod to load. */
-function coldStart(): Promise<Row> {
+function coldStart(): Promise<Row[]> {
   const source = `import * as z from 'zod'
     const schema = z.object({ text: z.string() })
     export default (message) => schema.parse(message.content)`
   return coldStartOf(
-    `cold start, spawn → first result: handler with zod ${versionOf('zod')}`,
+    `handler with zod ${versionOf('zod')}`,
     { source, packages: PEERS, bounds: { must: 1.6, goal: 1.25 } },
     world,
   )

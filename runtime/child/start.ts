@@ -4,13 +4,28 @@
 // single bytes are believed, as those of the code are. Bundled by itself, as CommonJS.
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { pathToFileURL } from 'node:url'
 import { constants, Script } from 'node:vm'
+import { type Become, SPARE } from '../protocol/ipc.ts'
 
 /** By then the functions that a first message needs have been compiled, too, and belong to what is kept. */
 const KEEP_AFTER_MS = 500
 
-/** `starter`: the path of the file that node was told to run, which becomes this; `.js` in place of its `.cjs` is the code. */
+/**
+ * `starter`: the path of the file that node was told to run, which becomes this; `.js` in place of its `.cjs` is the code.
+ * In a spare process (workers/spare.ts) it is any function's starter, and waits to be told whose code is to be run.
+ */
 export function start(starter: string): void {
+  if (process.argv[2] !== SPARE) return run(starter)
+  process.once('message', ({ bundle, setup }: Become) => {
+    process.argv[2] = JSON.stringify(setup)
+    if (bundle.endsWith('.cjs')) return run(bundle)
+    process.argv[1] = bundle
+    return void import(pathToFileURL(bundle).href)
+  })
+}
+
+function run(starter: string): void {
   const file = starter.replace(/\.cjs$/, '.js')
   const cache = `${file}.cache`
   // Whatever this process says of itself is about the code.

@@ -117,6 +117,12 @@ export const SETTINGS = {
     'idle processes kept warm, over all functions',
     'an idle process costs some 40 MB; a start costs some 50 ms',
   ),
+  spare: setting(
+    truth,
+    true,
+    'keep one process started that belongs to no function yet',
+    'whichever function needs a process next has it at once; costs some 10 MB',
+  ),
   maxMemory: setting(
     mebibytes(32, 1024 * 1024),
     512,

@@ -36,6 +36,8 @@ export interface UserConfig {
   readonly loadTimeout?: Duration
   /** Idle processes kept warm, over all functions. Default 16. */
   readonly warmMax?: number
+  /** Keep one process started that belongs to no function yet, for whichever needs one next. Default true. */
+  readonly spare?: boolean
   /** Heap of one process; a bare number counts MiB. Default 512. */
   readonly maxMemory?: Size
   /** The largest content of one reply. Default `'1mb'`. */

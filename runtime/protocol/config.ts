@@ -32,6 +32,8 @@ export interface Config {
   readonly drainMs: number
   readonly loadTimeoutMs: number
   readonly warmMax: number
+  /** One process is kept started that belongs to no function yet. */
+  readonly spare: boolean
   readonly maxMemoryMb: number
   readonly maxReplyBytes: number
   readonly maxContentBytes: number

@@ -56,6 +56,17 @@ export type Report =
       readonly fields?: unknown
     }
 
+/** In place of a setup: the process waits until it is told what to become. */
+export const SPARE = 'spare'
+
+/** What a process is told that was started without a function, once and before anything else. */
+export interface Become {
+  readonly type: 'become'
+  /** What node would have been told to run. */
+  readonly bundle: string
+  readonly setup: ChildSetup
+}
+
 /** What a child is told at its start, as JSON in its first argument. */
 export interface ChildSetup {
   readonly functionName: string

@@ -33,8 +33,8 @@ export interface ChildLimits {
 export interface ChildParts {
   readonly clock: Clock
   readonly limits: ChildLimits
-  /** Starts a process that speaks protocol/ipc. */
-  readonly spawn: (options: SpawnOptions) => Process
+  /** Starts processes that speak protocol/ipc. */
+  readonly spawner: { spawn(options: SpawnOptions): Process; stop(): void }
 }
 
 export interface Ended {
@@ -89,14 +89,14 @@ export class Child {
   #handedBack = false
   #dismissed = false
 
-  constructor(name: string, bundle: string, { clock, limits, spawn }: ChildParts, listener: ChildListener) {
+  constructor(name: string, bundle: string, { clock, limits, spawner }: ChildParts, listener: ChildListener) {
     this.name = name
     this.bundle = bundle
     this.#clock = clock
     this.#limits = limits
     this.#listener = listener
     this.startedMs = clock.monotonic()
-    this.#process = spawn({
+    this.#process = spawner.spawn({
       bundle,
       setup: { functionName: name, maxReplyBytes: limits.maxReplyBytes, maxLogBytes: limits.maxLogBytes },
       ...limits,

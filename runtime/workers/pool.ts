@@ -115,6 +115,7 @@ export class Pool {
   /** Ends every process; resolves when none is left. `force`: without waiting for what runs. */
   stop(force: boolean): Promise<void> {
     this.#stopping = true
+    this.#parts.spawner.stop()
     for (const { timer } of this.#trouble.values()) timer?.cancel()
     for (const load of this.#toLoad.splice(0)) load()
     for (const child of this.#children) {
@@ -157,9 +158,8 @@ export class Pool {
   }
 
   #startsLeft(): number {
-    return (
-      this.#parts.limits.startsMax - [...this.#children].filter((child) => child.state === 'starting').length
-    )
+    const starting = [...this.#children].filter(({ state }) => state === 'starting')
+    return this.#parts.limits.startsMax - starting.length
   }
 
   #loadNext(): void {

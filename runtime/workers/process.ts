@@ -5,13 +5,14 @@ import { accessSync, closeSync, constants, openSync, readFileSync } from 'node:f
 import { devNull } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { execa } from 'execa'
-import type { ChildSetup } from '../protocol/ipc.ts'
+import { type Become, type ChildSetup, SPARE } from '../protocol/ipc.ts'
 import type { Order } from '../protocol/wire.ts'
 import { guardChannel } from './channel.ts'
 
 export interface SpawnOptions {
   readonly bundle: string
-  readonly setup: Omit<ChildSetup, 'parent' | 'watchParent'>
+  /** undefined: it waits until it is told what to become. */
+  readonly setup: Omit<ChildSetup, 'parent' | 'watchParent'> | undefined
   /** Of its heap; Node's own limit if undefined, which also saves the time of a start: with other flags V8 compiles Node's own code anew. */
   readonly maxMemoryMb: number | undefined
   readonly nodeArgs: readonly string[]
@@ -23,6 +24,8 @@ export interface Process {
   readonly pid: number
   /** Silently nothing when the process is gone: its end is reported by onEnd. */
   send(order: Order): void
+  /** One that waits for that runs this bundle now. */
+  become(told: Pick<SpawnOptions, 'bundle' | 'setup'>): void
   /** To its whole group. */
   kill(signal: Signal): void
   onReport(listener: (report: unknown) => void): void
@@ -70,6 +73,7 @@ function stillborn(reason: string): Process {
   return {
     pid: 0,
     send: () => undefined,
+    become: () => undefined,
     kill: () => undefined,
     onReport: () => undefined,
     onData: (stream, reader) => stream === 'stderr' && reader.write(`${reason}\n`),
@@ -81,9 +85,10 @@ function spawnNode(
   { bundle, setup, maxMemoryMb, nodeArgs, env, cwd }: SpawnOptions,
   setpriv: string | undefined,
 ): Process {
-  const told: ChildSetup = { ...setup, parent: process.pid, watchParent: !setpriv }
+  const family = { parent: process.pid, watchParent: !setpriv }
   const flags = [...(maxMemoryMb === undefined ? [] : [`--max-old-space-size=${maxMemoryMb}`]), ...nodeArgs]
-  const node = [process.execPath, ...flags, bundle, JSON.stringify(told)]
+  const told = setup ? JSON.stringify({ ...setup, ...family } satisfies ChildSetup) : SPARE
+  const node = [process.execPath, ...flags, bundle, told]
   const [command = '', ...args] = setpriv ? [setpriv, '--pdeathsig', 'KILL', ...node] : node
   const child = execa(command, args, {
     cwd,
@@ -100,11 +105,13 @@ function spawnNode(
   child.catch(() => undefined)
   if (child.pid === undefined)
     return stillborn(`${command} could not be started in ${cwd}; does the folder exist?`)
+  const send = (said: Order | Become) => {
+    if (child.connected) child.send(said, (error) => void error)
+  }
   return {
     pid: child.pid,
-    send: (order) => {
-      if (child.connected) child.send(order, (error) => void error)
-    },
+    send,
+    become: ({ bundle, setup }) => setup && send({ type: 'become', bundle, setup: { ...setup, ...family } }),
     kill: (signal) => killGroup(child.pid, signal),
     onReport(listener) {
       child.on('message', listener)

@@ -53,7 +53,7 @@ function specOf(name: keyof typeof POLICIES, version: number): FunctionSpec {
     concurrency: name === 'slow' ? 2 : 3,
     key: KEYS[name] ?? 'address',
     rawContent: false,
-    bundle: `${name}-${version}.mjs`,
+    bundle: `${name}-${version}.cjs`,
   }
 }
 

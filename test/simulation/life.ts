@@ -13,6 +13,7 @@ import { classifyRead, classifyWrite, explain } from '../../runtime/store/classi
 import { Inbox, START } from '../../runtime/store/inbox.ts'
 import { Outbox } from '../../runtime/store/outbox.ts'
 import { Pool } from '../../runtime/workers/pool.ts'
+import { Spare } from '../../runtime/workers/spare.ts'
 import { type Books, Violation } from './books.ts'
 import { fateOf, wishMs } from './cast.ts'
 import { Crash, type Faults } from './faults.ts'
@@ -90,25 +91,29 @@ export class Life {
       events,
       limits: POOL_LIMITS,
       onRoom: () => this.#executor.nudge(),
-      spawn: (options) =>
-        new SimulatedProcess(world.nextPid(), options, {
-          clock,
-          birth: world.birth,
-          delayMs: world.delayMs,
-          wishMs: ({ message }) => wishMs(world.messages.get(message.id)!.plan),
-          begins: (pid, dispatch) => {
-            world.say(() => `  ${dispatch.message.id} begins in ${pid}`)
-            books.handlerBegins(this.epoch, pid, dispatch)
-            const { kind, plan, started } = world.messages.get(dispatch.message.id)!
-            return fateOf(kind, plan, started)
-          },
-          ended: (pid, dispatch, how) => {
-            world.say(() => `  ${dispatch.message.id} ${how} in ${pid}`)
-            books.handlerEnded(this.epoch, dispatch, how)
-          },
-          forges: (pid) => books.forges(pid),
-          holds: (pid, dispatches) => books.holds(this.epoch, pid, dispatches),
-        }),
+      spawner: new Spare({
+        clock,
+        keep: true,
+        spawn: (options) =>
+          new SimulatedProcess(world.nextPid(), options, {
+            clock,
+            birth: world.birth,
+            delayMs: world.delayMs,
+            wishMs: ({ message }) => wishMs(world.messages.get(message.id)!.plan),
+            begins: (pid, dispatch) => {
+              world.say(() => `  ${dispatch.message.id} begins in ${pid}`)
+              books.handlerBegins(this.epoch, pid, dispatch)
+              const { kind, plan, started } = world.messages.get(dispatch.message.id)!
+              return fateOf(kind, plan, started)
+            },
+            ended: (pid, dispatch, how) => {
+              world.say(() => `  ${dispatch.message.id} ${how} in ${pid}`)
+              books.handlerEnded(this.epoch, dispatch, how)
+            },
+            forges: (pid) => books.forges(pid),
+            holds: (pid, dispatches) => books.holds(this.epoch, pid, dispatches),
+          }),
+      }),
     })
     this.#session = new Session(
       {

@@ -52,12 +52,17 @@ export class SimulatedProcess implements Process {
   #orderAtMs = 0
   #reportAtMs = 0
 
-  constructor(pid: number, _options: SpawnOptions, stage: Stage) {
+  constructor(pid: number, { setup }: SpawnOptions, stage: Stage) {
     this.pid = pid
     this.#stage = stage
-    const { loads, afterMs } = stage.birth(pid)
+    if (setup) this.become()
+  }
+
+  become(): void {
+    const { clock, birth } = this.#stage
+    const { loads, afterMs } = birth(this.pid)
     if (loads === 'never') return
-    stage.clock.after(afterMs, () => {
+    clock.after(afterMs, () => {
       if (!this.#alive) return
       if (loads === 'dies') this.#die(1, null)
       else if (loads === 'not') this.#say({ type: 'not-loaded', error: ERROR })

@@ -29,14 +29,18 @@ function child() {
     {
       clock: new FakeClock(),
       limits: LIMITS,
-      spawn: () => ({
-        pid: 1,
-        send: nobody,
-        onReport: (listener) => (report = listener),
-        onData: nobody,
-        onEnd: (listener) => (end = listener),
-        kill: (signal) => (killed = signal),
-      }),
+      spawner: {
+        spawn: () => ({
+          pid: 1,
+          send: nobody,
+          become: nobody,
+          onReport: (listener) => (report = listener),
+          onData: nobody,
+          onEnd: (listener) => (end = listener),
+          kill: (signal) => (killed = signal),
+        }),
+        stop: nobody,
+      },
     },
     { loaded: nobody, free: nobody, gone: nobody, output: nobody, log: nobody },
   )

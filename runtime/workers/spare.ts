@@ -1,0 +1,64 @@
+// One started process that belongs to no function yet. Most of a start is Node's own time, and here that has passed already:
+// told which bundle it is to be, a spare process takes messages in a fifth of the time (docs/performance.md). All processes
+// of a runtime are started alike, so whoever needs one next gets it; what a function's code has touched never comes back.
+import type { Clock, Timer } from '../clock.ts'
+import type { Process, Spawn, SpawnOptions } from './process.ts'
+
+export interface SpareParts {
+  readonly clock: Clock
+  readonly spawn: Spawn
+  /** Whether to keep one at all. */
+  readonly keep: boolean
+}
+
+/** A start is all processor time, and right after one there is other work. */
+const CALM_MS = 1_000
+/** What a starter ends in; a bundle that is an ES module has none (catalog/build.ts), and waits for nobody. */
+const STARTER = '.cjs'
+const LAST_WORDS_MS = 0
+
+export class Spare {
+  readonly #parts: SpareParts
+  #process: Process | undefined
+  /** How the last process was started, with a starter that can wait. */
+  #like: SpawnOptions | undefined
+  #next: Timer | undefined
+  #stopped = false
+
+  constructor(parts: SpareParts) {
+    this.#parts = parts
+  }
+
+  /** A process for this bundle: the spare one, if there is one, and otherwise one that starts now. */
+  spawn(options: SpawnOptions): Process {
+    const spare = this.#process
+    this.#process = undefined
+    if (options.bundle.endsWith(STARTER)) this.#like = options
+    this.#makeLater()
+    if (!spare) return this.#parts.spawn(options)
+    spare.become(options)
+    return spare
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#next?.cancel()
+    this.#process?.kill('SIGKILL')
+  }
+
+  #makeLater(): void {
+    const { clock, spawn, keep } = this.#parts
+    const like = this.#like
+    this.#next?.cancel()
+    if (!keep || this.#stopped || !like) return
+    this.#next = clock.after(CALM_MS, () => this.#keep(spawn({ ...like, setup: undefined })))
+  }
+
+  /** One that dies is not replaced before the next start: whatever has killed it may be there still. */
+  #keep(made: Process): void {
+    this.#process = made
+    made.onEnd(() => {
+      if (this.#process === made) this.#process = undefined
+    }, LAST_WORDS_MS)
+  }
+}
