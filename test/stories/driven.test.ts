@@ -173,7 +173,7 @@ it('W3, W4, W27: a container that dies at the wrong moment, or is killed as soon
   expect(await host.sweep()).toEqual({ woken: false, killed: null, reset: [] })
   expect(host.statuses()).toEqual({ completed: ['m'] })
 
-  // As a container is stopped: SIGTERM, and SIGKILL a second later. It does not come to that.
+  // As a container is stopped: SIGTERM, and SIGKILL later. It does not come to that.
   container.env = { NANOCLAW_DRAIN: '400ms', NANOCLAW_ABORT_GRACE: '300ms' }
   host.insert({ id: 'again', kind: 'chat', content: { text: 'again' }, ...CHAT })
   expect((await host.sweep()).woken).toBe(true)
@@ -185,6 +185,7 @@ it('W3, W4, W27: a container that dies at the wrong moment, or is killed as soon
   host.insert({ id: 'hold', kind: 'chat', content: { do: 'hold' }, ...CHAT })
   await until(() => host.claims().length === 1)
   expect(await container.stop()).toBe(0)
+  expect(container.said).toBe('')
   expect(host.claims()).toEqual([])
 })
 

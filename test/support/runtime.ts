@@ -7,7 +7,7 @@ import { afterAll, beforeAll, onTestFinished } from 'vitest'
 import type { Config } from '../../runtime/protocol/config.ts'
 import { createEvents, type Events } from '../../runtime/protocol/events.ts'
 import { RUNNING } from '../../runtime/protocol/schema.ts'
-import { createRuntime, type Runtime } from '../../runtime/runtime.ts'
+import { createRuntime, type Runtime, type RuntimeOptions } from '../../runtime/runtime.ts'
 import { testConfig } from './config.ts'
 import {
   type AtEnd,
@@ -81,7 +81,7 @@ export async function workbenchAt(root: string, change: Partial<Config> = {}): P
 }
 
 /** A bench whose runtime is not started: for tests of the start itself. */
-export function benchOf(config: Config, atEnd?: AtEnd): Workbench {
+export function benchOf(config: Config, atEnd?: AtEnd, options?: RuntimeOptions): Workbench {
   const { inbound: inboundPath, outbound: outboundPath } = config.paths
   const events = createEvents()
   const inbound = existsSync(inboundPath) ? openDb(inboundPath, {}, atEnd) : headInbound(inboundPath, atEnd)
@@ -94,7 +94,7 @@ export function benchOf(config: Config, atEnd?: AtEnd): Workbench {
   return {
     config,
     events,
-    runtime: createRuntime(config, events),
+    runtime: createRuntime(config, events, options),
     inbound,
     get outbound() {
       return outbound()
