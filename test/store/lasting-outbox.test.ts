@@ -1,15 +1,19 @@
 // outbound.db over the life of a runtime: what the handle remembers is not believed after the disk has failed once.
 // The damage is done by another process, since a descriptor closed in this one would drop its locks.
 import { execFileSync } from 'node:child_process'
-import { existsSync, renameSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
 import { OutboundUnreadable, writeTrouble } from '../../runtime/store/classify.ts'
 import { LastingOutbox } from '../../runtime/store/lasting-outbox.ts'
+import { compiled } from '../support/compiled.ts'
 import { openDb, tempDir } from '../support/files.ts'
 import { acks, claim, completed, NOW, reply, turn } from '../support/outbox.ts'
+import { canTrace, tracer } from '../support/strace.ts'
 
 const PAGE = 4096
+const CHILD = fileURLToPath(new URL('../support/last-commit-child.ts', import.meta.url))
 
 function taken() {
   const path = join(tempDir(), 'outbound.db')
@@ -71,6 +75,33 @@ test('74: when the file has gone meanwhile, none is made in its place', () => {
   expect(writeTrouble(error)).toBe('fatal')
   expect(existsSync(path)).toBe(false)
 })
+
+test.skipIf(!canTrace())(
+  '73: a close after a commit whose journal could not be removed undoes that commit, so that a host can read (needs strace)',
+  async () => {
+    const dir = tempDir()
+    const script = await compiled(CHILD, dir)
+    /** Its word, and how often it removed a journal. */
+    function close(path: string, when: string) {
+      const trace = join(dir, 'trace')
+      const before = tracer(path, [{ call: 'unlink', error: 'EIO', when }], trace)
+      const said = execFileSync(before[0]!, [...before.slice(1), process.execPath, script, path], {
+        encoding: 'utf8',
+      })
+      return { said: said.trim(), unlinks: readFileSync(trace, 'utf8').match(/ unlink\(/g)?.length ?? 0 }
+    }
+    const marks = (path: string) =>
+      openDb(path, { readonly: true }).prepare('select seq_mark from nanoclaw_runtime').pluck().all()
+
+    const healthy = join(dir, 'healthy.db')
+    const { said, unlinks } = close(healthy, '60000')
+    expect([said, marks(healthy)]).toEqual(['committed', [4]])
+    const path = join(dir, 'outbound.db')
+    expect(close(path, String(unlinks)).said).toBe('SQLITE_IOERR_DELETE')
+    expect(existsSync(`${path}-journal`)).toBe(false)
+    expect(marks(path)).toEqual([2])
+  },
+)
 
 /** Bytes 24 to 27 of the first page. */
 function touchChangeCounter(path: string): void {

@@ -1,0 +1,16 @@
+// The last two commits of a runtime that stops, and its close; says what the second of them came to.
+import { LastingOutbox } from '../../runtime/store/lasting-outbox.ts'
+
+const [, , path = ''] = process.argv
+const outbox = new LastingOutbox(path, 'delete')
+outbox.recover(0, 3)
+const marked = (seq: number) =>
+  outbox.commit({ nowMs: 0, endings: [], claims: [], refusals: [], inboundSeq: 0, mark: { seq, open: [] } })
+marked(2)
+try {
+  marked(4)
+  console.log('committed')
+} catch (error) {
+  console.log((error as { code?: unknown }).code)
+}
+outbox.close()
