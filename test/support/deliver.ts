@@ -1,6 +1,6 @@
 // Delivery in a test: replies as a runtime writes them, an adapter that keeps what it got, and what the host noted.
 import type { Adapter, DeliverOptions, DeliveryEvent } from 'nanoclaw-functions/host'
-import { onTestFinished, vi } from 'vitest'
+import { expect, onTestFinished, vi } from 'vitest'
 import { insertRow } from './files.ts'
 import type { HostFixture } from './host.ts'
 
@@ -48,4 +48,11 @@ export const delivered = ({ inbound }: HostFixture) =>
     .raw()
     .all()
 
-export const settled = (probe: () => void) => vi.waitFor(probe, { timeout: 10_000, interval: 5 })
+export const settled = (probe: () => void) => vi.waitFor(probe, { timeout: 25_000, interval: 5 })
+
+/** Waits for so many, as long as they go on: each is a commit of its own, and what thousands take together is the disk's business. */
+export async function settledAll(fixture: HostFixture, count: number): Promise<void> {
+  const had = fixture.inbound.prepare('select count(*) from delivered').pluck()
+  for (let before = -1; before < count; before = had.get() as number)
+    await settled(() => expect(had.get()).toBeGreaterThan(before))
+}
