@@ -19,6 +19,8 @@ export function start(starter: string): void {
   if (process.argv[2] !== SPARE) return run(starter)
   process.once('message', ({ bundle, setup }: Become) => {
     process.argv[2] = JSON.stringify(setup)
+    // For those who look at what runs here: until now it was called by another function's starter.
+    process.title = `${process.execPath} ${bundle}`
     if (bundle.endsWith('.cjs')) return run(bundle)
     process.argv[1] = bundle
     return void import(pathToFileURL(bundle).href)

@@ -1,4 +1,5 @@
 // A process that waits for a function serves it as any other does, and costs nobody anything when it is gone. Real processes.
+import { readFileSync } from 'node:fs'
 import { afterAll, expect, onTestFinished, test } from 'vitest'
 import { realClock } from '../../runtime/clock.ts'
 import type { Dispatch } from '../../runtime/protocol/ipc.ts'
@@ -9,7 +10,8 @@ import { nodeSpawner, type Process } from '../../runtime/workers/process.ts'
 import { Spare } from '../../runtime/workers/spare.ts'
 import { bundleFunction, project, releaseBundler } from '../catalog/project.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-import { until } from '../support/runtime.ts'
+import { project as projectOf, testConfig, until } from '../support/runtime.ts'
+import { serve } from '../support/serve.ts'
 
 afterAll(releaseBundler)
 
@@ -103,6 +105,8 @@ test('whichever function needs a process next gets the one that waits, and runs 
     const waiting = made.at(-1)!.process
     const { child, outcome } = await start(await bundle(name))
     expect(child.pid).toBe(waiting.pid)
+    if (process.platform === 'linux')
+      expect(readFileSync(`/proc/${child.pid}/cmdline`, 'utf8')).toContain(`/${name}-`)
     expect(await outcome()).toMatchObject(result)
   }
   expect(made).toHaveLength(4)
@@ -153,3 +157,26 @@ test('where none is wanted none is made', async () => {
   calm()
   expect(made).toHaveLength(1)
 })
+
+test.skipIf(process.platform !== 'linux')('35: it dies with a runtime that is killed', async () => {
+  const root = projectOf(['echo'])
+  const runtime = serve(root, testConfig(root).workspace)
+  const { pid } = runtime.process
+  const spare = () =>
+    readOrNone(`/proc/${pid}/task/${pid}/children`)
+      .split(' ')
+      .find((one) => readOrNone(`/proc/${one}/cmdline`).split('\0').includes('spare'))
+  await until(() => spare() !== undefined)
+  const made = spare()
+  runtime.process.kill('SIGKILL')
+  await until(() => readOrNone(`/proc/${made}/cmdline`) === '')
+})
+
+/** Of a process that is gone. */
+function readOrNone(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}
