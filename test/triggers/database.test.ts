@@ -45,7 +45,7 @@ test('looks follow the end of a commit', async () => {
   const { trigger, hints, insert } = watched('delete')
   trigger.start()
   insert()
-  await expect.poll(() => hints.length).toBe(4)
+  await expect.poll(() => hints.length).toBeGreaterThanOrEqual(4)
   expect(hints.map(({ journal }) => journal)).not.toContain(true)
 })
 
@@ -71,7 +71,7 @@ test('an empty journal is a commit that is over', async () => {
   insert()
   trigger.start()
   insert()
-  await expect.poll(() => hints.length).toBe(4)
+  await expect.poll(() => hints.length).toBeGreaterThanOrEqual(4)
 })
 
 test.each(['persist', 'truncate', 'wal'])('a writer in %s mode is heard too', async (mode) => {
