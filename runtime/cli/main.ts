@@ -42,7 +42,10 @@ const FIRST_STEPS = `First steps:
   $ nanoclaw send chat hello --wait      (in another terminal)
 `
 
-process.exitCode = await main(process.argv.slice(2))
+// Without await: the build makes CommonJS of this, which node starts sooner.
+void main(process.argv.slice(2)).then((code) => {
+  process.exitCode = code
+})
 
 async function main(argv: readonly string[]): Promise<number> {
   for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreClosedPipe)

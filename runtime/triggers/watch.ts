@@ -1,6 +1,6 @@
 // A folder of sources under watch; chokidar enters the project here. What it calls `change` drops the last of two changes
 // that come close together, and it says `ready` even when it is blind: whoever listens looks for itself.
-import { type ChokidarOptions, type FSWatcher, watch } from 'chokidar'
+import type { ChokidarOptions, FSWatcher } from 'chokidar'
 import type { Clock } from '../clock.ts'
 
 export interface WatchParts {
@@ -17,21 +17,26 @@ const READY_MAX_MS = 1_000
 
 export class Watch {
   readonly #clock: Clock
-  readonly #watcher: FSWatcher
+  readonly #watcher: Promise<FSWatcher>
   readonly #ready: Promise<void>
 
   constructor({ clock, folder, options, onChange, onReady }: WatchParts) {
     this.#clock = clock
-    this.#watcher = watch(folder, { ignoreInitial: true, ...options })
-    this.#ready = new Promise((resolve) => this.#watcher.once('ready', resolve))
-    this.#watcher.on('all', onChange)
-    this.#watcher.on('ready', onReady)
-    // Blind or not, `reload` by hand and the next start still see everything.
-    this.#watcher.on('error', () => undefined)
+    // Loaded here, since only who develops needs it.
+    this.#watcher = import('chokidar').then(({ watch }) => {
+      const watcher = watch(folder, { ignoreInitial: true, ...options })
+      watcher.on('all', onChange)
+      watcher.on('ready', onReady)
+      // Blind or not, `reload` by hand and the next start still see everything.
+      watcher.on('error', () => undefined)
+      return watcher
+    })
+    this.#ready = this.#watcher.then((watcher) => new Promise((resolve) => watcher.once('ready', resolve)))
   }
 
   add(files: Iterable<string>): void {
-    this.#watcher.add([...files])
+    const paths = [...files]
+    void this.#watcher.then((watcher) => watcher.add(paths))
   }
 
   /** A watcher that is closed while it is still being set up leaves handles open, and they would keep the process. */
@@ -40,6 +45,6 @@ export class Watch {
     const late = new Promise<void>((resolve) => (timer = this.#clock.after(READY_MAX_MS, resolve)))
     await Promise.race([this.#ready, late])
     timer.cancel()
-    await this.#watcher.close()
+    await (await this.#watcher).close()
   }
 }
