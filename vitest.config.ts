@@ -20,7 +20,9 @@ export default defineConfig({
     isolate: false,
     globalSetup: 'test/support/build.ts',
     setupFiles: 'test/support/properties.ts',
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    // For what never ends. What ends takes as long as the machine needs, which may be busy with something else.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    expect: { poll: { timeout: 60_000 } },
   },
 })

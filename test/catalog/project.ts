@@ -25,7 +25,7 @@ export const bundleConfig = (path: string, options: BundleOptions): Promise<Bund
 export const releaseBundler = (): Promise<void> => bundler.release()
 
 /** A bundle that has not ended by then is killed, and its test fails on the exit code. */
-const RUN_MS = 20_000
+const RUN_MS = 60_000
 
 export interface Project {
   readonly root: string

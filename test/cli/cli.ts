@@ -9,7 +9,7 @@ import { tempDir } from '../support/files.ts'
 
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url))
 const MAIN = join(REPOSITORY, 'dist/bin/main.js')
-const DEADLINE_MS = 20_000
+const DEADLINE_MS = 60_000
 
 export interface Ended {
   readonly code: number | null

@@ -6,7 +6,7 @@ import { initProject, nanoclaw, startNanoclaw } from './cli.ts'
 
 const READY = 'Ctrl+C stops.'
 
-test('a new project answers at once, takes changes, and stops gently', { timeout: 60_000 }, async () => {
+test('a new project answers at once, takes changes, and stops gently', async () => {
   const dir = await initProject()
   const dev = startNanoclaw(dir, ['dev'])
   await dev.says(READY)
@@ -51,9 +51,7 @@ test('a new project answers at once, takes changes, and stops gently', { timeout
   writeFileSync(join(dir, 'functions/broken.ts'), 'export default {')
   await dev.says(/broken {2}broken; mend it and save/)
   rmSync(join(dir, 'functions/broken.ts'))
-  await expect
-    .poll(async () => (await nanoclaw(dir, ['status'])).stdout, { timeout: 20_000 })
-    .toMatch(/^ {2}nobody {2}1$/m)
+  await expect.poll(async () => (await nanoclaw(dir, ['status'])).stdout).toMatch(/^ {2}nobody {2}1$/m)
   expect((await nanoclaw(dir, ['status'])).stdout).toMatch(/^runtime +running: process \d+/m)
 
   dev.child.kill('SIGINT')
@@ -87,7 +85,7 @@ test('every event is a JSON line for programs', async () => {
 test('start logs JSON on stderr and nothing on stdout; a second runtime ends with 75 and names the first', async () => {
   const dir = await initProject()
   const first = startNanoclaw(dir, ['start'])
-  await expect.poll(() => first.stderr(), { timeout: 20_000 }).toContain('"msg":"started"')
+  await expect.poll(() => first.stderr()).toContain('"msg":"started"')
   for (const command of ['start', 'dev']) {
     const { code, stderr } = await nanoclaw(dir, [command])
     expect(code).toBe(75)

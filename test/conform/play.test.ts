@@ -56,8 +56,8 @@ let nobody: Promise<Ended>
 let mutants: readonly Promise<readonly CheckName[]>[] = []
 
 beforeAll(() => {
-  ours = conform('--wait', '20s', '--command', `node '${OURS}' start`)
-  stranger = conform('--json', '--wait', '20s', '--command', `node '${STRANGER}' {dir}`)
+  ours = conform('--wait', '60s', '--command', `node '${OURS}' start`)
+  stranger = conform('--json', '--wait', '60s', '--command', `node '${STRANGER}' {dir}`)
   nobody = conform('--wait', '1s', '--command', 'sh -c "echo no luck; exit 3"')
   mutants = MUTANTS.map(failures)
 })

@@ -28,7 +28,7 @@ async function carryOut(
   }
   const delivery = host.deliver(adapter, { pollMs: 5, actions, onEvent: (event) => events.push(event) })
   onTestFinished(() => delivery.stop())
-  await vi.waitFor(() => expect(events).toHaveLength(contents.length), { timeout: 10_000, interval: 5 })
+  await vi.waitFor(() => expect(events).toHaveLength(contents.length), { timeout: 60_000, interval: 5 })
   await delivery.stop()
   return events
 }

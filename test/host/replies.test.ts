@@ -152,7 +152,7 @@ test('50: a stream waits for an outbound.db that is missing, empty, locked, or l
     early = true
   })
   const looked = waits()
-  await vi.waitFor(() => expect(waits()).toBeGreaterThan(looked + 5))
+  await vi.waitFor(() => expect(waits()).toBeGreaterThan(looked + 5), { timeout: 60_000 })
   expect(early).toBe(false)
   openDb(path).prepare('select count(*) from filler').get()
   expect(await second).toEqual([3])

@@ -39,7 +39,6 @@ it('W3, W4, 33 to 39: kill -9 at any time: every message ends, each with its rep
   await until(
     () => ended() === MESSAGES,
     () => `${ended()} of ${MESSAGES} ended`,
-    25_000,
   )
   expect(outbound.prepare('select status, count(*) from processing_ack group by status').raw().all()).toEqual(
     [['completed', MESSAGES]],
@@ -49,7 +48,7 @@ it('W3, W4, 33 to 39: kill -9 at any time: every message ends, each with its rep
   expect(outbound.prepare('select epoch from nanoclaw_runtime').pluck().get()).toBe(KILLS + 1)
   runtime.kill('SIGTERM')
   expect(await once(runtime, 'exit')).toEqual([0, null])
-}, 60_000)
+})
 
 it.each([
   ['where the kernel sees to it', process.env.PATH ?? ''],
@@ -108,7 +107,6 @@ it('35: a child whose parent is gone before it has loaded ends at once', async (
   await until(
     () => !isAlive(child),
     () => 'the child is still there',
-    3_000,
   )
 })
 
@@ -151,7 +149,7 @@ it('W28, 31, 99: a message that brings the runtime down each time is given up, a
   ).toEqual([
     expect.objectContaining({ level: 'error', id: poison.id, reason: 'crash_limit', msg: 'failed' }),
   ])
-}, 60_000)
+})
 
 const WORK = `export default async (message, ctx) => {
   ctx.reply('one')

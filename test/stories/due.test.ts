@@ -1,7 +1,10 @@
 // When a message runs: now, at its time, or never because its time cannot be read.
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { isoTime, sqliteTime } from '../../runtime/protocol/time.ts'
-import { sharedBench } from '../support/runtime.ts'
+import { FakeClock } from '../support/fake-clock.ts'
+import { benchOf, project, sharedBench, testConfig, until } from '../support/runtime.ts'
+
+const MINUTE_MS = 60_000
 
 const shared = sharedBench(['echo'])
 
@@ -10,17 +13,18 @@ describe('process_after', () => {
     ['SQLite form', sqliteTime],
     ['ISO form', isoTime],
     ['with an offset', (at: number) => isoTime(at + 2 * 3_600_000).replace('Z', '+02:00')],
-  ])('in %s: runs when its time comes, within 50 ms, not before', async (_form, write) => {
-    const bench = shared()
-    const dueMs = Date.now() + 700
+  ])('in %s: runs when its time comes, in that millisecond, not before', async (_form, write) => {
+    const { bench, clock, ended } = await onOwnTime()
+    const dueMs = clock.now() + MINUTE_MS
     const id = bench.send('echo', {}, { process_after: write(dueMs) })
-    await bench.ended(id)
-    const started = bench.outbound
-      .prepare('select started_at from nanoclaw_run where message_id = ?')
-      .pluck()
-      .get(id) as number
-    expect(started).toBeGreaterThanOrEqual(dueMs)
-    expect(started - dueMs).toBeLessThan(50)
+    await ended(bench.send('echo'))
+    clock.advance(dueMs - 1 - clock.now())
+    expect(bench.ack(id)).toBeUndefined()
+    clock.advance(1)
+    expect(bench.ack(id)).toBe('processing')
+    await ended(id)
+    const started = bench.outbound.prepare('select started_at from nanoclaw_run where message_id = ?')
+    expect(started.pluck().get(id)).toBe(dueMs)
   })
 
   it.each(['2020-01-01 00:00:00', '2020-01-01T00:00:00Z', '', null])(
@@ -60,35 +64,49 @@ describe('process_after', () => {
   })
 
   it('moved by the host while it waits: the new time counts, earlier or later', async () => {
-    const bench = shared()
-    const sooner = bench.send('echo', {}, { process_after: isoTime(Date.now() + 3_600_000) })
-    const later = bench.send('echo', {}, { process_after: isoTime(Date.now() + 600) })
-    await bench.ended(bench.send('echo'))
+    const { bench, clock, ended } = await onOwnTime()
+    const dueMs = clock.now() + MINUTE_MS
+    const sooner = bench.send('echo', {}, { process_after: isoTime(dueMs + 60 * MINUTE_MS) })
+    const later = bench.send('echo', {}, { process_after: isoTime(dueMs) })
+    await ended(bench.send('echo'))
     bench.inbound.prepare('update messages_in set process_after = null where id = ?').run(sooner)
     bench.inbound
       .prepare('update messages_in set process_after = ? where id = ?')
-      .run(isoTime(Date.now() + 3_600_000), later)
-    await bench.ended(sooner)
-    const probe = bench.send('echo', {}, { process_after: isoTime(Date.now() + 900) })
-    await bench.ended(probe)
+      .run(isoTime(dueMs + MINUTE_MS), later)
+    await ended(sooner)
+    clock.advance(dueMs + MINUTE_MS - 1 - clock.now())
     expect(bench.ack(later)).toBeUndefined()
+    await ended(later)
+    expect(bench.runs(later)).toHaveLength(1)
   })
 
   it('a message that the host pauses or cancels in time does not run; a resumed one does', async () => {
-    const bench = shared()
-    const at = isoTime(Date.now() + 500)
-    const [paused, cancelled] = [
-      bench.send('echo', {}, { process_after: at }),
-      bench.send('echo', {}, { process_after: at }),
-    ]
-    await bench.ended(bench.send('echo'))
+    const { bench, clock, ended } = await onOwnTime()
+    const dueMs = clock.now() + MINUTE_MS
+    const [paused, cancelled] = [1, 2].map(() =>
+      bench.send('echo', {}, { process_after: isoTime(dueMs) }),
+    ) as [string, string]
+    await ended(bench.send('echo'))
     bench.inbound.prepare("update messages_in set status = 'paused' where id = ?").run(paused)
     bench.inbound.prepare("update messages_in set status = 'completed' where id = ?").run(cancelled)
-    const probe = bench.send('echo', {}, { process_after: isoTime(Date.now() + 800) })
-    await bench.ended(probe)
+    clock.advance(dueMs + 1_000 - clock.now())
     expect([bench.ack(paused), bench.ack(cancelled)]).toEqual([undefined, undefined])
     bench.inbound.prepare("update messages_in set status = 'pending' where id = ?").run(paused)
-    await bench.ended(paused)
-    expect(bench.ack(paused)).toBe('completed')
+    await ended(paused)
+    expect(bench.ack(cancelled)).toBeUndefined()
   })
 })
+
+/** A runtime whose time passes as the test says, and while the test waits: a millisecond with each look, however long that took. */
+async function onOwnTime() {
+  const clock = new FakeClock()
+  const bench = benchOf(testConfig(project(['echo'])), undefined, { clock })
+  onTestFinished(() => bench.runtime.kill())
+  await bench.runtime.start()
+  const ended = (id: string) =>
+    until(() => {
+      clock.advance(1)
+      return bench.ack(id) === 'completed'
+    })
+  return { bench, clock, ended }
+}

@@ -318,7 +318,7 @@ describe('a process that misbehaves between messages', () => {
     const id = bench.send('grandchild')
     const startMs = performance.now()
     await bench.ended(id)
-    expect(performance.now() - startMs).toBeLessThan(5_000)
+    expect(performance.now() - startMs).toBeLessThan(30_000)
     const { grandchild } = bench.replies(id)[0]!.content
     await bench.runtime.stop()
     await until(() => !alive(grandchild))

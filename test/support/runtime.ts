@@ -150,7 +150,7 @@ const TERMINAL = new Set(['completed', 'failed'])
 export async function until(
   condition: () => boolean | Promise<boolean>,
   explain: () => string = () => String(condition),
-  deadlineMs = 15_000,
+  deadlineMs = 60_000,
 ): Promise<void> {
   const endMs = performance.now() + deadlineMs
   while (!(await condition())) {

@@ -128,10 +128,10 @@ test.each([
     /answered something else/,
     says(200, JSON.stringify({ ...CONFIG, env: { 'A=B': 'c' } })),
   ],
-  ['does not answer in time', /does not answer: .*(timeout|aborted)/i, () => true],
-])('no start with a gateway that %s', async (_, error, change) => {
+  ['does not answer in time', /does not answer: .*(timeout|aborted)/i, () => true, 200],
+])('no start with a gateway that %s', async (_, error, change, timeoutMs = 60_000) => {
   const { url } = await gateway(change)
-  await expect(prepare({ url, timeoutMs: 200 })).rejects.toThrow(error)
+  await expect(prepare({ url, timeoutMs })).rejects.toThrow(error)
 })
 
 test('no start without a gateway', async () => {

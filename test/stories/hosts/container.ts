@@ -43,7 +43,7 @@ const CLI = fileURLToPath(new URL('../../../dist/bin/main.js', import.meta.url))
  * with something else the same work takes more than all of it. So this only says that a stop comes to its end. What it waits
  * for on its way there is counted in lifecycle.test.ts, by a clock that no machine slows down.
  */
-const STOP_MS = 20_000
+const STOP_MS = 60_000
 
 export class ProcessContainer implements Container {
   readonly #root: string

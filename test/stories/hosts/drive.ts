@@ -50,7 +50,7 @@ async function drive(host: UpstreamHost, ends: readonly string[], between: () =>
 }
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const endMs = performance.now() + 15_000
+  const endMs = performance.now() + 60_000
   while (!(await condition())) {
     if (performance.now() > endMs) throw new Error(`not in time: ${condition}`)
     await new Promise((resolve) => setTimeout(resolve, 30))
