@@ -3,7 +3,7 @@
 // is told by an event of its own. Losing every event only costs the poll's pace.
 // The folder is watched by Node itself, not by chokidar: that reads the folder again and looks at each file whenever a
 // journal comes or goes, which is twice a commit, of ours too (docs/performance.md).
-import { type FSWatcher, statSync, watch } from 'node:fs'
+import { existsSync, type FSWatcher, watch } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { type Clock, sleepSync, type Timer } from '../clock.ts'
 
@@ -44,9 +44,11 @@ export class DatabaseTrigger {
     const name = basename(path)
     const journal = `${path}-journal`
     try {
-      this.#watcher = watch(dirname(path), (_type, file) => {
+      this.#watcher = watch(dirname(path), (type, file) => {
         if (file !== null && !file.startsWith(name)) return
-        if (sizeOf(journal) > 0) this.#begun()
+        // Pages are written; the end of it is that the journal goes.
+        if (this.#committing && type === 'change') return
+        if (existsSync(journal)) this.#begun()
         else this.#event(file === basename(journal))
       })
       this.#watcher.once('error', (error) => this.#goBlind(error))
@@ -99,14 +101,5 @@ export class DatabaseTrigger {
         this.#parts.onHint()
         this.#lookAfter(later)
       })
-  }
-}
-
-/** 0 when it is not there, or nobody may know; a writer in TRUNCATE mode leaves it empty. */
-function sizeOf(path: string): number {
-  try {
-    return statSync(path, { throwIfNoEntry: false })?.size ?? 0
-  } catch {
-    return 0
   }
 }

@@ -66,14 +66,6 @@ test('while a commit is on its way nothing is looked at soon, whatever was to be
   await expect.poll(() => hints[0]).toMatchObject({ journal: false })
 })
 
-test('an empty journal is a commit that is over', async () => {
-  const { trigger, hints, insert } = watched('truncate')
-  insert()
-  trigger.start()
-  insert()
-  await expect.poll(() => hints.length).toBeGreaterThanOrEqual(4)
-})
-
 test.each(['persist', 'truncate', 'wal'])('a writer in %s mode is heard too', async (mode) => {
   const { trigger, hints, insert } = watched(mode)
   insert()
