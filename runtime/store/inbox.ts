@@ -2,7 +2,6 @@
 // A look costs the same whatever the history: it walks forward by seq (rows without one: by rowid) through an index, reads
 // light rows, and tells a message whole when it is about to run, so that what runs is what the file says now: it is read again,
 // unless nobody has committed since a look read it.
-import type { Stats } from 'node:fs'
 import type { RawId } from '../protocol/turn.ts'
 import { classifyRead } from './classify.ts'
 import { FreshRows } from './fresh-rows.ts'
@@ -43,11 +42,17 @@ export class Inbox {
     if (this.#met && (file?.ino !== this.#met.ino || file.dev !== this.#met.dev)) this.#replaced = true
     const known = this.#open
     const moved = known && (file?.mtimeMs !== known.mtimeMs || file.size !== known.size)
-    if (!file || this.#replaced) this.close()
-    const answer = this.#news(file)
-    if (answer !== 'no' || !doubt || !moved) return answer
-    this.close()
-    return this.#news(file)
+    if (!file || this.#replaced || (doubt && moved)) this.close()
+    return this.#read((open) => {
+      const version = versionOf(open)
+      const answer = this.#replaced ? 'replaced' : version === open.seen ? 'no' : 'yes'
+      if (this.#met?.ino !== open.ino || this.#met.dev !== open.dev) this.#mode(open)
+      this.#met = { ino: open.ino, dev: open.dev }
+      this.#replaced = false
+      if (file) Object.assign(open, { mtimeMs: file.mtimeMs, size: file.size })
+      open.seen = version
+      return answer
+    })
   }
 
   /** The next pending rows behind `after`, oldest first: by seq; those without one by time, then rowid. */
@@ -126,19 +131,6 @@ export class Inbox {
     this.#open?.db.close()
     this.#open = undefined
     this.#fresh.clear()
-  }
-
-  #news(file: Stats | undefined): 'no' | 'yes' | 'replaced' {
-    return this.#read((open) => {
-      const version = versionOf(open)
-      const answer = this.#replaced ? 'replaced' : version === open.seen ? 'no' : 'yes'
-      if (this.#met?.ino !== open.ino || this.#met.dev !== open.dev) this.#mode(open)
-      this.#met = { ino: open.ino, dev: open.dev }
-      this.#replaced = false
-      if (file) Object.assign(open, { mtimeMs: file.mtimeMs, size: file.size })
-      open.seen = version
-      return answer
-    })
   }
 
   /** A file that is new here: in WAL mode SQLite makes files beside it, and a mount between two machines tears it. */
