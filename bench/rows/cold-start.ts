@@ -58,6 +58,7 @@ export async function coldStartOf(
   world: World,
 ): Promise<Row[]> {
   const root = scratch('cold')
+  const spare = new Spare({ clock: realClock, spawn: nodeSpawner(), keep: true })
   try {
     const empty = join(root, 'empty.cjs')
     writeFileSync(empty, `process.send('up')`)
@@ -66,7 +67,6 @@ export async function coldStartOf(
     const ours: number[] = []
     const told: number[] = []
     const against: number[] = []
-    const spare = new Spare({ clock: realClock, spawn: nodeSpawner(), keep: true })
     // The first of each pays for a cold disk, and has time to leave what V8 compiled of the bundle (child/start.ts).
     for (let n = -1; n < world.count(SPAWNS); n++) {
       const direct = await firstResultMs(root, bundle, NO_SPARE, n < 0 ? KEEP_MS : 0)
@@ -80,7 +80,6 @@ export async function coldStartOf(
       const bySpare = await firstResultMs(root, bundle, spare, KEEP_MS)
       if (n >= 0) told.push(bySpare)
     }
-    spare.stop()
     const node = { name: 'empty Node child', ...spread(against) }
     return [
       {
@@ -100,6 +99,7 @@ export async function coldStartOf(
       },
     ]
   } finally {
+    spare.stop()
     rmSync(root, { recursive: true, force: true })
   }
 }

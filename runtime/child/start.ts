@@ -17,10 +17,14 @@ const KEEP_AFTER_MS = 500
  */
 export function start(starter: string): void {
   if (process.argv[2] !== SPARE) return run(starter)
+  // A module that `nodeArgs` load may keep the process going, whatever becomes of the runtime.
+  const leave = () => process.exit(0)
+  process.once('disconnect', leave)
   process.once('message', ({ bundle, setup }: Become) => {
+    process.removeListener('disconnect', leave)
     process.argv[2] = JSON.stringify(setup)
-    // For those who look at what runs here: until now it was called by another function's starter.
-    process.title = `${process.execPath} ${bundle}`
+    // So that `ps` names this bundle, and not the starter that it began with.
+    process.title = `node ${bundle}`
     if (bundle.endsWith('.cjs')) return run(bundle)
     process.argv[1] = bundle
     return void import(pathToFileURL(bundle).href)

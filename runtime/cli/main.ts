@@ -36,13 +36,16 @@ const COMMANDS: readonly Entry[] = [
   },
 ]
 
+const UNSETTLED = 13
 const FIRST_STEPS = `First steps:
   $ nanoclaw init my-project && cd my-project && npm install
   $ nanoclaw dev
   $ nanoclaw send chat hello --wait      (in another terminal)
 `
 
-// Without await: the build makes CommonJS of this, which node starts sooner.
+// Without await: the build makes CommonJS of this, which node starts sooner. Until it has ended, the code is the one that
+// Node ends with when an await is never settled: a stop that hangs is no success.
+process.exitCode = UNSETTLED
 void main(process.argv.slice(2)).then((code) => {
   process.exitCode = code
 })

@@ -1,6 +1,6 @@
-// "inbound.db may have changed": a hint, never the truth. A look follows each event at 0, 1, 4 and 16 ms. While the writer has
-// a rollback journal a look would only meet its lock, or delay it; the journal's removal is the end of the commit, and that
-// is told by an event of its own. Losing every event only costs the poll's pace.
+// "inbound.db may have changed": a hint, never the truth. A look follows each event at 0, 1, 4 and 16 ms; while the writer has
+// a rollback journal at 8 and 16 ms, since a look would only meet its lock, or delay it, and the journal's removal is an event
+// of its own. Losing every event only costs the poll's pace.
 // The folder is watched by Node itself, not by chokidar: that reads the folder again and looks at each file whenever a
 // journal comes or goes, which is twice a commit, of ours too (docs/performance.md).
 import { existsSync, type FSWatcher, watch } from 'node:fs'
@@ -17,7 +17,10 @@ export interface DatabaseTriggerParts {
 
 /** Pauses between the looks after an event. */
 const PAUSES_MS = [1, 3, 12]
-/** The same while somebody commits. The end of that may get lost, or not be seen, since this writer lets its journal lie. */
+/**
+ * The same while somebody commits, which takes less than 8 ms on most disks. The end of it may get lost, or not be seen, since
+ * this writer lets its journal lie.
+ */
 const COMMIT_PAUSES_MS = [8, 8]
 /**
  * The lock goes a moment after the journal. Asleep, we leave the processor to whoever commits, and the first look finds the

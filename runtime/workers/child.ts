@@ -12,7 +12,7 @@ import type { Dispatch, Report, Result } from '../protocol/ipc.ts'
 import type { Outcome } from '../protocol/outcome.ts'
 import { type Order, pack } from '../protocol/wire.ts'
 import { LineReader } from './lines.ts'
-import type { Process, SpawnOptions } from './process.ts'
+import type { Process, Spawner } from './process.ts'
 import { parseReport } from './report.ts'
 
 export interface ChildLimits {
@@ -34,7 +34,7 @@ export interface ChildParts {
   readonly clock: Clock
   readonly limits: ChildLimits
   /** Starts processes that speak protocol/ipc. */
-  readonly spawner: { spawn(options: SpawnOptions): Process; stop(): void }
+  readonly spawner: Spawner
 }
 
 export interface Ended {

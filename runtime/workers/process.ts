@@ -9,10 +9,12 @@ import { type Become, type ChildSetup, SPARE } from '../protocol/ipc.ts'
 import type { Order } from '../protocol/wire.ts'
 import { guardChannel } from './channel.ts'
 
+export type Setup = Omit<ChildSetup, 'parent' | 'watchParent'>
+
 export interface SpawnOptions {
   readonly bundle: string
   /** undefined: it waits until it is told what to become. */
-  readonly setup: Omit<ChildSetup, 'parent' | 'watchParent'> | undefined
+  readonly setup: Setup | undefined
   /** Of its heap; Node's own limit if undefined, which also saves the time of a start: with other flags V8 compiles Node's own code anew. */
   readonly maxMemoryMb: number | undefined
   readonly nodeArgs: readonly string[]
@@ -25,7 +27,7 @@ export interface Process {
   /** Silently nothing when the process is gone: its end is reported by onEnd. */
   send(order: Order): void
   /** One that waits for that runs this bundle now. */
-  become(told: Pick<SpawnOptions, 'bundle' | 'setup'>): void
+  become(bundle: string, setup: Setup): void
   /** To its whole group. */
   kill(signal: Signal): void
   onReport(listener: (report: unknown) => void): void
@@ -37,6 +39,12 @@ export interface Process {
 export type Signal = 'SIGTERM' | 'SIGKILL' | 'SIGCONT'
 
 export type Spawn = (options: SpawnOptions) => Process
+
+/** Where processes of functions come from. */
+export interface Spawner {
+  spawn(options: SpawnOptions & { readonly setup: Setup }): Process
+  stop(): void
+}
 
 /** Finds out once how children can be made to die with this process. */
 export function nodeSpawner(): Spawn {
@@ -111,7 +119,7 @@ function spawnNode(
   return {
     pid: child.pid,
     send,
-    become: ({ bundle, setup }) => setup && send({ type: 'become', bundle, setup: { ...setup, ...family } }),
+    become: (bundle, setup) => send({ type: 'become', bundle, setup: { ...setup, ...family } }),
     kill: (signal) => killGroup(child.pid, signal),
     onReport(listener) {
       child.on('message', listener)
@@ -135,6 +143,8 @@ function spawnNode(
       child.once('exit', () => setTimeout(end, lastWordsMs).unref())
       child.once('close', one)
       child.once('disconnect', one)
+      // Whoever asks late about a process that has gone already.
+      if (child.exitCode !== null || child.signalCode !== null) setTimeout(end, lastWordsMs).unref()
     },
   }
 }

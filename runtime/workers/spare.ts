@@ -1,8 +1,8 @@
 // One started process that belongs to no function yet. Most of a start is Node's own time, and here that has passed already:
-// told which bundle it is to be, a spare process takes messages in a fifth of the time (docs/performance.md). All processes
+// told which bundle it is to be, a spare process has only that left to load (docs/performance.md). All processes
 // of a runtime are started alike, so whoever needs one next gets it; what a function's code has touched never comes back.
 import type { Clock, Timer } from '../clock.ts'
-import type { Process, Spawn, SpawnOptions } from './process.ts'
+import type { Process, Setup, Spawn, Spawner, SpawnOptions } from './process.ts'
 
 export interface SpareParts {
   readonly clock: Clock
@@ -15,9 +15,12 @@ export interface SpareParts {
 const CALM_MS = 1_000
 /** What a starter ends in; a bundle that is an ES module has none (catalog/build.ts), and waits for nobody. */
 const STARTER = '.cjs'
+/** Of a process that nobody has asked for anything. */
 const LAST_WORDS_MS = 0
+/** One port for a debugger, which the spare process would not get, and the function that moves into it would be without. */
+const DEBUGGED = /^--inspect/
 
-export class Spare {
+export class Spare implements Spawner {
   readonly #parts: SpareParts
   #process: Process | undefined
   /** How the last process was started, with a starter that can wait. */
@@ -30,13 +33,13 @@ export class Spare {
   }
 
   /** A process for this bundle: the spare one, if there is one, and otherwise one that starts now. */
-  spawn(options: SpawnOptions): Process {
+  spawn(options: SpawnOptions & { readonly setup: Setup }): Process {
     const spare = this.#process
     this.#process = undefined
     if (options.bundle.endsWith(STARTER)) this.#like = options
     this.#makeLater()
     if (!spare) return this.#parts.spawn(options)
-    spare.become(options)
+    spare.become(options.bundle, options.setup)
     return spare
   }
 
@@ -44,13 +47,14 @@ export class Spare {
     this.#stopped = true
     this.#next?.cancel()
     this.#process?.kill('SIGKILL')
+    this.#process = undefined
   }
 
   #makeLater(): void {
     const { clock, spawn, keep } = this.#parts
     const like = this.#like
     this.#next?.cancel()
-    if (!keep || this.#stopped || !like) return
+    if (!keep || this.#stopped || !like || like.nodeArgs.some((arg) => DEBUGGED.test(arg))) return
     this.#next = clock.after(CALM_MS, () => this.#keep(spawn({ ...like, setup: undefined })))
   }
 

@@ -54,13 +54,13 @@ test('while a commit is on its way nothing is looked at soon, whatever was to be
   trigger.start()
   insert()
   await nextHint()
+  const hintMs = hints.at(-1)?.sinceMs ?? 0
   db.exec('begin immediate; insert into t values (1)')
-  const begunMs = hints.at(-1)?.sinceMs ?? 0
-  // The looks of before are called off when the event has been told, which may take a millisecond.
-  const during = () => hints.filter(({ journal, sinceMs }) => journal && sinceMs > begunMs + 3)
-  await expect.poll(() => during().length).toBe(2)
-  expect(during()[0]!.sinceMs - begunMs).toBeGreaterThan(5)
-  expect(during()[1]!.sinceMs - begunMs).toBeGreaterThan(12)
+  // One look of before may come while the event is on its way; after that there are two.
+  const during = () => hints.filter(({ journal }) => journal).map(({ sinceMs }) => sinceMs - hintMs)
+  await expect.poll(() => during().at(-1)).toBeGreaterThan(12)
+  expect(during().length).toBeLessThanOrEqual(3)
+  expect(during().at(-2)).toBeGreaterThan(5)
   hints.length = 0
   db.exec('commit')
   await expect.poll(() => hints[0]).toMatchObject({ journal: false })

@@ -31,7 +31,7 @@ async function bundles() {
   return { root: options.root, bundle }
 }
 
-function pool(root: string, keep = true) {
+function pool(root: string, keep = true, nodeArgs: readonly string[] = []) {
   const clock = new FakeClock()
   const made: { process: Process; ended: boolean }[] = []
   const node = nodeSpawner()
@@ -46,13 +46,13 @@ function pool(root: string, keep = true) {
       return each.process
     },
   })
-  const start = (bundle: string) => startChild(root, bundle, spare)
+  const start = (bundle: string) => startChild(root, bundle, spare, nodeArgs)
   return { spare, made, start, calm: () => clock.advance(1_000) }
 }
 
-async function startChild(root: string, bundle: string, spawner: Spare) {
+async function startChild(root: string, bundle: string, spawner: Spare, nodeArgs: readonly string[]) {
   const said: string[] = []
-  const limits = { ...LIMITS, env: childEnv([]), cwd: root }
+  const limits = { ...LIMITS, nodeArgs, env: childEnv([]), cwd: root }
   const child = await new Promise<Child>((resolve, reject) => {
     new Child(
       'it',
@@ -80,7 +80,6 @@ const LIMITS = {
   maxReplyBytes: 1_000,
   maxLogBytes: 1_000,
   maxMessagesPerWorker: 100,
-  nodeArgs: [],
 }
 
 const DISPATCH = {
@@ -137,6 +136,25 @@ test('one that has died is not given to anybody', async () => {
   const { outcome } = await start(path)
   expect(made).toHaveLength(3)
   expect(await outcome()).toMatchObject({ type: 'replied' })
+})
+
+test('whoever asks late hears of its end all the same', async () => {
+  const { root, bundle } = await bundles()
+  const { made, start, calm } = pool(root)
+  await start(await bundle('add'))
+  calm()
+  const { process } = made[1]!
+  process.kill('SIGKILL')
+  await until(() => made[1]!.ended)
+  expect(await new Promise((resolve) => process.onEnd((_code, signal) => resolve(signal), 0))).toBe('SIGKILL')
+})
+
+test('beside a debugger there is none, since its port is taken', async () => {
+  const { root, bundle } = await bundles()
+  const { made, start, calm } = pool(root, true, ['--inspect=0'])
+  await start(await bundle('add'))
+  calm()
+  expect(made).toHaveLength(1)
 })
 
 test('it ends with the pool, and none is made any more', async () => {
