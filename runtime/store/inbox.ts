@@ -42,7 +42,8 @@ export class Inbox {
     if (this.#met && (file?.ino !== this.#met.ino || file.dev !== this.#met.dev)) this.#replaced = true
     const known = this.#open
     const moved = known && (file?.mtimeMs !== known.mtimeMs || file.size !== known.size)
-    if (!file || this.#replaced || (doubt && moved)) this.close()
+    if (!file || this.#replaced) this.close()
+    else if (doubt && moved) this.#meetAfresh()
     return this.#read((open) => {
       const version = versionOf(open)
       const answer = this.#replaced ? 'replaced' : version === open.seen ? 'no' : 'yes'
@@ -131,6 +132,18 @@ export class Inbox {
     this.#open?.db.close()
     this.#open = undefined
     this.#fresh.clear()
+  }
+
+  /** Where there is no descriptor for another handle, the old one has to do: without it, nothing could be read any more. */
+  #meetAfresh(): void {
+    let open: InboundFile
+    try {
+      open = openInbound(this.#path, 0)
+    } catch {
+      return
+    }
+    this.close()
+    this.#open = open
   }
 
   /** A file that is new here: in WAL mode SQLite makes files beside it, and a mount between two machines tears it. */
