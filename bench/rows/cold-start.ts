@@ -7,9 +7,9 @@ import { join } from 'node:path'
 import { Bundler } from '../../runtime/catalog/bundle.ts'
 import { realClock } from '../../runtime/clock.ts'
 import type { Dispatch } from '../../runtime/protocol/ipc.ts'
-import { Child, type ChildParts } from '../../runtime/workers/child.ts'
+import { Child } from '../../runtime/workers/child.ts'
 import { childEnv } from '../../runtime/workers/child-env.ts'
-import { nodeSpawner } from '../../runtime/workers/process.ts'
+import { nodeSpawner, type Spawner } from '../../runtime/workers/process.ts'
 import { Spare } from '../../runtime/workers/spare.ts'
 import { scratch } from '../lab.ts'
 import { moduleOf } from '../module.ts'
@@ -131,12 +131,7 @@ async function emptyMs(path: string): Promise<number> {
 const NO_SPARE = { spawn: nodeSpawner(), stop: () => undefined }
 
 /** `livesMs`: so long goes the child on living. */
-function firstResultMs(
-  root: string,
-  bundle: string,
-  spawner: ChildParts['spawner'],
-  livesMs: number,
-): Promise<number> {
+function firstResultMs(root: string, bundle: string, spawner: Spawner, livesMs: number): Promise<number> {
   const limits = {
     loadTimeoutMs: 30_000,
     abortGraceMs: 2_000,

@@ -140,11 +140,12 @@ function spawnNode(
       let left = 2
       const one = () => --left === 0 && end()
       child.once('error', end)
-      child.once('exit', () => setTimeout(end, lastWordsMs).unref())
+      const soon = () => setTimeout(end, lastWordsMs).unref()
+      const gone = child.exitCode !== null || child.signalCode !== null
+      if (gone) soon()
+      else child.once('exit', soon)
       child.once('close', one)
       child.once('disconnect', one)
-      // Whoever asks late about a process that has gone already.
-      if (child.exitCode !== null || child.signalCode !== null) setTimeout(end, lastWordsMs).unref()
     },
   }
 }

@@ -55,11 +55,11 @@ export class Spare implements Spawner {
     const like = this.#like
     this.#next?.cancel()
     if (!keep || this.#stopped || !like || like.nodeArgs.some((arg) => DEBUGGED.test(arg))) return
-    this.#next = clock.after(CALM_MS, () => this.#keep(spawn({ ...like, setup: undefined })))
+    this.#next = clock.after(CALM_MS, () => this.#wait(spawn({ ...like, setup: undefined })))
   }
 
   /** One that dies is not replaced before the next start: whatever has killed it may be there still. */
-  #keep(made: Process): void {
+  #wait(made: Process): void {
     this.#process = made
     made.onEnd(() => {
       if (this.#process === made) this.#process = undefined
