@@ -60,10 +60,10 @@ export function decideNext(outcome: Outcome, facts: RunFacts): Next {
   }
 }
 
+/** The first death is answered at once, as that of the runtime is: most are nobody's fault. From the second on it may be the message. */
 function died(reason: FailReason, facts: RunFacts): Next {
-  return facts.crashes + 1 >= facts.crashLimit
-    ? { type: 'failed', reason: 'crash_limit' }
-    : retryOrFail(reason, facts)
+  if (facts.crashes + 1 >= facts.crashLimit) return { type: 'failed', reason: 'crash_limit' }
+  return facts.crashes === 0 ? retryOrFail(reason, facts, 0) : retryOrFail(reason, facts)
 }
 
 /** The last instant that a calendar can name, and that `show` can print. */

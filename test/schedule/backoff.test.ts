@@ -56,17 +56,17 @@ describe.each<[string, Outcome, [left: object, exhausted: object, lastCrash: obj
   [
     'exited',
     { type: 'exited', code: 0, stderr: '' },
-    [again('worker_exit'), failed('worker_exit'), failed('crash_limit')],
+    [again('worker_exit', 0), failed('worker_exit'), failed('crash_limit')],
   ],
   [
     'was killed',
     { type: 'killed', signal: 'SIGKILL', stderr: '' },
-    [again('worker_signal'), failed('worker_signal'), failed('crash_limit')],
+    [again('worker_signal', 0), failed('worker_signal'), failed('crash_limit')],
   ],
   [
     'ran out of memory',
     { type: 'out-of-memory', stderr: '' },
-    [again('out_of_memory'), failed('out_of_memory'), failed('crash_limit')],
+    [again('out_of_memory', 0), failed('out_of_memory'), failed('crash_limit')],
   ],
   [
     'made a reply that JSON cannot say',
@@ -101,6 +101,16 @@ test('an only attempt is never followed by another', () => {
   const once = { ...FACTS, policy: { ...FACTS.policy, attempts: 1 } }
   expect(decideNext(threw({ wish: 'policy' }), once)).toEqual(failed('handler_error'))
   expect(decideNext(threw({ wish: 'after', delayMs: 5 }), once)).toEqual(failed('handler_error'))
+})
+
+test('only the first death of a message is answered at once', () => {
+  const killed: Outcome = { type: 'killed', signal: 'SIGKILL', stderr: '' }
+  const second = { ...FACTS, attempt: 2, crashes: 1 }
+  expect(decideNext(killed, FACTS)).toEqual(again('worker_signal', 0))
+  expect(decideNext(killed, second)).toEqual(again('worker_signal', 1_500))
+  expect(decideNext({ type: 'timed-out', afterMs: 5 }, FACTS), 'it was asked to end').toEqual(
+    again('timeout'),
+  )
 })
 
 test('a crash limit of one gives up at the first death', () => {
