@@ -1,10 +1,11 @@
 // npm run faults:syscalls -- --every 5 --calls fsync,pwrite64
 // One failure in one life, at every place where the disk can give one: the n-th call of a kind on outbound.db or its journal
-// fails, for n = 1, 1 + every, … Whatever the runtime makes of it (holds and goes on, or ends and is started again), each
-// message must have ended once, with its replies once, in a sound file. Needs strace and a build.
+// fails, for n = 1, 1 + every, …; or the runtime is killed in place of it, between any two steps of a commit. Whatever comes
+// of it (it holds and goes on, or ends and is started again), each message must have ended once, with its replies once, in
+// a sound file. Needs strace and a build.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -20,6 +21,7 @@ const FAILURES = [
   ['pread64', 'EIO'],
   ['unlink', 'EIO'],
   ['openat', 'EMFILE'],
+  ...['openat', 'pwrite64', 'fsync', 'unlink'].map((call) => [call, 'SIGKILL'] as const),
 ] as const
 const MESSAGES = 8
 const LIFE_MAX_MS = 60_000
@@ -33,24 +35,33 @@ const { values } = parseArgs({
   options: {
     every: { type: 'string', default: '5' },
     calls: { type: 'string', default: FAILURES.map(([call]) => call).join() },
+    failures: { type: 'string', default: FAILURES.map(([, failure]) => failure).join() },
   },
 })
 if (!canTrace()) throw new Error('This needs strace, and leave to trace.')
 const every = Number(values.every)
 let violations = 0
-console.log('call      error    calls  places  lived on  ended, healed by the next start')
-for (const [call, error] of FAILURES.filter(([call]) => values.calls.split(',').includes(call))) {
-  const calls = (await play({ call, error, when: '60000' })).calls
-  const counts = { lived: 0, ended: 0 }
+const chosen = FAILURES.filter(
+  ([call, failure]) => values.calls.split(',').includes(call) && values.failures.split(',').includes(failure),
+)
+console.log('call      failure  calls  places  lived on  ended  with a journal')
+for (const [call, failure] of chosen) {
+  const calls = (await play({ call, failure, when: '60000' })).calls
+  const counts = { lived: 0, ended: 0, journals: 0 }
   for (let n = 1; n <= calls; n += every) {
-    const { exits, problems } = await play({ call, error, when: String(n) })
+    const { exits, journal, problems } = await play({ call, failure, when: String(n) })
     counts[exits.length === 1 ? 'lived' : 'ended']++
-    if (problems.length > 0) console.log(`${call} ${error} at ${n}, exits ${exits}: ${problems.join('; ')}`)
+    if (journal) counts.journals++
+    if (problems.length > 0) console.log(`${call} ${failure} at ${n}, exits ${exits}: ${problems.join('; ')}`)
     violations += problems.length
   }
-  const cells = [calls, counts.lived + counts.ended, counts.lived, counts.ended]
+  if (counts.ended === 0) {
+    console.log(`${call} ${failure}: no life ended of it, so nothing was put in`)
+    violations++
+  }
+  const cells = [calls, counts.lived + counts.ended, counts.lived, counts.ended, counts.journals]
   console.log(
-    `${call.padEnd(9)} ${error.padEnd(8)} ${cells.map((cell) => String(cell).padStart(6)).join('  ')}`,
+    `${call.padEnd(9)} ${failure.padEnd(8)} ${cells.map((cell) => String(cell).padStart(6)).join('  ')}`,
   )
 }
 console.log(violations === 0 ? 'no message lost, none run or answered twice' : `${violations} violations`)
@@ -65,8 +76,9 @@ async function play(injection: Injection) {
     const calls = readFileSync(join(root, 'trace'), 'utf8')
       .split('\n')
       .filter((line) => line.includes(` ${injection.call}(`)).length
+    const journal = existsSync(`${outbound}-journal`)
     if (exits[0] !== 0) exits.push(await live(root, []))
-    return { calls, exits, problems: judge(outbound, exits) }
+    return { calls, exits, journal, problems: judge(outbound, exits) }
   } finally {
     rmSync(root, { recursive: true })
   }
@@ -85,19 +97,14 @@ function fill(root: string): void {
   db.close()
 }
 
-/** One life, ended when all messages have an end; its exit code, 0 for one that was told to stop. */
+/** One life, told to stop when it has started and all messages have an end; its exit code, -1 for one that was killed. */
 async function live(root: string, before: readonly string[]): Promise<number> {
-  const args = [
-    ...before,
-    process.execPath,
-    CLI,
-    'start',
-    '--workspace',
-    join(root, 'ws'),
-    '--log-level',
-    'silent',
-  ]
-  const child = spawn(args[0]!, args.slice(1), { cwd: root, stdio: 'ignore' })
+  const args = [...before, process.execPath, CLI, 'start', '--workspace', join(root, 'ws')]
+  const child = spawn(args[0]!, args.slice(1), { cwd: root, stdio: ['ignore', 'ignore', 'pipe'] })
+  let started = false
+  child.stderr.on('data', (lines: Buffer) => {
+    started ||= lines.includes('"msg":"started"')
+  })
   const signal = (name: NodeJS.Signals) =>
     before.length > 0 ? signalTraced(child.pid!, name) : child.kill(name)
   const exit = once(child, 'exit').then(([code]) => Number(code ?? -1))
@@ -105,7 +112,7 @@ async function live(root: string, before: readonly string[]): Promise<number> {
   for (;;) {
     const code = await Promise.race([exit, pause()])
     if (code !== undefined) return code
-    if (ended(join(root, 'ws', 'outbound.db')) === MESSAGES) break
+    if (started && ended(join(root, 'ws', 'outbound.db')) === MESSAGES) break
     if (performance.now() < endMs) continue
     signal('SIGKILL')
     await exit

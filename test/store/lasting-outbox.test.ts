@@ -84,7 +84,7 @@ test.skipIf(!canTrace())(
     /** Its word, and how often it removed a journal. */
     function close(path: string, when: string) {
       const trace = join(dir, 'trace')
-      const before = tracer(path, [{ call: 'unlink', error: 'EIO', when }], trace)
+      const before = tracer(path, [{ call: 'unlink', failure: 'EIO', when }], trace)
       const said = execFileSync(before[0]!, [...before.slice(1), process.execPath, script, path], {
         encoding: 'utf8',
       })

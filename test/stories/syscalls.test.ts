@@ -25,9 +25,9 @@ it.skipIf(!canTrace())(
         paths.outbound,
         [
           // The start makes some ten syncs, forty writes, twenty reads.
-          { call: 'fsync', error: 'EIO', when: '24+23' },
-          { call: 'pwrite64', error: 'ENOSPC', when: '90+61' },
-          { call: 'pread64', error: 'EIO', when: '60+97' },
+          { call: 'fsync', failure: 'EIO', when: '24+23' },
+          { call: 'pwrite64', failure: 'ENOSPC', when: '90+61' },
+          { call: 'pread64', failure: 'EIO', when: '60+97' },
         ],
         trace,
       ),
