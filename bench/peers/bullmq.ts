@@ -4,10 +4,10 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pause } from '../lab.ts'
 import { load, PEERS } from './packages.ts'
-import { type Peer, servePeer } from './peer.ts'
+import { HOLD, type Peer, servePeer } from './peer.ts'
 
 interface Queue {
-  add(name: string, data: unknown): Promise<unknown>
+  add(name: string, data: unknown, options?: object): Promise<unknown>
   addBulk(jobs: readonly { name: string; data: unknown }[]): Promise<unknown>
   pause(): Promise<void>
   resume(): Promise<void>
@@ -23,7 +23,10 @@ interface BullMq {
   readonly Worker: new (name: string, processor: string, options: object) => Worker
 }
 
-const PROCESSOR = `module.exports = async () => ({ text: 'hello', at: String(process.hrtime.bigint()) })`
+const PROCESSOR = `module.exports = async ({ data }) => {
+  if (data.mark) await require(${JSON.stringify(HOLD)})(data.mark)
+  return { text: 'hello', at: String(process.hrtime.bigint()) }
+}`
 const CONCURRENCY = 2
 const BULK = 1_000
 const PAUSE_MS = 20
@@ -63,6 +66,11 @@ async function open(path: string): Promise<Peer> {
       }
       return times
     },
+    async hold(mark) {
+      await queue.add('noop', { mark }, { attempts: 2 })
+    },
+    // It works all the time.
+    work: async () => undefined,
     async close() {
       await worker.close()
       await queue.close()

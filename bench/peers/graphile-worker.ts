@@ -1,8 +1,9 @@
 // graphile-worker with the settings of its own benchmark (worker.graphile.org/docs/performance): jobs fetched 500 at a time,
 // completions in batches, 24 jobs at once. Its handlers run in the worker's process, and a finished job is deleted: no reply
 // is kept. Both make it faster than the work that ours does.
+import { createRequire } from 'node:module'
 import { load } from './packages.ts'
-import { type Peer, servePeer } from './peer.ts'
+import { HOLD, type Peer, servePeer } from './peer.ts'
 
 interface Utils {
   addJobs(jobs: readonly { identifier: string; payload: unknown }[]): Promise<unknown>
@@ -10,9 +11,12 @@ interface Utils {
   withPgClient<T>(work: (client: { query(sql: string): Promise<{ rows: T[] }> }) => Promise<T>): Promise<T>
   release(): Promise<void>
 }
+interface Runner {
+  stop(): Promise<void>
+}
 interface GraphileWorker {
   makeWorkerUtils(options: object): Promise<Utils>
-  run(options: object): Promise<{ stop(): Promise<void> }>
+  run(options: object): Promise<Runner>
   readonly Logger: new (scoped: () => () => void) => object
 }
 
@@ -39,6 +43,9 @@ async function open(socketFolder: string): Promise<Peer> {
       )
       return (rows[0] as { some: boolean } | undefined)?.some === true
     })
+  const start = (taskList: object): Promise<Runner> =>
+    run({ connectionString, logger, taskList, noHandleSignals: true, preset: { worker: PRESET } })
+  let holding: Runner | undefined
   return {
     async rate(count) {
       for (let from = 0; from < count; from += BULK) {
@@ -55,20 +62,24 @@ async function open(socketFolder: string): Promise<Peer> {
         startMs ||= performance.now()
         if (++done === count) wake()
       }
-      const runner = await run({
-        connectionString,
-        logger,
-        taskList: { noop },
-        noHandleSignals: true,
-        preset: { worker: PRESET },
-      })
+      const runner = await start({ noop })
       await all
       while (await waiting()) await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS))
       const tookMs = performance.now() - startMs
       await runner.stop()
       return count / (tookMs / 1000)
     },
-    close: () => utils.release(),
+    async hold(mark) {
+      await utils.addJobs([{ identifier: 'hold', payload: { mark } }])
+    },
+    async work() {
+      const hold = createRequire(import.meta.url)(HOLD) as (mark: string) => unknown
+      holding = await start({ hold: ({ mark }: { mark: string }) => hold(mark) })
+    },
+    async close() {
+      await holding?.stop()
+      await utils.release()
+    },
   }
 }
 

@@ -10,7 +10,8 @@ import { idleLatency } from '../rows/latency.ts'
 import { percentile, print, type Row, ratio, round, spread, type Target } from '../table.ts'
 import { World } from '../world.ts'
 import { install, type Package, PEERS, versionOf } from './packages.ts'
-import { type Peer, startPeer } from './peer.ts'
+import { PeerProcess } from './peer.ts'
+import { recovery } from './recovery.ts'
 import { type Server, startPostgres, startRedis } from './servers.ts'
 
 interface Entry {
@@ -55,7 +56,7 @@ const ENTRIES: readonly Entry[] = [
 interface Started {
   readonly entry: Entry
   readonly version: string
-  readonly peer: Required<Peer>
+  readonly peer: PeerProcess
   readonly server: Server | undefined
   readonly rates: number[]
 }
@@ -80,7 +81,12 @@ async function compare(): Promise<void> {
   const started: Started[] = []
   try {
     for (const entry of ENTRIES) await start(entry, started)
-    const rows = [...(await throughput(started)), ...(await pickUp(started)), ...(await coldStart())]
+    const rows = [
+      ...(await throughput(started)),
+      ...(await pickUp(started)),
+      ...(await coldStart()),
+      ...(await recovery(world.rounds, find('bullmq', started), find('graphile-worker', started))),
+    ]
     const versions = Object.fromEntries(started.map(({ entry, version }) => [entry.name, version]))
     print(rows)
     console.log(
@@ -99,7 +105,7 @@ async function start(entry: Entry, started: Started[]): Promise<void> {
   const server = await entry.server?.()
   if (typeof server === 'string') return console.log(`${entry.name} skipped: ${server}`)
   try {
-    const peer = await startPeer(`${entry.name}.ts`, server?.address ?? '')
+    const peer = await PeerProcess.start(`${entry.name}.ts`, server?.address ?? '')
     const version = [versionOf(entry.name), server?.version].filter(Boolean).join(', ')
     started.push({ entry, version, peer, server, rates: [] })
   } catch (error) {
@@ -125,13 +131,17 @@ async function throughput(started: readonly Started[]): Promise<Row[]> {
   }))
 }
 
+function find(name: Package, started: readonly Started[]): PeerProcess | undefined {
+  return started.find(({ entry }) => entry.name === name)?.peer
+}
+
 function count(full: number): string {
   return world.count(full).toLocaleString('en-US')
 }
 
 /** Beside the one that keeps its handlers in child processes, too. */
 async function pickUp(started: readonly Started[]): Promise<Row[]> {
-  const bullmq = started.find(({ entry }) => entry.name === 'bullmq')
+  const bullmq = find('bullmq', started)
   if (!bullmq) return []
   const ours: number[] = []
   const inWal: number[] = []
@@ -141,7 +151,7 @@ async function pickUp(started: readonly Started[]): Promise<Row[]> {
   for (let n = 0; n < world.rounds; n++) {
     ours.push(...(await idleLatency(lone, () => undefined)).starts)
     inWal.push(...(await idleLatency(lone, () => undefined, wal)).starts)
-    theirs.push(...(await bullmq.peer.pickUp(lone)))
+    theirs.push(...(await bullmq.pickUp(lone)))
   }
   return [
     beside('idle pick-up beside bullmq, p50', 0.5, ours, theirs, { must: 1.5, goal: 1 }),
