@@ -14,6 +14,7 @@ export interface Mutant {
 }
 
 const ADMISSION = 'admission.ts'
+const BACKOFF = 'schedule/backoff.ts'
 const EXECUTE = 'execute.ts'
 const LANES = 'schedule/lanes.ts'
 const OUTBOX = 'store/outbox.ts'
@@ -125,13 +126,14 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   one(
     'one attempt too many',
-    'schedule/backoff.ts',
+    BACKOFF,
     'facts.attempt >= facts.policy.attempts',
     'facts.attempt > facts.policy.attempts',
   ),
   one('attempts begin anew at each start', ADMISSION, '      attempts,\n', '      attempts: 0,\n'),
   one('a release is charged', EXECUTE, `if (next.type !== 'released') entry.attempts++`, 'entry.attempts++'),
   one('deaths of a process are not counted', EXECUTE, 'if (died) entry.crashes++', ''),
+  one('each death is answered at once', BACKOFF, 'facts.crashes === 0', 'facts.crashes >= 0'),
   one(
     'what takes the runtime with it is never given up',
     OUTBOX,

@@ -1,7 +1,8 @@
 // Does the simulation see what it is there to see? Each mutant of the core, in a copy of it, has to make it fail.
 //   npm run mutants                      all of them
 //   npm run mutants -- --only retry      those whose name has this word
-// A table says by what each was caught. The exit code is 1 when one survives, or does not fit the core any more.
+// A table says by what each was caught. The exit code is 1 when one survives, or does not fit the core any more; or when the
+// simulation fails without any of them, since it would then find fault with all.
 import { spawn } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
@@ -36,7 +37,10 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 const startedMs = performance.now()
 const left = MUTANTS.filter(({ name }) => name.includes(values.only))
 const verdicts: Verdict[] = []
-await Promise.all(Array.from({ length: availableParallelism() }, (_, at) => work(join(folder, String(at)))))
+const copies = Array.from({ length: availableParallelism() }, (_, at) => copyOfCore(join(folder, String(at))))
+const control = await findingIn(copies[0]!)
+if (control !== undefined) throw new Error(`The simulation fails without a mutant: ${control}`)
+await Promise.all(copies.map(work))
 const bad = verdicts.filter(({ finding }) => finding === undefined)
 const seconds = ((performance.now() - startedMs) / 1000).toFixed(0)
 console.log(
@@ -46,10 +50,14 @@ for (const { mutant, misfit } of bad) console.log(`${mutant.name}: ${misfit ?? '
 console.log(`${verdicts.length - bad.length} passed, ${bad.length} failed`)
 process.exitCode = bad.length === 0 && verdicts.length > 0 ? 0 : 1
 
-async function work(copy: string): Promise<void> {
+function copyOfCore(copy: string): string {
   mkdirSync(join(copy, 'test'), { recursive: true })
   for (const name of COPIED) cpSync(join(REPOSITORY, name), join(copy, name), { recursive: true })
   symlinkSync(join(REPOSITORY, 'node_modules'), join(copy, 'node_modules'))
+  return copy
+}
+
+async function work(copy: string): Promise<void> {
   for (let mutant = left.shift(); mutant; mutant = left.shift()) {
     const verdict = await judge(mutant, copy)
     verdicts.push(verdict)

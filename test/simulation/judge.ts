@@ -46,8 +46,9 @@ function mustFollow({ charged, deaths, kind }: Told, outcome: Outcome, crashLimi
   }
 }
 
-/** At least so long; of a pause that grows, the half is left to chance. */
-function pauseMs({ charged, kind }: Told, outcome: Outcome): number {
+/** At least so long; of a pause that grows, the half is left to chance. A first death is answered at once. */
+function pauseMs({ charged, deaths, kind }: Told, outcome: Outcome): number {
+  if (isDeath(outcome) && deaths === 1) return 0
   if (outcome.type === 'threw' && outcome.retry.wish === 'after') return outcome.retry.delayMs
   const { minDelayMs, maxDelayMs, factor } = policyOf(kind)
   return Math.floor(Math.min(minDelayMs * factor ** (charged - 1), maxDelayMs) / 2)
