@@ -128,7 +128,7 @@ async function emptyMs(path: string): Promise<number> {
   return tookMs
 }
 
-const NO_SPARE = { spawn: nodeSpawner(), stop: () => undefined }
+const NO_SPARE = { spawn: nodeSpawner(), stop: async () => undefined }
 
 /** `livesMs`: so long goes the child on living. */
 function firstResultMs(root: string, bundle: string, spawner: Spawner, livesMs: number): Promise<number> {

@@ -113,19 +113,17 @@ export class Pool {
   }
 
   /** Ends every process; resolves when none is left. `force`: without waiting for what runs. */
-  stop(force: boolean): Promise<void> {
+  async stop(force: boolean): Promise<void> {
     this.#stopping = true
-    this.#parts.spawner.stop()
+    const spares = this.#parts.spawner.stop()
     for (const { timer } of this.#trouble.values()) timer?.cancel()
     for (const load of this.#toLoad.splice(0)) load()
     for (const child of this.#children) {
       if (force) child.kill('the runtime shuts down')
       else child.retire('the runtime shuts down')
     }
-    return new Promise((resolve) => {
-      if (this.#children.size === 0) resolve()
-      else this.#whenEmpty.push(resolve)
-    })
+    if (this.#children.size > 0) await new Promise<void>((resolve) => this.#whenEmpty.push(resolve))
+    await spares
   }
 
   #takesMore(child: Child): boolean {

@@ -43,7 +43,8 @@ export type Spawn = (options: SpawnOptions) => Process
 /** Where processes of functions come from. */
 export interface Spawner {
   spawn(options: SpawnOptions & { readonly setup: Setup }): Process
-  stop(): void
+  /** Resolves when no process is left that was given to nobody. */
+  stop(): Promise<void>
 }
 
 /** Finds out once how children can be made to die with this process. */

@@ -26,6 +26,7 @@ export class Spare implements Spawner {
   /** How the last process was started, with a starter that can wait. */
   #like: SpawnOptions | undefined
   #next: Timer | undefined
+  #gone: Promise<void> | undefined
   #stopped = false
 
   constructor(parts: SpareParts) {
@@ -43,11 +44,11 @@ export class Spare implements Spawner {
     return spare
   }
 
-  stop(): void {
+  async stop(): Promise<void> {
     this.#stopped = true
     this.#next?.cancel()
     this.#process?.kill('SIGKILL')
-    this.#process = undefined
+    if (this.#process) await this.#gone
   }
 
   #makeLater(): void {
@@ -61,8 +62,11 @@ export class Spare implements Spawner {
   /** One that dies is not replaced before the next start: whatever has killed it may be there still. */
   #wait(made: Process): void {
     this.#process = made
-    made.onEnd(() => {
-      if (this.#process === made) this.#process = undefined
-    }, LAST_WORDS_MS)
+    this.#gone = new Promise((resolve) => {
+      made.onEnd(() => {
+        if (this.#process === made) this.#process = undefined
+        resolve()
+      }, LAST_WORDS_MS)
+    })
   }
 }

@@ -39,7 +39,7 @@ function child() {
           onEnd: (listener) => (end = listener),
           kill: (signal) => (killed = signal),
         }),
-        stop: nobody,
+        stop: async () => undefined,
       },
     },
     { loaded: nobody, free: nobody, gone: nobody, output: nobody, log: nobody },

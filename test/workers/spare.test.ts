@@ -157,13 +157,13 @@ test('beside a debugger there is none, since its port is taken', async () => {
   expect(made).toHaveLength(1)
 })
 
-test('it ends with the pool, and none is made any more', async () => {
+test('a stop waits for its end, and none is made any more', async () => {
   const { root, bundle } = await bundles()
   const { spare, made, start, calm } = pool(root)
   await start(await bundle('add'))
   calm()
-  spare.stop()
-  await until(() => made[1]!.ended)
+  await spare.stop()
+  expect(made[1]!.ended).toBe(true)
   calm()
   expect(made).toHaveLength(2)
 })
