@@ -160,10 +160,10 @@ function externals(names: readonly string[]): Plugin {
         const found = await find(path, { kind, importer, resolveDir, pluginData: seen })
         if (found.external) return found
         if (found.errors.length === 0) {
-          return {
-            external: true,
-            path: kind.startsWith('require') ? found.path : pathToFileURL(found.path).href,
-          }
+          if (kind.startsWith('require')) return { external: true, path: found.path }
+          // Node asks for an attribute, which esbuild leaves out; data is as well built in.
+          if (found.path.endsWith('.json')) return { path: found.path }
+          return { external: true, path: pathToFileURL(found.path).href }
         }
         // A require or a dynamic import may stand in a try: it fails when it runs, where its author can catch it.
         if (kind !== 'import-statement') return { external: true, path }

@@ -351,6 +351,22 @@ describe('an external package', () => {
     })
   })
 
+  test.each([
+    ['a plain import', `import data from 'native-thing/package.json'\nexport default () => data.main`],
+    [
+      'one for node',
+      `import data from 'native-thing/package.json' with { type: 'json' }\nexport default () => data.main`,
+    ],
+    [
+      'a dynamic import',
+      `export default async () => (await import('native-thing/package.json')).default.main`,
+    ],
+    ['require', `export default () => require('native-thing/package.json').main`],
+  ])('has JSON that %s gets', async (_how, code) => {
+    const at = project({ ...files, 'functions/ext.ts': code })
+    expect(await gives(at, 'functions/ext.ts', ['native-thing'])).toEqual({ gave: 'main.js' })
+  })
+
   test('may be missing where the author catches it', async () => {
     const at = project({
       'functions/ext.ts': `export default () => import('native-thing').catch((error) => error.code)`,
