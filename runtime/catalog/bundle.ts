@@ -7,7 +7,7 @@ import { realClock } from '../clock.ts'
 import type { Job } from './build.ts'
 import type { Source } from './discover.ts'
 import { BuildMemory } from './memory.ts'
-import { digest, shelve } from './shelf.ts'
+import { digest, realFolder, shelve } from './shelf.ts'
 
 export interface Bundle {
   /** What node is to run. */
@@ -90,7 +90,8 @@ export class Bundler {
     return going.finally(() => Bundler.#going.delete(going))
   }
 
-  async #make(job: Job): Promise<Bundle> {
+  async #make(given: Job): Promise<Bundle> {
+    const job = { ...given, cache: await realFolder(given.cache) }
     const memory = new BuildMemory(job.cache, job.root, job.name)
     const key = digest(JSON.stringify(job))
     const known = await memory.recall(key)

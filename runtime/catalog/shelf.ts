@@ -1,8 +1,8 @@
 // The cache folder: bundles named by their content. A name never changes its bytes, and a reader never sees half a file:
 // everything is written beside its place and renamed into it. Shared by every process that is given the same folder.
 import { createHash, randomUUID } from 'node:crypto'
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { NanoclawError } from '../protocol/errors.ts'
 
 /** Bundles of one function that stay: the one in use, and those that workers of the last reloads may still start from. */
@@ -27,6 +27,13 @@ export interface Shelved {
   readonly path: string
   readonly files: readonly string[]
   readonly hash: string
+}
+
+/** The folder by its real path, or as much of it as is there: so node calls what it runs, and maps name sources from there. */
+export async function realFolder(path: string): Promise<string> {
+  const parent = dirname(path)
+  if (parent === path) return path
+  return realpath(path).catch(async () => join(await realFolder(parent), basename(path)))
 }
 
 /**
