@@ -73,7 +73,8 @@ export class Admission implements Omit<Intake, 'mark'> {
   /** Id → seq of every message that is somewhere here; Infinity for one without a number. */
   readonly #known = new Map<string, number>()
   readonly #later: DueQueue<Later>
-  readonly #laterAtMs = new Map<string, number>()
+  /** What of that counts: the host may have moved a message meanwhile, or away and back. */
+  readonly #laterById = new Map<string, Later>()
   readonly #retries: DueQueue<Entry>
   readonly #held = new Map<string, Held>()
   /** Ids that are known and in none of these places until they have been read again. */
@@ -211,8 +212,8 @@ export class Admission implements Omit<Intake, 'mark'> {
         `content has ${row.contentBytes} bytes; maxContentBytes is ${maxContentBytes}`,
       )
     if (row.onWake && !atStart && !history && !before) return this.#hold(id, row, 'on-wake')
-    if (dueAtMs > clock.now()) return this.#keepForLater(id, row, dueAtMs)
-    this.#laterAtMs.delete(id)
+    if (dueAtMs > clock.now()) return this.#keepForLater({ id, atMs: dueAtMs }, row)
+    this.#laterById.delete(id)
     const spec = this.#router.route(row)
     if (!spec) return this.#hold(id, row, 'unroutable')
     this.#putInLane(id, row, spec, history, before?.alone)
@@ -240,10 +241,10 @@ export class Admission implements Omit<Intake, 'mark'> {
     if (waitMs > 0) this.waits(entry)
   }
 
-  #keepForLater(id: string, row: PendingRow, atMs: number): void {
-    if (!this.#later.push(atMs, { id, atMs })) return
-    this.#laterAtMs.set(id, atMs)
-    this.#know(id, row)
+  #keepForLater(later: Later, row: PendingRow): void {
+    if (!this.#later.push(later.atMs, later)) return
+    this.#laterById.set(later.id, later)
+    this.#know(later.id, row)
   }
 
   #hold(id: string, row: PendingRow, why: Held['why']): void {
@@ -291,14 +292,13 @@ export class Admission implements Omit<Intake, 'mark'> {
     this.#executor?.nudge()
   }
 
-  /** Whether what is due is what was last said of this message: the host may have moved it since. */
-  #stillLater({ id, atMs }: Later): boolean {
-    return this.#laterAtMs.get(id) === atMs
+  #stillLater(later: Later): boolean {
+    return this.#laterById.get(later.id) === later
   }
 
   /** The host has given a waiting message another time. */
   #moved(id: string, processAfter: string | null): boolean {
-    const atMs = this.#laterAtMs.get(id)
+    const atMs = this.#laterById.get(id)?.atMs
     return atMs !== undefined && atMs !== timeOf(processAfter)
   }
 
@@ -316,7 +316,7 @@ export class Admission implements Omit<Intake, 'mark'> {
 
   #forget(id: string): void {
     this.#known.delete(id)
-    this.#laterAtMs.delete(id)
+    this.#laterById.delete(id)
   }
 }
 

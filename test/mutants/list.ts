@@ -131,6 +131,12 @@ export const MUTANTS: readonly Mutant[] = [
     'facts.attempt > facts.policy.attempts',
   ),
   one('attempts begin anew at each start', ADMISSION, '      attempts,\n', '      attempts: 0,\n'),
+  one(
+    'what was moved away and back is found twice',
+    ADMISSION,
+    'this.#laterById.get(later.id) === later',
+    'this.#laterById.get(later.id)?.atMs === later.atMs',
+  ),
   one('a release is charged', EXECUTE, `if (next.type !== 'released') entry.attempts++`, 'entry.attempts++'),
   one('deaths of a process are not counted', EXECUTE, 'if (died) entry.crashes++', ''),
   one('each death is answered at once', BACKOFF, 'facts.crashes === 0', 'facts.crashes >= 0'),

@@ -12,14 +12,20 @@ interface Known {
 
 const SEEDS = 12
 
-/** A message whose first run is like that. */
-function message(kind: Kind, like: (fate: Fate) => boolean): NewMessage {
+/** A message whose first run is like that, and whose plan fits. */
+function message(kind: Kind, like: (fate: Fate) => boolean, fits = (_plan: number) => true): NewMessage {
   let plan = 1
-  while (!like(fateOf(kind, plan, 1))) plan++
+  while (!like(fateOf(kind, plan, 1)) || !fits(plan)) plan++
   return { plan, kind, address: 0, due: 'now', odd: 'no' }
 }
 
 const failsOnce = message('quick', ({ end, ms }) => end === 'throws' && ms === 0)
+/** What is `soon` for it is in 1.5 s, in whole seconds (timeOf in messages.ts). */
+const failsOnceAtSecond = message(
+  'quick',
+  ({ end, ms }) => end === 'throws' && ms === 0,
+  (plan) => plan % 3 > 0 && plan % 5 === 4,
+)
 const replies = message('quick', ({ end, ms }) => end === 'replies' && ms === 0)
 const failsLate = message('slow', ({ end, ms }) => end === 'throws' && ms === 30)
 
@@ -80,6 +86,19 @@ export const KNOWN: readonly Known[] = [
         { do: 'pass', ms: 30 },
       ],
     ],
+  },
+  {
+    title: 'a message that the host has moved to another time and back is charged once for each attempt',
+    runs: [180, 220, 240].map((ms) => [
+      { do: 'pass', ms: 3 },
+      { do: 'insert', messages: [{ ...failsOnceAtSecond, due: 'soon' }], hint: 'now' },
+      { do: 'pass', ms: 40 },
+      { do: 'earlier', pick: 0, hint: 'now' },
+      { do: 'pass', ms },
+      // The same second as at first.
+      { do: 'later', pick: 0, hint: 'now' },
+      { do: 'pass', ms: 1_000 },
+    ]),
   },
   {
     title: 'a stop waits until what was refused is on disk',
