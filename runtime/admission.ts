@@ -150,10 +150,10 @@ export class Admission implements Omit<Intake, 'mark'> {
   /** Another file stands at the path: what was read from the old one and does not run yet is not started. */
   startOver(): void {
     for (const entry of this.#parts.lanes.empty()) this.#known.delete(entry.id)
-    for (const { id } of this.#later.clear()) this.#forget(id)
     for (const [ids, entries] of this.#rechecks) this.#forgetAll(ids, entries)
     this.#rechecks.clear()
-    for (const id of this.#held.keys()) this.#known.delete(id)
+    for (const id of [...this.#laterById.keys(), ...this.#held.keys()]) this.#forget(id)
+    this.#later.clear()
     this.#held.clear()
     this.#nameless.clear()
   }

@@ -28,6 +28,7 @@ const failsOnceAtSecond = message(
 )
 const replies = message('quick', ({ end, ms }) => end === 'replies' && ms === 0)
 const failsLate = message('slow', ({ end, ms }) => end === 'throws' && ms === 30)
+const failsFree = message('free', ({ end, ms }) => end === 'throws' && ms > 0)
 
 export const KNOWN: readonly Known[] = [
   {
@@ -98,6 +99,24 @@ export const KNOWN: readonly Known[] = [
       // The same second as at first.
       { do: 'later', pick: 0, hint: 'now' },
       { do: 'pass', ms: 1_000 },
+    ]),
+  },
+  {
+    title:
+      'a message that the host has moved to an earlier time and that runs is not found again in a new file',
+    runs: [95, 105, 115].map((ms) => [
+      { do: 'pass', ms: 3 },
+      { do: 'insert', messages: [{ ...failsFree, due: 'later' }], hint: 'now' },
+      { do: 'pass', ms: 40 },
+      { do: 'earlier', pick: 0, hint: 'now' },
+      { do: 'pass', ms },
+      // Its end is not written before the new file is found.
+      { do: 'busy-commits', times: 30 },
+      { do: 'unreadable', how: 'gone', ms: 50 },
+      { do: 'call' },
+      { do: 'pass', ms: 1 },
+      { do: 'insert', messages: [replies], hint: 'now' },
+      { do: 'pass', ms: 400 },
     ]),
   },
   {
