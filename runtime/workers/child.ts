@@ -134,7 +134,7 @@ export class Child {
 
   /** Whether a batch may wait behind what runs: that is quick so far, suspected of nothing, and stays. */
   get takesMore(): boolean {
-    if (this.#state !== 'ready' || this.#handedBack) return false
+    if (!this.#takes || this.#handedBack) return false
     for (const { dispatch } of this.#out.values()) if (dispatch.alone) return false
     return this.#served + this.#out.size < this.#limits.maxMessagesPerWorker
   }
@@ -145,16 +145,16 @@ export class Child {
   }
 
   get idle(): boolean {
-    return this.#state === 'ready' && this.#out.size === 0
+    return this.#takes && this.#out.size === 0
   }
 
-  /** Messages that it has ended, since it was started. */
-  get served(): number {
-    return this.#served
+  /** Before its end is told it may be gone already; what is given to it then would be charged with its death. */
+  get #takes(): boolean {
+    return this.#state === 'ready' && this.#process.alive
   }
 
   run(batch: readonly Dispatch[], onEnded: (ended: readonly Ended[]) => void): void {
-    if (this.#state !== 'ready') return onEnded(batch.map(({ n }) => cancelled(n, 'not-started')))
+    if (!this.#takes) return onEnded(batch.map(({ n }) => cancelled(n, 'not-started')))
     if (this.#out.size === 0) this.#headSinceMs = this.#clock.monotonic()
     for (const dispatch of batch) this.#out.set(dispatch.n, { dispatch, onEnded })
     this.#watch()

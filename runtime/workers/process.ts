@@ -24,7 +24,9 @@ export interface SpawnOptions {
 
 export interface Process {
   readonly pid: number
-  /** Silently nothing when the process is gone: its end is reported by onEnd. */
+  /** Not gone yet, as far as is known: its end is told by onEnd, when its last words are read. */
+  readonly alive: boolean
+  /** Silently nothing when the process is gone. */
   send(order: Order): void
   /** One that waits for that runs this bundle now. */
   become(bundle: string, setup: Setup): void
@@ -81,6 +83,7 @@ function needDescriptors(): void {
 function stillborn(reason: string): Process {
   return {
     pid: 0,
+    alive: false,
     send: () => undefined,
     become: () => undefined,
     kill: () => undefined,
@@ -119,6 +122,9 @@ function spawnNode(
   }
   return {
     pid: child.pid,
+    get alive() {
+      return child.connected && child.exitCode === null && child.signalCode === null
+    },
     send,
     become: (bundle, setup) => send({ type: 'become', bundle, setup: { ...setup, ...family } }),
     kill: (signal) => killGroup(child.pid, signal),

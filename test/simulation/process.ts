@@ -76,6 +76,10 @@ export class SimulatedProcess implements Process {
     clock.after(this.#orderAtMs - clock.monotonic(), () => this.#hear(() => this.#obey(order)))
   }
 
+  get alive(): boolean {
+    return this.#alive
+  }
+
   onReport(listener: (report: unknown) => void): void {
     this.#report = listener
   }

@@ -184,16 +184,19 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** The runtime of this round has come up, and has messages in its hands. */
+/** The runtime of this round has come up, and has or had messages in its hands: on a busy machine nobody may see those that it has. */
 function isWorking(path: string, round: number): boolean {
   try {
     const db = openDb(path, { readonly: true })
     const started = db
-      .prepare('select count(*) from nanoclaw_batch where (select epoch from nanoclaw_runtime) > ?')
+      .prepare(
+        `select (select count(*) from nanoclaw_batch) + (select count(*) from nanoclaw_run r where r.epoch = n.epoch)
+          from nanoclaw_runtime n where n.epoch > ?`,
+      )
       .pluck()
-      .get(round) as number
+      .get(round) as number | undefined
     db.close()
-    return started > 0
+    return started !== undefined && started > 0
   } catch {
     return false
   }

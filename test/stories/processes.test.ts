@@ -77,6 +77,27 @@ describe('a handler', () => {
     expect(isAlive(pid)).toBe(true)
   })
 
+  it('20, 24: whose process goes afterwards costs the next message nothing, though a grandchild holds its pipes', async () => {
+    const bench = await workbench(
+      [],
+      {},
+      {
+        'goes.js': `import { spawn } from 'node:child_process'
+        export default { retry: { attempts: 1 }, handler({ content }) {
+          if (!content.goes) return 'stays'
+          spawn('sleep', ['60'], { stdio: 'inherit' })
+          setTimeout(() => process.exit(0), 20)
+        } }`,
+      },
+    )
+    const first = bench.send('goes', { goes: true })
+    await bench.ended(first)
+    await until(() => !isAlive(bench.runs(first)[0]!.worker))
+    const second = bench.send('goes')
+    await bench.ended(second)
+    expect(bench.ack(second)).toBe('completed')
+  })
+
   it('26: whose process is stopped has timed out, and its process is killed all the same', async () => {
     const bench = shared()
     const id = bench.send('stopped')

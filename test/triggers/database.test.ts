@@ -58,9 +58,8 @@ test('while a commit is on its way nothing is looked at soon, whatever was to be
   db.exec('begin immediate; insert into t values (1)')
   // One look of before may come while the event is on its way; after that there are two.
   const during = () => hints.filter(({ journal }) => journal).map(({ sinceMs }) => sinceMs - hintMs)
-  await expect.poll(() => during().at(-1)).toBeGreaterThan(12)
+  await expect.poll(() => during().filter((ms) => ms > 5).length).toBeGreaterThanOrEqual(2)
   expect(during().length).toBeLessThanOrEqual(3)
-  expect(during().at(-2)).toBeGreaterThan(5)
   hints.length = 0
   db.exec('commit')
   await expect.poll(() => hints[0]).toMatchObject({ journal: false })

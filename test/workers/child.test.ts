@@ -32,6 +32,7 @@ function child() {
       spawner: {
         spawn: () => ({
           pid: 1,
+          alive: true,
           send: nobody,
           become: nobody,
           onReport: (listener) => (report = listener),

@@ -43,13 +43,13 @@ test('nothing is started where nothing is due', async () => {
 
 test('a message that is due later starts a runtime when its time has come', async () => {
   const folder = session(0)
-  openHost(folder).enqueue({ kind: 'chat', content: {}, processAfter: '400ms' })
   const { supervisor, becomes } = supervised({ command: SLEEPS })
-  const addedMs = performance.now()
+  const beforeMs = Date.now()
+  openHost(folder).enqueue({ kind: 'chat', content: {}, processAfter: '400ms' })
   supervisor.add(folder)
 
   await becomes(folder, 'starting')
-  expect(performance.now() - addedMs).toBeGreaterThan(300)
+  expect(Date.now() - beforeMs).toBeGreaterThanOrEqual(400)
 })
 
 test('W26: a runtime that ends at once is started again, after pauses that grow up to the most', async () => {
