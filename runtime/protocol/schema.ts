@@ -101,7 +101,8 @@ export const OWN_VERSION = 2
  *   nanoclaw_open     messages up to the mark that are not done: due later, waiting for a retry, without a function.
  *   nanoclaw_batch    what was given to a process together, while any of it runs; `runs`: JSON, a [message id, run, attempt]
  *                     for each. One of them that has no row in nanoclaw_run is running, or the runtime died.
- *                     `alone`: nothing else ran in that process, so its death is this message's.
+ *                     `alone`: nothing else ran in that process when this began. If nothing came behind it either, the
+ *                     process's death is this message's.
  *   nanoclaw_run      one row a run that has ended; never changed but for `next_at`. `run` counts all, `attempt` only those
  *                     charged to the handler. `started_at`: when it was claimed. `next_at`: when the following attempt is
  *                     due, on the newest row of a message only.

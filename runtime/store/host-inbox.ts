@@ -2,6 +2,7 @@
 // be several hosts at a time, so every number is taken and used inside one transaction that shuts the others out.
 
 import type { HostFile } from './host-file.ts'
+import { SEQ_MAX } from './message-rows.ts'
 import type { WritableDb } from './open.ts'
 
 /** A row to insert: checked, and every value in its stored form. */
@@ -50,9 +51,9 @@ export interface StoredMessage {
 
 /**
  * The number that the next one is counted from. Text in the column sorts above every number and is passed over, as are
- * numbers that are not exact in JavaScript.
+ * numbers that no runtime counts as one.
  */
-export const LAST_SEQ = `(select seq from messages_in where seq < ${Number.MAX_SAFE_INTEGER - 2} order by seq desc limit 1)`
+export const LAST_SEQ = `(select seq from messages_in where seq < ${SEQ_MAX - 2} order by seq desc limit 1)`
 
 /** All rows in one transaction, each with the next even number; ids that exist already are left as they are. */
 export function insertMessages(file: HostFile, rows: Iterable<MessageRow>): Enqueued[] {

@@ -16,8 +16,11 @@ export interface PendingRow extends Omit<MessageRow, 'id' | 'content'> {
 /** A row as SQLite gives it, in the order of the named columns. */
 export type Raw = readonly (string | number | null | Buffer)[]
 
-/** SQLite orders text behind every number, so the upper bound keeps text out, too. */
-export const [SEQ_ABOVE, SEQ_MAX] = [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER]
+/**
+ * Numbers that count. SQLite orders text behind every number, so the upper bound keeps text out, too; half of what is exact in
+ * JavaScript lies above it, for the replies, whose numbers go on from there.
+ */
+export const [SEQ_ABOVE, SEQ_MAX] = [Number.MIN_SAFE_INTEGER, 2 ** 52 - 1]
 
 /** Content is the last of them. */
 export const MESSAGE_COLUMNS = [

@@ -100,7 +100,8 @@ const TEXTS = {
       (id, current_tool, tool_declared_timeout_ms, tool_started_at, updated_at)
     values (1, iif(:limitMs is null, null, '${LONG_TOOL}'), :limitMs, iif(:limitMs is null, null, :at), :at)`,
 
-  running: `select n.message_id, n.run, n.attempt, n.function, n.worker, n.alone, n.started_at,
+  running: `select n.message_id, n.run, n.attempt, n.function, n.worker, n.started_at,
+      n.alone and count(*) over (partition by n.worker) = 1 as alone,
       (select count(*) from nanoclaw_run r where r.message_id = n.message_id and ${DEATH}) as crashes
     from (${RUNNING}) n`,
   clearBatches: 'delete from nanoclaw_batch',

@@ -95,8 +95,11 @@ export class Books {
     this.#forget()
     const left = [...this.#messages.values()].filter(({ run }) => run)
     if (left.length !== interrupted) this.fail(`${interrupted} runs were found cut short, of ${left.length}`)
+    const together = new Map<number, number>()
+    for (const { run } of left) together.set(run!.worker, (together.get(run!.worker) ?? 0) + 1)
     for (const message of left) {
-      message.deaths += message.run?.alone ? 1 : 0
+      const { alone, worker } = message.run!
+      if (alone && together.get(worker) === 1) message.deaths++
       message.interrupted = true
       message.run = undefined
       const poison = message.deaths >= this.#parts.crashLimit

@@ -66,7 +66,9 @@ describe('a run that the runtime did not live to end', () => {
     let open = openOutbox()
     const waits: (number | null)[] = []
     for (let run = 1; run <= 3; run++) {
-      open.outbox.commit(turn({ claims: [claim('poison', { run, alone: true }), claim('b', { run })] }))
+      open.outbox.commit(
+        turn({ claims: [claim('poison', { run, alone: true }), claim('b', { run, worker: 4712 })] }),
+      )
       open = restart(open, NOW + run * 10_000)
       waits.push(open.outbox.history(['poison']).get('poison')!.nextAtMs)
     }
@@ -84,6 +86,15 @@ describe('a run that the runtime did not live to end', () => {
     expect(open.outbox.commit(turn({ claims: [claim('poison', { run: 4 })] })).refused).toEqual(
       new Set(['poison']),
     )
+  })
+
+  test('with another that came into its process behind it blames nobody', () => {
+    const open = openOutbox()
+    open.outbox.commit(turn({ claims: [claim('a', { alone: true })] }))
+    open.outbox.commit(turn({ claims: [claim('behind')] }))
+    const after = restart(open, NOW, 1)
+    expect(after.recovery).toMatchObject({ interrupted: 2, quarantined: [] })
+    expect(after.outbox.history(['a']).get('a')).toMatchObject({ crashes: 0, interrupted: true })
   })
 
   test('counts together with deaths of its process that the runtime survived', () => {
@@ -121,7 +132,7 @@ describe('a run that the runtime did not live to end', () => {
 
   test('whose claim the host has thrown away already is closed all the same, and given up at the limit', () => {
     const open = openOutbox()
-    open.outbox.commit(turn({ claims: [claim('a'), claim('b', { alone: true })] }))
+    open.outbox.commit(turn({ claims: [claim('a', { worker: 4712 }), claim('b', { alone: true })] }))
     open.db.exec('delete from processing_ack')
     const after = restart(open, NOW, 1)
     expect(after.recovery).toMatchObject({ interrupted: 2, quarantined: ['b'] })
