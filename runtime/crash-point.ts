@@ -31,12 +31,12 @@ export type CrashPoint = (typeof CRASH_POINTS)[number]
 export type CrashHook = (point: CrashPoint) => void
 
 /** @returns undefined when nothing, or nothing that there is, has been asked for */
-export function crashHook(asked: string | undefined, die: () => void): CrashHook | undefined {
+export function crashHook(asked: string | undefined): CrashHook | undefined {
   const [name, nth = '1'] = asked?.split(':') ?? []
   if (!CRASH_POINTS.some((point) => point === name)) return undefined
   let left = Number(nth)
   return (point) => {
-    if (point === name && --left === 0) die()
+    if (point === name && --left === 0) process.kill(process.pid, 'SIGKILL')
   }
 }
 

@@ -145,12 +145,10 @@ export class Executor {
   }
 
   /** Claims nothing from now on; resolves when everything that runs has ended and is on disk. */
-  drain(): Promise<void> {
+  async drain(): Promise<void> {
     this.#claiming = false
-    return new Promise((resolve) => {
-      this.#whenIdle.push(resolve)
-      this.nudge()
-    })
+    this.nudge()
+    if (!this.#closed) await new Promise<void>((resolve) => this.#whenIdle.push(resolve))
   }
 
   /** Nothing is written from now on, whatever still comes. */

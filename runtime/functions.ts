@@ -2,16 +2,17 @@
 // The code of a function never enters this process. A reload builds the next catalog beside the one in use; a function that
 // got worse (it does not build, or says something illegal) stays what it was until its source is right again.
 // A start takes what the last one has built and heard, where nothing has changed since, and asks a child afterwards.
+import { type Built, faultOf, orBefore, specOf, specsOf } from './catalog/built.ts'
 import type { Bundle, Bundler } from './catalog/bundle.ts'
 import { Catalog } from './catalog/catalog.ts'
 import { parseDefinition } from './catalog/definition.ts'
 import { discover, type Source } from './catalog/discover.ts'
+import { type Fault, FaultNews } from './catalog/fault-news.ts'
 import type { Clock, Timer } from './clock.ts'
 import { Definitions, LoadError, type Loader } from './definitions.ts'
 import type { Config } from './protocol/config.ts'
 import { errorText, NanoclawError } from './protocol/errors.ts'
 import type { Events } from './protocol/events.ts'
-import type { FunctionSpec } from './protocol/function.ts'
 
 export interface FunctionsParts {
   readonly config: Config
@@ -25,19 +26,16 @@ export interface FunctionsParts {
   readonly onRetry: () => void
 }
 
-/** What became of one source. `wrong`: it must be edited. `broken`: it did not load, which may pass. */
-type Built =
-  | { readonly source: Source; readonly spec: FunctionSpec; readonly bundle: Bundle }
-  | { readonly source: Source; readonly wrong: string; readonly bundle?: Bundle }
-  | { readonly source: Source; readonly broken: string; readonly bundle: Bundle }
-
 /** A module that does not load is tried again after this, doubled each time up to the maximum. */
 const LOAD_RETRY_MIN_MS = 500
 const LOAD_RETRY_MAX_MS = 30_000
+/** In the place of a name: what is wrong concerns all functions. */
+const ALL = '*'
 
 export class Functions {
   readonly #parts: FunctionsParts
   readonly #definitions: Definitions
+  readonly #news: FaultNews
   #catalog = new Catalog([])
   #built: readonly Built[] = []
   #retry: Timer | undefined
@@ -47,6 +45,7 @@ export class Functions {
   constructor(parts: FunctionsParts) {
     this.#parts = parts
     this.#definitions = new Definitions({ ...parts.config, ...parts })
+    this.#news = new FaultNews(parts.events)
   }
 
   get catalog(): Catalog {
@@ -57,9 +56,13 @@ export class Functions {
   get list(): readonly { readonly name: string; readonly file: string; readonly broken?: string }[] {
     return this.#built.map((built) => {
       const { name, file } = built.source
-      return 'spec' in built
-        ? { name, file }
-        : { name, file, broken: 'wrong' in built ? built.wrong : built.broken }
+      const fault = faultOf(built)
+      if (fault === undefined) return { name, file }
+      return {
+        name,
+        file,
+        broken: 'spec' in built ? `${fault}\nIts last good version still answers.` : fault,
+      }
     })
   }
 
@@ -92,33 +95,22 @@ export class Functions {
     else if (!this.#stopped) this.#parts.onRetry()
   }
 
-  /** Builds again what has changed; returns the names of functions that are different now. Never throws for a bad source. */
+  /** Builds again what has changed; returns the names of functions that are different now, or usable again. Never rejects. */
   async reload(): Promise<readonly string[]> {
     const before = new Map(this.#built.map((each) => [each.source.name, each]))
-    const built = (await this.#build()).map((each) => {
-      const old = before.get(each.source.name)
-      if ('spec' in each) return each
-      const kept = old && 'spec' in old ? { ...old, bundle: each.bundle ?? old.bundle } : undefined
-      // One that only did not load is reported with the time of its next try.
-      if (kept || 'wrong' in each) this.#report(each)
-      return kept ?? each
-    })
     try {
-      this.#use(built)
+      const built = await this.#build()
+      const mended = this.#use(built.map((each) => orBefore(each, before.get(each.source.name))))
+      const after = new Map(this.#built.map((each) => [each.source.name, each]))
+      const names = [...new Set([...before.keys(), ...after.keys()])]
+      const changed = names.filter((name) => specOf(before.get(name)) !== specOf(after.get(name)))
+      return [...new Set([...changed, ...mended.filter((name) => name !== ALL)])]
     } catch (error) {
-      for (const { source } of built)
-        if (before.get(source.name) === undefined)
-          this.#parts.events.emit('function-broken', {
-            functionName: source.name,
-            message: errorText(error),
-            retryMs: null,
-          })
+      // The sources cannot be read, or two of them have one name.
+      this.#news.also({ functionName: ALL, message: errorText(error), retryMs: null, stillServed: true })
+      this.#tryAgainLater()
       return []
     }
-    const specOf = (each: Built | undefined) => (each && 'spec' in each ? each.spec : undefined)
-    const names = new Set([...before.keys(), ...built.map(({ source }) => source.name)])
-    const after = new Map(built.map((each) => [each.source.name, each]))
-    return [...names].filter((name) => specOf(before.get(name)) !== specOf(after.get(name)))
   }
 
   stop(): void {
@@ -140,8 +132,8 @@ export class Functions {
       // Nothing else of the config: a bundle is made anew when anything differs that is given here.
       bundle = await this.#parts.bundler.function(source, { cache, root, external })
       const { path } = bundle
-      const known = this.#built.find((each) => 'spec' in each && each.spec.bundle === path)
-      if (known && !this.#definitions.doubts(path)) return { ...known, source, bundle }
+      const known = specsOf(this.#built).find((spec) => spec.bundle === path)
+      if (known && !this.#definitions.doubts(path)) return { source, bundle, spec: known }
       const definition = await this.#definitions.of(source, bundle)
       return { source, bundle, spec: parseDefinition(definition, source, path, config) }
     } catch (error) {
@@ -153,7 +145,8 @@ export class Functions {
     }
   }
 
-  #use(built: readonly Built[]): void {
+  /** Returns the names of those that had a fault, and have none any more. */
+  #use(built: readonly Built[]): readonly string[] {
     const specs = specsOf(built)
     const broken = built.filter((each) => !('spec' in each))
     this.#catalog = new Catalog(
@@ -162,25 +155,27 @@ export class Functions {
     )
     this.#built = built
     this.#parts.loader.keepOnly(new Set(specs.map(({ bundle }) => bundle)))
-    if (broken.some((each) => 'broken' in each)) this.#tryAgainLater(broken)
-    else this.#failures = 0
+    if (built.some((each) => this.#faultsOf(each).some((fault) => this.#news.isNew(fault))))
+      this.#failures = 0
+    const retryMs = this.#tryAgainLater()
+    return this.#news.tell(built.flatMap((each) => this.#faultsOf(each, retryMs)))
   }
 
-  #tryAgainLater(broken: readonly Built[]): void {
-    if (this.#stopped) return
-    const retryMs = Math.min(LOAD_RETRY_MIN_MS * 2 ** this.#failures++, LOAD_RETRY_MAX_MS)
-    for (const each of broken) this.#report(each, retryMs)
+  /** Returns after how long those that did not load are; null: there are none. */
+  #tryAgainLater(): number | null {
     this.#retry?.cancel()
+    if (this.#stopped || !this.#built.some((each) => 'broken' in each)) return null
+    const retryMs = Math.min(LOAD_RETRY_MIN_MS * 2 ** this.#failures++, LOAD_RETRY_MAX_MS)
     this.#retry = this.#parts.clock.after(retryMs, this.#parts.onRetry)
+    return retryMs
   }
 
-  #report(built: Built, retryMs: number | null = null): void {
-    if ('spec' in built) return
-    const message = 'wrong' in built ? built.wrong : built.broken
-    this.#parts.events.emit('function-broken', { functionName: built.source.name, message, retryMs })
+  #faultsOf(built: Built, retryMs: number | null = null): Fault[] {
+    const message = faultOf(built)
+    if (message === undefined) return []
+    const stillServed = 'spec' in built
+    return [
+      { functionName: built.source.name, message, retryMs: 'broken' in built ? retryMs : null, stillServed },
+    ]
   }
-}
-
-function specsOf(built: readonly Built[]): FunctionSpec[] {
-  return built.flatMap((each) => ('spec' in each ? each.spec : []))
 }

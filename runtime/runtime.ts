@@ -81,9 +81,7 @@ export class Runtime {
   #reloading: Promise<void> = Promise.resolve()
   #releaseEarly: (() => void)[] = []
   /** Nobody's, but in the crash soak. */
-  readonly #reach: CrashHook | undefined = crashHook(process.env.NANOCLAW_CRASH_AT, () =>
-    process.kill(process.pid, 'SIGKILL'),
-  )
+  readonly #reach: CrashHook | undefined = crashHook(process.env.NANOCLAW_CRASH_AT)
 
   constructor(config: Config, events: Events, clock: Clock, random: () => number) {
     this.#config = config
@@ -103,6 +101,7 @@ export class Runtime {
       limits,
       spawner: new Spare({ clock, spawn: nodeSpawner(), keep: config.spare }),
       onRoom: () => this.#running?.executor.nudge(),
+      onStartFailed: () => void this.reload(),
     })
     const parts = { config, clock, events, bundler: this.#bundler, loader: this.#pool, env: limits.env }
     this.#functions = new Functions({ ...parts, onRetry: () => void this.reload() })
@@ -126,6 +125,8 @@ export class Runtime {
   /** At once, in the middle of whatever runs; what was claimed is found and run again by the next start. */
   kill(): void {
     const running = this.#running
+    this.#functions.stop()
+    this.#noteTimer?.cancel()
     running?.executor.close()
     for (const part of ['session', 'retention', 'heartbeat', 'trigger'] as const) running?.[part]?.stop()
     void this.#pool.stop(true)
@@ -134,12 +135,7 @@ export class Runtime {
   /** Builds the functions again; what runs finishes on the code that it began with. Never rejects: what is wrong is told as an event. */
   reload(): Promise<void> {
     this.#reloading = this.#reloading.then(async () => {
-      if (this.#stopping) return
-      try {
-        this.#adopt(await this.#functions.reload())
-      } catch (error) {
-        this.#events.emit('function-broken', { functionName: '*', message: errorText(error), retryMs: null })
-      }
+      if (!this.#stopping) this.#adopt(await this.#functions.reload())
     })
     return this.#reloading
   }
@@ -181,9 +177,8 @@ export class Runtime {
     } catch (error) {
       // Somebody who has asked for a stop meanwhile gets that, and it releases everything.
       if (this.#stopping) return
-      this.#functions.stop()
       this.kill()
-      await this.#pool.stop(true)
+      await Promise.all([this.#pool.stop(true), this.#bundler.release()])
       for (const release of this.#releaseEarly.splice(0).reverse()) release()
       throw error
     }

@@ -57,12 +57,10 @@ export function showEvents(events: Events, functions: () => readonly FunctionSpe
       say('cyan', 'reload', `${paint('bold', plain(name))}  ${spec ? ruleText(spec.rule) : 'is gone'}`)
     }
   })
-  events.on('function-broken', ({ functionName, message, retryMs }) => {
-    say(
-      'red',
-      'broken',
-      `${plain(functionName)}; ${retryMs === null ? 'mend it and save' : `again in ${formatDuration(retryMs)}`}`,
-    )
+  events.on('function-broken', ({ functionName, message, retryMs, stillServed }) => {
+    const next = retryMs === null ? 'mend it and save' : `again in ${formatDuration(retryMs)}`
+    const now = stillServed ? '; its last good version still answers' : ''
+    say('red', 'broken', `${plain(functionName)}; ${next}${now}`)
     print.data(...plainLines(message, 12).map((line) => below(line)))
   })
   events.on('commit-failed', ({ message, held }) =>

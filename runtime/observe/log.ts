@@ -55,7 +55,12 @@ export function createLog(events: Events, { level, to }: LogOptions): void {
     log.error(about, 'outbound.db takes no writes; claims stop, results are held'),
   )
   events.on('commit-healed', (about) => log.info(about, 'outbound.db takes writes again'))
-  events.on('function-broken', (about) => log.error(about, 'function cannot be used; its messages wait'))
+  events.on('function-broken', ({ stillServed, ...about }) =>
+    log.error(
+      about,
+      `function cannot be used; ${stillServed ? 'its last good version still answers' : 'its messages wait'}`,
+    ),
+  )
   events.on('functions-changed', (about) => log.info(about, 'functions changed'))
   events.on('watch-degraded', (about) => log.warn(about, 'no file events; the poll finds changes'))
   events.on('worker-ended', (about) => log.debug(about, 'worker ended'))

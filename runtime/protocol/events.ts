@@ -49,9 +49,17 @@ export interface RuntimeEvents {
   'commit-healed': [{ readonly held: number }]
   'worker-started': [{ readonly functionName: string; readonly pid: number; readonly ms: number }]
   'worker-ended': [{ readonly functionName: string; readonly pid: number; readonly why: string }]
-  /** A function cannot be used; its messages wait. `retryMs` null: until its source changes. */
+  /**
+   * A function cannot be used; told once for each fault. `retryMs` null: until its source changes. `stillServed`: its last good
+   * version goes on answering; otherwise its messages wait.
+   */
   'function-broken': [
-    { readonly functionName: string; readonly message: string; readonly retryMs: number | null },
+    {
+      readonly functionName: string
+      readonly message: string
+      readonly retryMs: number | null
+      readonly stillServed: boolean
+    },
   ]
   'functions-changed': [{ readonly changed: readonly string[]; readonly functions: readonly string[] }]
   output: [

@@ -65,8 +65,8 @@ export function classifyRead(error: unknown): Verdict {
     case 'SQLITE_PERM':
     case 'SQLITE_AUTH':
       return 'wait'
-    case 'SQLITE_ERROR': // "no such table": the host has made the file, its tables come next
-      return /no such (table|column)/.test(messageOf(error)) ? 'wait' : 'bug'
+    case 'SQLITE_ERROR': // "no such table": the host has made the file, its tables come next; or it is of another SQLite's kind
+      return /no such (table|column|collation)|file format/.test(messageOf(error)) ? 'wait' : 'bug'
     case 'SQLITE_CORRUPT':
     case 'SQLITE_NOTADB':
     case 'SQLITE_IOERR':

@@ -2,10 +2,10 @@
 // stays for the next one. Bounded three ways: processes that work (concurrency, and each function's own), processes that
 // live (warmMax; the longest idle one makes room), and starts at the same time (a start is all CPU).
 // A function that cannot be started is tried again with a growing pause; no message is charged for it.
-import type { Timer } from '../clock.ts'
 import type { Events } from '../protocol/events.ts'
 import type { FunctionSpec } from '../protocol/function.ts'
 import { Child, type ChildLimits, type ChildParts } from './child.ts'
+import { Troubles } from './trouble.ts'
 
 export interface PoolLimits extends ChildLimits {
   readonly concurrency: number
@@ -18,12 +18,8 @@ export interface PoolParts extends ChildParts {
   readonly limits: PoolLimits
   /** A child has room, or may be started: somebody may want to offer it work. */
   readonly onRoom: () => void
-}
-
-interface Trouble {
-  failures: number
-  /** Set while the function is not to be started. */
-  timer: Timer | undefined
+  /** A process of a function has not come up: perhaps its bundle is gone, since others may share the cache and tidy it. */
+  readonly onStartFailed: () => void
 }
 
 interface Loading {
@@ -31,9 +27,6 @@ interface Loading {
   reject(error: Error): void
 }
 
-/** A function whose process does not start is tried again after this, doubled each time up to the maximum. */
-const START_RETRY_MIN_MS = 200
-const START_RETRY_MAX_MS = 30_000
 /** Batches in one process at a time: one that runs, one behind it. */
 const BATCHES_MAX = 2
 
@@ -42,7 +35,7 @@ export class Pool {
   readonly #children = new Set<Child>()
   readonly #batches = new Map<Child, number>()
   readonly #idleSinceMs = new Map<Child, number>()
-  readonly #trouble = new Map<string, Trouble>()
+  readonly #troubles: Troubles
   readonly #loading = new Map<Child, Loading>()
   readonly #toLoad: (() => void)[] = []
   #stopping = false
@@ -50,6 +43,7 @@ export class Pool {
 
   constructor(parts: PoolParts) {
     this.#parts = parts
+    this.#troubles = new Troubles(parts.clock, parts.onRoom)
   }
 
   /** Processes that live. */
@@ -100,11 +94,7 @@ export class Pool {
   keepOnly(bundles: ReadonlySet<string>): void {
     for (const child of this.#children)
       if (!bundles.has(child.bundle) && !this.#loading.has(child)) child.retire('its function has changed')
-    for (const [bundle, { timer }] of this.#trouble) {
-      if (bundles.has(bundle)) continue
-      timer?.cancel()
-      this.#trouble.delete(bundle)
-    }
+    this.#troubles.keepOnly(bundles)
   }
 
   /** Tells handlers that the runtime shuts down. */
@@ -116,7 +106,7 @@ export class Pool {
   async stop(force: boolean): Promise<void> {
     this.#stopping = true
     const spares = this.#parts.spawner.stop()
-    for (const { timer } of this.#trouble.values()) timer?.cancel()
+    this.#troubles.stop()
     for (const load of this.#toLoad.splice(0)) load()
     for (const child of this.#children) {
       if (force) child.kill('the runtime shuts down')
@@ -148,9 +138,7 @@ export class Pool {
   }
 
   #startMore(spec: FunctionSpec, missing: number, promised: ReadonlySet<number>): void {
-    const trouble = this.#trouble.get(spec.bundle)
-    if (trouble?.timer) return
-    const most = trouble ? 1 : missing
+    const most = this.#troubles.allows(spec.bundle, missing)
     for (let n = Math.min(most, this.#startsLeft()); n > 0 && this.#makeRoom(promised); n--)
       this.#start(spec.name, spec.bundle)
   }
@@ -191,7 +179,7 @@ export class Pool {
     const { clock, events, onRoom } = this.#parts
     const child = new Child(name, bundle, this.#parts, {
       loaded: (child, definition) => {
-        this.#trouble.delete(bundle)
+        this.#troubles.over(bundle)
         this.#idleSinceMs.set(child, clock.monotonic())
         events.emit('worker-started', {
           functionName: name,
@@ -227,24 +215,17 @@ export class Pool {
     const loading = this.#loading.get(child)
     this.#loading.delete(child)
     if (loading) loading.reject(new Error(why))
-    else if (!child.everLoaded && !child.dismissed && !this.#stopping) this.#pause(child, why)
+    else if (!child.everLoaded && !child.dismissed && !this.#stopping) this.#startFailed(child, why)
     this.#loadNext()
     if (this.#children.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve()
     if (!this.#stopping) onRoom()
   }
 
-  #pause(child: Child, why: string): void {
-    const { clock, events, onRoom } = this.#parts
-    const failures = (this.#trouble.get(child.bundle)?.failures ?? 0) + 1
-    const retryMs = Math.min(START_RETRY_MIN_MS * 2 ** (failures - 1), START_RETRY_MAX_MS)
-    this.#trouble.get(child.bundle)?.timer?.cancel()
-    const trouble: Trouble = { failures, timer: undefined }
-    trouble.timer = clock.after(retryMs, () => {
-      trouble.timer = undefined
-      onRoom()
-    })
-    this.#trouble.set(child.bundle, trouble)
-    events.emit('function-broken', { functionName: child.name, message: why, retryMs })
+  #startFailed({ name, bundle }: Child, why: string): void {
+    const { events, onStartFailed } = this.#parts
+    const retryMs = this.#troubles.add(bundle)
+    events.emit('function-broken', { functionName: name, message: why, retryMs, stillServed: false })
+    onStartFailed()
   }
 }
 

@@ -91,6 +91,7 @@ export class Life {
       events,
       limits: POOL_LIMITS,
       onRoom: () => this.#executor.nudge(),
+      onStartFailed: () => undefined,
       spawner: new Spare({
         clock,
         keep: true,

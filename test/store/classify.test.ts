@@ -39,6 +39,7 @@ describe.each<[string, string, string, Verdict, Verdict]>([
   ['a snapshot that is out of date', 'SQLITE_BUSY_SNAPSHOT', '', 'retry', 'retry'],
   ['a file that is empty as yet', 'SQLITE_ERROR', 'no such table: messages_in', 'wait', 'bug'],
   ['a column that is not there', 'SQLITE_ERROR', 'no such column: seq', 'wait', 'bug'],
+  ['a format of another SQLite', 'SQLITE_ERROR', 'unsupported file format', 'wait', 'bug'],
   ['a mistake in our SQL', 'SQLITE_ERROR', 'near "selct": syntax error', 'bug', 'bug'],
   [
     'a file cut in half, garbage, or a disk that reads wrongly',

@@ -1,0 +1,78 @@
+// Functions that cannot be used for a while, though the runtime lives: what is said, and that nothing waits for ever.
+import { readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, it, onTestFinished } from 'vitest'
+import type { RuntimeEvents } from '../../runtime/protocol/events.ts'
+import { benchOf, project, testConfig, until, type Workbench, workbench } from '../support/runtime.ts'
+
+const answer = (text: string) => `export default () => ${JSON.stringify(text)}`
+
+it('one that got worse is told once, in status too, and told again when it is right', async () => {
+  const bench = await workbench([], {}, { 'talk.js': answer('good') })
+  const { broken, changed } = heard(bench)
+  const talk = join(bench.config.functions, 'talk.js')
+  writeFileSync(talk, 'export default (')
+  await bench.runtime.reload()
+  await bench.runtime.reload()
+  expect(broken).toEqual([
+    expect.objectContaining({ functionName: 'talk', retryMs: null, stillServed: true }),
+  ])
+  const note = () => JSON.parse(readFileSync(`${bench.config.workspace}/.runtime.json`, 'utf8'))
+  await until(() => note().functions[0].broken?.includes('Its last good version still answers'))
+  writeFileSync(talk, answer('good'))
+  await bench.runtime.reload()
+  expect(changed).toEqual([['talk']])
+  expect(bench.runtime.functions).toHaveLength(1)
+})
+
+it('one that is wrong beside one that did not load is not told again with each try', async () => {
+  const root = project([], { 'wrong.js': answer('good'), 'late.js': 'throw new Error("not yet")' })
+  const bench = benchOf(testConfig(root))
+  const { broken } = heard(bench)
+  let ended = 0
+  bench.events.on('worker-ended', () => ended++)
+  onTestFinished(() => bench.runtime.stop())
+  await bench.runtime.start()
+  writeFileSync(join(root, 'functions', 'wrong.js'), 'export default (')
+  await bench.runtime.reload()
+  const before = ended
+  await until(() => ended > before)
+  expect(broken.map(({ functionName, retryMs }) => [functionName, retryMs === null])).toEqual([
+    ['late', false],
+    ['wrong', true],
+  ])
+})
+
+it('one that did not load is tried again, though the folder could not be read meanwhile', async () => {
+  const root = project(['echo'], { 'late.js': 'throw new Error("not yet")' })
+  const bench = benchOf(testConfig(root))
+  const { broken } = heard(bench)
+  onTestFinished(() => bench.runtime.stop())
+  await bench.runtime.start()
+  const id = bench.send('late')
+  const link = join(root, 'functions', 'dead.js')
+  symlinkSync('/nowhere/at/all.js', link)
+  await until(() => broken.some(({ functionName }) => functionName === '*'))
+  rmSync(link)
+  writeFileSync(join(root, 'functions', 'late.js'), answer('at last'))
+  await bench.ended(id)
+  expect(bench.ack(id)).toBe('completed')
+})
+
+it('one whose bundle somebody has tidied away is built again', async () => {
+  const bench = await workbench([], { spare: false }, { 'goes.js': 'export default () => process.exit(1)' })
+  for (const file of readdirSync(bench.config.cache)) rmSync(join(bench.config.cache, file))
+  const id = bench.send('goes')
+  await bench.ended(id)
+  // The warm process has run it once; all others need the bundle.
+  expect(bench.runs(id).length).toBeGreaterThan(1)
+  expect(new Set(bench.runs(id).map(({ reason }) => reason))).toContain('worker_exit')
+})
+
+function heard({ events }: Workbench) {
+  const broken: RuntimeEvents['function-broken'][0][] = []
+  const changed: (readonly string[])[] = []
+  events.on('function-broken', (fault) => broken.push(fault))
+  events.on('functions-changed', ({ changed: names }) => changed.push(names))
+  return { broken, changed }
+}
