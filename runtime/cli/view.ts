@@ -63,6 +63,12 @@ export function showEvents(events: Events, functions: () => readonly FunctionSpe
     say('red', 'broken', `${plain(functionName)}; ${next}${now}`)
     print.data(...plainLines(message, 12).map((line) => below(line)))
   })
+  events.on('worker-ended', ({ functionName, why, unexpected }) => {
+    if (!unexpected) return
+    const [what = '', ...more] = plainLines(why, 12)
+    say('red', 'ended', `${plain(functionName)}  a process, with no message to blame: ${what}`)
+    print.data(...more.map((line) => below(paint('dim', line))))
+  })
   events.on('commit-failed', ({ message, held }) =>
     say('red', 'disk', `outbound.db takes no writes (${plain(message)}); ${held} results are held`),
   )
@@ -133,7 +139,10 @@ export function openingLines({ root, workspace, functions }: Opening, paint: Pai
 
 export function settledLines(settled: Settled, paint: Paint): string[] {
   const { id, functionName, attempt, outcome, durationMs, verdict, nextAtMs, reason } = settled
-  if (verdict === 'released') return []
+  if (verdict === 'released')
+    return outcome.type === 'cancelled' && outcome.why === 'process-died'
+      ? [eventLine(paint, 'yellow', 'again', `${plain(functionName)}  ${plain(id)}  ${RAN_BESIDE}`)]
+      : []
   const [style, word] = VERDICTS[verdict]
   const about = [paint('bold', plain(functionName)), plain(id), paint('dim', formatDuration(durationMs))]
   if (attempt > 1) about.push(paint('dim', `attempt ${attempt}`))
@@ -142,6 +151,8 @@ export function settledLines(settled: Settled, paint: Paint): string[] {
     about.push(paint('dim', `again in ${formatDuration(Math.max(0, nextAtMs - realClock.now()))}`))
   return [eventLine(paint, style, word, about.join('  ')), ...detailLines(settled, paint)]
 }
+
+const RAN_BESIDE = 'was in a process that died of something else; not charged'
 
 const VERDICTS: Readonly<Record<Exclude<Settled['verdict'], 'released'>, readonly [Style, string]>> = {
   done: ['green', 'done'],

@@ -63,7 +63,9 @@ export function createLog(events: Events, { level, to }: LogOptions): void {
   )
   events.on('functions-changed', (about) => log.info(about, 'functions changed'))
   events.on('watch-degraded', (about) => log.warn(about, 'no file events; the poll finds changes'))
-  events.on('worker-ended', (about) => log.debug(about, 'worker ended'))
+  events.on('worker-ended', ({ unexpected, ...about }) =>
+    unexpected ? log.warn(about, 'worker ended unexpectedly') : log.debug(about, 'worker ended'),
+  )
   events.on('worker-started', (about) => log.debug(about, 'worker started'))
   events.on('output', ({ functionName, messageId, stream, line }) =>
     log.info({ functionName, messageId, stream, line }, 'output'),

@@ -48,7 +48,15 @@ export interface RuntimeEvents {
   ]
   'commit-healed': [{ readonly held: number }]
   'worker-started': [{ readonly functionName: string; readonly pid: number; readonly ms: number }]
-  'worker-ended': [{ readonly functionName: string; readonly pid: number; readonly why: string }]
+  /** `unexpected`: nobody has asked it to go, and no message is charged with its end; `why` has the error, if there is one. */
+  'worker-ended': [
+    {
+      readonly functionName: string
+      readonly pid: number
+      readonly why: string
+      readonly unexpected: boolean
+    },
+  ]
   /**
    * A function cannot be used; told once for each fault. `retryMs` null: until its source changes. `stillServed`: its last good
    * version goes on answering; otherwise its messages wait.

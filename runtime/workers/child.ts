@@ -11,6 +11,7 @@ import { type ErrorInfo, errorText } from '../protocol/errors.ts'
 import type { Dispatch, Report, Result } from '../protocol/ipc.ts'
 import type { Outcome } from '../protocol/outcome.ts'
 import { type Order, pack } from '../protocol/wire.ts'
+import { LastWords } from './last-words.ts'
 import { LineReader } from './lines.ts'
 import type { Process, Spawner } from './process.ts'
 import { parseReport } from './report.ts'
@@ -48,7 +49,8 @@ export interface ChildListener {
   loaded(child: Child, definition: unknown): void
   /** It takes another batch. */
   free(child: Child): void
-  gone(child: Child, why: string): void
+  /** `unexpected`: nobody has asked it to go, and no message is charged with its end. */
+  gone(child: Child, why: string, unexpected: boolean): void
   output(child: Child, messageId: string | null, stream: 'stdout' | 'stderr', line: string): void
   log(child: Child, messageId: string | null, report: Extract<Report, { type: 'log' }>): void
 }
@@ -60,9 +62,6 @@ interface Out {
 
 /** Exit of a process, last words on its channel, end of its output: these arrive in any order, within this time. */
 const LAST_WORDS_MS = 100
-const STDERR_TAIL_CHARS = 2_000
-/** V8's last words; what it prints after them is longer than the tail that is kept. */
-const HEAP_FULL = /^FATAL ERROR: .*(heap|memory)/i
 
 export class Child {
   readonly name: string
@@ -83,8 +82,7 @@ export class Child {
   #timedOut: number | undefined
   #uncaught: ErrorInfo | undefined
   #shutdown = false
-  #stderr = ''
-  #heapFull = false
+  readonly #words = new LastWords()
   /** The message that runs takes so long that what waited behind it was given back. */
   #handedBack = false
   #dismissed = false
@@ -177,6 +175,7 @@ export class Child {
   }
 
   kill(why: string): void {
+    this.#dismissed = true
     this.#end(why, 'SIGKILL')
   }
 
@@ -202,7 +201,7 @@ export class Child {
         return this.#results(report.results)
       case 'uncaught':
         this.#uncaught = report.error
-        return this.#end(`uncaught ${errorText(report.error)}`, 'SIGKILL')
+        return this.#end(`uncaught ${report.error.stack ?? errorText(report.error)}`, 'SIGKILL')
       case 'log':
         return this.#listener.log(this, this.#out.get(report.n)?.dispatch.message.id ?? null, report)
       default:
@@ -304,19 +303,20 @@ export class Child {
     this.#process.kill('SIGKILL')
     const certain = this.#out.size === 1
     const durationMs = this.#clock.monotonic() - this.#headSinceMs
+    let unexpected = this.#everLoaded && !this.#dismissed && !this.#shutdown && this.#timedOut === undefined
     const byReceiver = new Map<Out['onEnded'], Ended[]>()
     for (const [n, { dispatch, onEnded }] of this.#out) {
       const ended = byReceiver.get(onEnded) ?? []
       byReceiver.set(onEnded, ended)
-      ended.push({ n, durationMs, outcome: this.#outcomeOfDeath(dispatch, certain, code, signal) })
+      const outcome = this.#outcomeOfDeath(dispatch, certain, code, signal)
+      if (outcome.type !== 'cancelled') unexpected = false
+      ended.push({ n, durationMs, outcome })
     }
     this.#out.clear()
     for (const [onEnded, ended] of byReceiver) onEnded(ended)
-    this.#listener.gone(
-      this,
-      this.#why ||
-        `exited by itself (${signal ?? `code ${code}`})${this.#stderr && `: ${this.#stderr.trim().slice(-300)}`}`,
-    )
+    const last = this.#words.tail.trim().slice(-300)
+    const why = this.#why || `exited by itself (${signal ?? `code ${code}`})${last && `: ${last}`}`
+    this.#listener.gone(this, why, unexpected)
   }
 
   #outcomeOfDeath(dispatch: Dispatch, certain: boolean, code: number | null, signal: string | null): Outcome {
@@ -328,14 +328,14 @@ export class Child {
     if (this.#uncaught && (this.#served === 0 || dispatch.alone))
       return { type: 'threw', error: this.#uncaught, retry: { wish: 'policy' } }
     if (this.#uncaught) return { type: 'cancelled', why: 'process-died' }
-    if (this.#heapFull) return { type: 'out-of-memory', stderr: this.#stderr }
-    if (signal !== null) return { type: 'killed', signal, stderr: this.#stderr }
-    return { type: 'exited', code: code ?? 0, stderr: this.#stderr }
+    const stderr = this.#words.tail
+    if (this.#words.heapFull) return { type: 'out-of-memory', stderr }
+    if (signal !== null) return { type: 'killed', signal, stderr }
+    return { type: 'exited', code: code ?? 0, stderr }
   }
 
   #line(stream: 'stdout' | 'stderr', line: string): void {
-    if (stream === 'stderr' && HEAP_FULL.test(line)) this.#heapFull = true
-    if (stream === 'stderr') this.#stderr = `${this.#stderr}${line}\n`.slice(-STDERR_TAIL_CHARS)
+    if (stream === 'stderr') this.#words.add(line)
     const [only] = this.#out.values()
     this.#listener.output(
       this,

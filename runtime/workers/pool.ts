@@ -196,7 +196,7 @@ export class Pool {
         if (child.idle) this.#idleSinceMs.set(child, clock.monotonic())
         onRoom()
       },
-      gone: (child, why) => this.#gone(child, why),
+      gone: (child, why, unexpected) => this.#gone(child, why, unexpected),
       output: (_child, messageId, stream, line) =>
         events.emit('output', { functionName: name, messageId, stream, line }),
       log: (_child, messageId, { level, text, fields }) =>
@@ -206,12 +206,12 @@ export class Pool {
     return child
   }
 
-  #gone(child: Child, why: string): void {
+  #gone(child: Child, why: string, unexpected: boolean): void {
     const { events, onRoom } = this.#parts
     this.#children.delete(child)
     this.#batches.delete(child)
     this.#idleSinceMs.delete(child)
-    events.emit('worker-ended', { functionName: child.name, pid: child.pid, why })
+    events.emit('worker-ended', { functionName: child.name, pid: child.pid, why, unexpected })
     const loading = this.#loading.get(child)
     this.#loading.delete(child)
     if (loading) loading.reject(new Error(why))

@@ -44,6 +44,16 @@ test('a new project answers at once, takes changes, and stops gently', async () 
   expect(dev.stdout()).toContain('loud | almost \\u001b[2J')
   expect(dev.stdout()).not.toContain('\u001b')
 
+  writeFileSync(
+    join(dir, 'functions/after.ts'),
+    `export default () => { setTimeout(() => { throw new Error('background boom') }, 20); return 'ok' }`,
+  )
+  await dev.says(/reload {2}after/)
+  await nanoclaw(dir, ['send', 'after', '--wait'])
+  await dev.says(
+    /ended {3}after {2}a process, with no message to blame: uncaught Error: background boom\n +at .*functions\/after\.ts:1/,
+  )
+
   await nanoclaw(dir, ['send', 'nobody'])
   await dev.says(
     /held {4}msg-\S+ {2}no function takes kind nobody: it is held; functions\/nobody\.ts would take it/,
@@ -61,6 +71,7 @@ test('a new project answers at once, takes changes, and stops gently', async () 
   expect(states).toEqual([
     ['chat', 'completed'],
     ['loud', 'failed'],
+    ['after', 'completed'],
     ['nobody', 'pending'],
   ])
 })

@@ -79,3 +79,17 @@ test('96: lines beyond what a reader leaves unread are dropped, counted, and tol
     'stopped',
   ])
 })
+
+test.each([
+  [true, 'warn', 'worker ended unexpectedly'],
+  [false, 'debug', 'worker ended'],
+])(
+  'the end of a process that nobody has asked for (%s) is for everybody to read: %s',
+  (unexpected, level, msg) => {
+    const { events, written } = logged('debug')
+    events.emit('worker-ended', { functionName: 'f', pid: 7, why: 'uncaught Error: boom', unexpected })
+    expect(written.map((line) => JSON.parse(line))).toEqual([
+      expect.objectContaining({ level, msg, functionName: 'f', pid: 7, why: 'uncaught Error: boom' }),
+    ])
+  },
+)

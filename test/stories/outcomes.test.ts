@@ -282,12 +282,18 @@ describe('content that is not JSON', () => {
 describe('a process that misbehaves between messages', () => {
   it('20: a late rejection ends the process, not the message that had ended, nor the next one', async () => {
     const bench = await workbench(['late'], { concurrency: 1 })
+    const ends: unknown[] = []
+    bench.events.on('worker-ended', (end) => ends.push(end))
     const culprit = bench.send('late', { lateMs: 60, takesMs: 0 })
     await bench.ended(culprit)
     const next = bench.send('late', { lateMs: 0, takesMs: 300 })
     await bench.ended(next)
     expect([bench.ack(culprit), bench.ack(next)]).toEqual(['completed', 'completed'])
     expect(bench.runs(next).map(({ attempt }) => attempt)).toEqual([1])
+    const why = expect.stringMatching(/^uncaught Error: .*\n\s+at .*functions\/late\.ts:\d+/)
+    expect(ends, 'nobody is charged, so it is told by itself').toEqual([
+      expect.objectContaining({ unexpected: true, why }),
+    ])
   })
 
   it.each(['other', 'nonsense'])(
