@@ -47,7 +47,7 @@ describe('messages of different conversations', () => {
   })
 
   it('do not wait behind a conversation whose head waits for its retry', async () => {
-    const source = `export default { retry: { attempts: 2, minDelay: '2s' }, handler() { throw new Error('no') } }`
+    const source = `export default { retry: { attempts: 2, minDelay: '6s' }, handler() { throw new Error('no') } }`
     const bench = await workbench(['echo'], {}, { 'never.js': source })
     const stuck = bench.send('never', {}, { thread_id: 'stuck' })
     const behind = bench.send('echo', {}, { thread_id: 'stuck' })
