@@ -6,17 +6,25 @@ import type { SourceMap } from 'node:module'
 import { dirname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
+/** What catalog/build.ts calls the code that loads the author's module. */
+const ENTRY = 'nanoclaw-entry'
+
 /** From now on, for every error of this process. `bundle`: the file that was started; its map lies beside it. */
 export function mapStacks(bundle: string): void {
   const place = placeIn(bundle)
   let map: SourceMap | null | undefined
   Error.prepareStackTrace = (error, frames) => {
     map ??= readMap(bundle)
-    return [
-      textOf(error),
-      ...frames.map((frame) => `    at ${map ? original(String(frame), place, bundle, map) : frame}`),
-    ].join('\n')
+    const lines = map ? readable(frames.map(String), place, bundle, map) : frames
+    return [textOf(error), ...lines.map((line) => `    at ${line}`)].join('\n')
   }
+}
+
+/** Without what esbuild has added, and what lies below the author's code at its load. */
+function readable(frames: readonly string[], place: RegExp, bundle: string, map: SourceMap): string[] {
+  const lines = frames.map((frame) => original(frame, place, bundle, map))
+  const below = lines.findIndex((line) => line.includes(`/${ENTRY}:`))
+  return lines.slice(0, below < 0 ? lines.length : below).filter((line) => !place.test(line))
 }
 
 function original(frame: string, place: RegExp, bundle: string, map: SourceMap): string {

@@ -176,6 +176,7 @@ describe('what goes wrong at load is caught by the shim', () => {
     const { messages } = await runUntilFirstMessage(path, [setup('bad')])
     const stack = expect.stringContaining(`(${at.at('functions/bad.ts')}:4:7)`)
     expect(messages[0]).toMatchObject({ type: 'not-loaded', error: { stack } })
+    expect(JSON.stringify(messages[0]), 'nothing of ours is in it').not.toMatch(/nanoclaw-entry|__\w+ \(/)
   })
 })
 
