@@ -5,7 +5,7 @@ import { type Clock, steady } from './clock.ts'
 import type { Executor, Intake } from './execute.ts'
 import type { Events } from './protocol/events.ts'
 import type { FunctionSpec, Routable } from './protocol/function.ts'
-import { parseTime } from './protocol/time.ts'
+import { dueTime } from './protocol/time.ts'
 import type { History, RawId } from './protocol/turn.ts'
 import { DueQueue } from './schedule/due-queue.ts'
 import type { Entry, Lanes } from './schedule/lanes.ts'
@@ -198,7 +198,7 @@ export class Admission implements Omit<Intake, 'mark'> {
   #admit(id: string, row: PendingRow, atStart: boolean, history?: History, before?: Entry): void {
     if (history?.done) return
     const { clock, maxContentBytes } = this.#parts
-    const dueAtMs = timeOf(row.processAfter)
+    const dueAtMs = dueTime(row.processAfter)
     if (dueAtMs === undefined)
       return this.#refuse(
         id,
@@ -268,23 +268,27 @@ export class Admission implements Omit<Intake, 'mark'> {
     this.#executor?.refuse({ id, rawId, reason: 'bad_id', detail }, rowid)
   }
 
-  /** Reads these rows again and finds each its place. `entries`: what was made of them the last time. */
+  /**
+   * Reads these rows again and finds each its place, all of them before anything newer is read. `entries`: what was made of
+   * them the last time.
+   */
   #recheck(ids: readonly string[], entries: ReadonlyMap<string, Entry> = NO_ENTRIES): void {
-    const { read, rowsOf, history, limits } = this.#parts
-    for (let from = 0; from < ids.length; from += limits.page) {
-      const page = ids.slice(from, from + limits.page)
-      this.#rechecks.set(page, entries)
-      read(() => {
-        if (!this.#rechecks.has(page)) return
-        const rows = rowsOf(page, this.readsContent)
-        const records = history(page)
-        this.#rechecks.delete(page)
-        this.#forgetAll(page, entries)
-        for (const row of rows)
-          if (row.id !== null) this.#admit(row.id, row, false, records.get(row.id), entries.get(row.id))
-        this.#executor?.nudge()
-      })
-    }
+    const { read, limits } = this.#parts
+    const pages: (readonly string[])[] = []
+    for (let from = 0; from < ids.length; from += limits.page) pages.push(ids.slice(from, from + limits.page))
+    for (const page of pages) this.#rechecks.set(page, entries)
+    if (pages.length > 0) read(() => pages.forEach((page) => this.#readAgain(page, entries)))
+  }
+
+  #readAgain(page: readonly string[], entries: ReadonlyMap<string, Entry>): void {
+    if (!this.#rechecks.has(page)) return
+    const rows = this.#parts.rowsOf(page, this.readsContent)
+    const records = this.#parts.history(page)
+    this.#rechecks.delete(page)
+    this.#forgetAll(page, entries)
+    for (const row of rows)
+      if (row.id !== null) this.#admit(row.id, row, false, records.get(row.id), entries.get(row.id))
+    this.#executor?.nudge()
   }
 
   #wake(entries: readonly Entry[]): void {
@@ -299,7 +303,7 @@ export class Admission implements Omit<Intake, 'mark'> {
   /** The host has given a waiting message another time. */
   #moved(id: string, processAfter: string | null): boolean {
     const atMs = this.#laterById.get(id)?.atMs
-    return atMs !== undefined && atMs !== timeOf(processAfter)
+    return atMs !== undefined && atMs !== dueTime(processAfter)
   }
 
   #know(id: string, row: PendingRow): void {
@@ -318,11 +322,6 @@ export class Admission implements Omit<Intake, 'mark'> {
     this.#known.delete(id)
     this.#laterById.delete(id)
   }
-}
-
-/** Absent and empty mean at once; undefined: unreadable. */
-function timeOf(processAfter: string | null): number | undefined {
-  return processAfter ? parseTime(processAfter) : 0
 }
 
 /** What is left of a pause, however the wall clock was set meanwhile. */

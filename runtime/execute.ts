@@ -13,7 +13,7 @@ import type { FunctionSpec } from './protocol/function.ts'
 import type { Message } from './protocol/handler.ts'
 import type { Dispatch } from './protocol/ipc.ts'
 import type { Outcome } from './protocol/outcome.ts'
-import { parseTime } from './protocol/time.ts'
+import { dueTime } from './protocol/time.ts'
 import type { Committed, Mark, Refusal, Turn } from './protocol/turn.ts'
 import { decideNext, type Next } from './schedule/backoff.ts'
 import { BatchSize } from './schedule/batch-size.ts'
@@ -389,6 +389,6 @@ function isOver({ type }: Next): boolean {
 }
 
 function isDue(message: MessageRow, nowMs: number): boolean {
-  const atMs = message.processAfter ? parseTime(message.processAfter) : 0
+  const atMs = dueTime(message.processAfter)
   return atMs !== undefined && atMs <= nowMs
 }

@@ -35,3 +35,8 @@ export function isoTime(atMs: number): string {
 export function sqliteTime(atMs: number): string {
   return new Date(atMs).toISOString().replace('T', ' ').replace('Z', '')
 }
+
+/** When a message is due that has this `process_after`; absent and empty mean at once (0). undefined: it cannot be read. */
+export function dueTime(processAfter: string | null): number | undefined {
+  return processAfter ? parseTime(processAfter) : 0
+}
