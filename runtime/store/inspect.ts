@@ -82,15 +82,22 @@ function countEnded(db: ReadonlyDb): { completed: number; failed: number } {
 
 function lastFailures(db: ReadonlyDb, limit: number): Failure[] {
   if (columnsOf(db, 'processing_ack').size === 0) return []
-  const newest = `select message_id as id, status_changed as failedAt from processing_ack
-    where status = 'failed' order by status_changed desc limit ?`
-  const withRun = `select f.id, f.failedAt, r.function, r.reason, r.error from (${newest}) f
-    left join nanoclaw_run r on r.message_id = f.id
-      and r.run = (select max(run) from nanoclaw_run where message_id = f.id)
-    order by f.failedAt desc`
-  const runsKept = columnsOf(db, 'nanoclaw_run').size > 0
-  const rows = db.prepare(runsKept ? withRun : newest).all(limit) as [string, string, ...(string | null)[]][]
-  return rows.map(([id, failedAt, functionName, reason, error]) => {
+  const acks = db
+    .prepare(
+      `select message_id, status_changed from processing_ack
+       where status = 'failed' order by status_changed desc limit ?`,
+    )
+    .all(limit) as [id: string | Buffer, failedAt: string][]
+  const lastRun =
+    columnsOf(db, 'nanoclaw_run').size > 0
+      ? db.prepare(
+          'select function, reason, error from nanoclaw_run where message_id = ? order by run desc limit 1',
+        )
+      : undefined
+  return acks.map(([key, failedAt]) => {
+    // An ack has the id as the host wrote it, which may be a blob; the run beside it has the text made of those bytes.
+    const id = key.toString()
+    const [functionName, reason, error] = (lastRun?.get(id) ?? []) as (string | null)[]
     return {
       id,
       failedAt,

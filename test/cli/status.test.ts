@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { OWN_TABLES } from '../../runtime/protocol/schema.ts'
-import { headInbound, insertMessage, insertRow, tempDir, wireOutbound } from '../support/files.ts'
+import { headInbound, insertMessage, insertRow, openDb, tempDir, wireOutbound } from '../support/files.ts'
 import { nanoclaw } from './cli.ts'
 
 /** A workspace after some work, with no runtime: one message completed, one failed, one due, one that is hostile. */
@@ -121,6 +121,21 @@ test('an unknown id ends with 1 and says so, on stderr', async () => {
     code: 1,
     stderr: expect.stringMatching(/^Cannot look for x: .*does not exist yet/),
   })
+})
+
+test('a failed message whose id is no text has a line like any other, with its reason', async () => {
+  const dir = usedWorkspace()
+  const outbound = openDb(join(dir, '.nanoclaw/outbound.db'))
+  outbound.exec("insert into processing_ack values (x'ff00', 'failed', '2026-11-24T06:02:20Z')")
+  outbound.exec(`insert into nanoclaw_run (message_id, run, attempt, epoch, function, alone, started_at, ended_at,
+      outcome, reason, error)
+    values ('\ufffd' || char(0), 1, 0, 1, '', 0, 0, 0, 'refused', 'bad_id', 'the id is not UTF-8 text')`)
+  outbound.close()
+  const { code, stdout, stderr } = await nanoclaw(dir, ['status'])
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  expect(stdout).toMatch(/ago {2}\ufffd\\u0000 +bad_id: the id is not UTF-8 text$/m)
+  const { failures } = JSON.parse((await nanoclaw(dir, ['status', '--json'])).stdout)
+  expect(failures).toContainEqual(expect.objectContaining({ id: '\ufffd\0', reason: 'bad_id' }))
 })
 
 test('nothing that a message says reaches the terminal raw', async () => {
