@@ -10,13 +10,15 @@ import { isLocked } from './lock.ts'
 import { type FileState, Look } from './look.ts'
 import type { ReadonlyDb } from './open.ts'
 
+/** `running`: somebody holds the lock. Without it the note is that of a runtime that has ended. */
+export interface RuntimeSeen {
+  readonly running: boolean
+  readonly note: Note | null
+  readonly heartbeatAtMs: number | null
+}
+
 export interface Status {
-  /** `running`: somebody holds the lock. Without it the note is that of a runtime that has ended. */
-  readonly runtime: {
-    readonly running: boolean
-    readonly note: Note | null
-    readonly heartbeatAtMs: number | null
-  }
+  readonly runtime: RuntimeSeen
   readonly inbound: FileState
   readonly outbound: FileState
   /** Null while it cannot be told: a file is not readable. */
@@ -48,15 +50,19 @@ export function readStatus(
     const recordsOf = (ids: readonly string[]) =>
       outbound.missing ? new Map() : outbound.read((db) => readRecords(db, ids))
     const backlog = inbound.read((db) => countBacklog(db, recordsOf, options.nowMs))
-    const runtime = {
-      running: isLocked(paths.lock),
-      note: readNote(notePath(paths.lock)),
-      heartbeatAtMs: statSync(paths.heartbeat, { throwIfNoEntry: false })?.mtimeMs ?? null,
-    }
+    const runtime = readRuntime(paths)
     return { runtime, inbound: inbound.state, outbound: outbound.state, backlog, ended, failures, epoch }
   } finally {
     inbound.close()
     outbound.close()
+  }
+}
+
+export function readRuntime(paths: Paths): RuntimeSeen {
+  return {
+    running: isLocked(paths.lock),
+    note: readNote(notePath(paths.lock)),
+    heartbeatAtMs: statSync(paths.heartbeat, { throwIfNoEntry: false })?.mtimeMs ?? null,
   }
 }
 
