@@ -141,6 +141,19 @@ test('a failed message whose id is no text has a line like any other, with its r
   expect(failures).toContainEqual(expect.objectContaining({ id: '\ufffd\0', reason: 'bad_id' }))
 })
 
+test('what waits for a broken function has that as its reason', async () => {
+  const dir = usedWorkspace()
+  const functions = [{ name: 'webhook', file: 'functions/webhook.ts', broken: 'functions/webhook.ts: no' }]
+  const note = { functions, unroutable: { webhook: 1, nobody: 2 }, state: 'running', pid: 1, host: 'h' }
+  writeFileSync(join(dir, '.nanoclaw/.runtime.json'), JSON.stringify({ ...note, startedAt: '' }))
+  const lock = Lock.acquire(join(dir, '.nanoclaw/.runtime.lock'), () => 'nobody')
+  const { stdout } = await nanoclaw(dir, ['status'])
+  lock.release()
+  expect(stdout).toMatch(
+    /^ {2}webhook {2}1 {2}functions\/webhook\.ts is broken and must be mended\n {2}nobody {3}2$/m,
+  )
+})
+
 test('a run whose runtime was killed does not run any more, and the next start is hoped for', async () => {
   const dir = usedWorkspace()
   const paths = filesIn(join(dir, '.nanoclaw'))
