@@ -1,6 +1,5 @@
 // The composition root: builds every part from a Config, starts them in order, stops them in reverse. Here, and only here,
 // is it written who talks to whom. The package export "nanoclaw-functions/runtime".
-import { mkdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { dirname } from 'node:path'
 import { Bundler } from './catalog/bundle.ts'
@@ -15,6 +14,7 @@ import { Patience } from './patience.ts'
 import type { Config } from './protocol/config.ts'
 import { errorText, NanoclawError } from './protocol/errors.ts'
 import type { Events } from './protocol/events.ts'
+import { makeFolder } from './protocol/folder.ts'
 import type { FunctionSpec } from './protocol/function.ts'
 import { isoTime } from './protocol/time.ts'
 import { Retention } from './retention.ts'
@@ -346,18 +346,10 @@ export class Runtime {
 }
 
 function makeFolders({ workspace, cache, paths }: Config): void {
-  try {
-    mkdirSync(workspace, { recursive: true, mode: 0o700 })
-    mkdirSync(cache, { recursive: true })
-    for (const path of [paths.outbound, paths.heartbeat, paths.lock])
-      mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-  } catch (error) {
-    throw new NanoclawError(
-      'bad_config',
-      `Cannot make the workspace: ${errorText(error)}. Choose another --workspace, or make it writable for uid ${process.getuid?.()}.`,
-      { cause: error },
-    )
-  }
+  makeFolder(workspace, '--workspace', 0o700)
+  makeFolder(cache, '--cache')
+  for (const path of [paths.outbound, paths.heartbeat, paths.lock])
+    makeFolder(dirname(path), '--workspace', 0o700)
 }
 
 /** 75: another runtime has the workspace. 78: a person has to mend the file. 1: our own mistake. */

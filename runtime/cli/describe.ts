@@ -48,6 +48,8 @@ export function outcomeText(outcome: Outcome, reason: string | null): string {
 }
 
 const LINES_MAX = 4
+/** Of V8's own stack, which it prints behind what it has to say. */
+const NATIVE_FRAME = /^\s*\d+: 0x[\da-f]+ /
 
 /** What helps to find the mistake: the last words of a process, or the author's own lines of the stack. */
 export function usefulLines({
@@ -57,7 +59,11 @@ export function usefulLines({
   readonly stack?: string
   readonly stderr?: string
 }): string[] {
-  if (stderr !== undefined) return lines(stderr).slice(-LINES_MAX)
+  if (stderr !== undefined) {
+    const said = lines(stderr).filter((line) => !NATIVE_FRAME.test(line))
+    const fatal = said.filter((line) => line.startsWith('FATAL ERROR: '))
+    return fatal.length > 0 ? fatal.slice(-1) : said.slice(-LINES_MAX)
+  }
   const frames = lines(stack ?? '').filter((line) => /^\s+at /.test(line))
   const own = frames.filter((line) => !/\(?node:|node_modules|[/\\]child[/\\](main|run)\.[jt]s/.test(line))
   return (own.length > 0 ? own : frames).slice(0, LINES_MAX)

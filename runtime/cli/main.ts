@@ -54,13 +54,21 @@ async function main(argv: readonly string[]): Promise<number> {
   for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreClosedPipe)
   const print = new Print(process.stdout, process.stderr, process.env)
   try {
-    const program = await build(argv, { print, cwd: process.cwd(), env: process.env })
-    await program.parseAsync(argv, { from: 'user' })
+    const meant = asFlags(argv)
+    const program = await build(meant, { print, cwd: process.cwd(), env: process.env })
+    await program.parseAsync(meant, { from: 'user' })
     return EXIT.ok
   } catch (error) {
     lastWords(error, print)
     return exitCodeOf(error)
   }
+}
+
+/** `help`, `help send` and `version` are what people type before they know better. */
+function asFlags(argv: readonly string[]): readonly string[] {
+  const [first, ...rest] = argv
+  if (first === 'help') return [...rest, '--help']
+  return first === 'version' ? ['--version', ...rest] : argv
 }
 
 /** Whoever read our output has gone; that is no reason to end what we are doing. */

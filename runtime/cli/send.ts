@@ -149,9 +149,10 @@ export function parseContent(given: string, origin: string): unknown {
   }
 }
 
-function endText(id: string, { state, reason, error }: End, waitMs: number): string {
+function endText(id: string, { state, reason, error, why }: End, waitMs: number): string {
   const words = [...(reason ? [plain(reason)] : []), ...(error ? [nameAndMessage(error)] : [])].join(': ')
   if (state === 'failed') return `${id} failed${words && ` (${words})`}. More: nanoclaw show ${id}`
   const last = words && `; its last run: ${words}`
-  return `${id} has not ended after ${formatDuration(waitMs)}${last}. It stays in the queue: nanoclaw show ${id}`
+  const because = why === undefined ? '' : `: ${why}`
+  return `${id} has not ended after ${formatDuration(waitMs)}${because}${last}. It stays in the queue: nanoclaw show ${id}`
 }

@@ -2,10 +2,12 @@
 import { realClock } from '../clock.ts'
 import { formatDuration } from '../protocol/duration.ts'
 import { isoTime } from '../protocol/time.ts'
+import type { RuntimeSeen } from '../store/inspect.ts'
 import type { Ack, MessageReport, Row, Run, StoredReply } from '../store/inspect-message.ts'
 import { addExamples, type Define } from './command.ts'
 import { nameAndMessage, usefulLines } from './describe.ts'
 import { Refused } from './exit.ts'
+import { whyItWaits } from './held.ts'
 import { type Paint, plain, table } from './print.ts'
 import { addWorkspaceSettings, loadWorkspace } from './settings.ts'
 
@@ -19,11 +21,15 @@ export const define: Define = (command, cli) => {
   command.option('--json', 'print one JSON object')
   command.action(async (id: string, flags: Record<string, unknown>) => {
     const { paths } = await loadWorkspace(flags, cli)
-    const { readMessage } = await import('../store/inspect-message.ts')
+    const [{ readMessage }, { readRuntime }] = await Promise.all([
+      import('../store/inspect-message.ts'),
+      import('../store/inspect.ts'),
+    ])
     const report = readMessage(paths, id)
     if (!isKnown(report)) throw new Refused(unknownText(report))
-    if (flags.json) cli.print.json(report)
-    else cli.print.data(...messageLines(report, realClock.now(), cli.print.paint))
+    const runtime = readRuntime(paths)
+    if (flags.json) cli.print.json({ ...report, runtime: { running: runtime.running } })
+    else cli.print.data(...messageLines(report, runtime, realClock.now(), cli.print.paint))
   })
 }
 
@@ -37,15 +43,22 @@ function unknownText({ id, inbound }: MessageReport): string {
   return `No message ${id} in ${inbound.path}. The list of what failed last: nanoclaw status`
 }
 
-export function messageLines(report: MessageReport, nowMs: number, paint: Paint): string[] {
+export function messageLines(
+  report: MessageReport,
+  runtime: RuntimeSeen,
+  nowMs: number,
+  paint: Paint,
+): string[] {
   const { message, runs, replies } = report
+  const why = whyItWaits(report, runtime, nowMs)
   return [
     ...table([
       [paint('dim', 'message'), paint('bold', plain(report.id))],
       [paint('dim', 'state'), stateText(report, nowMs, paint)],
+      ...(why === undefined ? [] : [[paint('dim', 'waits'), paint('yellow', why)]]),
       ...(message ? messageRows(message, paint) : [[paint('dim', 'row'), rowMissing(report)]]),
     ]),
-    ...(runs.length > 0 ? ['', 'Runs:', ...runLines(runs, paint)] : []),
+    ...(runs.length > 0 ? ['', 'Runs:', ...runLines(runs, runtime.running, paint)] : []),
     ...(replies.length > 0 ? ['', 'Replies:', ...replyLines(replies, paint)] : []),
     ...(report.outbound.readable
       ? []
@@ -83,7 +96,7 @@ function messageRows(row: Row, paint: Paint): string[][] {
   return told.map(([name, value]) => [paint('dim', name), plain(String(value), 2_000)])
 }
 
-function runLines(runs: readonly Run[], paint: Paint): string[] {
+function runLines(runs: readonly Run[], running: boolean, paint: Paint): string[] {
   const rows = runs.map(
     ({ run, attempt, functionName, startedAtMs, durationMs, outcome, reason, nextAtMs, worker }) => [
       `#${run}`,
@@ -92,11 +105,11 @@ function runLines(runs: readonly Run[], paint: Paint): string[] {
       isoTime(startedAtMs),
       durationMs === null ? '' : formatDuration(durationMs),
       outcome === null
-        ? paint('yellow', 'running')
+        ? paint('yellow', running ? 'running' : 'cut off: its runtime has ended')
         : paint(outcome === 'replied' ? 'green' : 'red', plain(outcome)),
       plain(reason ?? ''),
       nextAtMs === null ? '' : `next at ${isoTime(nextAtMs)}`,
-      worker === null ? '' : paint('dim', `process ${worker}`),
+      worker === null || (outcome === null && !running) ? '' : paint('dim', `process ${worker}`),
     ],
   )
   return table(rows, '  ').flatMap((line, at) => {

@@ -44,7 +44,7 @@ export function statusLines(workspace: string, status: Status, nowMs: number, pa
       ].filter(([, text]) => text !== '') as string[][],
     ),
     ...section('', countRows(status, nowMs, paint)),
-    ...section('No function takes these; they wait until one does', kindRows(unroutable(status))),
+    ...section('No function takes these; they wait until one does', heldRows(status)),
     ...section('Due messages by kind, while no runtime serves them', idleKinds(status)),
     ...section('Broken functions', brokenRows(status)),
     ...section('Last failures', failureRows(status, nowMs, paint)),
@@ -121,6 +121,14 @@ const LEFT = 'left by a runtime that has ended; the next start runs them again'
 
 function kindRows(kinds: Readonly<Record<string, number>> | null): string[][] {
   return Object.entries(kinds ?? {}).map(([kind, count]) => [plain(kind), String(count)])
+}
+
+function heldRows(status: Status): string[][] {
+  const functions = status.runtime.note?.functions ?? []
+  return Object.entries(unroutable(status) ?? {}).map(([kind, count]) => {
+    const broken = functions.find(({ name, broken }) => name === kind && broken !== undefined)
+    return [plain(kind), String(count), broken ? `${plain(broken.file)} is broken and must be mended` : '']
+  })
 }
 
 function idleKinds({ runtime, backlog }: Status): string[][] {

@@ -3,16 +3,16 @@
 import { realClock } from '../clock.ts'
 import { formatDuration } from '../protocol/duration.ts'
 import { errorText } from '../protocol/errors.ts'
-import type { Events, Settled } from '../protocol/events.ts'
+import type { Events, RuntimeEvents, Settled } from '../protocol/events.ts'
 import type { FunctionSpec } from '../protocol/function.ts'
 import { outcomeText, ruleText, usefulLines } from './describe.ts'
+import { onHeld } from './held.ts'
 import { type Paint, type Print, plain, plainLines, type Style, table } from './print.ts'
 import { replyText } from './reply-text.ts'
 
 export function showEvents(events: Events, functions: () => readonly FunctionSpec[], print: Print): void {
   const { paint } = print
   const say = (style: Style, word: string, text: string) => print.data(eventLine(paint, style, word, text))
-  const unroutableKinds = new Set<string>()
 
   events.on('settled', (all) => print.data(...all.flatMap((each) => settledLines(each, paint))))
   events.on('started', ({ quarantined }) => {
@@ -22,20 +22,13 @@ export function showEvents(events: Events, functions: () => readonly FunctionSpe
   events.on('refused', ({ id, reason, detail }) =>
     say('red', 'failed', `${plain(id)}  ${plain(reason)}: ${plain(detail)}`),
   )
-  events.on('unroutable', ({ id, kind }) => {
-    if (unroutableKinds.has(kind)) return
-    unroutableKinds.add(kind)
-    const remedy = `it is held; functions/${plain(kind)}.ts would take it`
-    say('yellow', 'held', `${plain(id)}  no function takes kind ${plain(kind)}: ${remedy}`)
+  onHeld(events, functions, (id, why) => say('yellow', 'held', `${plain(id)}  ${why}`))
+  events.on('output', ({ line, stream, ...from }) => {
+    print.data(foreignLine(paint, from, line, stream === 'stderr' ? 'yellow' : 'dim'))
   })
-  events.on('output', ({ functionName, line, stream }) => {
-    print.data(foreignLine(paint, functionName, line, stream === 'stderr' ? 'yellow' : 'dim'))
-  })
-  events.on('log', ({ functionName, level, text, fields }) => {
+  events.on('log', ({ level, text, fields, ...from }) => {
     const more = fields === undefined ? '' : ` ${JSON.stringify(fields)}`
-    print.data(
-      foreignLine(paint, functionName, `${level}: ${text}${more}`, level === 'error' ? 'red' : 'dim'),
-    )
+    print.data(foreignLine(paint, from, `${level}: ${text}${more}`, level === 'error' ? 'red' : 'dim'))
   })
   events.on('waiting', ({ path, reason }) =>
     say('yellow', 'waits', `for ${plain(path)}: ${plain(reason, 400)}`),
@@ -84,31 +77,6 @@ export function showEvents(events: Events, functions: () => readonly FunctionSpe
   events.on('fatal', ({ error }) => say('red', 'ends', plain(errorText(error), 1_000)))
 }
 
-/** For programs: every event as one JSON line. */
-export function printEvents(events: Events, print: Print): void {
-  for (const event of EVENT_NAMES) {
-    events.on(event, (about: unknown) =>
-      print.json({ event, at: new Date(realClock.now()).toISOString(), about }),
-    )
-  }
-}
-
-const EVENT_NAMES = [
-  'started',
-  'stopping',
-  'stopped',
-  'waiting',
-  'readable',
-  'claimed',
-  'settled',
-  'refused',
-  'unroutable',
-  'function-broken',
-  'functions-changed',
-  'output',
-  'log',
-] as const
-
 export interface Opening {
   readonly root: string
   readonly workspace: string
@@ -147,12 +115,15 @@ export function settledLines(settled: Settled, paint: Paint): string[] {
   const about = [paint('bold', plain(functionName)), plain(id), paint('dim', formatDuration(durationMs))]
   if (attempt > 1) about.push(paint('dim', `attempt ${attempt}`))
   if (outcome.type !== 'replied') about.push(paint(style, outcomeText(outcome, reason)))
-  if (nextAtMs !== null)
-    about.push(paint('dim', `again in ${formatDuration(Math.max(0, nextAtMs - realClock.now()))}`))
+  if (nextAtMs !== null) about.push(paint('dim', againText(nextAtMs - realClock.now())))
   return [eventLine(paint, style, word, about.join('  ')), ...detailLines(settled, paint)]
 }
 
 const RAN_BESIDE = 'was in a process that died of something else; not charged'
+
+function againText(delayMs: number): string {
+  return delayMs < 1 ? 'again at once' : `again in ${formatDuration(delayMs)}`
+}
 
 const VERDICTS: Readonly<Record<Exclude<Settled['verdict'], 'released'>, readonly [Style, string]>> = {
   done: ['green', 'done'],
@@ -172,8 +143,17 @@ function detailLines({ outcome }: Settled, paint: Paint): string[] {
   return usefulLines(evidence).map((line) => below(paint('dim', line)))
 }
 
-function foreignLine(paint: Paint, functionName: string, line: string, style: Style): string {
-  return below(`${paint('dim', `${plain(functionName)} |`)} ${paint(style, plain(line, 1_000))}`)
+/** What a function says, and behind it, in the background, of which message. */
+function foreignLine(paint: Paint, { functionName, messageId }: From, line: string, style: Style): string {
+  const of = messageId === null ? '' : `  ${paint('dim', shortId(messageId))}`
+  return below(`${paint('dim', `${plain(functionName)} |`)} ${paint(style, plain(line, 1_000))}${of}`)
+}
+
+type From = Pick<RuntimeEvents['output'][0], 'functionName' | 'messageId'>
+
+/** The end of an id tells it from others of the same minute. */
+function shortId(id: string): string {
+  return id.length > 16 ? `…${plain(id.slice(-8))}` : plain(id)
 }
 
 function eventLine(paint: Paint, style: Style, word: string, text: string): string {

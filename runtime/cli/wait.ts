@@ -2,13 +2,17 @@
 // then only the ack is looked up, by its key.
 import type { Clock } from '../clock.ts'
 import type { Paths } from '../protocol/config.ts'
+import { readRuntime } from '../store/inspect.ts'
 import { type RunError, readAck, readMessage, type StoredReply } from '../store/inspect-message.ts'
+import { whyItWaits } from './held.ts'
 
 export interface End {
   readonly state: 'completed' | 'failed' | 'waiting'
   readonly reason: string | null
   readonly error: RunError | null
   readonly replies: readonly StoredReply[]
+  /** Why it has not ended, where that is known. */
+  readonly why: string | undefined
 }
 
 const LOOK_MS = 25
@@ -18,17 +22,19 @@ export async function waitForEnd(paths: Paths, id: string, waitMs: number, clock
   const until = clock.monotonic() + waitMs
   for (;;) {
     const status = readAck(paths, id)?.status
-    if (status === 'completed' || status === 'failed') return end(paths, id, status)
+    if (status === 'completed' || status === 'failed') return end(paths, id, status, clock)
     const leftMs = until - clock.monotonic()
-    if (leftMs <= 0) return end(paths, id, 'waiting')
+    if (leftMs <= 0) return end(paths, id, 'waiting', clock)
     await new Promise<void>((resolve) => {
       clock.after(Math.min(LOOK_MS, leftMs), resolve)
     })
   }
 }
 
-function end(paths: Paths, id: string, state: End['state']): End {
-  const { runs, replies } = readMessage(paths, id)
+function end(paths: Paths, id: string, state: End['state'], clock: Clock): End {
+  const report = readMessage(paths, id)
+  const { runs, replies } = report
+  const why = state === 'waiting' ? whyItWaits(report, readRuntime(paths), clock.now()) : undefined
   const last = state === 'completed' ? undefined : runs.at(-1)
-  return { state, reason: last?.reason ?? null, error: last?.error ?? null, replies }
+  return { state, reason: last?.reason ?? null, error: last?.error ?? null, replies, why }
 }

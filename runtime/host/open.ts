@@ -1,9 +1,9 @@
 // Opening a session folder from the host's side: what is missing is made, what is old is brought up to date.
-import { mkdirSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type Clock, realClock } from '../clock.ts'
 import { NanoclawError } from '../protocol/errors.ts'
 import { filesIn } from '../protocol/files.ts'
+import { makeFolder } from '../protocol/folder.ts'
 import { checkTimeZone } from '../schedule/cron.ts'
 import { createOutbound, HostFile } from '../store/host-file.ts'
 import { HostOutbox } from '../store/host-outbox.ts'
@@ -23,7 +23,8 @@ export interface HostOptions {
 /**
  * Opens a session folder, and makes what is missing: the folder (for its owner alone), inbound.db in the newest shape
  * (an older file gains what it lacks), outbound.db when there is none.
- * @throws NanoclawError `inbound_unusable` when inbound.db is no database, or not one that can be written.
+ * @throws NanoclawError `bad_config` when the folder cannot be made, `inbound_unusable` when inbound.db is no database, or
+ * not one that can be written.
  */
 export function openHost(
   dir: string,
@@ -39,13 +40,13 @@ export interface OpenFolder {
   readonly outbox: HostOutbox
 }
 
-/** @throws NanoclawError `inbound_unusable` */
+/** @throws NanoclawError `bad_config`, `inbound_unusable` */
 export function openFolder(
   dir: string,
   { keepOpen, clock, zone }: { readonly keepOpen: boolean; readonly clock: Clock; readonly zone: string },
 ): OpenFolder {
   const folder = resolve(dir)
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  makeFolder(folder, 'folder', 0o700)
   const { inbound, outbound } = filesIn(folder)
   const file = new HostFile(inbound, keepOpen)
   createOutbound(outbound)

@@ -10,13 +10,15 @@ import { isLocked } from './lock.ts'
 import { type FileState, Look } from './look.ts'
 import type { ReadonlyDb } from './open.ts'
 
+/** `running`: somebody holds the lock. Without it the note is that of a runtime that has ended. */
+export interface RuntimeSeen {
+  readonly running: boolean
+  readonly note: Note | null
+  readonly heartbeatAtMs: number | null
+}
+
 export interface Status {
-  /** `running`: somebody holds the lock. Without it the note is that of a runtime that has ended. */
-  readonly runtime: {
-    readonly running: boolean
-    readonly note: Note | null
-    readonly heartbeatAtMs: number | null
-  }
+  readonly runtime: RuntimeSeen
   readonly inbound: FileState
   readonly outbound: FileState
   /** Null while it cannot be told: a file is not readable. */
@@ -48,15 +50,19 @@ export function readStatus(
     const recordsOf = (ids: readonly string[]) =>
       outbound.missing ? new Map() : outbound.read((db) => readRecords(db, ids))
     const backlog = inbound.read((db) => countBacklog(db, recordsOf, options.nowMs))
-    const runtime = {
-      running: isLocked(paths.lock),
-      note: readNote(notePath(paths.lock)),
-      heartbeatAtMs: statSync(paths.heartbeat, { throwIfNoEntry: false })?.mtimeMs ?? null,
-    }
+    const runtime = readRuntime(paths)
     return { runtime, inbound: inbound.state, outbound: outbound.state, backlog, ended, failures, epoch }
   } finally {
     inbound.close()
     outbound.close()
+  }
+}
+
+export function readRuntime(paths: Paths): RuntimeSeen {
+  return {
+    running: isLocked(paths.lock),
+    note: readNote(notePath(paths.lock)),
+    heartbeatAtMs: statSync(paths.heartbeat, { throwIfNoEntry: false })?.mtimeMs ?? null,
   }
 }
 
@@ -82,15 +88,22 @@ function countEnded(db: ReadonlyDb): { completed: number; failed: number } {
 
 function lastFailures(db: ReadonlyDb, limit: number): Failure[] {
   if (columnsOf(db, 'processing_ack').size === 0) return []
-  const newest = `select message_id as id, status_changed as failedAt from processing_ack
-    where status = 'failed' order by status_changed desc limit ?`
-  const withRun = `select f.id, f.failedAt, r.function, r.reason, r.error from (${newest}) f
-    left join nanoclaw_run r on r.message_id = f.id
-      and r.run = (select max(run) from nanoclaw_run where message_id = f.id)
-    order by f.failedAt desc`
-  const runsKept = columnsOf(db, 'nanoclaw_run').size > 0
-  const rows = db.prepare(runsKept ? withRun : newest).all(limit) as [string, string, ...(string | null)[]][]
-  return rows.map(([id, failedAt, functionName, reason, error]) => {
+  const acks = db
+    .prepare(
+      `select message_id, status_changed from processing_ack
+       where status = 'failed' order by status_changed desc limit ?`,
+    )
+    .all(limit) as [id: string | Buffer, failedAt: string][]
+  const lastRun =
+    columnsOf(db, 'nanoclaw_run').size > 0
+      ? db.prepare(
+          'select function, reason, error from nanoclaw_run where message_id = ? order by run desc limit 1',
+        )
+      : undefined
+  return acks.map(([key, failedAt]) => {
+    // An ack has the id as the host wrote it, which may be a blob; the run beside it has the text made of those bytes.
+    const id = key.toString()
+    const [functionName, reason, error] = (lastRun?.get(id) ?? []) as (string | null)[]
     return {
       id,
       failedAt,

@@ -1,8 +1,10 @@
 // Runs a bundle once, in a process of its own, for the one value that it reports: how nanoclaw.config.ts is read without
 // its code ever entering this process.
+import { formatDuration } from '../protocol/duration.ts'
 import { type ErrorInfo, errorText } from '../protocol/errors.ts'
 import { nodeSpawner } from './process.ts'
 
+/** For whatever it imports on a cold disk; longer is code that hangs. */
 const EVALUATE_MS = 30_000
 
 /** @throws Error with what the code threw, or that it ended or took too long without a word */
@@ -10,6 +12,7 @@ export async function evaluate(
   bundle: string,
   cwd: string,
   env: Readonly<Record<string, string | undefined>>,
+  limitMs = EVALUATE_MS,
 ): Promise<unknown> {
   const setup = { functionName: 'config', maxReplyBytes: 0, maxLogBytes: 0 }
   const defined = Object.fromEntries(
@@ -26,7 +29,11 @@ export async function evaluate(
   let tail = ''
   child.onData('stdout', { write: () => undefined, end: () => undefined })
   child.onData('stderr', { write: (text) => (tail = (tail + text).slice(-2_000)), end: () => undefined })
-  const timer = setTimeout(() => child.kill('SIGKILL'), EVALUATE_MS)
+  let late = false
+  const timer = setTimeout(() => {
+    late = true
+    child.kill('SIGKILL')
+  }, limitMs)
   try {
     return await new Promise((resolve, reject) => {
       child.onReport((report) => {
@@ -34,11 +41,12 @@ export async function evaluate(
         if (type === 'value') resolve(value)
         else reject(new Error(errorText(error)))
       })
-      child.onEnd(
-        (code, signal) =>
-          reject(new Error(`it ended (${signal ?? `code ${code}`}) without a value. ${tail}`.trim())),
-        100,
-      )
+      child.onEnd((code, signal) => {
+        const what = late
+          ? `it did not end within ${formatDuration(limitMs)}`
+          : `it ended (${signal ?? `code ${code}`}) without a value`
+        reject(new Error(`${what}. ${tail}`.trim()))
+      }, 100)
     })
   } finally {
     clearTimeout(timer)

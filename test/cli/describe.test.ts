@@ -51,6 +51,13 @@ test('of a process that died its last words are shown, escaped', () => {
   expect(usefulLines({ stderr: '1\n2\n3\n4\n\n5\u001b[0m\n' })).toEqual(['2', '3', '4', '5\\u001b[0m'])
 })
 
+test('of a process that V8 has ended its reason is shown, not its native stack', () => {
+  const said = 'FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory'
+  const stderr = `<--- Last few GCs --->\n${said}\n----- Native stack trace -----\n 1: 0xb78db3 node::OOM [node]\n10: 0xee v8::x [node]\n`
+  expect(usefulLines({ stderr })).toEqual([said])
+  expect(usefulLines({ stderr: stderr.slice(stderr.indexOf(' 1:')) })).toEqual([])
+})
+
 test('an error in one line', () => {
   expect(nameAndMessage({ name: 'Error', message: 'just this\nnot that' })).toBe('just this')
 })

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { openDb, tempDir, wireOutbound } from '../support/files.ts'
@@ -73,7 +73,7 @@ test('--wait ends with 1 and says so when the time is up', async () => {
     '100ms',
   ])
   expect({ code, stdout }).toEqual({ code: 1, stdout: 'm\n' })
-  expect(stderr).toContain('m has not ended after 100 ms')
+  expect(stderr).toContain('m has not ended after 100 ms: no runtime is up; start one: nanoclaw dev')
 })
 
 test('--wait for a message that has failed already ends with 1 at once', async () => {
@@ -100,3 +100,24 @@ test('files that variables place apart belong to another host: nothing is sent',
   expect(code).toBe(2)
   expect(stderr).toContain('another host owns them')
 })
+
+test.each([
+  { where: 'a file', workspace: 'file', linux: false },
+  { where: 'below a file', workspace: 'file/below', linux: false },
+  { where: 'a link to nothing', workspace: 'nowhere', linux: false },
+  { where: 'a folder that takes no other', workspace: '/proc/nope', linux: true },
+])(
+  'a workspace that is $where is wrong configuration, for send, dev and start',
+  async ({ workspace, linux }) => {
+    if (linux && process.platform !== 'linux') return
+    const dir = tempDir()
+    mkdirSync(join(dir, 'functions'))
+    writeFileSync(join(dir, 'file'), '')
+    symlinkSync('missing', join(dir, 'nowhere'))
+    for (const args of [['send', 'chat', 'x'], ['dev'], ['start']]) {
+      const { code, stdout, stderr } = await nanoclaw(dir, [...args, '--workspace', workspace])
+      expect({ code, stdout }).toEqual({ code: 78, stdout: '' })
+      expect(stderr).toMatch(/^Cannot make the folder .*Choose another (folder|--workspace)\.\n$/)
+    }
+  },
+)

@@ -1,8 +1,11 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { filesIn } from '../../runtime/protocol/files.ts'
 import { OWN_TABLES } from '../../runtime/protocol/schema.ts'
-import { headInbound, insertMessage, insertRow, tempDir, wireOutbound } from '../support/files.ts'
+import { LastingOutbox } from '../../runtime/store/lasting-outbox.ts'
+import { Lock } from '../../runtime/store/lock.ts'
+import { headInbound, insertMessage, insertRow, openDb, tempDir, wireOutbound } from '../support/files.ts'
 import { nanoclaw } from './cli.ts'
 
 /** A workspace after some work, with no runtime: one message completed, one failed, one due, one that is hostile. */
@@ -121,6 +124,57 @@ test('an unknown id ends with 1 and says so, on stderr', async () => {
     code: 1,
     stderr: expect.stringMatching(/^Cannot look for x: .*does not exist yet/),
   })
+})
+
+test('a failed message whose id is no text has a line like any other, with its reason', async () => {
+  const dir = usedWorkspace()
+  const outbound = openDb(join(dir, '.nanoclaw/outbound.db'))
+  outbound.exec("insert into processing_ack values (x'ff00', 'failed', '2026-11-24T06:02:20Z')")
+  outbound.exec(`insert into nanoclaw_run (message_id, run, attempt, epoch, function, alone, started_at, ended_at,
+      outcome, reason, error)
+    values ('\ufffd' || char(0), 1, 0, 1, '', 0, 0, 0, 'refused', 'bad_id', 'the id is not UTF-8 text')`)
+  outbound.close()
+  const { code, stdout, stderr } = await nanoclaw(dir, ['status'])
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  expect(stdout).toMatch(/ago +\ufffd\\u0000 +bad_id: the id is not UTF-8 text$/m)
+  const { failures } = JSON.parse((await nanoclaw(dir, ['status', '--json'])).stdout)
+  expect(failures).toContainEqual(expect.objectContaining({ id: '\ufffd\0', reason: 'bad_id' }))
+})
+
+test('what waits for a broken function has that as its reason', async () => {
+  const dir = usedWorkspace()
+  const functions = [{ name: 'webhook', file: 'functions/webhook.ts', broken: 'functions/webhook.ts: no' }]
+  const note = { functions, unroutable: { webhook: 1, nobody: 2 }, state: 'running', pid: 1, host: 'h' }
+  writeFileSync(join(dir, '.nanoclaw/.runtime.json'), JSON.stringify({ ...note, startedAt: '' }))
+  const lock = Lock.acquire(join(dir, '.nanoclaw/.runtime.lock'), () => 'nobody')
+  const { stdout } = await nanoclaw(dir, ['status'])
+  lock.release()
+  expect(stdout).toMatch(
+    /^ {2}webhook {2}1 {2}functions\/webhook\.ts is broken and must be mended\n {2}nobody {3}2$/m,
+  )
+})
+
+test('a run whose runtime was killed does not run any more, and the next start is hoped for', async () => {
+  const dir = usedWorkspace()
+  const paths = filesIn(join(dir, '.nanoclaw'))
+  insertMessage(openDb(paths.inbound), { id: 'cut' })
+  const outbound = new LastingOutbox(paths.outbound, 'delete')
+  outbound.recover(Date.now(), 1)
+  const claim = { id: 'cut', run: 1, attempt: 1, functionName: 'chat', worker: 4711, alone: true }
+  const nothing = { endings: [], refusals: [], inboundSeq: 0, mark: null }
+  outbound.commit({ ...nothing, nowMs: Date.now(), claims: [claim] })
+  const lock = Lock.acquire(join(dir, '.nanoclaw/.runtime.lock'), () => 'nobody')
+  const alive = await nanoclaw(dir, ['show', 'cut'])
+  expect(alive.stdout).toMatch(/^ {2}#1 .* running +process 4711$/m)
+  expect(alive.stdout).not.toMatch(/^waits/m)
+
+  lock.release()
+  outbound.close()
+  const { stdout } = await nanoclaw(dir, ['show', 'cut'])
+  expect(stdout).toMatch(/^waits +its runtime ended while it ran; the next one runs it again/m)
+  expect(stdout).toMatch(/^ {2}#1 .* cut off: its runtime has ended$/m)
+  const report = JSON.parse((await nanoclaw(dir, ['show', 'cut', '--json'])).stdout)
+  expect(report).toMatchObject({ runtime: { running: false }, runs: [{ outcome: null }] })
 })
 
 test('nothing that a message says reaches the terminal raw', async () => {

@@ -42,6 +42,16 @@ test('the version is that of the package', async () => {
 })
 
 test.each([
+  { typed: ['help'], meant: ['--help'] },
+  { typed: ['help', 'send'], meant: ['send', '--help'] },
+  { typed: ['help', 'snd'], meant: ['snd', '--help'] },
+  { typed: ['version'], meant: ['--version'] },
+])('$typed is $meant', async ({ typed, meant }) => {
+  const [said, expected] = await Promise.all([nanoclaw(tempDir(), typed), nanoclaw(tempDir(), meant)])
+  expect(said).toEqual(expected)
+})
+
+test.each([
   { args: ['strat'], says: ["unknown command 'strat'", 'Did you mean start?', 'Commands: init, dev, start'] },
   { args: ['status', '--jsno'], says: ['Did you mean --json?', 'Options: --workspace, --config, --json'] },
   { args: ['start', '--timout', '5s'], says: ['Did you mean --timeout?', '--workspace'] },

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { renderSettings } from '../../runtime/config/docs.ts'
+import { SETTING_NAMES, SETTINGS } from '../../runtime/config/options.ts'
 
 const FILE = fileURLToPath(new URL('../../docs/config.md', import.meta.url))
 const [BEGIN, END] = ['<!-- settings -->', '<!-- /settings -->']
@@ -14,4 +15,11 @@ test('docs/config.md says what the table of settings says', () => {
   const made = `${before}${BEGIN}\n\n${renderSettings()}\n\n${END}${after}`
   if (process.env.UPDATE_DOCS !== undefined) writeFileSync(FILE, made)
   else expect(shown, 'run UPDATE_DOCS=1 npx vitest run test/config/docs.test.ts').toBe(made)
+})
+
+test('docs/config.md names the flag that turns off each setting that is true or false', () => {
+  const text = readFileSync(FILE, 'utf8')
+  const truths = SETTING_NAMES.filter((name) => SETTINGS[name].kind.placeholder === null)
+  expect(truths).toContain('watch')
+  for (const name of truths) expect(text).toContain(`\`--no-${name}\``)
 })

@@ -165,3 +165,14 @@ test('a closed host says so, and closing it twice is fine', () => {
 
   expect(() => host.enqueue({ kind: 'chat', content: 'x' })).toThrow(/is closed; call openHost again/)
 })
+
+test('a folder that cannot be made is an error with a code, which names it', () => {
+  const dir = tempDir()
+  writeFileSync(join(dir, 'file'), '')
+  expect(() => openHost(join(dir, 'file/session'))).toThrow(
+    expect.objectContaining({
+      code: 'bad_config',
+      message: expect.stringContaining('file/session: ENOTDIR'),
+    }),
+  )
+})

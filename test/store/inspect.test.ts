@@ -6,6 +6,7 @@ import { OWN_TABLES } from '../../runtime/protocol/schema.ts'
 import { isoTime, sqliteTime } from '../../runtime/protocol/time.ts'
 import { readStatus } from '../../runtime/store/inspect.ts'
 import { readMessage } from '../../runtime/store/inspect-message.ts'
+import { LastingOutbox } from '../../runtime/store/lasting-outbox.ts'
 import { Lock } from '../../runtime/store/lock.ts'
 import {
   type Db,
@@ -202,6 +203,22 @@ describe('status of a workspace', () => {
       reason: 'bad_process_after',
       error: { message: "'x'" },
     })
+  })
+
+  test('shows a message whose id is no text among the failures, with its reason', () => {
+    const paths = workspace()
+    const outbound = new LastingOutbox(paths.outbound, 'delete')
+    const refusals = [new Uint8Array([0xff, 0]), Buffer.from('a\xff', 'latin1')].map((bytes, n) => {
+      const id = Buffer.from(bytes).toString('utf8')
+      return { id, rawId: { bytes, isText: n === 1 }, reason: 'bad_id', detail: 'the id is not UTF-8 text' }
+    })
+    outbound.recover(NOW_MS, 1)
+    outbound.commit({ nowMs: NOW_MS, endings: [], claims: [], refusals, inboundSeq: 0, mark: null })
+    outbound.close()
+    expect(statusOf(paths).failures).toMatchObject([
+      { id: '\ufffd\0', reason: 'bad_id', error: { message: 'the id is not UTF-8 text' } },
+      { id: 'a\ufffd', reason: 'bad_id', functionName: null },
+    ])
   })
 
   test('says of a dead writer’s journal that the file is not readable yet, whichever file it is', async () => {

@@ -3,6 +3,7 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { messageLines } from '../../runtime/cli/show.ts'
+import { readRuntime } from '../../runtime/store/inspect.ts'
 import { readMessage } from '../../runtime/store/inspect-message.ts'
 import { headInbound, insertMessage, openDb } from '../support/files.ts'
 import { project, sharedBench, testConfig, until, workbench } from '../support/runtime.ts'
@@ -116,7 +117,12 @@ describe('a handler', () => {
       const [id, other] = [bench.send('last-words', { how }), bench.send('echo')]
       await bench.ended(id, other)
       const { paths, crashLimit } = bench.config
-      const shown = messageLines(readMessage(paths, id), Date.now(), (_style, text) => text)
+      const shown = messageLines(
+        readMessage(paths, id),
+        readRuntime(paths),
+        Date.now(),
+        (_style, text) => text,
+      )
       expect(shown.join('\n')).toMatch(/failed \(crash_limit\)/)
       for (const said of [words, `about to go, ${how}`])
         expect(shown.filter((line) => line.includes(said))).toHaveLength(crashLimit)

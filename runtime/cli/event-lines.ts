@@ -1,0 +1,44 @@
+// The view of `dev --json`, for programs: every event as one JSON line.
+import { realClock } from '../clock.ts'
+import { errorText } from '../protocol/errors.ts'
+import type { Events, RuntimeEvents } from '../protocol/events.ts'
+import type { Print } from './print.ts'
+
+export function printEvents(events: Events, print: Print): void {
+  for (const event of Object.keys(EVENTS) as (keyof RuntimeEvents)[]) {
+    events.on(event, (about: unknown) =>
+      print.json({ event, at: new Date(realClock.now()).toISOString(), about: sayable(about) }),
+    )
+  }
+}
+
+/** JSON says nothing of an Error. */
+function sayable(about: unknown): unknown {
+  if (typeof about !== 'object' || about === null || !('error' in about)) return about
+  return about.error instanceof Error ? { ...about, error: errorText(about.error) } : about
+}
+
+/** As a record, so that an event that is left out is a mistake in its type. */
+const EVENTS: Readonly<Record<keyof RuntimeEvents, true>> = {
+  started: true,
+  stopping: true,
+  stopped: true,
+  waiting: true,
+  readable: true,
+  'inbound-wal': true,
+  flickers: true,
+  claimed: true,
+  settled: true,
+  refused: true,
+  unroutable: true,
+  'commit-failed': true,
+  'commit-healed': true,
+  'worker-started': true,
+  'worker-ended': true,
+  'function-broken': true,
+  'functions-changed': true,
+  output: true,
+  log: true,
+  'watch-degraded': true,
+  fatal: true,
+}

@@ -1,0 +1,68 @@
+// Why a message has not ended yet, as far as the files and the runtime's note tell, and what to do about it.
+import { formatDuration } from '../protocol/duration.ts'
+import type { Events } from '../protocol/events.ts'
+import type { FunctionSpec } from '../protocol/function.ts'
+import type { Note } from '../protocol/note.ts'
+import { parseTime } from '../protocol/time.ts'
+import type { RuntimeSeen } from '../store/inspect.ts'
+import type { MessageReport } from '../store/inspect-message.ts'
+import { plain } from './print.ts'
+
+/** Undefined: it has ended, runs, or may begin at any moment. */
+export function whyItWaits(
+  { message, ack, runs }: MessageReport,
+  { running, note }: RuntimeSeen,
+  nowMs: number,
+): string | undefined {
+  if (!message || ack?.status === 'completed' || ack?.status === 'failed') return undefined
+  if (!running)
+    return ack
+      ? 'its runtime ended while it ran; the next one runs it again: nanoclaw dev'
+      : 'no runtime is up; start one: nanoclaw dev'
+  if (ack) return undefined
+  if (message.status === 'paused') return 'its host holds it back'
+  const dueAtMs = laterOf(parseTime(String(message.process_after ?? '')), runs.at(-1)?.nextAtMs)
+  if (dueAtMs > nowMs) return `it is due in ${formatDuration(dueAtMs - nowMs)}`
+  if (note?.waitingFor !== undefined) return `the runtime waits for ${plain(note.waitingFor, 400)}`
+  const kind = String(message.kind)
+  return note && Object.hasOwn(note.unroutable, kind) ? heldText(kind, note.functions) : undefined
+}
+
+function laterOf(a: number | undefined, b: number | null | undefined): number {
+  return Math.max(a ?? 0, b ?? 0)
+}
+
+type Listed = Pick<Note['functions'][number], 'name' | 'file' | 'broken'>
+
+/** Why messages of this kind are held, when some are. */
+function heldText(kind: string, functions: readonly Listed[]): string {
+  const same = functions.find(({ name }) => name === kind)
+  if (!same) return `no function takes kind ${plain(kind)}; functions/${plain(kind)}.ts would take it`
+  return same.broken === undefined
+    ? `no function takes this message of kind ${plain(kind)}; what ${plain(same.file)} takes, its \`on\` says`
+    : `${plain(same.file)} is broken and must be mended`
+}
+
+/** Tells of each kind once why its messages are held, and anew when functions have changed. */
+export function onHeld(
+  events: Events,
+  functions: () => readonly FunctionSpec[],
+  tell: (id: string, why: string) => void,
+): void {
+  const told = new Set<string>()
+  const broken = new Map<string, string>()
+  events.on('functions-changed', ({ changed }) => {
+    told.clear()
+    for (const name of changed) broken.delete(name)
+  })
+  events.on('function-broken', ({ functionName, message }) => {
+    told.delete(functionName)
+    broken.set(functionName, message)
+  })
+  events.on('unroutable', ({ id, kind }) => {
+    if (told.has(kind)) return
+    told.add(kind)
+    const bad = [...broken].map(([name, why]) => ({ name, file: `function ${name}`, broken: why }))
+    tell(id, heldText(kind, [...functions(), ...bad]))
+  })
+}

@@ -1,0 +1,18 @@
+// A bundle that is run for its one value: what is said when there is none.
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { evaluate } from '../../runtime/workers/evaluate.ts'
+import { tempDir } from '../support/files.ts'
+
+test.each([
+  ['never ends', 'for (;;);', 300, 'it did not end within 300 ms.'],
+  ['waits for ever', 'setInterval(() => {}, 1000)', 300, 'it did not end within 300 ms.'],
+  ['ends without a word', 'process.exit(3)', 30_000, 'it ended (code 3) without a value.'],
+  ['is killed', "process.kill(process.pid, 'SIGKILL')", 30_000, 'it ended (SIGKILL) without a value.'],
+])('of code that %s that is said', async (_, code, limitMs, text) => {
+  const dir = tempDir()
+  const bundle = join(dir, 'bundle.cjs')
+  writeFileSync(bundle, code)
+  await expect(evaluate(bundle, dir, process.env, limitMs)).rejects.toThrow(text)
+})
