@@ -23,18 +23,18 @@ export const define: Define = (command, cli) => {
 async function dev(flags: Record<string, unknown>, cli: Cli): Promise<void> {
   const { print } = cli
   const config = await loadSettings(flags, cli)
-  const [{ createEvents, createRuntime }, { openHost }, { hostFolder }, { serve }, view, lines] =
+  const [{ createEvents, createRuntime }, { openHost }, { hostFolder }, { serve }, view, { printEvents }] =
     await Promise.all([
       import('../runtime.ts'),
       import('../host/index.ts'),
       import('./host-folder.ts'),
       import('./serve.ts'),
       import('./view.ts'),
-      import('./event-lines.ts'),
+      import('./print-events.ts'),
     ])
   const events = createEvents()
   const runtime = createRuntime(config, events)
-  if (flags.json) lines.printEvents(events, print)
+  if (flags.json) printEvents(events, print)
   else {
     const { root, workspace } = config
     const functions = () => runtime.functions

@@ -55,7 +55,8 @@ export function onHeld(
     told.clear()
     for (const name of changed) broken.delete(name)
   })
-  events.on('function-broken', ({ functionName, message }) => {
+  events.on('function-broken', ({ functionName, message, stillServed }) => {
+    if (stillServed) return
     told.delete(functionName)
     broken.set(functionName, message)
   })

@@ -119,11 +119,11 @@ export function settledLines(settled: Settled, paint: Paint): string[] {
   return [eventLine(paint, style, word, about.join('  ')), ...detailLines(settled, paint)]
 }
 
-const RAN_BESIDE = 'was in a process that died of something else; not charged'
-
 function againText(delayMs: number): string {
   return delayMs < 1 ? 'again at once' : `again in ${formatDuration(delayMs)}`
 }
+
+const RAN_BESIDE = 'was in a process that died of something else; not charged'
 
 const VERDICTS: Readonly<Record<Exclude<Settled['verdict'], 'released'>, readonly [Style, string]>> = {
   done: ['green', 'done'],

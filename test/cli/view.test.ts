@@ -1,8 +1,8 @@
 // What `dev` shows of the runtime's events.
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { printEvents } from '../../runtime/cli/event-lines.ts'
 import { Print } from '../../runtime/cli/print.ts'
+import { printEvents } from '../../runtime/cli/print-events.ts'
 import { settledLines, showEvents } from '../../runtime/cli/view.ts'
 import { createEvents, type Events } from '../../runtime/protocol/events.ts'
 
@@ -46,12 +46,8 @@ test('a kind that is held is told once, and again when functions have changed', 
 test('what waits for a function that is broken is held until that is mended, not until it is made', () => {
   const { events, shown } = forPeople()
   events.emit('unroutable', { id: 'a', kind: 'syntax' })
-  events.emit('function-broken', {
-    functionName: 'syntax',
-    message: 'expected ";"',
-    retryMs: null,
-    stillServed: false,
-  })
+  const broken = { functionName: 'syntax', message: 'expected ";"', retryMs: null }
+  events.emit('function-broken', { ...broken, stillServed: false })
   events.emit('unroutable', { id: 'a', kind: 'syntax' })
   expect(shown()).toMatch(/held {4}a {2}no function takes kind syntax/)
   expect(shown()).toMatch(/held {4}a {2}function syntax is broken and must be mended$/m)

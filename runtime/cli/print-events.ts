@@ -1,9 +1,10 @@
-// The view of `dev --json`, for programs: every event as one JSON line.
+// The runtime's events for programs, as `dev --json` prints them.
 import { realClock } from '../clock.ts'
 import { errorText } from '../protocol/errors.ts'
 import type { Events, RuntimeEvents } from '../protocol/events.ts'
 import type { Print } from './print.ts'
 
+/** Every event as one JSON line. */
 export function printEvents(events: Events, print: Print): void {
   for (const event of Object.keys(EVENTS) as (keyof RuntimeEvents)[]) {
     events.on(event, (about: unknown) =>
