@@ -248,7 +248,7 @@ export class Admission implements Omit<Intake, 'mark'> {
   }
 
   #hold(id: string, row: PendingRow, why: Held['why']): void {
-    if (this.#held.size >= this.#parts.limits.heldMax) return
+    if (this.#held.size >= this.#parts.limits.heldMax) return this.#forget(id)
     this.#held.set(id, { kind: row.kind, why })
     this.#know(id, row)
     if (why === 'unroutable') this.#parts.events.emit('unroutable', { id, kind: row.kind })

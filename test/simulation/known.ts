@@ -29,6 +29,7 @@ const failsOnceAtSecond = message(
 const replies = message('quick', ({ end, ms }) => end === 'replies' && ms === 0)
 const failsLate = message('slow', ({ end, ms }) => end === 'throws' && ms === 30)
 const failsFree = message('free', ({ end, ms }) => end === 'throws' && ms > 0)
+const nobodys = (plan: number): NewMessage => ({ plan, kind: 'nobody', address: 0, due: 'now', odd: 'no' })
 
 export const KNOWN: readonly Known[] = [
   {
@@ -117,6 +118,18 @@ export const KNOWN: readonly Known[] = [
       { do: 'pass', ms: 1 },
       { do: 'insert', messages: [replies], hint: 'now' },
       { do: 'pass', ms: 400 },
+    ]),
+  },
+  {
+    title: 'a message that comes due when no more are held is found again when its function is there',
+    runs: [0, 1, 2].map((pick) => [
+      { do: 'pass', ms: 3 },
+      { do: 'insert', messages: [nobodys(1), nobodys(2)], hint: 'now' },
+      { do: 'insert', messages: [{ ...nobodys(3), kind: 'late', due: 'later' }], hint: 'now' },
+      { do: 'pass', ms: 40 },
+      { do: 'earlier', pick, hint: 'now' },
+      { do: 'pass', ms: 300 },
+      { do: 'reload', version: 1 },
     ]),
   },
   {
