@@ -144,11 +144,11 @@ export class Executor {
     this.nudge()
   }
 
-  /** Claims nothing from now on; resolves when everything that runs has ended and is on disk. */
-  async drain(): Promise<void> {
+  /** Claims nothing from now on; resolves when everything that runs has ended and is on disk, and to whether it is: nothing is, once closed. */
+  async drain(): Promise<boolean> {
     this.#claiming = false
     this.nudge()
-    if (!this.#closed) await new Promise<void>((resolve) => this.#whenIdle.push(resolve))
+    return !this.#closed && new Promise((resolve) => this.#whenIdle.push(() => resolve(true)))
   }
 
   /** Nothing is written from now on, whatever still comes. */

@@ -2,17 +2,20 @@
 // The code of a function never enters this process. A reload builds the next catalog beside the one in use; a function that
 // got worse (it does not build, or says something illegal) stays what it was until its source is right again.
 // A start takes what the last one has built and heard, where nothing has changed since, and asks a child afterwards.
-import { type Built, faultOf, orBefore, specOf, specsOf } from './catalog/built.ts'
+import { existsSync } from 'node:fs'
+import { type Built, orBefore, specsOf } from './catalog/built.ts'
 import type { Bundle, Bundler } from './catalog/bundle.ts'
 import { Catalog } from './catalog/catalog.ts'
 import { parseDefinition } from './catalog/definition.ts'
 import { discover, type Source } from './catalog/discover.ts'
-import { type Fault, FaultNews } from './catalog/fault-news.ts'
+import { FaultNews } from './catalog/fault-news.ts'
 import type { Clock, Timer } from './clock.ts'
 import { Definitions, LoadError, type Loader } from './definitions.ts'
 import type { Config } from './protocol/config.ts'
 import { errorText, NanoclawError } from './protocol/errors.ts'
 import type { Events } from './protocol/events.ts'
+import type { FunctionSpec } from './protocol/function.ts'
+import type { Note } from './protocol/note.ts'
 
 export interface FunctionsParts {
   readonly config: Config
@@ -29,8 +32,6 @@ export interface FunctionsParts {
 /** A module that does not load is tried again after this, doubled each time up to the maximum. */
 const LOAD_RETRY_MIN_MS = 500
 const LOAD_RETRY_MAX_MS = 30_000
-/** In the place of a name: what is wrong concerns all functions. */
-const ALL = '*'
 
 export class Functions {
   readonly #parts: FunctionsParts
@@ -52,17 +53,16 @@ export class Functions {
     return this.#catalog
   }
 
-  /** Every function, and what is wrong with it, if anything. */
-  get list(): readonly { readonly name: string; readonly file: string; readonly broken?: string }[] {
-    return this.#built.map((built) => {
-      const { name, file } = built.source
-      const fault = faultOf(built)
-      if (fault === undefined) return { name, file }
-      return {
-        name,
-        file,
-        broken: 'spec' in built ? `${fault}\nIts last good version still answers.` : fault,
-      }
+  /** Those in use, by name. */
+  get specs(): readonly FunctionSpec[] {
+    return this.#catalog.names.flatMap((name) => this.#catalog.get(name) ?? [])
+  }
+
+  /** Every function, and what is wrong with it, if anything. `stillServed`: its last good version goes on answering. */
+  get list(): Note['functions'] {
+    return this.#built.map(({ source: { name, file }, spec, fault }) => {
+      if (!fault) return { name, file }
+      return { name, file, broken: fault.text, ...(spec && { stillServed: true }) }
     })
   }
 
@@ -83,7 +83,7 @@ export class Functions {
    */
   async start(): Promise<void> {
     const built = await this.#build()
-    const wrong = built.flatMap((each) => ('wrong' in each ? each.wrong : []))
+    const wrong = built.flatMap(({ fault }) => (fault && !fault.passes ? fault.text : []))
     if (wrong.length > 0) throw new NanoclawError('bad_function', wrong.join('\n'))
     this.#use(built)
   }
@@ -103,14 +103,19 @@ export class Functions {
       const mended = this.#use(built.map((each) => orBefore(each, before.get(each.source.name))))
       const after = new Map(this.#built.map((each) => [each.source.name, each]))
       const names = [...new Set([...before.keys(), ...after.keys()])]
-      const changed = names.filter((name) => specOf(before.get(name)) !== specOf(after.get(name)))
-      return [...new Set([...changed, ...mended.filter((name) => name !== ALL)])]
+      const changed = names.filter((name) => before.get(name)?.spec !== after.get(name)?.spec)
+      return [...new Set([...changed, ...mended])]
     } catch (error) {
       // The sources cannot be read, or two of them have one name.
-      this.#news.also({ functionName: ALL, message: errorText(error), retryMs: null, stillServed: true })
+      this.#news.tellAll(errorText(error))
       this.#tryAgainLater()
       return []
     }
+  }
+
+  /** No process of this bundle has come up: another runtime that shares the cache may have tidied it away. */
+  startFailed(bundle: string): void {
+    if (!this.#stopped && !existsSync(bundle)) this.#parts.onRetry()
   }
 
   stop(): void {
@@ -138,9 +143,13 @@ export class Functions {
       return { source, bundle, spec: parseDefinition(definition, source, path, config) }
     } catch (error) {
       if (error instanceof LoadError && bundle)
-        return { source, bundle, broken: `${source.file} does not load: ${error.message}` }
+        return {
+          source,
+          bundle,
+          fault: { text: `${source.file} does not load: ${error.message}`, passes: true },
+        }
       if (error instanceof NanoclawError && error.code === 'bad_function')
-        return { source, wrong: error.message, ...(bundle && { bundle }) }
+        return { source, fault: { text: error.message, passes: false }, ...(bundle && { bundle }) }
       throw error
     }
   }
@@ -148,34 +157,20 @@ export class Functions {
   /** Returns the names of those that had a fault, and have none any more. */
   #use(built: readonly Built[]): readonly string[] {
     const specs = specsOf(built)
-    const broken = built.filter((each) => !('spec' in each))
-    this.#catalog = new Catalog(
-      specs,
-      broken.map(({ source }) => source.name),
-    )
+    const broken = built.flatMap(({ spec, source }) => (spec ? [] : source.name))
+    this.#catalog = new Catalog(specs, broken)
     this.#built = built
     this.#parts.loader.keepOnly(new Set(specs.map(({ bundle }) => bundle)))
-    if (built.some((each) => this.#faultsOf(each).some((fault) => this.#news.isNew(fault))))
-      this.#failures = 0
-    const retryMs = this.#tryAgainLater()
-    return this.#news.tell(built.flatMap((each) => this.#faultsOf(each, retryMs)))
+    if (this.#news.any(built)) this.#failures = 0
+    return this.#news.tell(built, this.#tryAgainLater())
   }
 
   /** Returns after how long those that did not load are; null: there are none. */
   #tryAgainLater(): number | null {
     this.#retry?.cancel()
-    if (this.#stopped || !this.#built.some((each) => 'broken' in each)) return null
+    if (this.#stopped || !this.#built.some(({ fault }) => fault?.passes)) return null
     const retryMs = Math.min(LOAD_RETRY_MIN_MS * 2 ** this.#failures++, LOAD_RETRY_MAX_MS)
     this.#retry = this.#parts.clock.after(retryMs, this.#parts.onRetry)
     return retryMs
-  }
-
-  #faultsOf(built: Built, retryMs: number | null = null): Fault[] {
-    const message = faultOf(built)
-    if (message === undefined) return []
-    const stillServed = 'spec' in built
-    return [
-      { functionName: built.source.name, message, retryMs: 'broken' in built ? retryMs : null, stillServed },
-    ]
   }
 }

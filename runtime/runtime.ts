@@ -101,7 +101,7 @@ export class Runtime {
       limits,
       spawner: new Spare({ clock, spawn: nodeSpawner(), keep: config.spare }),
       onRoom: () => this.#running?.executor.nudge(),
-      onStartFailed: () => void this.reload(),
+      onStartFailed: (bundle) => this.#functions.startFailed(bundle),
     })
     const parts = { config, clock, events, bundler: this.#bundler, loader: this.#pool, env: limits.env }
     this.#functions = new Functions({ ...parts, onRetry: () => void this.reload() })
@@ -142,8 +142,7 @@ export class Runtime {
 
   /** The functions in use, for those who show them. */
   get functions(): readonly FunctionSpec[] {
-    const { catalog } = this.#functions
-    return catalog.names.flatMap((name) => catalog.get(name) ?? [])
+    return this.#functions.specs
   }
 
   /** For development: reloads whenever a source changes. */
@@ -178,8 +177,9 @@ export class Runtime {
       // Somebody who has asked for a stop meanwhile gets that, and it releases everything.
       if (this.#stopping) return
       this.kill()
-      await Promise.all([this.#pool.stop(true), this.#bundler.release()])
+      await this.#pool.stop(true)
       for (const release of this.#releaseEarly.splice(0).reverse()) release()
+      await this.#bundler.release()
       throw error
     }
   }
@@ -266,8 +266,8 @@ export class Runtime {
     const { catalog, inputs } = this.#functions
     this.#sources?.add(inputs)
     if (changed.length === 0) return
-    this.#running?.session.reroute(catalog)
     this.#events.emit('functions-changed', { changed, functions: catalog.names })
+    this.#running?.session.reroute(catalog)
   }
 
   async #stop(): Promise<void> {
@@ -309,7 +309,7 @@ export class Runtime {
     for (const timer of timers) timer.cancel()
     executor.close()
     this.#reach?.('in-shutdown')
-    if (end === 'late') return
+    if (end !== true) return
     const nothing = { endings: [], claims: [], refusals: [], inboundSeq: 0 }
     try {
       outbox.commit({ ...nothing, nowMs: this.#clock.now(), mark: session.currentMark() })

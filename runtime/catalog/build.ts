@@ -16,6 +16,7 @@ import {
   stop,
 } from 'esbuild'
 import { type ErrorCode, NanoclawError } from '../protocol/errors.ts'
+import { ENTRY } from '../protocol/ipc.ts'
 import { explainBuild } from './build-errors.ts'
 import { covers } from './covers.ts'
 import type { Source } from './discover.ts'
@@ -49,9 +50,6 @@ export interface Built {
 }
 
 const TOOLS = [fileURLToPath(import.meta.url), createRequire(import.meta.url).resolve('esbuild/package.json')]
-/** What the entry is called in the list of sources. */
-const ENTRY = 'nanoclaw-entry'
-
 /** Ends esbuild's helper process; the next build starts another. */
 export async function release(): Promise<void> {
   await stop()

@@ -98,6 +98,8 @@ export class Bundler {
     if (known) return known
     const sinceMs = realClock.now()
     this.#builder ??= import('./build.ts')
+    // A lack of descriptors passes.
+    this.#builder.catch(() => (this.#builder = undefined))
     const { sources, tools, code, map, starter } = await (await this.#builder).build(job)
     const { cache, root, name } = job
     const shelved = await shelve(cache, { root, name, code, map, starter })

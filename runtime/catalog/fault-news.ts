@@ -1,34 +1,54 @@
 // What is wrong with functions, told once for each fault: sources are built again and again, and nobody wants to read the same
-// each time.
+// each time. A module that does not load may say something else with each try (a process id, a time): what tells one fault
+// from another is the bundle.
 import type { Events, RuntimeEvents } from '../protocol/events.ts'
+import type { Built } from './built.ts'
 
-export type Fault = RuntimeEvents['function-broken'][0]
+type Told = RuntimeEvents['function-broken'][0]
+
+/** In the place of a name: what is wrong concerns all functions. */
+const ALL = '*'
 
 export class FaultNews {
   readonly #events: Events
-  /** By the name of the function. */
-  #told = new Map<string, Fault>()
+  /** By the name of the function, what tells its fault from another. */
+  #told = new Map<string, string>()
 
   constructor(events: Events) {
     this.#events = events
   }
 
-  isNew({ functionName, message, stillServed }: Fault): boolean {
-    const told = this.#told.get(functionName)
-    return told?.message !== message || told.stillServed !== stillServed
+  /** Whether there is a fault among these that has not been told. */
+  any(built: readonly Built[]): boolean {
+    return built.some((each) => each.fault && this.#told.get(each.source.name) !== markOf(each))
   }
 
-  /** These are all that there are now. Returns the names of functions that had one, and have none any more. */
-  tell(faults: readonly Fault[]): readonly string[] {
-    for (const fault of faults) this.also(fault)
-    const before = [...this.#told.keys()]
-    this.#told = new Map(faults.map((fault) => [fault.functionName, fault]))
-    return before.filter((name) => !this.#told.has(name))
+  /** These are all that there are now. Returns the names of functions that had a fault, and have none any more. */
+  tell(built: readonly Built[], retryMs: number | null): readonly string[] {
+    const faulty = new Map<string, string>()
+    for (const each of built) {
+      if (!each.fault) continue
+      const { name: functionName } = each.source
+      const about = { functionName, message: each.fault.text, stillServed: each.spec !== undefined }
+      faulty.set(functionName, markOf(each))
+      this.#tell({ ...about, retryMs: each.fault.passes ? retryMs : null }, markOf(each))
+    }
+    const mended = [...this.#told.keys()].filter((name) => name !== ALL && !faulty.has(name))
+    this.#told = faulty
+    return mended
   }
 
-  /** One more. */
-  also(fault: Fault): void {
-    if (this.isNew(fault)) this.#events.emit('function-broken', fault)
-    this.#told.set(fault.functionName, fault)
+  /** Nothing could be built; all stays as it was. */
+  tellAll(message: string): void {
+    this.#tell({ functionName: ALL, message, retryMs: null, stillServed: true }, message)
+    this.#told.set(ALL, message)
   }
+
+  #tell(fault: Told, mark: string): void {
+    if (this.#told.get(fault.functionName) !== mark) this.#events.emit('function-broken', fault)
+  }
+}
+
+function markOf({ bundle, spec, fault }: Built): string {
+  return `${spec ? 'kept' : 'none'} ${fault?.passes ? bundle?.hash : fault?.text}`
 }

@@ -5,9 +5,7 @@ import { readFileSync } from 'node:fs'
 import type { SourceMap } from 'node:module'
 import { dirname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-
-/** What catalog/build.ts calls the code that loads the author's module. */
-const ENTRY = 'nanoclaw-entry'
+import { ENTRY } from '../protocol/ipc.ts'
 
 /** From now on, for every error of this process. `bundle`: the file that was started; its map lies beside it. */
 export function mapStacks(bundle: string): void {

@@ -15,6 +15,8 @@ export function whyItWaits(
   nowMs: number,
 ): string | undefined {
   if (!message || ack?.status === 'completed' || ack?.status === 'failed') return undefined
+  // What has ended long ago has no ack any more; hosts of the first shape have no status.
+  if (!['pending', 'paused', 'undefined'].includes(String(message.status))) return undefined
   if (!running)
     return ack
       ? 'its runtime ended while it ran; the next one runs it again: nanoclaw dev'
@@ -32,13 +34,13 @@ function laterOf(a: number | undefined, b: number | null | undefined): number {
   return Math.max(a ?? 0, b ?? 0)
 }
 
-type Listed = Pick<Note['functions'][number], 'name' | 'file' | 'broken'>
+type Listed = Pick<Note['functions'][number], 'name' | 'file' | 'broken' | 'stillServed'>
 
 /** Why messages of this kind are held, when some are. */
 function heldText(kind: string, functions: readonly Listed[]): string {
   const same = functions.find(({ name }) => name === kind)
   if (!same) return `no function takes kind ${plain(kind)}; functions/${plain(kind)}.ts would take it`
-  return same.broken === undefined
+  return same.broken === undefined || same.stillServed
     ? `no function takes this message of kind ${plain(kind)}; what ${plain(same.file)} takes, its \`on\` says`
     : `${plain(same.file)} is broken and must be mended`
 }

@@ -83,8 +83,10 @@ function functionsText({ runtime }: Status, paint: Paint): string {
 
 function brokenRows({ runtime }: Status): string[][] {
   const functions = runtime.running ? (runtime.note?.functions ?? []) : []
-  return functions.flatMap(({ broken }) =>
-    broken === undefined ? [] : plainLines(broken, 12).map((line) => [line]),
+  return functions.flatMap(({ broken, stillServed }) =>
+    broken === undefined
+      ? []
+      : [...plainLines(broken, 12), ...(stillServed ? [STILL_SERVED] : [])].map((line) => [line]),
   )
 }
 
@@ -123,10 +125,12 @@ function kindRows(kinds: Readonly<Record<string, number>> | null): string[][] {
   return Object.entries(kinds ?? {}).map(([kind, count]) => [plain(kind), String(count)])
 }
 
+const STILL_SERVED = 'Its last good version still answers.'
+
 function heldRows(status: Status): string[][] {
   const functions = status.runtime.note?.functions ?? []
   return Object.entries(unroutable(status) ?? {}).map(([kind, count]) => {
-    const broken = functions.find(({ name, broken }) => name === kind && broken !== undefined)
+    const broken = functions.find((each) => each.name === kind && each.broken && !each.stillServed)
     return [plain(kind), String(count), broken ? `${plain(broken.file)} is broken and must be mended` : '']
   })
 }

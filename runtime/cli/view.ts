@@ -59,7 +59,7 @@ export function showEvents(events: Events, functions: () => readonly FunctionSpe
   events.on('worker-ended', ({ functionName, why, unexpected }) => {
     if (!unexpected) return
     const [what = '', ...more] = plainLines(why, 12)
-    say('red', 'ended', `${plain(functionName)}  a process, with no message to blame: ${what}`)
+    say('red', 'ended', `${plain(functionName)}  a process, and no message is charged: ${what}`)
     print.data(...more.map((line) => below(paint('dim', line))))
   })
   events.on('commit-failed', ({ message, held }) =>
@@ -109,7 +109,7 @@ export function settledLines(settled: Settled, paint: Paint): string[] {
   const { id, functionName, attempt, outcome, durationMs, verdict, nextAtMs, reason } = settled
   if (verdict === 'released')
     return outcome.type === 'cancelled' && outcome.why === 'process-died'
-      ? [eventLine(paint, 'yellow', 'again', `${plain(functionName)}  ${plain(id)}  ${RAN_BESIDE}`)]
+      ? [eventLine(paint, 'yellow', 'again', `${plain(functionName)}  ${plain(id)}  ${PROCESS_DIED}`)]
       : []
   const [style, word] = VERDICTS[verdict]
   const about = [paint('bold', plain(functionName)), plain(id), paint('dim', formatDuration(durationMs))]
@@ -123,7 +123,7 @@ function againText(delayMs: number): string {
   return delayMs < 1 ? 'again at once' : `again in ${formatDuration(delayMs)}`
 }
 
-const RAN_BESIDE = 'was in a process that died of something else; not charged'
+const PROCESS_DIED = 'its process died, and whose doing it was is not certain; runs again, not charged'
 
 const VERDICTS: Readonly<Record<Exclude<Settled['verdict'], 'released'>, readonly [Style, string]>> = {
   done: ['green', 'done'],

@@ -58,8 +58,8 @@ export interface RuntimeEvents {
     },
   ]
   /**
-   * A function cannot be used; told once for each fault. `retryMs` null: until its source changes. `stillServed`: its last good
-   * version goes on answering; otherwise its messages wait.
+   * A function cannot be used. Told once for each fault of a source, and with each try of one whose processes do not come up.
+   * `retryMs` null: until its source changes. `stillServed`: its last good version goes on answering; otherwise its messages wait.
    */
   'function-broken': [
     {

@@ -33,9 +33,9 @@ function make(folder: string, mode: number | undefined): void {
   if (isFolder(folder)) return
   const error = tryOnce(folder, mode)
   if (!error) return
-  const above = dirname(folder)
-  if (codeOf(error) !== 'ENOENT' || isFolder(above)) throw error
-  make(above, mode)
+  if (codeOf(error) !== 'ENOENT') throw error
+  // Somebody else may make those above at the same moment, so it is tried again in any case.
+  make(dirname(folder), mode)
   const again = tryOnce(folder, mode)
   if (again) throw again
 }

@@ -56,6 +56,9 @@ export type Report =
       readonly fields?: unknown
     }
 
+/** What the code that loads the author's module is called in a bundle's map: what lies below it in a stack is ours. */
+export const ENTRY = 'nanoclaw-entry'
+
 /** In place of a setup: the process waits until it is told what to become. */
 export const SPARE = 'spare'
 

@@ -7,7 +7,13 @@ export interface Note {
   readonly host: string
   readonly startedAt: string
   readonly epoch: number
-  readonly functions: readonly { readonly name: string; readonly file: string; readonly broken?: string }[]
+  /** `broken`: what is wrong with it. `stillServed`: its last good version goes on answering. */
+  readonly functions: readonly {
+    readonly name: string
+    readonly file: string
+    readonly broken?: string
+    readonly stillServed?: boolean
+  }[]
   /** Messages that no function takes, by kind. */
   readonly unroutable: Readonly<Record<string, number>>
   /** `waiting`: inbound.db cannot be read. `holding`: outbound.db takes no writes. `waitingFor` says why. */

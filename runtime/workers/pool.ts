@@ -18,8 +18,8 @@ export interface PoolParts extends ChildParts {
   readonly limits: PoolLimits
   /** A child has room, or may be started: somebody may want to offer it work. */
   readonly onRoom: () => void
-  /** A process of a function has not come up: perhaps its bundle is gone, since others may share the cache and tidy it. */
-  readonly onStartFailed: () => void
+  /** A process of this bundle has not come up. */
+  readonly onStartFailed: (bundle: string) => void
 }
 
 interface Loading {
@@ -225,7 +225,7 @@ export class Pool {
     const { events, onStartFailed } = this.#parts
     const retryMs = this.#troubles.add(bundle)
     events.emit('function-broken', { functionName: name, message: why, retryMs, stillServed: false })
-    onStartFailed()
+    onStartFailed(bundle)
   }
 }
 

@@ -51,7 +51,7 @@ test('a new project answers at once, takes changes, and stops gently', async () 
   await dev.says(/reload {2}after/)
   await nanoclaw(dir, ['send', 'after', '--wait'])
   await dev.says(
-    /ended {3}after {2}a process, with no message to blame: uncaught Error: background boom\n +at .*functions\/after\.ts:1/,
+    /ended {3}after {2}a process, and no message is charged: uncaught Error: background boom\n +at .*functions\/after\.ts:1/,
   )
 
   await nanoclaw(dir, ['send', 'nobody'])
