@@ -144,7 +144,7 @@ export class Executor {
     this.nudge()
   }
 
-  /** Claims nothing from now on; resolves when everything that runs has ended and is on disk, and to whether it is: nothing is, once closed. */
+  /** Claims nothing from now on. True when everything that runs has ended and is on disk, false once closed. */
   async drain(): Promise<boolean> {
     this.#claiming = false
     this.nudge()

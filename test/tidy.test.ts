@@ -23,12 +23,13 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   triggers: ['protocol', 'clock.ts', 'schedule'],
   observe: ['protocol'],
   // The other side of the two files.
-  host: ['protocol', 'clock.ts', 'schedule', 'store/host-*'],
+  host: ['protocol', 'clock.ts', 'folder.ts', 'schedule', 'store/host-*'],
   // The far side of the pipe, and what is bundled into every function.
   child: ['protocol'],
   'index.ts': ['protocol', 'config (types)'],
   // The story, and what stands beside it.
   'note.ts': ['protocol'],
+  'folder.ts': ['protocol'],
   'heartbeat.ts': ['protocol', 'clock.ts'],
   'functions.ts': ['protocol', 'clock.ts', 'catalog', 'definitions.ts'],
   'definitions.ts': ['protocol', 'clock.ts', 'catalog'],

@@ -50,6 +50,7 @@ export interface Built {
 }
 
 const TOOLS = [fileURLToPath(import.meta.url), createRequire(import.meta.url).resolve('esbuild/package.json')]
+
 /** Ends esbuild's helper process; the next build starts another. */
 export async function release(): Promise<void> {
   await stop()

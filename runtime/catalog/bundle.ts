@@ -97,9 +97,11 @@ export class Bundler {
     const known = await memory.recall(key)
     if (known) return known
     const sinceMs = realClock.now()
-    this.#builder ??= import('./build.ts')
-    // A lack of descriptors passes.
-    this.#builder.catch(() => (this.#builder = undefined))
+    this.#builder ??= import('./build.ts').catch((error) => {
+      // A lack of descriptors passes.
+      this.#builder = undefined
+      throw error
+    })
     const { sources, tools, code, map, starter } = await (await this.#builder).build(job)
     const { cache, root, name } = job
     const shelved = await shelve(cache, { root, name, code, map, starter })

@@ -40,9 +40,15 @@ type Listed = Pick<Note['functions'][number], 'name' | 'file' | 'broken' | 'stil
 function heldText(kind: string, functions: readonly Listed[]): string {
   const same = functions.find(({ name }) => name === kind)
   if (!same) return `no function takes kind ${plain(kind)}; functions/${plain(kind)}.ts would take it`
-  return same.broken === undefined || same.stillServed
-    ? `no function takes this message of kind ${plain(kind)}; what ${plain(same.file)} takes, its \`on\` says`
-    : `${plain(same.file)} is broken and must be mended`
+  const what = `what ${plain(same.file)} takes, its \`on\` says`
+  return mendText(kind, functions) ?? `no function takes this message of kind ${plain(kind)}; ${what}`
+}
+
+/** What to do for messages of this kind, when the function of that name is broken and does not answer. */
+export function mendText(kind: string, functions: readonly Listed[]): string | undefined {
+  const same = functions.find(({ name }) => name === kind)
+  if (same?.broken === undefined || same.stillServed) return undefined
+  return `${plain(same.file)} is broken and must be mended`
 }
 
 /** Tells of each kind once why its messages are held, and anew when functions have changed. */

@@ -7,6 +7,7 @@ import type { Status } from '../store/inspect.ts'
 import type { FileState } from '../store/look.ts'
 import { addExamples, type Define } from './command.ts'
 import { nameAndMessage } from './describe.ts'
+import { mendText } from './held.ts'
 import { type Paint, plain, plainLines, table } from './print.ts'
 import { addWorkspaceSettings, loadWorkspace } from './settings.ts'
 
@@ -129,10 +130,8 @@ const STILL_SERVED = 'Its last good version still answers.'
 
 function heldRows(status: Status): string[][] {
   const functions = status.runtime.note?.functions ?? []
-  return Object.entries(unroutable(status) ?? {}).map(([kind, count]) => {
-    const broken = functions.find((each) => each.name === kind && each.broken && !each.stillServed)
-    return [plain(kind), String(count), broken ? `${plain(broken.file)} is broken and must be mended` : '']
-  })
+  const counts = Object.entries(unroutable(status) ?? {})
+  return counts.map(([kind, count]) => [plain(kind), String(count), mendText(kind, functions) ?? ''])
 }
 
 function idleKinds({ runtime, backlog }: Status): string[][] {

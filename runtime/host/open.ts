@@ -1,9 +1,9 @@
 // Opening a session folder from the host's side: what is missing is made, what is old is brought up to date.
 import { resolve } from 'node:path'
 import { type Clock, realClock } from '../clock.ts'
+import { makeFolder } from '../folder.ts'
 import { NanoclawError } from '../protocol/errors.ts'
 import { filesIn } from '../protocol/files.ts'
-import { makeFolder } from '../protocol/folder.ts'
 import { checkTimeZone } from '../schedule/cron.ts'
 import { createOutbound, HostFile } from '../store/host-file.ts'
 import { HostOutbox } from '../store/host-outbox.ts'

@@ -31,6 +31,16 @@ const failsLate = message('slow', ({ end, ms }) => end === 'throws' && ms === 30
 const failsFree = message('free', ({ end, ms }) => end === 'throws' && ms > 0)
 const nobodys = (plan: number): NewMessage => ({ plan, kind: 'nobody', address: 0, due: 'now', odd: 'no' })
 
+/** Is to come due, and then the host gives it an earlier time. */
+function movedEarlier(message: NewMessage): readonly Event[] {
+  return [
+    { do: 'pass', ms: 3 },
+    { do: 'insert', messages: [message], hint: 'now' },
+    { do: 'pass', ms: 40 },
+    { do: 'earlier', pick: 0, hint: 'now' },
+  ]
+}
+
 export const KNOWN: readonly Known[] = [
   {
     title: 'what is read again after a reload, and meets a lock, is not overtaken by what is new',
@@ -92,10 +102,7 @@ export const KNOWN: readonly Known[] = [
   {
     title: 'a message that the host has moved to another time and back is charged once for each attempt',
     runs: [180, 220, 240].map((ms) => [
-      { do: 'pass', ms: 3 },
-      { do: 'insert', messages: [{ ...failsOnceAtSecond, due: 'soon' }], hint: 'now' },
-      { do: 'pass', ms: 40 },
-      { do: 'earlier', pick: 0, hint: 'now' },
+      ...movedEarlier({ ...failsOnceAtSecond, due: 'soon' }),
       { do: 'pass', ms },
       // The same second as at first.
       { do: 'later', pick: 0, hint: 'now' },
@@ -106,10 +113,7 @@ export const KNOWN: readonly Known[] = [
     title:
       'a message that the host has moved to an earlier time and that runs is not found again in a new file',
     runs: [95, 105, 115].map((ms) => [
-      { do: 'pass', ms: 3 },
-      { do: 'insert', messages: [{ ...failsFree, due: 'later' }], hint: 'now' },
-      { do: 'pass', ms: 40 },
-      { do: 'earlier', pick: 0, hint: 'now' },
+      ...movedEarlier({ ...failsFree, due: 'later' }),
       { do: 'pass', ms },
       // Its end is not written before the new file is found.
       { do: 'busy-commits', times: 30 },

@@ -1,7 +1,7 @@
 // A folder that the runtime or a host needs, and the one error that says why it cannot be had.
 import { mkdirSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { errorText, NanoclawError } from './errors.ts'
+import { errorText, NanoclawError } from './protocol/errors.ts'
 
 /**
  * Makes a folder, and those above it, where there are none.

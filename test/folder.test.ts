@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { makeFolder } from '../../runtime/protocol/folder.ts'
-import { tempDir } from '../support/files.ts'
+import { makeFolder } from '../runtime/folder.ts'
+import { tempDir } from './support/files.ts'
 
 test('a folder is made with those above it, each with the mode; one that is there is left alone', () => {
   const dir = tempDir()
