@@ -1,7 +1,7 @@
 // The checks behind tidy.test.ts, which holds the rules. Each looks at the whole tree and returns one line for each problem:
 // `file:line (rule) what was found; what to do`. Problems that an exception covers are left out, and the exception is
 // remembered as needed.
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join, posix } from 'node:path'
 import { type Import, lineAt, parseSource, type Source } from './source.ts'
 import { listFiles } from './tree.ts'
@@ -239,36 +239,22 @@ export class Tidy {
     )
   }
 
-  /**
-   * @param limits the first that fits a path counts
-   * @param kept the file that says how long those are which were too long before; they may not grow
-   * @param update writes that file anew instead
-   */
-  tooLong(
-    limits: readonly (readonly [under: string, max: number])[],
-    kept: string,
-    update: boolean,
-  ): string[] {
-    const limitOf = (path: string) => limits.find(([folder]) => path.startsWith(folder))?.[1] ?? Infinity
-    const counts = this.#sources.map(({ path, text }) => [path, text.split('\n').length - 1] as const)
-    const long = new Map(counts.filter(([path, count]) => count > limitOf(path)))
-    if (update)
-      writeFileSync(join(this.#root, kept), `${JSON.stringify(Object.fromEntries(long), null, 2)}\n`)
-    const before = JSON.parse(this.#read(kept)) as Record<string, number>
-    const grown = [...long].filter(([path, count]) => count > (before[path] ?? 0))
-    const shrunk = Object.entries(before).filter(([path, count]) => (long.get(path) ?? 0) < count)
-    const rule = 'files stay short'
-    return this.#lines([
-      ...grown.map(([path, count]) => {
-        const found = `${count} lines; it may have ${before[path] ?? limitOf(path)}`
-        return problem(path, count, rule, found, 'give a part of it a file and a noun of its own')
-      }),
-      ...shrunk.map(([path, count]) => {
-        const found = `${path} has ${long.get(path) ?? 'few enough'} lines, no longer ${count}`
-        const remedy = 'write that down: UPDATE_RATCHET=1 npx vitest run test/tidy.test.ts'
-        return problem(kept, lineOf(this.#read(kept), path), rule, found, remedy)
-      }),
-    ])
+  tooLong(max: number): string[] {
+    return this.#lines(
+      this.#sources
+        .map(({ path, text }) => ({ path, count: text.split('\n').length - 1 }))
+        .filter(({ count }) => count > max)
+        .map(({ path, count }) => {
+          const found = `${count} lines; it may have ${max}`
+          return problem(
+            path,
+            count,
+            'files stay short',
+            found,
+            'give a part of it a file and a noun of its own',
+          )
+        }),
+    )
   }
 
   foreignAtTop(allowed: readonly string[]): string[] {
