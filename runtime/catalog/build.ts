@@ -14,13 +14,15 @@ import {
   type Metafile,
   type Plugin,
   stop,
+  transform,
 } from 'esbuild'
 import type { ErrorCode } from '../protocol/errors.ts'
-import { ENTRY } from '../protocol/ipc.ts'
+import { ENTRY, NOT_KEPT } from '../protocol/ipc.ts'
 import { BuildFault, causesOf, explainBuild } from './build-errors.ts'
 import { covers } from './covers.ts'
 import type { Source } from './discover.ts'
 import { HERE_NAMES, META, sayHere } from './here.ts'
+import { type Linked, linkImports } from './live-imports.ts'
 
 export interface Job extends Source {
   readonly root: string
@@ -81,7 +83,8 @@ async function asScript(job: Job, read: Set<string>): Promise<Built | undefined>
     if (importsOutside(made.metafile) || built.code.includes(META)) return undefined
     // Old dependencies may do what strict code must not (`with`, say); esbuild tells that of a module only.
     new Script(built.code)
-    return { ...built, starter: await starterOf(job) }
+    const { code, hidden } = await linked(job, built)
+    return { ...built, code: (hidden ? NOT_KEPT : '') + code, starter: await starterOf(job) }
   } catch (error) {
     if (isBuildFailure(error) || error instanceof SyntaxError) return undefined
     throw error
@@ -91,7 +94,17 @@ async function asScript(job: Job, read: Set<string>): Promise<Built | undefined>
 async function asModule(job: Job, read: Set<string>): Promise<Built> {
   // Dependencies in CommonJS ask for node's modules by `require`, which an ES module has not.
   const js = `import { createRequire as __nanoclawRequire } from 'node:module'; const require = __nanoclawRequire(${urlOf(job.path)});`
-  return builtOf(job, await esbuild({ ...settingsOf(job, read), format: 'esm', banner: { js } }))
+  const built = builtOf(job, await esbuild({ ...settingsOf(job, read), format: 'esm', banner: { js } }))
+  return { ...built, code: (await linked(job, built)).code }
+}
+
+function linked(job: Job, { code, map }: Built): Promise<Linked> {
+  const parses = (text: string) =>
+    transform(text, { logLevel: 'silent' }).then(
+      () => true,
+      () => false,
+    )
+  return linkImports(code, map, bundleOf(job), parses)
 }
 
 /** An external package, by its URL as `externals` names it: it may be an ES module, which `require` does not load everywhere. */
@@ -124,13 +137,18 @@ function settingsOf({ entry, root, cache, name, external, index }: Job, read: Se
     ...COMMON,
     stdin: { contents: entry, resolveDir: root, sourcefile: ENTRY, loader: 'js' },
     absWorkingDir: root,
-    outfile: resolve(cache, `${name}.js`),
+    outfile: bundleOf({ cache, name }),
     metafile: true,
     sourcemap: 'external',
     keepNames: true,
     define: HERE_NAMES,
     plugins: [ourselves(index), externals(external), here(read)],
   } as const satisfies BuildOptions
+}
+
+/** It will lie beside this. */
+function bundleOf({ cache, name }: Pick<Job, 'cache' | 'name'>): string {
+  return resolve(cache, `${name}.js`)
 }
 
 function builtOf(job: Job, { metafile, outputFiles }: BuildResult<{ metafile: true; write: false }>): Built {
