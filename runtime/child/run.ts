@@ -3,6 +3,7 @@ import { parseDuration } from '../protocol/duration.ts'
 import { errorInfo } from '../protocol/errors.ts'
 import type { Context, Handler, Logger, Message, ReplyOptions } from '../protocol/handler.ts'
 import type { ChildSetup, Dispatch, LogLevel, Report, Result } from '../protocol/ipc.ts'
+import { toJson } from '../protocol/json.ts'
 import type { BadReplyReason, Reply, RetryWish } from '../protocol/outcome.ts'
 
 export class Run implements Context {
@@ -95,8 +96,8 @@ function since(startedMs: number): number {
 class BadReply extends TypeError {
   override readonly name = 'BadReply'
   readonly reason: BadReplyReason
-  constructor(reason: BadReplyReason, message: string, options?: ErrorOptions) {
-    super(message, options)
+  constructor(reason: BadReplyReason, message: string) {
+    super(message)
     this.reason = reason
   }
 }
@@ -124,27 +125,15 @@ function toReply(content: unknown, options: ReplyOptions, message: Message, maxB
     channelType: channelType === undefined ? message.channelType : channelType,
     threadId: threadId === undefined ? message.threadId : threadId,
     deliverAfterMs: deliverAfter?.getTime() ?? null,
-    content: toJson(content, maxBytes),
+    content: contentText(content, maxBytes),
   }
 }
 
-function toJson(content: unknown, maxBytes: number): string {
-  let json: string | undefined
-  try {
-    json =
-      typeof content === 'string' ? JSON.stringify({ text: content }) : JSON.stringify(content, refuseCode)
-  } catch (error) {
-    throw new BadReply(
-      'unserialisable_reply',
-      `JSON cannot say this reply: ${errorInfo(error).message}. Reply with plain data.`,
-      { cause: error },
-    )
-  }
-  if (json === undefined)
-    throw new BadReply(
-      'unserialisable_reply',
-      `JSON cannot say a reply of type ${typeof content}. Reply with plain data.`,
-    )
+function contentText(content: unknown, maxBytes: number): string {
+  const text = toJson(content, 'reply')
+  if ('fault' in text)
+    throw new BadReply('unserialisable_reply', `This reply cannot be stored: ${text.fault}.`)
+  const { json } = text
   const bytes = json.length > maxBytes ? json.length : Buffer.byteLength(json)
   if (bytes > maxBytes)
     throw new BadReply(
@@ -152,13 +141,6 @@ function toJson(content: unknown, maxBytes: number): string {
       `The reply has ${bytes} bytes; maxReplyBytes is ${maxBytes}. Write big data to a file and reply with its name.`,
     )
   return json
-}
-
-/** JSON.stringify drops functions and symbols in silence; a reply that lost a part must not be stored. */
-function refuseCode(key: string, value: unknown): unknown {
-  if (typeof value === 'function' || typeof value === 'symbol')
-    throw new TypeError(`${key === '' ? 'it' : JSON.stringify(key)} is a ${typeof value}`)
-  return value
 }
 
 /** By name, not by class: the handler's copy of the class may be another one. */

@@ -241,6 +241,33 @@ describe('a reply that cannot be stored', () => {
     },
   )
 
+  it.each([
+    ['lossy', 'reply.items[1].price is NaN'],
+    ['set', 'reply.tags is a Set; use [...it]'],
+    ['date', 'reply.at is an invalid Date'],
+    ['response', 'reply is a Response; use await it.text()'],
+    ['generator', 'reply is an AsyncGenerator; its body has not run'],
+    ['promise', 'reply.user is a Promise; await it'],
+  ])(
+    '140: %s, which JSON would store as {} or null, fails at once and the place is named',
+    async (value, text) => {
+      const bench = shared()
+      const id = bench.send('bad-reply', { value })
+      await bench.ended(id)
+      expect([bench.ack(id), bench.replies(id)]).toEqual(['failed', []])
+      expect(bench.runs(id)).toMatchObject([
+        { reason: 'unserialisable_reply', error: { message: expect.stringContaining(text) } },
+      ])
+    },
+  )
+
+  it('a field that is undefined is left out, as JSON.stringify does', async () => {
+    const bench = shared()
+    const id = bench.send('bad-reply', { value: 'partial' })
+    await bench.ended(id)
+    expect(bench.replies(id).map(({ content }) => content)).toEqual([{ text: 'x' }])
+  })
+
   it('14: more than maxReplyBytes fails at once', async () => {
     const bench = shared()
     const id = bench.send('bad-reply', { value: 'huge' })
