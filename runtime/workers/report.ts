@@ -1,6 +1,6 @@
 // What a child may say, checked before anything believes it: a handler shares the child's process and can write whatever it
 // likes to the channel. What is not exactly a Report is none.
-import type { ErrorInfo } from '../protocol/errors.ts'
+import { type ErrorInfo, INNER_DEPTH_MAX, INNER_MAX } from '../protocol/errors.ts'
 import type { LogLevel, Report, Result } from '../protocol/ipc.ts'
 import type { Reply, RetryWish } from '../protocol/outcome.ts'
 
@@ -74,13 +74,22 @@ function isRetryWish(said: unknown): said is RetryWish {
   )
 }
 
-function isErrorInfo(said: unknown): said is ErrorInfo {
+/** As errorInfo makes it: an error holds others to a certain depth. */
+function isErrorInfo(said: unknown, depth = 0): said is ErrorInfo {
   return (
     isObject(said) &&
     typeof said.name === 'string' &&
     typeof said.message === 'string' &&
-    (said.stack === undefined || typeof said.stack === 'string')
+    isTextOrNone(said.stack) &&
+    isTextOrNone(said.code) &&
+    (said.cause === undefined || (depth < INNER_DEPTH_MAX && isErrorInfo(said.cause, depth + 1))) &&
+    (said.errors === undefined || areErrorInfos(said.errors, depth + 1))
   )
+}
+
+function areErrorInfos(said: unknown, depth: number): boolean {
+  if (!Array.isArray(said) || said.length > INNER_MAX || depth > INNER_DEPTH_MAX) return false
+  return said.every((error) => isErrorInfo(error, depth))
 }
 
 function isObject(said: unknown): said is Record<string, unknown> {
@@ -93,6 +102,10 @@ function isWhole(said: unknown): said is number {
 
 function isTextOrNull(said: unknown): said is string | null {
   return said === null || typeof said === 'string'
+}
+
+function isTextOrNone(said: unknown): said is string | undefined {
+  return said === undefined || typeof said === 'string'
 }
 
 function isInstant(said: unknown): said is number | null {

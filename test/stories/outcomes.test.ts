@@ -1,5 +1,12 @@
 // What a handler may do to itself and its process, and what becomes of its message: the ack, the replies, the record.
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import { describe, expect, it } from 'vitest'
+import { nameAndMessage } from '../../runtime/cli/describe.ts'
+import { messageLines } from '../../runtime/cli/show.ts'
+import { settledLines } from '../../runtime/cli/view.ts'
+import { createLog } from '../../runtime/observe/log.ts'
+import { readMessage } from '../../runtime/store/inspect-message.ts'
 import { sharedBench, until, workbench } from '../support/runtime.ts'
 
 const shared = sharedBench(
@@ -147,6 +154,72 @@ describe('a handler that fails', () => {
     ])
     expect(bench.ack(later)).toBe('completed')
     expect(bench.replies(later)[0]?.content.at - before).toBeGreaterThanOrEqual(400)
+  })
+})
+
+describe('an error that another one caused', () => {
+  const bench = sharedBench(
+    [],
+    {},
+    {
+      'asks.js': `export default {
+        retry: { attempts: 1 },
+        async handler({ content }, ctx) {
+          try {
+            if (content.url) return await fetch(content.url)
+            await Promise.any(['first', 'second'].map((name) => Promise.reject(new Error(name + ' refused'))))
+          } catch (err) {
+            console.error(err)
+            ctx.log.error('no answer', { err })
+            throw err
+          }
+        },
+      }`,
+    },
+  )
+
+  it('142: fetch failed is shown with what failed, in the record, the log, the screen, and by show', async () => {
+    const { events, config, send, ended, runs } = bench()
+    const written: string[] = []
+    createLog(events, {
+      level: 'info',
+      to: { writableLength: 0, write: (text: string) => written.push(text) > 0, on: () => undefined },
+    })
+    const screen: string[] = []
+    const paint = (_style: unknown, text: string) => text
+    events.on('settled', (all) => screen.push(...all.flatMap((each) => settledLines(each, paint))))
+    const output: string[] = []
+    events.on('output', ({ line }) => output.push(line))
+
+    const address = `127.0.0.1:${await closedPort()}`
+    const id = send('asks', { url: `http://${address}/` })
+    await ended(id)
+
+    expect(runs(id)[0]?.error).toMatchObject({
+      name: 'TypeError',
+      message: 'fetch failed',
+      cause: { message: `connect ECONNREFUSED ${address}`, code: 'ECONNREFUSED' },
+    })
+    const text = `TypeError: fetch failed; caused by connect ECONNREFUSED ${address}`
+    expect(screen.join('\n')).toContain(text)
+    expect(messageLines(readMessage(config.paths, id), NOT_RUNNING, 0, paint).join('\n')).toContain(text)
+    const logged = written.map((line) => JSON.parse(line))
+    const line = (msg: string) => logged.find((each) => each.msg === msg)
+    const failed = { cause: { code: 'ECONNREFUSED' } }
+    expect(line('failed')).toMatchObject({ error: failed })
+    expect(line('no answer')).toMatchObject({ fields: { err: failed } })
+    await until(() => output.some((line) => line.includes(`connect ECONNREFUSED ${address}`)))
+  })
+
+  it('142: the parts of an AggregateError are named', async () => {
+    const { send, ended, runs } = bench()
+    const id = send('asks')
+    await ended(id)
+    const { error } = runs(id)[0]!
+    expect(error).toMatchObject({ errors: [{ message: 'first refused' }, { message: 'second refused' }] })
+    expect(nameAndMessage(error)).toBe(
+      'AggregateError: All promises were rejected; with first refused; with second refused',
+    )
   })
 })
 
@@ -357,6 +430,17 @@ describe('a process that misbehaves between messages', () => {
     await until(() => !alive(grandchild))
   })
 })
+
+const NOT_RUNNING = { running: false, note: null, heartbeatAtMs: null }
+
+/** A port on which nothing listens. */
+async function closedPort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
 
 function alive(pid: number): boolean {
   try {
