@@ -2,10 +2,19 @@
 // likes to the channel. What is not exactly a Report is none.
 import { type ErrorInfo, INNER_DEPTH_MAX, INNER_MAX } from '../protocol/errors.ts'
 import type { LogLevel, Report, Result } from '../protocol/ipc.ts'
-import type { Reply, RetryWish } from '../protocol/outcome.ts'
+import {
+  type BadReplyReason,
+  REPLIES_MAX,
+  RETRY_AFTER_MAX_MS,
+  type Reply,
+  type RetryWish,
+} from '../protocol/outcome.ts'
 
-/** Replies of one run; more than this is a loop that went wrong. */
-const REPLIES_MAX = 10_000
+const BAD_REPLIES: readonly unknown[] = [
+  'unserialisable_reply',
+  'reply_too_large',
+  'too_many_replies',
+] satisfies BadReplyReason[]
 const LEVELS: readonly string[] = ['debug', 'info', 'warn', 'error'] satisfies LogLevel[]
 /** The last instant that a Date can say. */
 const INSTANT_MAX_MS = 8.64e15
@@ -44,10 +53,7 @@ function isResult(said: unknown, maxReplyBytes: number): said is Result {
     case 'threw':
       return isErrorInfo(said.error) && isRetryWish(said.retry)
     case 'bad-reply':
-      return (
-        isErrorInfo(said.error) &&
-        (said.reason === 'unserialisable_reply' || said.reason === 'reply_too_large')
-      )
+      return isErrorInfo(said.error) && BAD_REPLIES.includes(said.reason)
     case 'bad-message':
       return isErrorInfo(said.error)
     case 'back':
@@ -70,7 +76,7 @@ function isRetryWish(said: unknown): said is RetryWish {
     said.wish === 'after' &&
     typeof said.delayMs === 'number' &&
     said.delayMs >= 0 &&
-    said.delayMs <= INSTANT_MAX_MS
+    said.delayMs <= RETRY_AFTER_MAX_MS
   )
 }
 
