@@ -2,6 +2,7 @@
 // what was found and what is legal; no file has been touched then.
 import { DURATION_FORMS, parseDuration } from '../protocol/duration.ts'
 import { NanoclawError } from '../protocol/errors.ts'
+import { toJson } from '../protocol/json.ts'
 import { isoTime, parseTime, sqliteTime } from '../protocol/time.ts'
 import { CRON_FORMS } from '../schedule/cron.ts'
 import { firstOccurrence, formatRecurrence, parseRecurrence } from './recurrence.ts'
@@ -49,14 +50,10 @@ export function flagField(field: string, value: unknown, byDefault: boolean): 0 
 }
 
 export function contentField(value: unknown): string {
-  const legal = 'anything that JSON can say; null for no content'
-  try {
-    const text = JSON.stringify(typeof value === 'string' ? { text: value } : value)
-    if (typeof text === 'string') return text
-  } catch (cause) {
-    throw refusal('content', value, legal, cause)
-  }
-  throw refusal('content', value, legal)
+  if (value === undefined) throw refusal('content', value, 'anything that JSON can say; null for no content')
+  const text = toJson(value, 'content')
+  if ('fault' in text) throw new NanoclawError('bad_message', text.fault)
+  return text.json
 }
 
 /** SQLite's form: every revision of the runner compares it rightly, the oldest only this one. */

@@ -70,7 +70,7 @@ export interface Context {
   readonly log: Logger
   /**
    * Adds a reply. All replies of a run are committed together with its ack when the handler has returned, or not at all.
-   * A string becomes `{ text }`. Throws TypeError when JSON cannot say the content or an option is unknown.
+   * A string becomes `{ text }`. Throws TypeError when JSON would change the content or an option is unknown.
    */
   reply(content: unknown, options?: ReplyOptions): void
 }

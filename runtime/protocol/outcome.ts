@@ -29,7 +29,14 @@ export type RetryWish =
   | { readonly wish: 'never' }
   | { readonly wish: 'after'; readonly delayMs: number }
 
-export type BadReplyReason = 'unserialisable_reply' | 'reply_too_large'
+export type BadReplyReason = 'unserialisable_reply' | 'reply_too_large' | 'too_many_replies'
+
+/** Replies of one run; more than this is a loop that went wrong. */
+export const REPLIES_MAX = 10_000
+/** All replies of one run travel and are committed together, and the runtime, which serves every function, holds them meanwhile. */
+export const REPLIES_CHARS_MAX = 64 * 1024 * 1024
+/** A longer wait is a slip in the unit. */
+export const RETRY_AFTER_MAX_MS = 366 * 24 * 60 * 60 * 1000
 
 /**
  * The run never began, or was stopped for a reason that is not the handler's: nothing is charged. `process-died`: the

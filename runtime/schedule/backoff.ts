@@ -32,6 +32,7 @@ export type FailReason =
   | 'crash_limit'
   | 'unserialisable_reply'
   | 'reply_too_large'
+  | 'too_many_replies'
   | 'bad_json'
 
 export function decideNext(outcome: Outcome, facts: RunFacts): Next {

@@ -7,7 +7,7 @@
 // Blame is laid only where it is certain. While several messages are in the process and it dies, each of them comes back
 // as cancelled (process-died) and runs alone next; what happens to a process with one message in it is that message's doing.
 import type { Clock, Timer } from '../clock.ts'
-import { type ErrorInfo, errorText } from '../protocol/errors.ts'
+import { causesText, type ErrorInfo, errorText } from '../protocol/errors.ts'
 import type { Dispatch, Report, Result } from '../protocol/ipc.ts'
 import type { Outcome } from '../protocol/outcome.ts'
 import { type Order, pack } from '../protocol/wire.ts'
@@ -196,12 +196,12 @@ export class Child {
         this.#listener.loaded(this, report.definition)
         return
       case 'not-loaded':
-        return this.#end(report.error.stack ?? errorText(report.error), 'SIGKILL')
+        return this.#end(storyOf(report.error), 'SIGKILL')
       case 'results':
         return this.#results(report.results)
       case 'uncaught':
         this.#uncaught = report.error
-        return this.#end(`uncaught ${report.error.stack ?? errorText(report.error)}`, 'SIGKILL')
+        return this.#end(`uncaught ${storyOf(report.error)}`, 'SIGKILL')
       case 'log':
         return this.#listener.log(this, this.#out.get(report.n)?.dispatch.message.id ?? null, report)
       default:
@@ -344,6 +344,13 @@ export class Child {
       line,
     )
   }
+}
+
+/** With its causes in the first line, since a screen may show few of the others. */
+function storyOf(error: ErrorInfo): string {
+  if (error.stack === undefined) return errorText(error)
+  const [first = '', ...frames] = error.stack.split('\n')
+  return [first + causesText(error), ...frames].join('\n')
 }
 
 function cancelled(n: number, why: 'not-started'): Ended {

@@ -1,11 +1,20 @@
 // What a child may say, checked before anything believes it: a handler shares the child's process and can write whatever it
 // likes to the channel. What is not exactly a Report is none.
-import type { ErrorInfo } from '../protocol/errors.ts'
+import { type ErrorInfo, INNER_DEPTH_MAX, INNER_MAX } from '../protocol/errors.ts'
 import type { LogLevel, Report, Result } from '../protocol/ipc.ts'
-import type { Reply, RetryWish } from '../protocol/outcome.ts'
+import {
+  type BadReplyReason,
+  REPLIES_MAX,
+  RETRY_AFTER_MAX_MS,
+  type Reply,
+  type RetryWish,
+} from '../protocol/outcome.ts'
 
-/** Replies of one run; more than this is a loop that went wrong. */
-const REPLIES_MAX = 10_000
+const BAD_REPLIES: readonly unknown[] = [
+  'unserialisable_reply',
+  'reply_too_large',
+  'too_many_replies',
+] satisfies BadReplyReason[]
 const LEVELS: readonly string[] = ['debug', 'info', 'warn', 'error'] satisfies LogLevel[]
 /** The last instant that a Date can say. */
 const INSTANT_MAX_MS = 8.64e15
@@ -44,10 +53,7 @@ function isResult(said: unknown, maxReplyBytes: number): said is Result {
     case 'threw':
       return isErrorInfo(said.error) && isRetryWish(said.retry)
     case 'bad-reply':
-      return (
-        isErrorInfo(said.error) &&
-        (said.reason === 'unserialisable_reply' || said.reason === 'reply_too_large')
-      )
+      return isErrorInfo(said.error) && BAD_REPLIES.includes(said.reason)
     case 'bad-message':
       return isErrorInfo(said.error)
     case 'back':
@@ -70,17 +76,26 @@ function isRetryWish(said: unknown): said is RetryWish {
     said.wish === 'after' &&
     typeof said.delayMs === 'number' &&
     said.delayMs >= 0 &&
-    said.delayMs <= INSTANT_MAX_MS
+    said.delayMs <= RETRY_AFTER_MAX_MS
   )
 }
 
-function isErrorInfo(said: unknown): said is ErrorInfo {
+/** As errorInfo makes it: an error holds others to a certain depth. */
+function isErrorInfo(said: unknown, depth = 0): said is ErrorInfo {
   return (
     isObject(said) &&
     typeof said.name === 'string' &&
     typeof said.message === 'string' &&
-    (said.stack === undefined || typeof said.stack === 'string')
+    isTextOrNone(said.stack) &&
+    isTextOrNone(said.code) &&
+    (said.cause === undefined || (depth < INNER_DEPTH_MAX && isErrorInfo(said.cause, depth + 1))) &&
+    (said.errors === undefined || areErrorInfos(said.errors, depth + 1))
   )
+}
+
+function areErrorInfos(said: unknown, depth: number): boolean {
+  if (!Array.isArray(said) || said.length > INNER_MAX || depth > INNER_DEPTH_MAX) return false
+  return said.every((error) => isErrorInfo(error, depth))
 }
 
 function isObject(said: unknown): said is Record<string, unknown> {
@@ -93,6 +108,10 @@ function isWhole(said: unknown): said is number {
 
 function isTextOrNull(said: unknown): said is string | null {
   return said === null || typeof said === 'string'
+}
+
+function isTextOrNone(said: unknown): said is string | undefined {
+  return said === undefined || typeof said === 'string'
 }
 
 function isInstant(said: unknown): said is number | null {

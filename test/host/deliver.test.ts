@@ -7,6 +7,16 @@ import { delivered, reply, settled, settledAll, start } from '../support/deliver
 import { insertRow, openDb, tempDir } from '../support/files.ts'
 import { hostFixture } from '../support/host.ts'
 
+test('146: a reply for a year with five digits is held, not sent at once', async () => {
+  const fixture = hostFixture()
+  reply(fixture, 'far', { deliver_after: '+012026-11-24T06:02:20.000Z' })
+  reply(fixture, 'now', {})
+  const sent: string[] = []
+  start(fixture, ({ id }) => void sent.push(id))
+  await settled(() => expect(delivered(fixture)).toEqual([['now', 'delivered', null]]))
+  expect(sent).toEqual(['now'])
+})
+
 test('a reply is handed over whole, and what the platform calls it is recorded', async () => {
   const fixture = hostFixture()
   reply(fixture, 'm:0', { channel_type: 'slack', thread_id: 't', in_reply_to: 'm', content: '{"text":"hi"}' })

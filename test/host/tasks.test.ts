@@ -163,7 +163,8 @@ test.each([
   [{ prompt: 'x' }, /no field "prompt"; expected content, processAfter, recurrence/],
   [{ processAfter: 'soon' }, /processAfter is "soon"/],
   [{ recurrence: '0 0 31 2 *' }, /never comes/],
-  [{ content: 1n }, /content is 1/],
+  [{ content: 1n }, /content is a BigInt; use String/],
+  [{ content: { at: new Date(Number.NaN) } }, /content\.at is an invalid Date/],
 ])('update(%o) is refused', (update, text) => {
   const { host } = hostFixture()
   host.enqueue(daily)
