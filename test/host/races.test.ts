@@ -1,6 +1,6 @@
 // A container shares the session folder and is not trusted: it may replace what the host has just looked at. The other side
 // is a real process that does so as fast as it can, or the test itself, at the one moment that counts.
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
   existsSync,
@@ -14,32 +14,18 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
 import { attach } from '../../runtime/host/attachments.ts'
 import { FolderHandle } from '../../runtime/host/folder-handle.ts'
 import { clearFiles, handOver } from '../../runtime/host/outgoing.ts'
+import { attacker } from '../support/attacker.ts'
 import { delivered, reply, settled, start } from '../support/deliver.ts'
 import { tempDir } from '../support/files.ts'
 import { hostFixture } from '../support/host.ts'
 
-const CHILD = fileURLToPath(new URL('../support/swap-child.ts', import.meta.url))
-
 /** Each with ten files: between the look at them and the last read there is time for many swaps. */
 const ROUNDS = 100
 const FILES = 10
-
-async function attacker(...args: readonly string[]): Promise<ChildProcess> {
-  const child = spawn(process.execPath, ['--import', 'tsx', CHILD, ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  onTestFinished(async () => {
-    child.kill('SIGKILL')
-    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
-  })
-  await once(child.stdout, 'data')
-  return child
-}
 
 /** A folder of the host's own that a link may lead to. */
 function hostsOwn(): string {
