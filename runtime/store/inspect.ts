@@ -1,7 +1,7 @@
 // Looking at a workspace from outside, for `status` and `show`: both files are opened read-only, read in short steps and
 // closed again; nothing is locked for long, nothing is changed, and no state of the files is an error. What cannot be read
 // at the moment (missing, a dead writer's journal, damaged) is said with its reason.
-import { readFileSync, statSync } from 'node:fs'
+import { closeSync, constants, openSync, readFileSync, statSync } from 'node:fs'
 import type { Paths } from '../protocol/config.ts'
 import { type Note, notePath } from '../protocol/note.ts'
 import { type Backlog, columnsOf, countBacklog, readRecords } from './backlog.ts'
@@ -69,8 +69,14 @@ export function readRuntime(paths: Paths): RuntimeSeen {
 /** Null when there is none, or none that can be read: it only helps, so it may be missing. */
 function readNote(path: string): Note | null {
   try {
-    const note: unknown = JSON.parse(readFileSync(path, 'utf8'))
-    return typeof note === 'object' && note !== null && 'pid' in note ? (note as Note) : null
+    // A link is not followed, and a FIFO does not hang the process.
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    try {
+      const note: unknown = JSON.parse(readFileSync(fd, 'utf8'))
+      return typeof note === 'object' && note !== null && 'pid' in note ? (note as Note) : null
+    } finally {
+      closeSync(fd)
+    }
   } catch {
     return null
   }

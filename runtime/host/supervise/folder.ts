@@ -8,7 +8,7 @@
 //                            refused ◄── its configuration is wrong, or it could not be prepared
 //
 // An end is noticed when the process ends. Only the instance that was started here is ever judged or killed.
-import { statSync } from 'node:fs'
+import { lstatSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
 import { errorText } from '../../protocol/errors.ts'
 import { filesIn } from '../../protocol/files.ts'
@@ -129,7 +129,7 @@ export class SupervisedFolder {
     const { clock, folder, limits } = this.#parts
     const { spawnedAtMs } = life
     const work = this.#look.read()
-    const heartbeatAtMs = statSync(filesIn(folder).heartbeat, { throwIfNoEntry: false })?.mtimeMs
+    const heartbeatAtMs = lstatSync(filesIn(folder).heartbeat, { throwIfNoEntry: false })?.mtimeMs
     const stale = decideStale({ nowMs: clock.now(), spawnedAtMs, heartbeatAtMs, ...work }, limits)
     if (stale !== undefined) {
       life.stale = true

@@ -78,6 +78,15 @@ test('a program that is not there is a failure like any other', async () => {
   expect(reason).toMatch(/could not be started: .*ENOENT/)
 })
 
+test('205: a container whose inbox is a link is not started: the engine would mount what it leads to', async () => {
+  const folder = session()
+  symlinkSync(tempDir(), join(folder, 'inbox'))
+  const { supervisor, becomes } = supervised({ command: { engine: 'docker', image: 'never-started' } })
+  supervisor.add(folder)
+  const { reason } = await becomes(folder, 'refused')
+  expect(reason).toMatch(/inbox is not a real folder; move away what is there/)
+})
+
 test('a folder that somebody else serves is left to them, and looked at again later', async () => {
   const folder = session()
   const { supervisor, becomes } = supervised({
