@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { NanoclawError } from '../protocol/errors.ts'
 import { sqliteCode } from './classify.ts'
+import { denialOf } from './rights.ts'
 
 /** Whoever looks whether it is held keeps a starter out for a moment; a holder keeps it for longer than this. */
 const LOOKED_AT_MS = 500
@@ -41,7 +42,7 @@ export class Lock {
         )
       throw new NanoclawError(
         'outbound_unusable',
-        `Cannot lock ${path}: ${error instanceof Error ? error.message : error}. Make its folder exist and writable for uid ${process.getuid?.()}.`,
+        `Cannot lock ${path}: ${denialOf(path, 'write') ?? `${error instanceof Error ? error.message : error}. Make its folder exist and writable for uid ${process.getuid?.()}`}.`,
         {
           cause: error,
         },
