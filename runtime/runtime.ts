@@ -252,6 +252,7 @@ export class Runtime {
       retentionMs: this.#config.retentionMs,
       past: (work) => outbox.past(work),
       host: inbox,
+      isLock: (error) => classifyWrite(error) === 'retry',
       onBug: (error) => this.#fatal(error),
     })
     const trigger = watch
