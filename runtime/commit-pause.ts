@@ -2,7 +2,6 @@
 // in both cases. Until then nothing is lost: what has ended is held, and nothing new is claimed. A lock is somebody's for a
 // moment as a rule, so it is told only when it lasts; a disk at once. Either is told once, and once when it is over.
 import type { Clock, Timer } from './clock.ts'
-import { errorText } from './protocol/errors.ts'
 import type { Events } from './protocol/events.ts'
 
 /**
@@ -15,6 +14,8 @@ export type Passing = 'retry' | 'hold' | 'doubt'
 export interface CommitPauseParts {
   readonly clock: Clock
   readonly events: Events
+  /** An error, for people. */
+  readonly explain: (error: unknown) => string
   readonly again: () => void
 }
 
@@ -76,6 +77,7 @@ export class CommitPause {
     if (this.#told) return
     this.#told = true
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
-    this.#parts.events.emit('commit-failed', { code, message: errorText(error), held, retryMs })
+    const { events, explain } = this.#parts
+    events.emit('commit-failed', { code, message: explain(error), held, retryMs })
   }
 }

@@ -81,6 +81,8 @@ export interface ExecutorParts {
   readonly claimed: () => void
   /** What a failed commit means: it passes, in one way or another, or it stops the runtime. */
   readonly classify: (error: unknown) => Passing | 'fatal'
+  /** A failed commit, for people. */
+  readonly explain: (error: unknown) => string
   /** The reading side failed; whoever watches the file deals with it. */
   readonly readFailed: (error: unknown) => void
   readonly fatal: (error: unknown) => void

@@ -1,7 +1,6 @@
 // Taking outbound.db over: a host that reads it in this moment is no reason to give up.
 import type { Clock } from './clock.ts'
-import { NanoclawError } from './protocol/errors.ts'
-import { classifyWrite, explain } from './store/classify.ts'
+import { classifyWrite, outboundError } from './store/classify.ts'
 
 /** A start that meets somebody's lock on outbound.db tries again for about five seconds. */
 const OPEN_TRIES = 50
@@ -25,9 +24,8 @@ export class Patience {
       try {
         return open()
       } catch (error) {
-        if (error instanceof NanoclawError) throw error
         if (classifyWrite(error) !== 'retry' || tries === OPEN_TRIES || this.#isOver())
-          throw new NanoclawError('outbound_unusable', `${this.#path}: ${explain(error)}`, { cause: error })
+          throw outboundError(this.#path, error)
         await new Promise<void>((resolve) => this.#clock.after(OPEN_PAUSE_MS, resolve))
       }
     }

@@ -27,6 +27,8 @@ export interface RetentionParts {
     /** Those of these replies that the host has recorded as delivered. */
     delivered(ids: readonly string[]): ReadonlySet<string>
   }
+  /** Whether an error is a lock of another process, which is gone in a moment. */
+  readonly isLock: (error: unknown) => boolean
   /** An error of no file. What the files do is told by those who cannot wait for them; here it is only tried again later. */
   readonly onBug: (error: unknown) => void
 }
@@ -37,12 +39,26 @@ const PAGE = 500
 const BUSY_PAUSE_MS = 50
 /** After a page of which nothing was: the files are as the host left them, and looking costs nothing to speak of. */
 const IDLE_PAUSE_MS = 5_000
-/** Everything that is old enough has been looked at. */
+/** Everything that is old enough has been looked at, or a file cannot be used. */
 const LAP_PAUSE_MS = 60_000
+/** After a lock: a host that commits 125 times a second holds one in every second try. */
+const LOCK_PAUSE_MS = 20
+/** A try may have waited for the lock itself, and stopped the event loop meanwhile: four fifths of the time are for others. */
+const LOCK_PAUSE_SHARE = 4
+
+/** A page of ended messages. What has been read of it is kept while a lock is in the way: each of these facts stays true. */
+interface Found {
+  readonly last: number
+  readonly old: readonly string[]
+  kept?: ReadonlySet<string>
+  replies?: readonly (readonly [reply: string, message: string])[]
+  delivered?: ReadonlySet<string>
+}
 
 export class Retention {
   readonly #parts: RetentionParts
   #after = 0
+  #found: Found | undefined
   #timer: Timer | undefined
   #stopped = false
 
@@ -61,11 +77,16 @@ export class Retention {
 
   #again(pauseMs: number): void {
     if (this.#stopped) return
-    this.#timer = this.#parts.clock.after(pauseMs, () => {
+    const { clock, isLock, onBug } = this.#parts
+    this.#timer = clock.after(pauseMs, () => {
+      const startMs = clock.monotonic()
       try {
         this.#again(this.#page())
       } catch (error) {
-        if (!isOfAFile(error)) return this.#parts.onBug(error)
+        if (!isOfAFile(error)) return onBug(error)
+        if (isLock(error))
+          return this.#again(Math.max(LOCK_PAUSE_MS, LOCK_PAUSE_SHARE * (clock.monotonic() - startMs)))
+        this.#done()
         this.#again(LAP_PAUSE_MS)
       }
     })
@@ -73,26 +94,36 @@ export class Retention {
 
   /** Returns how long to wait before the next one. */
   #page(): number {
-    const { clock, retentionMs, past, host } = this.#parts
-    const before = isoTime(clock.now() - retentionMs)
-    const page = past((of) => of.endedAfter(this.#after, PAGE))
-    const old = page.filter(({ endedAt }) => endedAt < before)
-    const last = old.at(-1)
-    if (!last) {
+    const { past, host } = this.#parts
+    this.#found ??= this.#next()
+    if (!this.#found) {
       this.#after = 0
       return LAP_PAUSE_MS
     }
-    this.#after = last.rowid
-    const kept = host.notEnded(old.map(({ id }) => id))
-    const ended = old.flatMap(({ id }) => (kept.has(id) ? [] : id))
-    const replies = past((of) => of.repliesTo(ended))
-    const delivered = host.delivered(replies.map(([reply]) => reply))
+    const { old } = this.#found
+    const kept = (this.#found.kept ??= host.notEnded(old))
+    const ended = old.filter((id) => !kept.has(id))
+    const replies = (this.#found.replies ??= past((of) => of.repliesTo(ended)))
+    const delivered = (this.#found.delivered ??= host.delivered(replies.map(([reply]) => reply)))
     const waiting = new Set(replies.flatMap(([reply, message]) => (delivered.has(reply) ? [] : message)))
     const over = ended.filter((id) => !waiting.has(id))
-    if (over.length === 0) return IDLE_PAUSE_MS
     const answers = replies.flatMap(([reply, message]) => (waiting.has(message) ? [] : reply))
-    past((of) => of.forget(over, answers))
-    return BUSY_PAUSE_MS
+    if (over.length > 0) past((of) => of.forget(over, answers))
+    this.#done()
+    return over.length > 0 ? BUSY_PAUSE_MS : IDLE_PAUSE_MS
+  }
+
+  #next(): Found | undefined {
+    const { clock, retentionMs, past } = this.#parts
+    const before = isoTime(clock.now() - retentionMs)
+    const old = past((of) => of.endedAfter(this.#after, PAGE)).filter(({ endedAt }) => endedAt < before)
+    const last = old.at(-1)
+    return last && { last: last.rowid, old: old.map(({ id }) => id) }
+  }
+
+  #done(): void {
+    this.#after = this.#found?.last ?? this.#after
+    this.#found = undefined
   }
 }
 

@@ -20,10 +20,11 @@ import { isoTime } from './protocol/time.ts'
 import { Retention } from './retention.ts'
 import { Lanes } from './schedule/lanes.ts'
 import { SESSION_LIMITS, Session } from './session.ts'
-import { classifyWrite, readTrouble, writeTrouble } from './store/classify.ts'
+import { classifyWrite, explain, outboundError, readTrouble, writeTrouble } from './store/classify.ts'
 import { Inbox, START } from './store/inbox.ts'
 import { LastingOutbox, type Recovery } from './store/lasting-outbox.ts'
 import { Lock } from './store/lock.ts'
+import { denialOf } from './store/rights.ts'
 import { DatabaseTrigger } from './triggers/database.ts'
 import { SourcesTrigger } from './triggers/sources.ts'
 import { childEnv } from './workers/child-env.ts'
@@ -56,7 +57,7 @@ interface Running {
   readonly trigger: DatabaseTrigger | undefined
 }
 
-/** How often the note beside the lock is brought up to date. */
+/** How often the note beside the lock is brought up to date, and looked whether outbound.db is still in its place. */
 const NOTE_MS = 1_000
 /** Idle processes that do not leave on SIGTERM get SIGKILL after this: with the drain, a stop takes less than 8 s. */
 const IDLE_GRACE_MS = 300
@@ -200,7 +201,7 @@ export class Runtime {
     } catch (error) {
       throw new NanoclawError(
         'outbound_unusable',
-        `Cannot touch ${paths.heartbeat}: ${errorText(error)}. It must be a plain file that uid ${process.getuid?.()} may write.`,
+        `Cannot touch ${paths.heartbeat}: ${denialOf(paths.heartbeat, 'write') ?? `${errorText(error)}. It must be a plain file that belongs to uid ${process.getuid?.()}`}.`,
         { cause: error },
       )
     }
@@ -226,7 +227,8 @@ export class Runtime {
         mark: recovery.mark,
         maxContentBytes,
         pollMs,
-        classify: readTrouble,
+        // Where all of the workspace has gone, that inbound.db is missing says less.
+        classify: (error) => (this.#isInPlace(outbox) ? readTrouble(error, paths.inbound) : { retry: true }),
         path: paths.inbound,
       },
       this.#functions.catalog,
@@ -241,6 +243,7 @@ export class Runtime {
       intake: session,
       claimed: () => heartbeat.beat(),
       classify: writeTrouble,
+      explain: (error) => explain(error, { path: paths.outbound, use: 'write' }),
       readFailed: (error) => session.readFailed(error),
       fatal: (error) => this.#fatal(error),
     })
@@ -249,6 +252,7 @@ export class Runtime {
       retentionMs: this.#config.retentionMs,
       past: (work) => outbox.past(work),
       host: inbox,
+      isLock: (error) => classifyWrite(error) === 'retry',
       onBug: (error) => this.#fatal(error),
     })
     const trigger = watch
@@ -318,8 +322,20 @@ export class Runtime {
     }
   }
 
-  #fatal(error: unknown): void {
+  /** False: outbound.db has gone, and the runtime with it. */
+  #isInPlace(outbox: LastingOutbox): boolean {
+    try {
+      outbox.checkPlace()
+      return true
+    } catch (error) {
+      this.#fatal(error)
+      return false
+    }
+  }
+
+  #fatal(cause: unknown): void {
     this.kill()
+    const error = classifyWrite(cause) === 'bug' ? cause : outboundError(this.#config.paths.outbound, cause)
     this.#events.emit('fatal', {
       error: error instanceof Error ? error : new Error(String(error)),
       exitCode: exitCodeOf(error),
@@ -328,6 +344,7 @@ export class Runtime {
 
   #keepNote(): void {
     if (this.#stopping) return
+    if (this.#running && !this.#isInPlace(this.#running.outbox)) return
     this.#writeNote(this.#running?.session.waitingFor === undefined ? 'running' : 'waiting')
     this.#noteTimer = this.#clock.after(NOTE_MS, () => this.#keepNote())
   }
@@ -354,6 +371,6 @@ function makeFolders({ workspace, cache, paths }: Config): void {
 
 /** 75: another runtime has the workspace. 78: a person has to mend the file. 1: our own mistake. */
 function exitCodeOf(error: unknown): 75 | 78 | 1 {
-  if (error instanceof NanoclawError) return error.code === 'fenced' ? 75 : 78
-  return classifyWrite(error) === 'bug' ? 1 : 78
+  if (!(error instanceof NanoclawError)) return 1
+  return error.code === 'fenced' ? 75 : 78
 }

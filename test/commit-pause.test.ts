@@ -3,6 +3,7 @@ import Database from 'better-sqlite3'
 import { expect, test } from 'vitest'
 import { CommitPause, DOUBTS_MAX, type Passing } from '../runtime/commit-pause.ts'
 import { createEvents } from '../runtime/protocol/events.ts'
+import { explain } from '../runtime/store/classify.ts'
 import { FakeClock } from './support/fake-clock.ts'
 
 const error = (code: string) => new Database.SqliteError('as planned', code)
@@ -20,7 +21,7 @@ function play(meaning: Passing, code: string, healAfter: number) {
     if (triesMs.length > healAfter) return pause.healed(3)
     givenUp = !pause.begin(meaning, error(code), 3)
   }
-  const pause = new CommitPause({ clock, events, again: attempt })
+  const pause = new CommitPause({ clock, events, explain, again: attempt })
   attempt()
   clock.advance(3_600_000)
   return { triesMs, told, healed, givenUp, timers: clock.timers }

@@ -14,7 +14,7 @@ import {
   Session,
   type SessionLimits,
 } from '../runtime/session.ts'
-import { readTrouble, writeTrouble } from '../runtime/store/classify.ts'
+import { explain, readTrouble, writeTrouble } from '../runtime/store/classify.ts'
 import { Inbox, START } from '../runtime/store/inbox.ts'
 import { FakeClock } from './support/fake-clock.ts'
 import { headInbound, insertMessage, tempDir } from './support/files.ts'
@@ -89,6 +89,7 @@ function sessionOn(path: string, limits: SessionLimits, spy: Spy) {
     crashLimit: 1,
     claimed: () => undefined,
     classify: writeTrouble,
+    explain,
     readFailed: (error) => session.readFailed(error),
     fatal: (error) => expect.fail(String(error)),
   })

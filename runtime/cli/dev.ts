@@ -1,8 +1,11 @@
 // `nanoclaw dev`: host and runtime in one process, for the one who writes functions. Makes inbound.db, reloads what
 // changes, carries acks over each second as a host does, and shows what happens on stdout.
+import { existsSync } from 'node:fs'
 import { type Clock, realClock } from '../clock.ts'
 import type { Host } from '../host/index.ts'
+import type { Paths } from '../protocol/config.ts'
 import { errorText } from '../protocol/errors.ts'
+import { isMoved } from '../store/classify.ts'
 import { isLocked } from '../store/lock.ts'
 import { addExamples, type Cli, type Define } from './command.ts'
 import { plain } from './print.ts'
@@ -20,18 +23,25 @@ export const define: Define = (command, cli) => {
   command.action((flags: Record<string, unknown>) => dev(flags, cli))
 }
 
-async function dev(flags: Record<string, unknown>, cli: Cli): Promise<void> {
+/** `afresh`: its workspace is gone, which here may be thrown away at any time; the person has seen the opening already. */
+async function dev(flags: Record<string, unknown>, cli: Cli, afresh = false): Promise<void> {
   const { print } = cli
   const config = await loadSettings(flags, cli)
-  const [{ createEvents, createRuntime }, { openHost }, { hostFolder }, { serve }, view, { printEvents }] =
-    await Promise.all([
-      import('../runtime.ts'),
-      import('../host/index.ts'),
-      import('./host-folder.ts'),
-      import('./serve.ts'),
-      import('./view.ts'),
-      import('./print-events.ts'),
-    ])
+  const [
+    { createEvents, createRuntime },
+    { openHost },
+    { hostFolder },
+    { endSoon, serve },
+    view,
+    { printEvents },
+  ] = await Promise.all([
+    import('../runtime.ts'),
+    import('../host/index.ts'),
+    import('./host-folder.ts'),
+    import('./serve.ts'),
+    import('./view.ts'),
+    import('./print-events.ts'),
+  ])
   const events = createEvents()
   const runtime = createRuntime(config, events)
   if (flags.json) printEvents(events, print)
@@ -39,6 +49,7 @@ async function dev(flags: Record<string, unknown>, cli: Cli): Promise<void> {
     const { root, workspace } = config
     const functions = () => runtime.functions
     events.once('started', () => {
+      if (afresh) return
       print.data(...view.openingLines({ root, workspace, functions: functions() }, print.paint))
     })
     view.showEvents(events, functions, print)
@@ -46,30 +57,57 @@ async function dev(flags: Record<string, unknown>, cli: Cli): Promise<void> {
   // A workspace that another runtime serves is left as it is: start() then says who that is.
   const host = isLocked(config.paths.lock) ? undefined : openHost(hostFolder(config.workspace, config.paths))
   const syncing =
-    host && new Syncing(host, realClock, (text) => print.talk(print.paintTalk('yellow', plain(text, 1_000))))
+    host &&
+    new Syncing(
+      host,
+      realClock,
+      config.paths,
+      () => openHost(host.dir).close(),
+      (text) => print.talk(print.paintTalk('yellow', plain(text, 1_000))),
+    )
   const started = () => {
     runtime.watchSources()
     syncing?.start()
   }
+  let gone = false
+  events.once('fatal', ({ error }) => {
+    gone = isMoved(error)
+  })
   try {
     await serve({ runtime, events, started })
+  } catch (error) {
+    if (!gone) throw error
+    events.removeAllListeners()
+    await runtime.stop()
   } finally {
     syncing?.stop()
     host?.close()
+    if (!gone) endSoon()
   }
+  if (gone) await dev(flags, cli, true)
 }
 
 /** A fault is told once, not each second, until it has passed. */
 class Syncing {
   readonly #host: Host
   readonly #clock: Clock
+  readonly #paths: Paths
+  readonly #makeInbound: () => void
   readonly #tell: (fault: string) => void
   #timer: { cancel(): void } | undefined
   #fault = ''
 
-  constructor(host: Host, clock: Clock, tell: (fault: string) => void) {
+  constructor(
+    host: Host,
+    clock: Clock,
+    paths: Paths,
+    makeInbound: () => void,
+    tell: (fault: string) => void,
+  ) {
     this.#host = host
     this.#clock = clock
+    this.#paths = paths
+    this.#makeInbound = makeInbound
     this.#tell = tell
   }
 
@@ -87,7 +125,14 @@ class Syncing {
   }
 
   #sync(): void {
+    const { inbound, outbound } = this.#paths
+    // With both files gone the workspace is: the runtime notices, and all of this is begun afresh.
+    if (!existsSync(inbound) && !existsSync(outbound)) return
     try {
+      if (!existsSync(inbound)) {
+        this.#makeInbound()
+        this.#tell(`${inbound} was moved or deleted; an empty one is in its place`)
+      }
       this.#host.sync()
       this.#fault = ''
     } catch (error) {

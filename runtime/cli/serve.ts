@@ -43,8 +43,12 @@ export async function serve({ runtime, events, started }: Served): Promise<void>
     await Promise.all([runtime.start().then(() => (stopping ? undefined : started?.())), stopped])
   } finally {
     releaseSignals()
-    setTimeout(() => process.exit(), LINGER_MS).unref()
   }
+}
+
+/** The process ends within a second from now, whatever was left open. */
+export function endSoon(): void {
+  setTimeout(() => process.exit(), LINGER_MS).unref()
 }
 
 type Signal = keyof typeof SIGNALS

@@ -12,15 +12,16 @@ export const define: Define = (command, cli) => {
   command.addHelpText('after', EXIT_CODES)
   command.action(async (flags: Record<string, unknown>) => {
     const config = await loadSettings(flags, cli)
-    const [{ createEvents, createRuntime }, { createLog }, { patientStderr }, { serve }] = await Promise.all([
-      import('../runtime.ts'),
-      import('../observe/log.ts'),
-      import('./stderr.ts'),
-      import('./serve.ts'),
-    ])
+    const [{ createEvents, createRuntime }, { createLog }, { patientStderr }, { endSoon, serve }] =
+      await Promise.all([
+        import('../runtime.ts'),
+        import('../observe/log.ts'),
+        import('./stderr.ts'),
+        import('./serve.ts'),
+      ])
     const events = createEvents()
     createLog(events, { level: config.logLevel, to: patientStderr() })
-    await serve({ runtime: createRuntime(config, events), events })
+    await serve({ runtime: createRuntime(config, events), events }).finally(endSoon)
   })
 }
 

@@ -5,6 +5,7 @@ import { formatDuration } from '../protocol/duration.ts'
 import { errorText } from '../protocol/errors.ts'
 import type { Events, RuntimeEvents, Settled } from '../protocol/events.ts'
 import type { FunctionSpec } from '../protocol/function.ts'
+import { isMoved } from '../store/classify.ts'
 import { outcomeText, ruleText, usefulLines } from './describe.ts'
 import { onHeld } from './held.ts'
 import { type Paint, type Print, plain, plainLines, type Style, table } from './print.ts'
@@ -74,7 +75,11 @@ export function showEvents(events: Events, functions: () => readonly FunctionSpe
   events.on('stopping', ({ running }) =>
     say('dim', 'stops', running === 0 ? 'nothing runs' : `${running} may finish; Ctrl+C again ends at once`),
   )
-  events.on('fatal', ({ error }) => say('red', 'ends', plain(errorText(error), 1_000)))
+  events.on('fatal', ({ error }) => {
+    if (isMoved(error))
+      say('yellow', 'afresh', 'outbound.db was moved or deleted; going on with an empty one in its place')
+    else say('red', 'ends', plain(errorText(error), 1_000))
+  })
 }
 
 export interface Opening {

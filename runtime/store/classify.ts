@@ -1,6 +1,7 @@
 // What a database error means for us, decided in one place. SQLite's codes come in families (SQLITE_IOERR_FSYNC belongs to
 // SQLITE_IOERR); a family has one meaning unless a member is named here. What each looks like from outside stands in docs/operations.md.
 import { NanoclawError } from '../protocol/errors.ts'
+import { denialOf, type Use } from './rights.ts'
 
 /**
  * retry      somebody else holds the lock: again in a moment
@@ -131,7 +132,7 @@ export function classifyWrite(error: unknown): Verdict {
 export class OutboundUnreadable extends NanoclawError {
   readonly path: string
   constructor(path: string, cause: unknown) {
-    super('outbound_unusable', explain(cause), { cause })
+    super('outbound_unusable', explain(cause, { path, use: 'write' }), { cause })
     this.path = path
   }
 }
@@ -144,8 +145,14 @@ interface Unreadable {
   readonly path?: string
 }
 
-/** What a failed read of inbound.db means for whoever watches it. Throws what is a bug. */
-export function readTrouble(error: unknown): { readonly retry: true; readonly path?: string } | Unreadable {
+/**
+ * What a failed read of inbound.db means for whoever watches it. Throws what is a bug.
+ * @param inbound where it lies
+ */
+export function readTrouble(
+  error: unknown,
+  inbound?: string,
+): { readonly retry: true; readonly path?: string } | Unreadable {
   const path = error instanceof OutboundUnreadable ? { path: error.path } : {}
   if (error instanceof OutboundUnreadable && classifyWrite(error.cause) === 'retry')
     return { retry: true, ...path }
@@ -154,7 +161,8 @@ export function readTrouble(error: unknown): { readonly retry: true; readonly pa
   if (verdict === 'bug') throw error
   if (verdict === 'retry') return { retry: true }
   const flickers = verdict === 'damaged' || primaryOf(sqliteCode(error) ?? '') === 'SQLITE_READONLY'
-  return { retry: false, reason: explain(error), flickers }
+  const file = inbound === undefined ? undefined : ({ path: inbound, use: 'read' } as const)
+  return { retry: false, reason: explain(error, file), flickers }
 }
 
 /** What a failed commit to outbound.db means for whoever has results to keep. */
@@ -171,9 +179,33 @@ export function isDoubtful(error: unknown): boolean {
   return primary === 'SQLITE_IOERR' || primary === 'SQLITE_CORRUPT' || primary === 'SQLITE_NOTADB'
 }
 
-/** One sentence for people: what this code most likely means here, and what to do. */
-export function explain(error: unknown): string {
+/** What ends the runtime, or its start, when outbound.db cannot be used. */
+export function outboundError(path: string, error: unknown): NanoclawError {
+  if (error instanceof NanoclawError) return error
+  return new NanoclawError('outbound_unusable', `${path}: ${explain(error, { path, use: 'write' })}`, {
+    cause: error,
+  })
+}
+
+/** Whether outbound.db was moved, deleted or exchanged while the runtime used it. */
+export function isMoved(error: unknown): boolean {
+  return sqliteCode(error instanceof NanoclawError ? error.cause : error) === 'SQLITE_READONLY_DBMOVED'
+}
+
+/** Families of which the rights of a file or folder may be the cause. */
+const MAYBE_DENIED = ['SQLITE_READONLY', 'SQLITE_CANTOPEN', 'SQLITE_PERM', 'SQLITE_AUTH', 'SQLITE_IOERR']
+
+/**
+ * One sentence for people: what this code most likely means here, and what to do.
+ * @param file what was used and how: then its rights are looked at as well
+ */
+export function explain(error: unknown, file?: { readonly path: string; readonly use: Use }): string {
   const code = sqliteCode(error) ?? ''
+  const denied =
+    file && code !== 'SQLITE_READONLY_DBMOVED' && MAYBE_DENIED.includes(primaryOf(code))
+      ? denialOf(file.path, file.use)
+      : undefined
+  if (denied) return denied
   if (code.startsWith('SQLITE_READONLY_ROLLBACK'))
     return 'a writer died in mid-transaction and left a journal; the file is readable again once its writer has opened it'
   if (code === 'SQLITE_READONLY_DBMOVED')

@@ -136,6 +136,6 @@ function inboundError(path: string, error: unknown): Error {
   if (error instanceof Error && !code) return error
   const why = code.startsWith('SQLITE_BUSY')
     ? `another process has held its lock for more than ${HOST_BUSY_MS / 1000} s; look for a program that keeps a transaction open`
-    : explain(error)
+    : explain(error, { path, use: 'write' })
   return new NanoclawError('inbound_unusable', `cannot write ${path}: ${why}`, { cause: error })
 }

@@ -146,7 +146,10 @@ export class HostOutbox {
       if (error instanceof NanoclawError) return { readable: false, reason: error.message }
       const verdict = classifyRead(error)
       if (verdict === 'retry' || verdict === 'wait')
-        return { readable: false, reason: `${this.path}: ${explain(error)}` }
+        return {
+          readable: false,
+          reason: `${this.path}: ${explain(error, { path: this.path, use: 'read' })}`,
+        }
       if (verdict === 'bug') throw error
       throw new NanoclawError('outbound_unusable', `cannot read ${this.path}: ${explain(error)}`, {
         cause: error,

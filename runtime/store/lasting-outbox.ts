@@ -5,7 +5,7 @@
 import Database from 'better-sqlite3'
 import type { Committed, History, Turn } from '../protocol/turn.ts'
 import { classifyWrite, isDoubtful, OutboundUnreadable } from './classify.ts'
-import { fileAt, openWritable, type WritableDb } from './open.ts'
+import { fileAt, isAt, openWritable, type WritableDb } from './open.ts'
 import { Outbox, type Recovery } from './outbox.ts'
 import type { Past } from './past.ts'
 
@@ -42,7 +42,17 @@ export class LastingOutbox {
 
   /** See Outbox. */
   commit(turn: Turn): Committed {
+    this.checkPlace()
     return this.#use((outbox) => outbox.commit(turn))
+  }
+
+  /**
+   * SQLite looks for itself at each commit with a rollback journal. In WAL mode it does not: what is committed to a deleted
+   * file is lost without an error. A runtime without work commits nothing, and has to look now and then.
+   * @throws SqliteError SQLITE_READONLY_DBMOVED when another file stands at its path, or none
+   */
+  checkPlace(): void {
+    if (!isAt(this.#path, this.#file)) throw moved(this.#path)
   }
 
   /** @throws OutboundUnreadable when it is locked or the disk does not give it out; SqliteError on a bug */
@@ -87,10 +97,7 @@ export class LastingOutbox {
   #openAgain(): Outbox {
     const file = fileAt(this.#path)
     if (this.#closed || file?.ino !== this.#file?.ino || file?.dev !== this.#file?.dev)
-      throw new Database.SqliteError(
-        `another file stands at ${this.#path}, or none`,
-        'SQLITE_READONLY_DBMOVED',
-      )
+      throw moved(this.#path)
     const db = openWritable(this.#path, this.#journal)
     try {
       if (file && file.size <= CHECKED_BYTES_MAX) check(db)
@@ -100,6 +107,10 @@ export class LastingOutbox {
       throw error
     }
   }
+}
+
+function moved(path: string): Error {
+  return new Database.SqliteError(`another file stands at ${path}, or none`, 'SQLITE_READONLY_DBMOVED')
 }
 
 function check(db: WritableDb): void {

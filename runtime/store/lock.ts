@@ -7,6 +7,7 @@ import { basename, dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
 import { NanoclawError } from '../protocol/errors.ts'
 import { sqliteCode } from './classify.ts'
+import { denialOf } from './rights.ts'
 
 /** Whoever looks whether it is held keeps a starter out for a moment; a holder keeps it for longer than this. */
 const LOOKED_AT_MS = 500
@@ -47,7 +48,7 @@ export class Lock {
         )
       throw new NanoclawError(
         'outbound_unusable',
-        `Cannot lock ${path}: ${error instanceof Error ? error.message : error}. ${error instanceof NotOurs ? 'Remove it.' : `Make its folder exist and writable for uid ${process.getuid?.()}.`}`,
+        `Cannot lock ${path}: ${whyNot(path, error)}.`,
         {
           cause: error,
         },
@@ -112,4 +113,12 @@ function refuseContent(db: Database.Database, path: string): void {
 
 function isBusy(error: unknown): boolean {
   return sqliteCode(error)?.startsWith('SQLITE_BUSY') ?? false
+}
+
+function whyNot(path: string, error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error)
+  if (error instanceof NotOurs) return `${text}. Remove it`
+  return (
+    denialOf(path, 'write') ?? `${text}. Make its folder exist and writable for uid ${process.getuid?.()}`
+  )
 }

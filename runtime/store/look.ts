@@ -58,6 +58,6 @@ export class Look {
     this.close()
     if (error instanceof NanoclawError) this.#reason = error.message
     else if (classifyRead(error) === 'bug') throw error
-    else this.#reason = explain(error)
+    else this.#reason = explain(error, { path: this.#path, use: 'read' })
   }
 }

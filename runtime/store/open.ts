@@ -95,6 +95,17 @@ export function fileAt(path: string): Stats | undefined {
   }
 }
 
+/** Whether this very file stands at a path; yes as well while the path cannot be looked at (a mount that fails for a moment). */
+export function isAt(path: string, known: Pick<Stats, 'ino' | 'dev'> | undefined): boolean {
+  let file: Stats | undefined
+  try {
+    file = statSync(path, { throwIfNoEntry: false })
+  } catch {
+    return true
+  }
+  return file?.ino === known?.ino && file?.dev === known?.dev
+}
+
 function lstatOf(path: string): Stats | undefined {
   try {
     return lstatSync(path, { throwIfNoEntry: false })

@@ -148,6 +148,7 @@ export class Life {
       intake: this.#session,
       claimed: () => undefined,
       classify: writeTrouble,
+      explain,
       readFailed: (error) => this.#session.readFailed(error),
       fatal: (error) => this.#fatal(error),
     })

@@ -1,0 +1,58 @@
+// `dev` makes its folder itself, and a person may throw it away at any time.
+import { mkdirSync, renameSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { initProject, nanoclaw, startNanoclaw } from './cli.ts'
+
+/** The runtime may write a file there in the middle of it. */
+const DELETED = { recursive: true, maxRetries: 20 } as const
+
+test.each<[string, (workspace: string) => void]>([
+  ['deleted', (workspace) => rmSync(workspace, DELETED)],
+  ['moved', (workspace) => renameSync(workspace, `${workspace}.old`)],
+  [
+    'exchanged for an empty folder',
+    (workspace) => {
+      renameSync(workspace, `${workspace}.old`)
+      mkdirSync(workspace)
+    },
+  ],
+  ['without outbound.db', (workspace) => rmSync(join(workspace, 'outbound.db'))],
+])('251: a workspace that is %s under dev is made anew, with one line', async (_what, take) => {
+  const dir = await initProject()
+  const dev = startNanoclaw(dir, ['dev'])
+  await dev.says('Ctrl+C stops.')
+  expect(await nanoclaw(dir, ['send', 'chat', 'one', '--wait'])).toMatchObject({ code: 0 })
+  await dev.says('→ You said: one')
+  const before = dev.stdout()
+  take(join(dir, '.nanoclaw'))
+  await dev.says('going on with an empty one')
+  expect(await nanoclaw(dir, ['send', 'chat', 'two', '--wait'])).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('You said: two'),
+  })
+  await dev.says('→ You said: two')
+  expect(await nanoclaw(dir, ['send', 'chat', 'three', '--wait'])).toMatchObject({ code: 0 })
+  const words = dev
+    .stdout()
+    .slice(before.length)
+    .split('\n')
+    .flatMap((line) => /^\S+ {2}(\w+)/.exec(line)?.[1] ?? [])
+  expect(words.slice(0, 2)).toEqual(['afresh', 'done'])
+  dev.child.kill('SIGINT')
+  expect(await dev.ended()).toMatchObject({ code: 0, stderr: '' })
+})
+
+test('252: when only inbound.db is deleted under dev, an empty one takes its place, and the runtime goes on', async () => {
+  const dir = await initProject()
+  const dev = startNanoclaw(dir, ['dev'])
+  await dev.says('Ctrl+C stops.')
+  rmSync(join(dir, '.nanoclaw/inbound.db'))
+  await expect
+    .poll(() => dev.stderr())
+    .toContain('inbound.db was moved or deleted; an empty one is in its place')
+  expect(await nanoclaw(dir, ['send', 'chat', 'two', '--wait'])).toMatchObject({ code: 0 })
+  expect(dev.stdout()).not.toContain('afresh')
+  dev.child.kill('SIGINT')
+  expect((await dev.ended()).code).toBe(0)
+})
