@@ -8,7 +8,7 @@ import { expect, onTestFinished } from 'vitest'
 import { tempDir } from '../support/files.ts'
 
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url))
-const MAIN = join(REPOSITORY, 'dist/bin/main.js')
+export const MAIN = join(REPOSITORY, 'dist/bin/main.js')
 const DEADLINE_MS = 60_000
 
 export interface Ended {
