@@ -3,6 +3,7 @@
 // got worse (it does not build, or says something illegal) stays what it was until its source is right again.
 // A start takes what the last one has built and heard, where nothing has changed since, and asks a child afterwards.
 import { existsSync } from 'node:fs'
+import { BuildFault } from './catalog/build-errors.ts'
 import { type Built, orBefore, specsOf } from './catalog/built.ts'
 import type { Bundle, Bundler } from './catalog/bundle.ts'
 import { Catalog } from './catalog/catalog.ts'
@@ -72,9 +73,17 @@ export class Functions {
     return (this.#catalog.get(name)?.timeoutMs ?? 0) + abortGraceMs + killGraceMs
   }
 
-  /** Source files, to be watched. */
+  /** Source files, to be watched: of what is built, and of what did not build. */
   get inputs(): readonly string[] {
-    return this.#built.flatMap(({ bundle }) => bundle?.inputs ?? [])
+    return this.#built.flatMap(({ bundle, fault }) => [
+      ...(bundle?.inputs ?? []),
+      ...(fault?.causes?.inputs ?? []),
+    ])
+  }
+
+  /** Folders, to be watched without those below them: what a failed build lacks would appear there. */
+  get awaited(): readonly string[] {
+    return [...new Set(this.#built.flatMap(({ fault }) => fault?.causes?.awaited ?? []))]
   }
 
   /**
@@ -148,6 +157,8 @@ export class Functions {
           bundle,
           fault: { text: `${source.file} does not load: ${error.message}`, passes: true },
         }
+      if (error instanceof BuildFault)
+        return { source, fault: { text: error.message, passes: false, causes: error.causes } }
       if (error instanceof NanoclawError && error.code === 'bad_function')
         return { source, fault: { text: error.message, passes: false }, ...(bundle && { bundle }) }
       throw error
