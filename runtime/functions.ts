@@ -7,6 +7,7 @@ import { BuildFault } from './catalog/build-errors.ts'
 import { type Built, orBefore, specsOf } from './catalog/built.ts'
 import type { Bundle, Bundler } from './catalog/bundle.ts'
 import { Catalog } from './catalog/catalog.ts'
+import { withoutClashes } from './catalog/clashes.ts'
 import { parseDefinition } from './catalog/definition.ts'
 import { discover, type Source } from './catalog/discover.ts'
 import { FaultNews } from './catalog/fault-news.ts'
@@ -87,13 +88,14 @@ export class Functions {
   }
 
   /**
-   * Builds all functions. One that does not load is left out and tried again in the background.
+   * Builds all functions. One that does not load is left out and tried again in the background; `tolerant`: so is one that is
+   * wrong, until its source is right.
    * @throws NanoclawError `bad_function` naming every function that does not build, is not legal, or clashes with another
    */
-  async start(): Promise<void> {
-    const built = await this.#build()
-    const wrong = built.flatMap(({ fault }) => (fault && !fault.passes ? fault.text : []))
-    if (wrong.length > 0) throw new NanoclawError('bad_function', wrong.join('\n'))
+  async start(tolerant = false): Promise<void> {
+    const built = withoutClashes(await this.#build(), new Map())
+    const wrong = built.flatMap(({ fault }) => (fault && !fault.passes ? fault.text.split('\n') : []))
+    if (wrong.length > 0 && !tolerant) throw new NanoclawError('bad_function', [...new Set(wrong)].join('\n'))
     this.#use(built)
   }
 
@@ -109,13 +111,14 @@ export class Functions {
     const before = new Map(this.#built.map((each) => [each.source.name, each]))
     try {
       const built = await this.#build()
-      const mended = this.#use(built.map((each) => orBefore(each, before.get(each.source.name))))
+      const kept = built.map((each) => orBefore(each, before.get(each.source.name)))
+      const mended = this.#use(withoutClashes(kept, before))
       const after = new Map(this.#built.map((each) => [each.source.name, each]))
       const names = [...new Set([...before.keys(), ...after.keys()])]
       const changed = names.filter((name) => before.get(name)?.spec !== after.get(name)?.spec)
       return [...new Set([...changed, ...mended])]
     } catch (error) {
-      // The sources cannot be read, or two of them have one name.
+      // The folder cannot be read.
       this.#news.tellAll(errorText(error))
       this.#tryAgainLater()
       return []
@@ -134,8 +137,9 @@ export class Functions {
 
   async #build(): Promise<readonly Built[]> {
     const { functions, root } = this.#parts.config
-    const sources = await discover(functions, root)
-    return Promise.all(sources.map((source) => this.#buildOne(source)))
+    const { sources, refusals } = await discover(functions, root)
+    const refused = refusals.map(({ source, text }) => ({ source, fault: { text, passes: false } }))
+    return [...(await Promise.all(sources.map((source) => this.#buildOne(source)))), ...refused]
   }
 
   async #buildOne(source: Source): Promise<Built> {

@@ -33,7 +33,7 @@ async function dev(flags: Record<string, unknown>, cli: Cli): Promise<void> {
       import('./print-events.ts'),
     ])
   const events = createEvents()
-  const runtime = createRuntime(config, events)
+  const runtime = createRuntime(config, events, { tolerant: true })
   if (flags.json) printEvents(events, print)
   else {
     const { root, workspace } = config
