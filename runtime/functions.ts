@@ -34,6 +34,11 @@ export interface FunctionsParts {
 /** A module that does not load is tried again after this, doubled each time up to the maximum. */
 const LOAD_RETRY_MIN_MS = 500
 const LOAD_RETRY_MAX_MS = 30_000
+/**
+ * Ctrl-C ends the bundler's helper, too, and a stop ends processes that still load: what fails then is no function's fault. The
+ * end of the helper may be noticed before the signal is, so a fault is looked at this long after it was found.
+ */
+const STOP_NOTICED_MS = 20
 
 export class Functions {
   readonly #parts: FunctionsParts
@@ -94,6 +99,7 @@ export class Functions {
    */
   async start(tolerant = false): Promise<void> {
     const built = withoutClashes(await this.#build(), new Map())
+    if (this.#stopped) return
     const wrong = built.flatMap(({ fault }) => (fault && !fault.passes ? fault.text.split('\n') : []))
     if (wrong.length > 0 && !tolerant) throw new NanoclawError('bad_function', [...new Set(wrong)].join('\n'))
     this.#use(built)
@@ -111,6 +117,7 @@ export class Functions {
     const before = new Map(this.#built.map((each) => [each.source.name, each]))
     try {
       const built = await this.#build()
+      if (this.#stopped) return []
       const kept = built.map((each) => orBefore(each, before.get(each.source.name)))
       const mended = this.#use(withoutClashes(kept, before))
       const after = new Map(this.#built.map((each) => [each.source.name, each]))
@@ -118,6 +125,7 @@ export class Functions {
       const changed = names.filter((name) => before.get(name)?.spec !== after.get(name)?.spec)
       return [...new Set([...changed, ...mended])]
     } catch (error) {
+      if (this.#stopped) return []
       // The folder cannot be read.
       this.#news.tellAll(errorText(error))
       this.#tryAgainLater()
@@ -136,6 +144,18 @@ export class Functions {
   }
 
   async #build(): Promise<readonly Built[]> {
+    const noticed = () => new Promise<void>((resolve) => this.#parts.clock.after(STOP_NOTICED_MS, resolve))
+    try {
+      const built = await this.#buildAll()
+      if (built.some(({ fault }) => fault)) await noticed()
+      return built
+    } catch (error) {
+      await noticed()
+      throw error
+    }
+  }
+
+  async #buildAll(): Promise<readonly Built[]> {
     const { functions, root } = this.#parts.config
     const { sources, refusals } = await discover(functions, root)
     const refused = refusals.map(({ source, text }) => ({ source, fault: { text, passes: false } }))
