@@ -32,6 +32,7 @@ it.each<[string, (root: string) => void]>([
   ],
 ])('121: %s, and once more', async (_, change) => {
   const bench = await watched({ 'talk.js': answer('old') })
+  await bench.isSeeing()
   change(bench.root)
   await bench.until('new')
   rmSync(join(bench.root, 'old'), { recursive: true, force: true })
@@ -44,6 +45,7 @@ it('121: the folder is a link that is pointed elsewhere', async () => {
     renameSync(join(root, 'functions'), join(root, 'one'))
     symlinkSync('one', join(root, 'functions'))
   })
+  await bench.isSeeing()
   put(bench.root, 'two/added.js', answer('new'))
   symlinkSync('two', join(bench.root, 'functions.next'))
   renameSync(join(bench.root, 'functions.next'), join(bench.root, 'functions'))
@@ -133,6 +135,11 @@ async function watched(sources: Readonly<Record<string, string>>, prepare = (_ro
   return {
     root,
     broken: () => broken,
+    /** It has noticed one change, so it looks by now. */
+    async isSeeing() {
+      put(root, 'functions/talk.js', answer('seen'))
+      await this.until('seen')
+    },
     async until(answer: string, kind = 'talk') {
       const answers = new Set<string>()
       let last: string | undefined
