@@ -68,6 +68,13 @@ export function startNanoclaw(cwd: string, args: readonly string[], { env }: Opt
   }
 }
 
+/** A project without functions. */
+export function emptyProject(): string {
+  const dir = tempDir()
+  mkdirSync(join(dir, 'functions'))
+  return dir
+}
+
 /** What `init` makes, with this very package installed. */
 export async function initProject(): Promise<string> {
   const dir = tempDir()
