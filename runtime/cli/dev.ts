@@ -1,7 +1,8 @@
 // `nanoclaw dev`: host and runtime in one process, for the one who writes functions. Makes inbound.db, reloads what
-// changes, carries acks over each second as a host does, and shows what happens on stdout.
+// changes, carries acks over each second and carries out what functions ask of their host, as a host does, and shows what
+// happens on stdout.
 import { type Clock, realClock } from '../clock.ts'
-import type { Host } from '../host/index.ts'
+import type { Delivery, Host } from '../host/index.ts'
 import { errorText } from '../protocol/errors.ts'
 import { isLocked } from '../store/lock.ts'
 import { addExamples, type Cli, type Define } from './command.ts'
@@ -23,7 +24,7 @@ export const define: Define = (command, cli) => {
 async function dev(flags: Record<string, unknown>, cli: Cli): Promise<void> {
   const { print } = cli
   const config = await loadSettings(flags, cli)
-  const [{ createEvents, createRuntime }, { openHost }, { hostFolder }, { serve }, view, { printEvents }] =
+  const [{ createEvents, createRuntime }, { openHost }, { hostFolder }, { serve }, view, json, { deliver }] =
     await Promise.all([
       import('../runtime.ts'),
       import('../host/index.ts'),
@@ -31,10 +32,11 @@ async function dev(flags: Record<string, unknown>, cli: Cli): Promise<void> {
       import('./serve.ts'),
       import('./view.ts'),
       import('./print-events.ts'),
+      import('./deliver.ts'),
     ])
   const events = createEvents()
   const runtime = createRuntime(config, events, { tolerant: true })
-  if (flags.json) printEvents(events, print)
+  if (flags.json) json.printEvents(events, print)
   else {
     const { root, workspace } = config
     const functions = () => runtime.functions
@@ -47,13 +49,17 @@ async function dev(flags: Record<string, unknown>, cli: Cli): Promise<void> {
   const host = isLocked(config.paths.lock) ? undefined : openHost(hostFolder(config.workspace, config.paths))
   const syncing =
     host && new Syncing(host, realClock, (text) => print.talk(print.paintTalk('yellow', plain(text, 1_000))))
+  const showAction = flags.json ? json.actionPrinter(print) : view.actionViewer(print)
+  let delivery: Delivery | undefined
   const started = () => {
     runtime.watchSources()
     syncing?.start()
+    delivery = host && deliver(host, config.workspace, showAction)
   }
   try {
     await serve({ runtime, events, started })
   } finally {
+    await delivery?.stop()
     syncing?.stop()
     host?.close()
   }
