@@ -7,6 +7,7 @@ import { BuildFault } from './catalog/build-errors.ts'
 import { type Built, orBefore, specsOf } from './catalog/built.ts'
 import type { Bundle, Bundler } from './catalog/bundle.ts'
 import { Catalog } from './catalog/catalog.ts'
+import { withoutClashes } from './catalog/clashes.ts'
 import { parseDefinition } from './catalog/definition.ts'
 import { discover, type Source } from './catalog/discover.ts'
 import { FaultNews } from './catalog/fault-news.ts'
@@ -33,6 +34,11 @@ export interface FunctionsParts {
 /** A module that does not load is tried again after this, doubled each time up to the maximum. */
 const LOAD_RETRY_MIN_MS = 500
 const LOAD_RETRY_MAX_MS = 30_000
+/**
+ * Ctrl-C ends the bundler's helper, too, and a stop ends processes that still load: what fails then is no function's fault. The
+ * end of the helper may be noticed before the signal is, so a fault is looked at this long after it was found.
+ */
+const STOP_NOTICED_MS = 20
 
 export class Functions {
   readonly #parts: FunctionsParts
@@ -87,13 +93,15 @@ export class Functions {
   }
 
   /**
-   * Builds all functions. One that does not load is left out and tried again in the background.
+   * Builds all functions. One that does not load is left out and tried again in the background; `tolerant`: so is one that is
+   * wrong, until its source is right.
    * @throws NanoclawError `bad_function` naming every function that does not build, is not legal, or clashes with another
    */
-  async start(): Promise<void> {
-    const built = await this.#build()
-    const wrong = built.flatMap(({ fault }) => (fault && !fault.passes ? fault.text : []))
-    if (wrong.length > 0) throw new NanoclawError('bad_function', wrong.join('\n'))
+  async start(tolerant = false): Promise<void> {
+    const built = withoutClashes(await this.#build(), new Map())
+    if (this.#stopped) return
+    const wrong = built.flatMap(({ fault }) => (fault && !fault.passes ? fault.text.split('\n') : []))
+    if (wrong.length > 0 && !tolerant) throw new NanoclawError('bad_function', [...new Set(wrong)].join('\n'))
     this.#use(built)
   }
 
@@ -109,13 +117,16 @@ export class Functions {
     const before = new Map(this.#built.map((each) => [each.source.name, each]))
     try {
       const built = await this.#build()
-      const mended = this.#use(built.map((each) => orBefore(each, before.get(each.source.name))))
+      if (this.#stopped) return []
+      const kept = built.map((each) => orBefore(each, before.get(each.source.name)))
+      const mended = this.#use(withoutClashes(kept, before))
       const after = new Map(this.#built.map((each) => [each.source.name, each]))
       const names = [...new Set([...before.keys(), ...after.keys()])]
       const changed = names.filter((name) => before.get(name)?.spec !== after.get(name)?.spec)
       return [...new Set([...changed, ...mended])]
     } catch (error) {
-      // The sources cannot be read, or two of them have one name.
+      if (this.#stopped) return []
+      // The folder cannot be read.
       this.#news.tellAll(errorText(error))
       this.#tryAgainLater()
       return []
@@ -133,9 +144,22 @@ export class Functions {
   }
 
   async #build(): Promise<readonly Built[]> {
+    const noticed = () => new Promise<void>((resolve) => this.#parts.clock.after(STOP_NOTICED_MS, resolve))
+    try {
+      const built = await this.#buildAll()
+      if (built.some(({ fault }) => fault)) await noticed()
+      return built
+    } catch (error) {
+      await noticed()
+      throw error
+    }
+  }
+
+  async #buildAll(): Promise<readonly Built[]> {
     const { functions, root } = this.#parts.config
-    const sources = await discover(functions, root)
-    return Promise.all(sources.map((source) => this.#buildOne(source)))
+    const { sources, refusals } = await discover(functions, root)
+    const refused = refusals.map(({ source, text }) => ({ source, fault: { text, passes: false } }))
+    return [...(await Promise.all(sources.map((source) => this.#buildOne(source)))), ...refused]
   }
 
   async #buildOne(source: Source): Promise<Built> {

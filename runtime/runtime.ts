@@ -39,10 +39,12 @@ export interface RuntimeOptions {
   readonly clock?: Clock
   /** 0 ≤ random < 1; spreads retries. */
   readonly random?: () => number
+  /** A function that is wrong at the start is told and left out, until its source is right; without it the start fails. */
+  readonly tolerant?: boolean
 }
 
 export function createRuntime(config: Config, events: Events, options: RuntimeOptions = {}): Runtime {
-  return new Runtime(config, events, options.clock ?? realClock, options.random ?? Math.random)
+  return new Runtime(config, events, { clock: realClock, random: Math.random, tolerant: false, ...options })
 }
 
 /** Everything that must be open while the runtime works. */
@@ -69,6 +71,7 @@ export class Runtime {
   readonly #events: Events
   readonly #clock: Clock
   readonly #random: () => number
+  readonly #tolerant: boolean
   readonly #bundler = new Bundler()
   readonly #pool: Pool
   readonly #functions: Functions
@@ -84,8 +87,9 @@ export class Runtime {
   /** Nobody's, but in the crash soak. */
   readonly #reach: CrashHook | undefined = crashHook(process.env.NANOCLAW_CRASH_AT)
 
-  constructor(config: Config, events: Events, clock: Clock, random: () => number) {
+  constructor(config: Config, events: Events, { clock, random, tolerant }: Required<RuntimeOptions>) {
     this.#config = config
+    this.#tolerant = tolerant
     this.#events = events
     this.#clock = clock
     this.#random = random
@@ -149,7 +153,12 @@ export class Runtime {
   /** For development: reloads whenever a source changes. */
   watchSources(): void {
     this.#sources ??= new SourcesTrigger(this.#clock, this.#config.functions, () => void this.reload())
-    this.#sources.add(this.#functions.inputs)
+    this.#watchAll()
+  }
+
+  #watchAll(): void {
+    const { inputs: files, awaited } = this.#functions
+    this.#sources?.watch({ files, awaited })
   }
 
   async #start(): Promise<void> {
@@ -161,7 +170,7 @@ export class Runtime {
       const { outbox, recovery } = await this.#openOutbox()
       if (this.#stopping) return
       const heartbeat = this.#startHeartbeat()
-      await this.#functions.start()
+      await this.#functions.start(this.#tolerant)
       if (this.#stopping) return
       const inbox = new Inbox(this.#config.paths.inbound, (about) => this.#events.emit('inbound-wal', about))
       this.#running = this.#assemble({ outbox, recovery, heartbeat, inbox })
@@ -267,8 +276,8 @@ export class Runtime {
   }
 
   #adopt(changed: readonly string[]): void {
-    const { catalog, inputs } = this.#functions
-    this.#sources?.add(inputs)
+    const { catalog } = this.#functions
+    this.#watchAll()
     if (changed.length === 0) return
     this.#events.emit('functions-changed', { changed, functions: catalog.names })
     this.#running?.session.reroute(catalog)

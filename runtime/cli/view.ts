@@ -6,6 +6,7 @@ import { errorText } from '../protocol/errors.ts'
 import type { Events, RuntimeEvents, Settled } from '../protocol/events.ts'
 import type { FunctionSpec } from '../protocol/function.ts'
 import { isMoved } from '../store/classify.ts'
+import type { ShowAction } from './deliver.ts'
 import { outcomeText, ruleText, usefulLines } from './describe.ts'
 import { onHeld } from './held.ts'
 import { type Paint, type Print, plain, plainLines, type Style, table } from './print.ts'
@@ -80,6 +81,24 @@ export function showEvents(events: Events, functions: () => readonly FunctionSpe
       say('yellow', 'afresh', 'outbound.db was moved or deleted; going on with an empty one in its place')
     else say('red', 'ends', plain(errorText(error), 1_000))
   })
+}
+
+/** What the host has carried out for a function, or could not. */
+export function actionViewer(print: Print): ShowAction {
+  const { paint } = print
+  const say = (style: Style, word: string, text: string) => print.data(eventLine(paint, style, word, text))
+  return (event, action) => {
+    if (event.type === 'blocked') return say('yellow', 'waits', plain(event.error, 400))
+    const what = `${action === null ? '' : `${action}  `}${plain(event.id)}`
+    if (event.type === 'delivered') say('green', 'host', what)
+    else if (event.type === 'retry')
+      say(
+        'yellow',
+        'host',
+        `${what}  ${plain(event.error, 400)}  ${againText(event.nextAtMs - realClock.now())}`,
+      )
+    else say('red', 'host', `${what}  given up: ${plain(event.error, 400)}`)
+  }
 }
 
 export interface Opening {

@@ -5,12 +5,12 @@ import { filesIn } from '../../runtime/protocol/files.ts'
 import { OWN_TABLES } from '../../runtime/protocol/schema.ts'
 import { LastingOutbox } from '../../runtime/store/lasting-outbox.ts'
 import { Lock } from '../../runtime/store/lock.ts'
-import { headInbound, insertMessage, insertRow, openDb, tempDir, wireOutbound } from '../support/files.ts'
-import { nanoclaw } from './cli.ts'
+import { headInbound, insertMessage, insertRow, openDb, wireOutbound } from '../support/files.ts'
+import { emptyProject, nanoclaw } from './cli.ts'
 
 /** A workspace after some work, with no runtime: one message completed, one failed, one due, one that is hostile. */
 function usedWorkspace(): string {
-  const dir = tempDir()
+  const dir = emptyProject()
   const workspace = join(dir, '.nanoclaw')
   mkdirSync(workspace)
   const inbound = headInbound(join(workspace, 'inbound.db'))
@@ -47,8 +47,8 @@ function usedWorkspace(): string {
   return dir
 }
 
-test('the status of an empty folder says what is missing, and makes nothing', async () => {
-  const dir = tempDir()
+test('the status of a new project says what is missing, and makes nothing', async () => {
+  const dir = emptyProject()
   const { code, stdout } = await nanoclaw(dir, ['status'])
   expect(code).toBe(0)
   expect(stdout).toMatch(/^runtime +not running$/m)
@@ -120,7 +120,7 @@ test('an unknown id ends with 1 and says so, on stderr', async () => {
   const { code, stdout, stderr } = await nanoclaw(dir, ['show', 'nobody', '--json'])
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
   expect(stderr).toContain(`No message nobody in ${join(dir, '.nanoclaw/inbound.db')}`)
-  expect(await nanoclaw(tempDir(), ['show', 'x'])).toMatchObject({
+  expect(await nanoclaw(emptyProject(), ['show', 'x'])).toMatchObject({
     code: 1,
     stderr: expect.stringMatching(/^Cannot look for x: .*does not exist yet/),
   })

@@ -300,7 +300,7 @@ describe('the config file', () => {
   ])('that %s names but is missing is a fault, beside the others', async (origin, given) => {
     const faults = await faultsOf({ ...given, flags: { poll: 'x' } })
     expect(faults).toEqual([
-      `${origin}: found "missing.json"; expected an existing file that ends in .ts, .mts, .js, .mjs, .json`,
+      `${origin}: found "missing.json"; expected an existing file, one that ends in .ts, .mts, .cts, .js, .mjs, .cjs, .json`,
       expect.stringContaining('--poll'),
     ])
   })
