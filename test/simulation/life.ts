@@ -100,6 +100,8 @@ export class Life {
             clock,
             birth: world.birth,
             delayMs: world.delayMs,
+            limits: POOL_LIMITS,
+            left: (pid, why) => books.fail(`process ${pid} ${why}, and is neither of use nor ended`),
             wishMs: ({ message }) => wishMs(world.messages.get(message.id)!.plan),
             begins: (pid, dispatch) => {
               world.say(() => `  ${dispatch.message.id} begins in ${pid}`)
@@ -111,7 +113,7 @@ export class Life {
               world.say(() => `  ${dispatch.message.id} ${how} in ${pid}`)
               books.handlerEnded(this.epoch, dispatch, how)
             },
-            forges: (pid) => books.forges(pid),
+            outlived: (pid) => books.outlived(pid),
             holds: (pid, dispatches) => books.holds(this.epoch, pid, dispatches),
           }),
       }),
