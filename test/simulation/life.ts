@@ -48,6 +48,7 @@ const POOL_LIMITS = {
   concurrency: 4,
   warmMax: 7,
   startsMax: 2,
+  quickMax: 2,
   loadTimeoutMs: 500,
   abortGraceMs: ABORT_GRACE_MS,
   killGraceMs: 50,
