@@ -193,11 +193,19 @@ export class Functions {
   #use(built: readonly Built[]): readonly string[] {
     const specs = specsOf(built)
     const broken = built.flatMap(({ spec, source }) => (spec ? [] : source.name))
+    this.#tellCapped(specs.filter((spec) => this.#catalog.get(spec.name) !== spec))
     this.#catalog = new Catalog(specs, broken)
     this.#built = built
     this.#parts.loader.keepOnly(new Set(specs.map(({ bundle }) => bundle)))
     if (this.#news.any(built)) this.#failures = 0
     return this.#news.tell(built, this.#tryAgainLater())
+  }
+
+  #tellCapped(specs: readonly FunctionSpec[]): void {
+    const { config, events } = this.#parts
+    for (const { name, concurrency } of specs)
+      if (concurrency > config.concurrency)
+        events.emit('function-capped', { functionName: name, concurrency, setting: config.concurrency })
   }
 
   /** Returns after how long those that did not load are; null: there are none. */

@@ -97,6 +97,7 @@ export class Runtime {
     const limits = {
       ...config,
       startsMax: Math.max(2, availableParallelism()),
+      quickMax: availableParallelism(),
       cwd: config.root,
       env: childEnv(config.env),
     }

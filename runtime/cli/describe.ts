@@ -37,7 +37,9 @@ export function outcomeText(outcome: Outcome, reason: string | null): string {
     case 'timed-out':
       return `${because}no end after ${formatDuration(outcome.afterMs)}`
     case 'exited':
-      return `${because}its process ended with code ${outcome.code}`
+      return outcome.code === null
+        ? `${because}its process closed its channel to the runtime and was ended`
+        : `${because}its process ended with code ${outcome.code}`
     case 'killed':
       return `${because}its process was killed by ${plain(outcome.signal)}`
     case 'out-of-memory':

@@ -44,6 +44,7 @@ const EVENTS: Readonly<Record<keyof RuntimeEvents, true>> = {
   'worker-started': true,
   'worker-ended': true,
   'function-broken': true,
+  'function-capped': true,
   'functions-changed': true,
   output: true,
   log: true,

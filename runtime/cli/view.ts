@@ -52,6 +52,13 @@ export function showEvents(events: Events, functions: () => readonly FunctionSpe
       say('cyan', 'reload', `${paint('bold', plain(name))}  ${spec ? ruleText(spec.rule) : 'is gone'}`)
     }
   })
+  events.on('function-capped', ({ functionName, concurrency, setting }) =>
+    say(
+      'yellow',
+      'capped',
+      `${plain(functionName)} asks for concurrency ${concurrency}; the setting allows ${setting}`,
+    ),
+  )
   events.on('function-broken', ({ functionName, message, retryMs, stillServed }) => {
     const next = retryMs === null ? 'mend it and save' : `again in ${formatDuration(retryMs)}`
     const now = stillServed ? '; its last good version still answers' : ''

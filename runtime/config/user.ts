@@ -12,7 +12,7 @@ export interface UserConfig {
   readonly functions?: string
   /** Where built functions are kept. Default `.nanoclaw/build`. */
   readonly cache?: string
-  /** Messages handled at the same time, over all functions. Default `'cores'`. */
+  /** Messages handled at the same time, over all functions. Default 16. */
   readonly concurrency?: number | 'cores'
   /** Time for one attempt, unless the function says its own. Default `'30s'`. */
   readonly timeout?: Duration

@@ -61,6 +61,12 @@ export function createLog(events: Events, { level, to }: LogOptions): void {
       `function cannot be used; ${stillServed ? 'its last good version still answers' : 'its messages wait'}`,
     ),
   )
+  events.on('function-capped', (about) =>
+    log.warn(
+      about,
+      'function asks for more concurrency than the setting concurrency allows; the setting counts',
+    ),
+  )
   events.on('functions-changed', (about) => log.info(about, 'functions changed'))
   events.on('watch-degraded', (about) => log.warn(about, 'no file events; the poll finds changes'))
   events.on('worker-ended', ({ unexpected, ...about }) =>

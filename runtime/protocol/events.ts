@@ -69,6 +69,10 @@ export interface RuntimeEvents {
       readonly stillServed: boolean
     },
   ]
+  /** A function asks for more messages at the same time than the setting `concurrency` gives to all functions together. */
+  'function-capped': [
+    { readonly functionName: string; readonly concurrency: number; readonly setting: number },
+  ]
   'functions-changed': [{ readonly changed: readonly string[]; readonly functions: readonly string[] }]
   output: [
     {

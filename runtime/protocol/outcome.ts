@@ -17,7 +17,8 @@ export type Outcome =
   | { readonly type: 'replied'; readonly replies: readonly Reply[] }
   | { readonly type: 'threw'; readonly error: ErrorInfo; readonly retry: RetryWish }
   | { readonly type: 'timed-out'; readonly afterMs: number }
-  | { readonly type: 'exited'; readonly code: number; readonly stderr: string }
+  /** `code` null: it closed its channel to the runtime and went on, so that it had to be ended. */
+  | { readonly type: 'exited'; readonly code: number | null; readonly stderr: string }
   | { readonly type: 'killed'; readonly signal: string; readonly stderr: string }
   | { readonly type: 'out-of-memory'; readonly stderr: string }
   | { readonly type: 'bad-reply'; readonly reason: BadReplyReason; readonly error: ErrorInfo }

@@ -66,6 +66,11 @@ export class Lanes {
     return this.#waiting.get(functionName) ?? 0
   }
 
+  /** Lanes of a function from which something may be taken, at most: as many processes could be at work for it. */
+  readyLanes(functionName: string): number {
+    return this.#ready.get(functionName)?.size ?? 0
+  }
+
   /** Puts an entry in its place: behind what is out, among the rest first what has begun, then by `order`. */
   add(entry: Entry): void {
     const lane = this.#laneFor(entry.key)

@@ -53,7 +53,7 @@ test('without any setting, everything has the documented default', async () => {
       outbox: join(cwd, '.nanoclaw/outbox'),
       lock: join(cwd, '.nanoclaw/.runtime.lock'),
     },
-    concurrency: availableParallelism(),
+    concurrency: 16,
     timeoutMs: 30_000,
     retry: { attempts: 5, minDelayMs: 1000, maxDelayMs: 300_000, factor: 2 },
     crashLimit: 5,

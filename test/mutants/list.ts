@@ -164,6 +164,18 @@ export const MUTANTS: readonly Mutant[] = [
     'if (dispatch.alone) return false',
     'if (dispatch.n < 0) return false',
   ),
+  one(
+    'a process that has lost its channel is neither used nor ended',
+    CHILD,
+    'this.#process.onChannelLost(() => this.#lostChannel(), LAST_WORDS_MS)',
+    '',
+  ),
+  one(
+    'a lost channel is blamed on a message that had not begun',
+    CHILD,
+    'this.#channelLost && this.#served > 0 && !dispatch.alone',
+    'false',
+  ),
 
   // Order.
   one('a lane gives out while something of it runs', LANES, 'if (!head || lane.out > 0 ||', 'if (!head ||'),

@@ -38,7 +38,7 @@ export class Books {
   /** By the number of its dispatch: what is in a process, or on its way to one. */
   readonly #dispatched = new Map<number, { readonly told: Told; readonly alone: boolean; begun: boolean }>()
   /** Processes that have answered twice for a message: the runtime ends them, whatever has come to be in them. */
-  readonly #forgers = new Set<number>()
+  readonly #outlived = new Set<number>()
   #aborted = false
   #justClaimed = new Set<string>()
   #epoch = 0
@@ -165,8 +165,8 @@ export class Books {
     }
   }
 
-  forges(pid: number): void {
-    this.#forgers.add(pid)
+  outlived(pid: number): void {
+    this.#outlived.add(pid)
   }
 
   /** All that is in one process. */
@@ -212,7 +212,7 @@ export class Books {
         this.#dispatched.get(n) ?? this.fail(`dispatch ${n} ends and was not made`)
       this.#dispatched.delete(n)
       // Of one that was suspected already, it is believed.
-      const believed = alone && this.#forgers.has(told.run?.worker ?? 0)
+      const believed = alone && this.#outlived.has(told.run?.worker ?? 0)
       if (outcome.type !== 'cancelled' && !begun && !believed)
         this.fail(`${told.id} ${outcome.type}, and has not begun`)
       if (isDeath(outcome) && this.#aborted) this.fail(`${told.id} is blamed for the end of the runtime`)
