@@ -1,6 +1,7 @@
 // The host's side of replies in `dev`. The screen is the platform: replies were shown when their run ended, so there is nothing
 // left to send. What functions ask of their host (replies of kind `system`) is carried out.
-import { cpSync, mkdirSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { TASK_ACTIONS } from '../host/actions.ts'
 import type { Delivery, DeliveryEvent, Host, Outgoing } from '../host/index.ts'
@@ -29,10 +30,10 @@ export function deliver(host: Host, workspace: string, show: ShowAction): Delive
 }
 
 /** A delivery clears the outbox; the author may want to look at the files. */
-function keepFiles({ id, files }: Outgoing, workspace: string): void {
-  for (const { name, path } of files) {
+async function keepFiles({ id, files }: Outgoing, workspace: string): Promise<void> {
+  for (const { name, bytes } of files) {
     const kept = join(workspace, 'sent', id, name)
     mkdirSync(dirname(kept), { recursive: true })
-    cpSync(path, kept)
+    await writeFile(kept, await bytes())
   }
 }
