@@ -2,9 +2,10 @@
 // its holder dies in whatever way, and keeps it for a holder that is only stopped. No pid is trusted, no file grows old.
 // Never touch that file with `fs`: closing a descriptor of it would drop the lock.
 import { existsSync } from 'node:fs'
-import Database from 'better-sqlite3'
+import type Database from 'better-sqlite3'
 import { NanoclawError } from '../protocol/errors.ts'
 import { sqliteCode } from './classify.ts'
+import { openDatabase } from './driver.ts'
 
 /** Whoever looks whether it is held keeps a starter out for a moment; a holder keeps it for longer than this. */
 const LOOKED_AT_MS = 500
@@ -22,7 +23,7 @@ export class Lock {
    */
   static acquire(path: string, holder: () => string): Lock {
     try {
-      const db = new Database(path, { timeout: LOOKED_AT_MS })
+      const db = openDatabase(path, { timeout: LOOKED_AT_MS })
       try {
         db.exec('begin exclusive')
         return new Lock(db)
@@ -31,6 +32,7 @@ export class Lock {
         throw error
       }
     } catch (error) {
+      if (error instanceof NanoclawError) throw error
       if (isBusy(error))
         throw new NanoclawError(
           'locked',
@@ -58,7 +60,7 @@ export class Lock {
 export function isLocked(path: string): boolean {
   if (!existsSync(path)) return false
   try {
-    const db = new Database(path, { timeout: 0, fileMustExist: true, readonly: true })
+    const db = openDatabase(path, { timeout: 0, fileMustExist: true, readonly: true })
     try {
       db.prepare('select name from sqlite_schema').get()
       return false
