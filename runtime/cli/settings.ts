@@ -56,7 +56,11 @@ function addSetting(command: Command, name: SettingName, group: string): void {
  * @throws ConfigError, NanoclawError `bad_config`
  */
 export async function loadSettings(flags: Flags, surroundings: Surroundings): Promise<Config> {
-  const { loadConfig } = await import('../config/load.ts')
+  const [{ loadConfig }, { checkDriver }] = await Promise.all([
+    import('../config/load.ts'),
+    import('../store/driver.ts'),
+  ])
+  checkDriver()
   const config = await loadConfig(inputOf(flags, surroundings))
   if (existsSync(config.functions)) return config
   throw new NanoclawError(
@@ -73,7 +77,11 @@ export async function loadWorkspace(
   flags: Flags,
   surroundings: Surroundings,
 ): Promise<Pick<Config, 'workspace' | 'paths'>> {
-  const { loadPaths } = await import('../config/load.ts')
+  const [{ loadPaths }, { checkDriver }] = await Promise.all([
+    import('../config/load.ts'),
+    import('../store/driver.ts'),
+  ])
+  checkDriver()
   const { isGuess, ...place } = await loadPaths(inputOf(flags, surroundings))
   if (!isGuess || existsSync(place.workspace)) return place
   throw new NanoclawError(

@@ -4,9 +4,10 @@
 // could lead to inbound.db, and an exclusive transaction there would keep the host out.
 import { closeSync, constants, lstatSync, openSync, realpathSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import Database from 'better-sqlite3'
+import type Database from 'better-sqlite3'
 import { NanoclawError } from '../protocol/errors.ts'
 import { sqliteCode } from './classify.ts'
+import { openDatabase } from './driver.ts'
 import { denialOf } from './rights.ts'
 
 /** Whoever looks whether it is held keeps a starter out for a moment; a holder keeps it for longer than this. */
@@ -27,7 +28,7 @@ export class Lock {
     try {
       make(path)
       refuseLink(path)
-      const db = new Database(path, { timeout: LOOKED_AT_MS, fileMustExist: true })
+      const db = openDatabase(path, { timeout: LOOKED_AT_MS, fileMustExist: true })
       try {
         refuseOther(db, path)
         db.exec('begin exclusive')
@@ -38,6 +39,7 @@ export class Lock {
         throw error
       }
     } catch (error) {
+      if (error instanceof NanoclawError) throw error
       if (isBusy(error))
         throw new NanoclawError(
           'locked',
@@ -46,13 +48,9 @@ export class Lock {
             cause: error,
           },
         )
-      throw new NanoclawError(
-        'outbound_unusable',
-        `Cannot lock ${path}: ${whyNot(path, error)}.`,
-        {
-          cause: error,
-        },
-      )
+      throw new NanoclawError('outbound_unusable', `Cannot lock ${path}: ${whyNot(path, error)}.`, {
+        cause: error,
+      })
     }
   }
 
@@ -65,7 +63,7 @@ export class Lock {
 export function isLocked(path: string): boolean {
   try {
     refuseLink(path)
-    const db = new Database(path, { timeout: 0, fileMustExist: true, readonly: true })
+    const db = openDatabase(path, { timeout: 0, fileMustExist: true, readonly: true })
     try {
       refuseOther(db, path)
       db.prepare('select name from sqlite_schema').get()

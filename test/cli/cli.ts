@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished } from 'vitest'
 import { tempDir } from '../support/files.ts'
 
-const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url))
+export const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url))
 export const MAIN = join(REPOSITORY, 'dist/bin/main.js')
 const DEADLINE_MS = 60_000
 
