@@ -90,7 +90,7 @@ describe('a walk', () => {
       const pageMs = (rows: number) => {
         db.exec('delete from messages_in')
         fill(rows)
-        const from = { seq: rows, rowid: 0 }
+        const from = { ...START, seq: rows }
         const ids = Array.from({ length: 10 }, (_, n) => String(rows - n))
         const times = Array.from({ length: 9 }, () => {
           const startMs = performance.now()
