@@ -135,6 +135,21 @@ test('92: 100,000 waiting messages: the first page can run at once, and no more 
   expect(read.pages).toBe(pages)
 })
 
+test('230: of more messages than are remembered, each runs when it is due, not when the poll has come to it', () => {
+  const path = join(tempDir(), 'inbound.db')
+  const due = 10_000
+  headInbound(path).exec(`insert into messages_in (id, seq, kind, timestamp, process_after, content)
+    with recursive n (i) as (select 1 union all select i + 1 from n where i < ${due})
+    select 'm-' || i, 2 * i, 'f', '', iif(i % 2, '2026-11-24 13:00:00', '2026-11-24 13:00:30'), '{}' from n`)
+  const { lanes, clock } = sessionOn(path, { ...SESSION_LIMITS, laterMax: 1_000 }, { page: () => undefined })
+  clock.advance(3_599_000)
+  expect(lanes.size).toBe(0)
+  clock.advance(1_500)
+  expect(lanes.size).toBe(due / 2)
+  clock.advance(30_000)
+  expect(lanes.size).toBe(due)
+})
+
 test('what is read again after a reload is read to its end before anything newer, however much it is', () => {
   const path = join(tempDir(), 'inbound.db')
   const host = headInbound(path)
