@@ -366,6 +366,7 @@ export class Runtime {
       epoch: recovery.epoch,
       functions: this.#functions.list,
       unroutable: session.unroutable(),
+      ...(session.crowded.length > 0 && { crowded: session.crowded }),
       state,
       ...(session.waitingFor !== undefined && { waitingFor: session.waitingFor }),
     })

@@ -16,9 +16,20 @@ export interface Note {
   }[]
   /** Messages that no function takes, by kind. */
   readonly unroutable: Readonly<Record<string, number>>
+  /** Left out when there are none. */
+  readonly crowded?: readonly Crowded[]
   /** `waiting`: inbound.db cannot be read. `holding`: outbound.db takes no writes. `waitingFor` says why. */
   readonly state: 'running' | 'waiting' | 'holding' | 'draining'
   readonly waitingFor?: string
+}
+
+/** More of its messages wait in the file than are taken in for now. */
+export interface Crowded {
+  readonly name: string
+  /** Those that are taken in. */
+  readonly ready: number
+  /** Of these, how many wait for their next attempt. */
+  readonly retrying: number
 }
 
 export function notePath(lockPath: string): string {

@@ -52,6 +52,8 @@ export interface RawId {
 /** Every message with a seq up to `seq` is done, or one of `open`. */
 export interface Mark {
   readonly seq: number
+  /** Of the row that has that seq: in a file that has another one there, the mark says nothing. null: not known. */
+  readonly id: string | null
   readonly open: readonly string[]
 }
 

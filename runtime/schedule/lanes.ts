@@ -41,6 +41,8 @@ export class Lanes {
   readonly #out = new Set<Entry>()
   readonly #ready = new Map<string, Line<Lane>>()
   readonly #waiting = new Map<string, number>()
+  /** Entries of each function, those that are out included. */
+  readonly #counts = new Map<string, number>()
   readonly #takenMax: number
 
   /** `takenMax`: entries given out at once, whoever asks; a process that is to serve so many gets no more. */
@@ -53,12 +55,30 @@ export class Lanes {
     return this.#laneOf.size
   }
 
+  /** Entries of a function, those that are out included. */
+  count(functionName: string): number {
+    return this.#counts.get(functionName) ?? 0
+  }
+
+  /** How many entries of a function wait for their next attempt; looks at every entry there is. */
+  retrying(functionName: string): number {
+    let retrying = 0
+    for (const { spec, waitsUntilMs } of this.#laneOf.keys())
+      if (spec.name === functionName && waitsUntilMs > 0) retrying++
+    return retrying
+  }
+
   /** Functions for which `take` would give something, in no particular order. */
   *readyFunctions(): Iterable<FunctionSpec> {
     for (const name of this.#ready.keys()) {
       const head = this.#firstReady(name)?.line.first
       if (head) yield head.spec
     }
+  }
+
+  /** Functions that have entries, in no particular order. */
+  get functions(): Iterable<string> {
+    return this.#counts.keys()
   }
 
   /** Entries of a function that are not out. */
@@ -75,6 +95,7 @@ export class Lanes {
   add(entry: Entry): void {
     const lane = this.#laneFor(entry.key)
     this.#laneOf.set(entry, lane)
+    this.#counts.set(entry.spec.name, this.count(entry.spec.name) + 1)
     this.#lineUp(lane, entry)
   }
 
@@ -121,7 +142,7 @@ export class Lanes {
   remove(entry: Entry): void {
     const lane = this.#laneOf.get(entry)
     if (!lane) return
-    this.#laneOf.delete(entry)
+    this.#leave(entry)
     if (this.#out.delete(entry)) lane.out--
     else {
       lane.line.delete(entry)
@@ -144,7 +165,7 @@ export class Lanes {
       entries.push(...lane.line.clear())
       this.#tidy(lane)
     }
-    for (const entry of entries) this.#laneOf.delete(entry)
+    for (const entry of entries) this.#leave(entry)
     this.#waiting.clear()
     return entries.sort((a, b) => a.order - b.order)
   }
@@ -153,6 +174,13 @@ export class Lanes {
     lane.line.insert(entry, comesBefore)
     this.#count(entry, 1)
     this.#enqueue(lane)
+  }
+
+  #leave(entry: Entry): void {
+    this.#laneOf.delete(entry)
+    const left = this.count(entry.spec.name) - 1
+    if (left > 0) this.#counts.set(entry.spec.name, left)
+    else this.#counts.delete(entry.spec.name)
   }
 
   #tidy(lane: Lane): void {

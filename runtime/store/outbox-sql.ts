@@ -37,13 +37,16 @@ export function makeTables(db: WritableDb, path: string): void {
       `${path} was written by another version (its tables are version ${version}, expected ${OWN_VERSION}). Use that version, or a new workspace.`,
     )
   db.exec(WIRE_TABLES + STATE_TABLES + OWN_TABLES)
+  // A file that was made before the mark knew its row has the same version: whoever made it leaves this column alone.
+  const columns = db.prepare("select name from pragma_table_info('nanoclaw_runtime')").pluck().all()
+  if (!columns.includes('mark_id')) db.exec('alter table nanoclaw_runtime add column mark_id text')
   db.exec(
     `insert or ignore into nanoclaw_runtime (id, version, epoch, seq_mark) values (1, ${OWN_VERSION}, 0, ${Number.MIN_SAFE_INTEGER})`,
   )
 }
 
 export function prepareOutbox(db: WritableDb): Statements {
-  const plucked = new Set(['epoch', 'raiseEpoch', 'mark', 'open', 'maxSeq'])
+  const plucked = new Set(['epoch', 'raiseEpoch', 'open', 'maxSeq'])
   const entries = Object.entries(TEXTS).map(([name, sql]) => [
     name,
     plucked.has(name) ? db.prepare(sql).pluck() : db.prepare(sql),
@@ -54,8 +57,8 @@ export function prepareOutbox(db: WritableDb): Statements {
 const TEXTS = {
   epoch: 'select epoch from nanoclaw_runtime where id = 1',
   raiseEpoch: 'update nanoclaw_runtime set epoch = epoch + 1 where id = 1 returning epoch',
-  mark: 'select seq_mark from nanoclaw_runtime where id = 1',
-  setMark: 'update nanoclaw_runtime set seq_mark = ? where id = 1',
+  mark: 'select seq_mark as seq, mark_id as id from nanoclaw_runtime where id = 1',
+  setMark: 'update nanoclaw_runtime set seq_mark = ?, mark_id = ? where id = 1',
   open: 'select message_id from nanoclaw_open',
   clearOpen: 'delete from nanoclaw_open',
   addOpen: 'insert into nanoclaw_open (message_id) select value from json_each(?)',

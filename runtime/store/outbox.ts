@@ -83,7 +83,10 @@ export class Outbox {
         this.#sql.dropForeignClaims.run()
         this.#sql.tell.run({ limitMs: null, at: isoTime(nowMs) })
         this.#epoch = this.#sql.raiseEpoch.get() as number
-        const mark = { seq: this.#sql.mark.get() as number, open: this.#sql.open.all() as string[] }
+        const mark = {
+          ...(this.#sql.mark.get() as Pick<Mark, 'seq' | 'id'>),
+          open: this.#sql.open.all() as string[],
+        }
         this.#reach?.('in-recovery')
         return { epoch: this.#epoch, mark, interrupted: left.length, quarantined }
       })
@@ -289,8 +292,8 @@ export class Outbox {
     if (changes === 1) this.#sql.refusedRun.run({ id, epoch: this.#epoch, nowMs, reason, detail })
   }
 
-  #setMark({ seq, open }: Mark): void {
-    this.#sql.setMark.run(Math.floor(seq))
+  #setMark({ seq, id, open }: Mark): void {
+    this.#sql.setMark.run(seq, id)
     this.#sql.clearOpen.run()
     this.#sql.addOpen.run(JSON.stringify(open))
   }

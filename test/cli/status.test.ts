@@ -154,6 +154,22 @@ test('what waits for a broken function has that as its reason', async () => {
   )
 })
 
+test('a function whose backlog is too long to be taken in is named, with how much of it waits for a retry', async () => {
+  const dir = usedWorkspace()
+  const crowded = [
+    { name: 'slow', ready: 20_000, retrying: 0 },
+    { name: 'flaky', ready: 2_000, retrying: 1_999 },
+  ]
+  const note = { functions: [], unroutable: {}, crowded, state: 'running', pid: 1, host: 'h', startedAt: '' }
+  writeFileSync(join(dir, '.nanoclaw/.runtime.json'), JSON.stringify(note))
+  const lock = Lock.acquire(join(dir, '.nanoclaw/.runtime.lock'), () => 'nobody')
+  const { stdout } = await nanoclaw(dir, ['status'])
+  lock.release()
+  expect(stdout).toMatch(
+    /^More of these waits in inbound\.db .*go on:\n {2}slow {3}20000 taken in\n {2}flaky {2}2000 taken in {3}1999 of them wait for their next attempt$/m,
+  )
+})
+
 test('a run whose runtime was killed does not run any more, and the next start is hoped for', async () => {
   const dir = usedWorkspace()
   const paths = filesIn(join(dir, '.nanoclaw'))

@@ -202,8 +202,8 @@ export const MUTANTS: readonly Mutant[] = [
   one(
     'a full page skips what is behind it',
     'store/page.ts',
-    'const seq = full ? (numbered.at(-1)?.seq ?? bound)',
-    'const seq = full ? bound',
+    'const last = full ? placeOf(numbered.at(-1)!) : bound',
+    'const last = bound',
   ),
   one(
     'what a look has read is believed though the host has committed since',
@@ -220,15 +220,10 @@ export const MUTANTS: readonly Mutant[] = [
   one(
     'the mark passes what it has no room to list',
     SESSION,
-    'open.length <= openMax ? this.#walked.seq :',
-    'open.length >= 0 ? this.#walked.seq :',
+    'open.length <= openMax ? this.#walked :',
+    'open.length >= 0 ? this.#walked :',
   ),
-  one(
-    'a stop before the first look unsays the mark',
-    SESSION,
-    'if (this.#firstWalk && this.#walked.seq === mark.seq) return mark',
-    '',
-  ),
+  one('a stop before the first look unsays the mark', SESSION, 'if (!this.#markRead) return mark', ''),
   one(
     'nobody looks again at what the host has changed',
     SESSION,

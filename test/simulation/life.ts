@@ -306,6 +306,7 @@ export class Life {
         read('some rows', () => inbox.getPendingByIds(...about)),
       getMessages: (ids: readonly string[]) => read('messages', () => inbox.getMessages(ids)),
       maxSeq: () => read('the last seq', () => inbox.maxSeq()),
+      placeOf: (seq: number, id: string) => read('the row of the mark', () => inbox.placeOf(seq, id)),
       rawId: (rowid: number) => inbox.rawId(rowid),
     }
   }
