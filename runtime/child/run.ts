@@ -4,6 +4,8 @@ import { errorInfo } from '../protocol/errors.ts'
 import type { Context, Handler, Logger, Message, ReplyOptions } from '../protocol/handler.ts'
 import type { ChildSetup, Dispatch, LogLevel, Report, Result } from '../protocol/ipc.ts'
 import type { BadReplyReason, Reply, RetryWish } from '../protocol/outcome.ts'
+import { isQuestionId, QUESTION_ID_MAX, questionIdOf, replyId } from '../protocol/reply-id.ts'
+import { AGENT_HOPS_MAX, addressOf, hopsOf } from './answer.ts'
 
 export class Run implements Context {
   readonly n: number
@@ -40,10 +42,14 @@ export class Run implements Context {
     return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
   }
 
+  get replyId(): string {
+    return replyId(this.#message.id, this.#replies.length)
+  }
+
   reply(content: unknown, options: ReplyOptions = {}): void {
     if (this.#ended)
       throw new TypeError('ctx.reply was called after the handler had ended; await what you start')
-    this.#replies.push(toReply(content, options, this.#message, this.#setup.maxReplyBytes))
+    this.#replies.push(toReply(this.replyId, content, options, this.#message, this.#setup.maxReplyBytes))
   }
 
   abort(why: 'timeout' | 'shutdown'): void {
@@ -102,10 +108,18 @@ class BadReply extends TypeError {
 }
 
 const OPTIONS = ['kind', 'platformId', 'channelType', 'threadId', 'deliverAfter']
+/** In a content's `type`: a question to people. */
+const ASKS = 'ask_question'
 /** The answer to each of these is a chat message. A reply of kind `system` is for the host, which people never see. */
 const ANSWERED_BY_CHAT = new Set(['chat', 'chat-sdk', 'task', 'system'])
 
-function toReply(content: unknown, options: ReplyOptions, message: Message, maxBytes: number): Reply {
+function toReply(
+  id: string,
+  content: unknown,
+  options: ReplyOptions,
+  message: Message,
+  maxBytes: number,
+): Reply {
   const unknown = Object.keys(options).find((name) => !OPTIONS.includes(name))
   if (unknown !== undefined)
     throw new TypeError(`reply has no option ${JSON.stringify(unknown)}; legal are ${OPTIONS.join(', ')}`)
@@ -118,17 +132,41 @@ function toReply(content: unknown, options: ReplyOptions, message: Message, maxB
     !(deliverAfter instanceof Date && Number.isFinite(deliverAfter.getTime()))
   )
     throw new TypeError('reply option deliverAfter must be a valid Date')
+  const own = addressOf(message)
+  const to = {
+    platformId: platformId === undefined ? own.platformId : platformId,
+    channelType: channelType === undefined ? own.channelType : channelType,
+    threadId: threadId === undefined ? own.threadId : threadId,
+  }
   return {
     kind: kind ?? (ANSWERED_BY_CHAT.has(message.kind) ? 'chat' : message.kind),
-    platformId: platformId === undefined ? message.platformId : platformId,
-    channelType: channelType === undefined ? message.channelType : channelType,
-    threadId: threadId === undefined ? message.threadId : threadId,
+    ...to,
     deliverAfterMs: deliverAfter?.getTime() ?? null,
-    content: toJson(content, maxBytes),
+    content: fitting(complete(toJson(content), id, hopsOf(message, to.channelType)), maxBytes),
   }
 }
 
-function toJson(content: unknown, maxBytes: number): string {
+/** With what a reply of its kind must have: a question its id, an answer between agents its place in their chain. */
+function complete(json: string, id: string, hops: number): string {
+  if (hops > AGENT_HOPS_MAX)
+    throw new BadReply(
+      'agent_chain_too_long',
+      `This message is the end of ${AGENT_HOPS_MAX} answers in a row between agents; no further one is sent. Return nothing where an exchange is over.`,
+    )
+  if (hops === 0 && !json.includes(ASKS)) return json
+  const content: unknown = JSON.parse(json)
+  if (typeof content !== 'object' || content === null || Array.isArray(content)) return json
+  const { type, operation, questionId = questionIdOf(id) } = content as Record<string, unknown>
+  const asks = type === ASKS || operation === ASKS
+  if (asks && !isQuestionId(questionId))
+    throw new BadReply(
+      'bad_question_id',
+      `questionId is ${JSON.stringify(questionId)}; expected text of 1 to ${QUESTION_ID_MAX} bytes without a colon, or none, and one is made`,
+    )
+  return JSON.stringify({ ...content, ...(asks && { questionId }), ...(hops > 0 && { hops }) })
+}
+
+function toJson(content: unknown): string {
   let json: string | undefined
   try {
     json =
@@ -145,6 +183,10 @@ function toJson(content: unknown, maxBytes: number): string {
       'unserialisable_reply',
       `JSON cannot say a reply of type ${typeof content}. Reply with plain data.`,
     )
+  return json
+}
+
+function fitting(json: string, maxBytes: number): string {
   const bytes = json.length > maxBytes ? json.length : Buffer.byteLength(json)
   if (bytes > maxBytes)
     throw new BadReply(

@@ -110,8 +110,8 @@ export class Host {
   }
 
   /**
-   * Answers a question that a runtime asked (a reply with content.type `ask_question`; questionId is its id). Answering
-   * twice changes nothing.
+   * Answers a question that a runtime asked (a reply with content.type `ask_question`), by its content.questionId.
+   * Answering twice changes nothing.
    * @throws NanoclawError `bad_usage`, `not_readable_yet`
    */
   answer(questionId: string, option: string, options: AnswerOptions = {}): Enqueued {

@@ -68,6 +68,8 @@ export interface Context {
   /** When the attempt's time is up, milliseconds since 1970. */
   readonly deadline: number
   readonly log: Logger
+  /** The id of the next reply: its files are laid into `outbox/<id>/` of the workspace and named in `content.files`. */
+  readonly replyId: string
   /**
    * Adds a reply. All replies of a run are committed together with its ack when the handler has returned, or not at all.
    * A string becomes `{ text }`. Throws TypeError when JSON cannot say the content or an option is unknown.

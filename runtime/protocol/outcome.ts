@@ -29,7 +29,11 @@ export type RetryWish =
   | { readonly wish: 'never' }
   | { readonly wish: 'after'; readonly delayMs: number }
 
-export type BadReplyReason = 'unserialisable_reply' | 'reply_too_large'
+export type BadReplyReason =
+  | 'unserialisable_reply'
+  | 'reply_too_large'
+  | 'bad_question_id'
+  | 'agent_chain_too_long'
 
 /**
  * The run never began, or was stopped for a reason that is not the handler's: nothing is charged. `process-died`: the

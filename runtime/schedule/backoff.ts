@@ -32,6 +32,8 @@ export type FailReason =
   | 'crash_limit'
   | 'unserialisable_reply'
   | 'reply_too_large'
+  | 'bad_question_id'
+  | 'agent_chain_too_long'
   | 'bad_json'
 
 export function decideNext(outcome: Outcome, facts: RunFacts): Next {

@@ -104,6 +104,21 @@ export class HostOutbox {
     return found.readable ? { readable: true, value: found.value.get(id) } : found
   }
 
+  /** The newest reply whose content has this `questionId`. Reads all contents that speak of a question: clicks are rare. */
+  questionById(questionId: string): Read<ReplyRow | undefined> {
+    return this.read((db) => {
+      const row = db
+        .prepare(
+          `select ${REPLY_COLUMNS} from messages_out
+           where instr(content, 'ask_question') > 0 and json_valid(content)
+             and json_extract(content, '$.questionId') = ?
+           order by rowid desc limit 1`,
+        )
+        .get(questionId)
+      return row === undefined ? undefined : replyRow(row)
+    })
+  }
+
   /** Those of the given replies that are in the file. */
   repliesById(ids: readonly string[]): Read<Map<string, ReplyRow>> {
     return this.read((db) => {

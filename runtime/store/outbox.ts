@@ -4,6 +4,7 @@
 // In every commit the epoch is checked: a runtime that was replaced while it was stopped finds another number and writes nothing.
 import { NanoclawError } from '../protocol/errors.ts'
 import type { Reply } from '../protocol/outcome.ts'
+import { replyId } from '../protocol/reply-id.ts'
 import { isoTime, sqliteTime } from '../protocol/time.ts'
 import type { Claim, Committed, Ending, History, Mark, Refusal, Turn } from '../protocol/turn.ts'
 import { after, Claims, type Held } from './claims.ts'
@@ -294,11 +295,6 @@ export class Outbox {
     this.#sql.clearOpen.run()
     this.#sql.addOpen.run(JSON.stringify(open))
   }
-}
-
-/** The same run of the same message always names its replies alike, so that none can be stored twice. */
-export function replyId(messageId: string, index: number): string {
-  return `${messageId}:${index}`
 }
 
 /** The first death is answered at once, since most are nobody's fault; a message that goes on killing waits longer each time. */

@@ -2,7 +2,7 @@
 // likes to the channel. What is not exactly a Report is none.
 import type { ErrorInfo } from '../protocol/errors.ts'
 import type { LogLevel, Report, Result } from '../protocol/ipc.ts'
-import type { Reply, RetryWish } from '../protocol/outcome.ts'
+import type { BadReplyReason, Reply, RetryWish } from '../protocol/outcome.ts'
 
 /** Replies of one run; more than this is a loop that went wrong. */
 const REPLIES_MAX = 10_000
@@ -44,10 +44,7 @@ function isResult(said: unknown, maxReplyBytes: number): said is Result {
     case 'threw':
       return isErrorInfo(said.error) && isRetryWish(said.retry)
     case 'bad-reply':
-      return (
-        isErrorInfo(said.error) &&
-        (said.reason === 'unserialisable_reply' || said.reason === 'reply_too_large')
-      )
+      return isErrorInfo(said.error) && Object.hasOwn(BAD_REPLY_REASONS, String(said.reason))
     case 'bad-message':
       return isErrorInfo(said.error)
     case 'back':
@@ -55,6 +52,13 @@ function isResult(said: unknown, maxReplyBytes: number): said is Result {
     default:
       return false
   }
+}
+
+const BAD_REPLY_REASONS: Readonly<Record<BadReplyReason, true>> = {
+  unserialisable_reply: true,
+  reply_too_large: true,
+  bad_question_id: true,
+  agent_chain_too_long: true,
 }
 
 function isReply(said: unknown, maxReplyBytes: number): said is Reply {

@@ -49,7 +49,7 @@ describe.each(Object.entries(ZONES))('in %s, the hosts', (zone, behindMinutes) =
       statuses: {
         completed: [
           ...['ask', 'cli-resp-r-1', 'context', 'copy', 'daily', 'fail', 'hello', 'later', 'order'],
-          ...['past-iso', 'past-sqlite', 'plan', 'planned', 'qr-ask:0', 'restarted', 'stranger'],
+          ...['past-iso', 'past-sqlite', 'plan', 'planned', 'qr-q', 'restarted', 'stranger'],
         ],
         pending: ['future-iso', 'future-sqlite', 'hold', 'task-daily'],
       },
