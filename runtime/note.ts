@@ -1,6 +1,7 @@
-// The pen for the note beside the lock (protocol/note): written whole or not at all, and only when it says something new.
+// The pen for the note beside the lock (protocol/note): written whole or not at all, and only when it says something new;
+// otherwise it is touched, so that its time says when this runtime was last alive.
 // That outbound.db takes no writes goes before whatever else the runtime waits for.
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { lutimesSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import type { Events } from './protocol/events.ts'
 import { type Note, notePath } from './protocol/note.ts'
@@ -21,17 +22,22 @@ export class NoteFile {
   }
 
   /** Failing to write is no reason to stop. */
-  write(note: Omit<Note, 'pid' | 'host'>): void {
+  write(note: Omit<Note, 'pid' | 'host'>, nowMs: number): void {
     const holds = this.#holdsFor !== undefined && { state: 'holding', waitingFor: this.#holdsFor }
     const text = `${JSON.stringify({ pid: process.pid, host: hostname(), ...note, ...holds }, null, 2)}\n`
-    if (text === this.#written) return
     try {
+      if (text === this.#written) return this.#touch(nowMs / 1000)
       writeFileSync(`${this.#path}.new`, text, { mode: 0o600 })
       renameSync(`${this.#path}.new`, this.#path)
       this.#written = text
     } catch {
       return
     }
+  }
+
+  /** Not what a link points to. */
+  #touch(seconds: number): void {
+    lutimesSync(this.#path, seconds, seconds)
   }
 
   /** For people: who holds the lock. */

@@ -14,6 +14,7 @@ import type { ReadonlyDb } from './open.ts'
 export interface RuntimeSeen {
   readonly running: boolean
   readonly note: Note | null
+  /** Its last sign of life: the heartbeat, or the note that it touches while idle too. */
   readonly heartbeatAtMs: number | null
 }
 
@@ -62,8 +63,13 @@ export function readRuntime(paths: Paths): RuntimeSeen {
   return {
     running: isLocked(paths.lock),
     note: readNote(notePath(paths.lock)),
-    heartbeatAtMs: statSync(paths.heartbeat, { throwIfNoEntry: false })?.mtimeMs ?? null,
+    heartbeatAtMs: newestMs([paths.heartbeat, notePath(paths.lock)]),
   }
+}
+
+function newestMs(paths: readonly string[]): number | null {
+  const times = paths.flatMap((path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? [])
+  return times.length > 0 ? Math.max(...times) : null
 }
 
 /** Null when there is none, or none that can be read: it only helps, so it may be missing. */
