@@ -32,7 +32,13 @@ const SPEC: FunctionSpec = {
   bundle: 'f.mjs',
 }
 
-const ROUTER: Router = { readsContent: false, route: () => SPEC, keyOf: () => null, get: () => SPEC }
+const ROUTER: Router = {
+  readsContent: false,
+  route: () => SPEC,
+  keyOf: () => null,
+  get: () => SPEC,
+  isContext: () => false,
+}
 
 interface Spy {
   page(rows: number): void

@@ -3,12 +3,13 @@
 import { NanoclawError } from '../protocol/errors.ts'
 import type { FunctionSpec, KeyRule, Routable } from '../protocol/function.ts'
 import { Content } from './content.ts'
-import { clashOf, KIND_ALONE, rankOf } from './specificity.ts'
+import { clashOf, KIND_ALONE, rankOf, WAKING } from './specificity.ts'
 
 /** A rule made ready for the hot path. Its kind is not in it: the index has looked at that. */
 interface Entry {
   readonly spec: FunctionSpec
   readonly rank: number
+  readonly wakes: ReadonlySet<boolean>
   readonly columns: readonly { readonly column: Column; readonly values: ReadonlySet<string | null> }[]
   readonly content: readonly { readonly path: readonly string[]; readonly values: ReadonlySet<unknown> }[]
 }
@@ -64,6 +65,11 @@ export class Catalog {
     return this.#waitsForBroken(message, this.#match(message)) ? message.kind : undefined
   }
 
+  /** Context that no function asks for: it has nobody to wait for either. */
+  isContext(message: Routable): boolean {
+    return !doesWake(message) && !this.#match(message) && this.brokenFor(message) === undefined
+  }
+
   /** Messages with the same key run one after the other; null: in no order. */
   keyOf(spec: FunctionSpec, message: Routable): string | null {
     if (spec.key === 'none') return null
@@ -81,7 +87,8 @@ export class Catalog {
     return undefined
   }
 
-  #takes({ columns, content }: Entry, message: Routable): boolean {
+  #takes({ wakes, columns, content }: Entry, message: Routable): boolean {
+    if (!wakes.has(doesWake(message))) return false
     for (const { column, values } of columns) if (!values.has(message[column])) return false
     for (const { path, values } of content)
       if (!values.has(this.#content.at(message.content, path))) return false
@@ -96,6 +103,11 @@ export class Catalog {
     if (first === 'content') return this.#content.at(message.content, rest) ?? null
     return message[first as Exclude<keyof Routable, 'content'>]
   }
+}
+
+/** Newer hosts write answers (to a question, to a command) without a trigger: the runner waits for them. No context is of this kind. */
+function doesWake({ trigger, kind }: Routable): boolean {
+  return trigger || kind === 'system'
 }
 
 function refuseClashes(specs: readonly FunctionSpec[]): void {
@@ -113,6 +125,7 @@ function entryOf(spec: FunctionSpec): Entry {
   return {
     spec,
     rank: rankOf(spec.rule),
+    wakes: new Set(spec.rule.trigger ?? WAKING),
     columns: COLUMNS.flatMap((column) => {
       const values = spec.rule[column]
       return values ? [{ column, values: new Set(values) }] : []

@@ -87,7 +87,7 @@ const TEXTS = {
       thread_id, content)
     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (id) do nothing`,
 
-  refuse: `insert into processing_ack (message_id, status, status_changed) values (?, 'failed', ?)
+  refuse: `insert into processing_ack (message_id, status, status_changed) values (?, ?, ?)
     on conflict (message_id) do nothing`,
   refuseRaw: `insert into processing_ack (message_id, status, status_changed)
     values (iif(?, cast(? as text), ?), 'failed', ?) on conflict (message_id) do nothing`,

@@ -282,12 +282,13 @@ export class Outbox {
     return refused
   }
 
-  #refuse({ id, rawId, reason, detail }: Refusal, { iso, nowMs }: Stamps): void {
+  #refuse({ id, rawId, reason, detail, ack = 'failed' }: Refusal, { iso, nowMs }: Stamps): void {
     if (rawId === null) return
     const { changes } = rawId
       ? this.#sql.refuseRaw.run(rawId.isText ? 1 : 0, rawId.bytes, rawId.bytes, iso)
-      : this.#sql.refuse.run(id, iso)
-    if (changes === 1) this.#sql.refusedRun.run({ id, epoch: this.#epoch, nowMs, reason, detail })
+      : this.#sql.refuse.run(id, ack, iso)
+    if (changes === 1 && ack === 'failed')
+      this.#sql.refusedRun.run({ id, epoch: this.#epoch, nowMs, reason, detail })
   }
 
   #setMark({ seq, open }: Mark): void {

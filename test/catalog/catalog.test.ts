@@ -31,6 +31,7 @@ const message = (fields: Partial<Routable> = {}): Routable => ({
   channelType: null,
   platformId: null,
   threadId: null,
+  trigger: true,
   content: null,
   ...fields,
 })
@@ -333,4 +334,44 @@ test('a function is found by its name', () => {
 test('a thousand functions make a catalog, and each is found', () => {
   const catalog = new Catalog(Array.from({ length: 1000 }, (_, n) => spec(`f${n}`)))
   for (const name of catalog.names) expect(catalog.route(message({ kind: name }))?.name).toBe(name)
+})
+
+describe('context (trigger false)', () => {
+  const context = (fields: Partial<Routable> = {}) => message({ trigger: false, ...fields })
+  const catalog = new Catalog(
+    [
+      spec('chat'),
+      spec('hears', { kind: ['group'], trigger: [false] }),
+      spec('both', { kind: ['both'], trigger: [true, false] }),
+    ],
+    ['broken'],
+  )
+
+  test.each<[string, Routable, string | undefined, boolean]>([
+    ['is for no function that does not ask for it', context(), undefined, true],
+    ['nor when no function takes its kind', context({ kind: 'other' }), undefined, true],
+    ['is for one that asks for it', context({ kind: 'group' }), 'hears', false],
+    ['which then gets nothing else', message({ kind: 'group' }), undefined, false],
+    ['unless it says both', message({ kind: 'both' }), 'both', false],
+    ['and both', context({ kind: 'both' }), 'both', false],
+    [
+      'waits for a function that is broken, since what that asks for is not known',
+      context({ kind: 'broken' }),
+      undefined,
+      false,
+    ],
+    ['is never of kind system: that is an answer', context({ kind: 'system' }), undefined, false],
+  ])('%s', (_, sent, name, isContext) => {
+    expect(catalog.route(sent)?.name).toBe(name)
+    expect(catalog.isContext(sent)).toBe(isContext)
+  })
+
+  test('two rules that differ in nothing else stand side by side, unless both take the same', () => {
+    expect(
+      catalogOf([spec('a', { kind: ['chat'] }), spec('b', { kind: ['chat'], trigger: [false] })]),
+    ).toBeDefined()
+    expect(
+      catalogOf([spec('a', { kind: ['chat'] }), spec('b', { kind: ['chat'], trigger: [true, false] })]),
+    ).toBeUndefined()
+  })
 })

@@ -21,7 +21,11 @@ describe('through the newest host', () => {
   let host: HeadHost
 
   beforeAll(async () => {
-    const root = project([], { 'all.js': HANDLER }, (end) => void ends.push(end))
+    const sources = {
+      'all.js': HANDLER,
+      'listens.js': `export default { on: { kind: 'listened', trigger: false }, handler: () => 'overheard' }`,
+    }
+    const root = project([], sources, (end) => void ends.push(end))
     const dir = join(root, 'session')
     process.env.NANOCLAW_WORKSPACE = dir
     const change = { drainMs: 100, abortGraceMs: 100, env: ['NANOCLAW_WORKSPACE'] }
@@ -93,6 +97,40 @@ describe('through the newest host', () => {
       reason: 'agent_chain_too_long',
       error: expect.stringMatching(/20 answers in a row/),
     })
+  })
+
+  it('184: context of the policy "accumulate" is never run alone: it ends as completed without a run or a reply', async () => {
+    const context = { kind: 'chat', content: { text: 'not for the bot' }, trigger: 0 as const, ...CHAT }
+    host.insert({ ...context, id: 'context' })
+    host.insert({ ...context, id: 'context-later', process_after: new Date(Date.now() + 200).toISOString() })
+    host.insert({ ...context, id: 'context-nobody', kind: 'strange' })
+    host.insert({ ...context, id: 'context-heard', kind: 'listened' })
+    host.insert({ id: 'woken', kind: 'chat', content: { text: 'for the bot' }, ...CHAT })
+    const ids = ['context', 'context-later', 'context-nobody', 'context-heard', 'woken']
+    await until(() => ids.every((id) => ack(id) === 'completed'))
+    const answered = outbound((db) =>
+      db
+        .prepare('select in_reply_to from messages_out where in_reply_to in (select value from json_each(?))')
+        .pluck()
+        .all(JSON.stringify(ids)),
+    )
+    expect(answered.sort()).toEqual(['context-heard', 'woken'])
+    expect(ids.map((id) => run(id) === undefined)).toEqual([true, true, true, false, false])
+  })
+
+  it('184: an answer of a newer host comes without a trigger, and is handled all the same; each click is a message', async () => {
+    host.insert({ id: 'asks', kind: 'chat', content: { do: 'ask', options: OPTIONS }, ...CHAT })
+    await until(() => {
+      host.deliver()
+      return host.asked.length === 1
+    })
+    const before = texts().length
+    host.click(host.asked[0]!, 'yes', true)
+    host.aheadMs = 1
+    host.click(host.asked[0]!, 'yes', true)
+    host.aheadMs = 0
+    await until(() => texts().length === before + 2)
+    expect(texts().slice(before)).toEqual(['answered yes', 'answered yes'])
   })
 
   it('185: a file in the reply to a message whose id has slashes is delivered, and its folder goes', async () => {
