@@ -17,6 +17,9 @@ interface Entry {
 const COLUMNS = ['channelType', 'platformId', 'threadId'] as const
 type Column = (typeof COLUMNS)[number]
 
+/** What real channels send: a chat message, as their library says it. A function for `chat` takes it, too. */
+const [CHAT_SDK, CHAT] = ['chat-sdk', 'chat'] as const
+
 /** Clashes told in one error; a folder that has more has one cause. */
 const CLASHES_TOLD_MAX = 10
 
@@ -53,7 +56,7 @@ export class Catalog {
   /** The function that takes this message: the most specific rule wins. undefined: nobody, or see brokenFor. */
   route(message: Routable): FunctionSpec | undefined {
     const entry = this.#match(message)
-    return this.#waitsForBroken(message, entry) ? undefined : entry?.spec
+    return this.#waitsForBroken(message, entry) === undefined ? entry?.spec : undefined
   }
 
   /**
@@ -61,8 +64,7 @@ export class Catalog {
    * is not known; only a rule that is more specific than that takes such a message away.
    */
   brokenFor(message: Routable): string | undefined {
-    if (!this.#broken.has(message.kind)) return undefined
-    return this.#waitsForBroken(message, this.#match(message)) ? message.kind : undefined
+    return this.#waitsForBroken(message, this.#match(message))
   }
 
   /** Context that no function asks for: it has nobody to wait for either. */
@@ -80,8 +82,14 @@ export class Catalog {
     )
   }
 
+  /** A function that names the kind `chat-sdk` goes before those that take `chat`; these before those that take any kind. */
   #match(message: Routable): Entry | undefined {
-    for (const entry of this.#byKind.get(message.kind) ?? this.#anyKind) {
+    const entry = this.#matchAs(message.kind, message)
+    return message.kind === CHAT_SDK && !entry?.spec.rule.kind ? this.#matchAs(CHAT, message) : entry
+  }
+
+  #matchAs(kind: string, message: Routable): Entry | undefined {
+    for (const entry of this.#byKind.get(kind) ?? this.#anyKind) {
       if (this.#takes(entry, message)) return entry
     }
     return undefined
@@ -95,8 +103,11 @@ export class Catalog {
     return true
   }
 
-  #waitsForBroken(message: Routable, entry: Entry | undefined): boolean {
-    return this.#broken.has(message.kind) && (entry === undefined || entry.rank <= KIND_ALONE)
+  #waitsForBroken({ kind }: Routable, entry: Entry | undefined): string | undefined {
+    if (entry !== undefined && entry.rank > KIND_ALONE) return undefined
+    if (this.#broken.has(kind)) return kind
+    const isOwn = entry?.spec.rule.kind?.includes(kind) ?? false
+    return kind === CHAT_SDK && !isOwn && this.#broken.has(CHAT) ? CHAT : undefined
   }
 
   #part([first, ...rest]: readonly string[], message: Routable): unknown {

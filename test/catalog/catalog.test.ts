@@ -375,3 +375,37 @@ describe('context (trigger false)', () => {
     ).toBeUndefined()
   })
 })
+
+describe('a message of kind chat-sdk', () => {
+  const sdk = message({ kind: 'chat-sdk', channelType: 'slack' })
+  test.each<[string, FunctionSpec[], string[], string | undefined]>([
+    ['goes to the function chat', [spec('chat'), spec('other')], [], 'chat'],
+    [
+      'to one that takes chat on its channel',
+      [spec('chat'), spec('slack', { kind: ['chat'], channelType: ['slack'] })],
+      [],
+      'slack',
+    ],
+    [
+      'to one that names chat-sdk, before a more specific one for chat',
+      [spec('sdk', { kind: ['chat-sdk'] }), spec('slack', { kind: ['chat'], channelType: ['slack'] })],
+      [],
+      'sdk',
+    ],
+    [
+      'to chat, where the one that names chat-sdk wants another channel',
+      [spec('sdk', { kind: ['chat-sdk'], channelType: ['teams'] }), spec('chat')],
+      [],
+      'chat',
+    ],
+    ['to chat, before one that takes everything', [spec('all', {}), spec('chat')], [], 'chat'],
+    ['to one that takes everything, where none takes chat', [spec('all', {}), spec('other')], [], 'all'],
+    ['to nobody otherwise', [spec('other')], [], undefined],
+    ['to nobody while chat is broken', [spec('all', {})], ['chat'], undefined],
+    ['to its own function, though chat is broken', [spec('chat-sdk')], ['chat'], 'chat-sdk'],
+    ['to nobody while its own function is broken', [spec('chat')], ['chat-sdk'], undefined],
+  ])('%s', (_, specs, broken, name) => {
+    for (const ordered of [specs, specs.toReversed()])
+      expect(new Catalog(ordered, broken).route(sdk)?.name).toBe(name)
+  })
+})

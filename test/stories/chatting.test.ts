@@ -166,3 +166,29 @@ describe('through the newest host', () => {
         .get(id),
     )
 })
+
+it('186: what real channels send (kind chat-sdk) goes to the documented first function, named chat', async () => {
+  const sources = {
+    'chat.js': `export default ({ content }) => content.author.fullName + ' said: ' + content.text`,
+  }
+  const root = project([], sources, (end) => void ends.push(end))
+  const dir = join(root, 'session')
+  const host = new HeadHost(dir, new RuntimeContainer(root, dir), CHAT)
+  ends.push(() => host.container.stop())
+  await host.wake()
+  const author = { userId: 'U1', userName: 'ann', fullName: 'Ann', isBot: false, isMe: false }
+  const content = {
+    _type: 'chat:Message',
+    id: '1',
+    threadId: 'slack:C1:1',
+    text: 'hello',
+    author,
+    attachments: [],
+  }
+  host.insert({ id: 'sdk', kind: 'chat-sdk', content, ...CHAT })
+  await until(() => {
+    host.deliver()
+    return host.sent.length === 1
+  })
+  expect(host.sent[0]).toMatchObject({ kind: 'chat', content: '{"text":"Ann said: hello"}', ...CHAT })
+})
