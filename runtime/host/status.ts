@@ -1,4 +1,5 @@
 // Where one message stands, decided from what the two files say about it.
+import { endOf } from '../protocol/ack.ts'
 import type { StoredMessage } from '../store/host-inbox.ts'
 import type { Ack, Read } from '../store/host-outbox.ts'
 
@@ -32,7 +33,7 @@ export function messageStatus(
     id,
     seq,
     kind,
-    state: stateOf(said?.status ?? status),
+    state: said ? (endOf(said.status) ?? 'processing') : stateOf(status),
     changedAt: said?.changedAt ?? null,
     processAfter,
     tries,
@@ -41,7 +42,6 @@ export function messageStatus(
 
 function stateOf(status: string): MessageState {
   switch (status) {
-    case 'processing':
     case 'completed':
     case 'failed':
     case 'paused':

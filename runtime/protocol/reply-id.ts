@@ -18,7 +18,12 @@ export const QUESTION_ID_MAX = 35
 
 /** The nth reply of a message, from 0. `~` begins no plain id, so that no other message can have the same name. */
 export function replyId(messageId: string, index: number): string {
-  return `${PLAIN.test(messageId) ? messageId : `~${hash(messageId)}`}:${index}`
+  return `${replyStems(messageId)[0]}:${index}`
+}
+
+/** With what the ids of a message's replies begin; the second one: as earlier versions named them. */
+export function replyStems(messageId: string): string[] {
+  return PLAIN.test(messageId) ? [messageId] : [`~${hash(messageId)}`, messageId]
 }
 
 /** A question whose handler gave it no id. */

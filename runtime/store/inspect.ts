@@ -1,7 +1,9 @@
 // Looking at a workspace from outside, for `status` and `show`: both files are opened read-only, read in short steps and
 // closed again; nothing is locked for long, nothing is changed, and no state of the files is an error. What cannot be read
 // at the moment (missing, a dead writer's journal, damaged) is said with its reason.
+
 import { readFileSync, statSync } from 'node:fs'
+import { endOf } from '../protocol/ack.ts'
 import type { Paths } from '../protocol/config.ts'
 import { type Note, notePath } from '../protocol/note.ts'
 import { type Backlog, columnsOf, countBacklog, readRecords } from './backlog.ts'
@@ -88,8 +90,12 @@ function countEnded(db: ReadonlyDb): { completed: number; failed: number } {
     string,
     number,
   ][]
-  const counts = new Map(rows)
-  return { completed: counts.get('completed') ?? 0, failed: counts.get('failed') ?? 0 }
+  const counts = { completed: 0, failed: 0 }
+  for (const [status, count] of rows) {
+    const end = endOf(status)
+    if (end) counts[end] += count
+  }
+  return counts
 }
 
 function lastFailures(db: ReadonlyDb, limit: number): Failure[] {
@@ -97,7 +103,7 @@ function lastFailures(db: ReadonlyDb, limit: number): Failure[] {
   const acks = db
     .prepare(
       `select message_id, status_changed from processing_ack
-       where status = 'failed' order by status_changed desc limit ?`,
+       where status not in ('processing', 'completed') order by status_changed desc limit ?`,
     )
     .all(limit) as [id: string | Buffer, failedAt: string][]
   const lastRun =

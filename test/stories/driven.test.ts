@@ -83,6 +83,20 @@ describe('the newest host', () => {
     host.aheadMs = 0
   })
 
+  it('187: is not asked to run again what another runner has ended in a word of its own', async () => {
+    const outbound = openDb(join(host.dir, 'outbound.db'))
+    outbound
+      .prepare(`insert into processing_ack values ('skipped', 'script-skip:error', '2026-11-24 06:00:00')`)
+      .run()
+    host.insert({ id: 'skipped', kind: 'chat', content: { text: 'no' }, ...CHAT })
+    host.insert({ id: 'behind', kind: 'chat', content: { text: 'behind' }, ...CHAT })
+    await acked('behind')
+    expect(
+      outbound.prepare(`select count(*) from nanoclaw_run where message_id = 'skipped'`).pluck().get(),
+    ).toBe(0)
+    host.forget('skipped')
+  })
+
   it('W12: takes the claim of a container that it believes dead and that lives: one answer, after another run', async () => {
     host.insert({ id: 'slow', kind: 'slow', content: {}, ...CHAT })
     await until(() => host.claims().length === 1)
