@@ -131,7 +131,9 @@ function toReply(
     deliverAfter !== undefined &&
     !(deliverAfter instanceof Date && Number.isFinite(deliverAfter.getTime()))
   )
-    throw new TypeError('reply option deliverAfter must be a valid Date')
+    throw new TypeError(
+      `reply option deliverAfter must be a valid Date${typeof deliverAfter === 'number' ? `; did you mean new Date(${deliverAfter})?` : ''}`,
+    )
   const own = addressOf(message)
   const to = {
     platformId: platformId === undefined ? own.platformId : platformId,

@@ -96,7 +96,8 @@ export class Host {
   }
 
   /**
-   * Runs a message that has ended once more: as a new message, with the old one's id and `.redrive-1` behind it.
+   * Runs a message that has ended once more: as a new message, with the old one's id and something new behind it. A number
+   * would come again when messages are forgotten, and the runtime may still know it.
    * @throws NanoclawError `bad_usage` when there is no such message, or it has not ended.
    */
   redrive(id: string): Enqueued {
@@ -106,7 +107,8 @@ export class Host {
         'bad_usage',
         `redrive: message ${JSON.stringify(id)} ${state ? `is ${state}` : 'is not there'}; expected one that has ended`,
       )
-    return insertRedrive(this.#open(), id, this.#intake().now)!
+    const { now, newId } = this.#intake()
+    return insertRedrive(this.#open(), id, `${id}.redrive-${newId().slice('msg-'.length)}`, now)!
   }
 
   /**

@@ -14,6 +14,7 @@ import {
   type EndedMessage,
   endedAfter,
 } from '../store/host-upkeep.ts'
+import { didYouMean, isInstant } from './fields.ts'
 import { realFolder } from './names.ts'
 
 export interface PruneOptions {
@@ -35,10 +36,10 @@ export function instantBefore(olderThan: unknown, nowMs: number): number {
   const ageMs = parseDuration(olderThan)
   const atMs = olderThan instanceof Date ? olderThan.getTime() : parseTime(String(olderThan))
   const beforeMs = atMs ?? (ageMs === undefined ? Number.NaN : nowMs - ageMs)
-  if (Number.isNaN(beforeMs))
+  if (Number.isNaN(beforeMs) || isInstant(olderThan))
     throw new NanoclawError(
       'bad_usage',
-      `prune: olderThan is ${olderThan}; expected a Date, ISO 8601 text, or ${DURATION_FORMS}`,
+      `prune: olderThan is ${olderThan}; expected a Date, ISO 8601 text, or ${DURATION_FORMS}${isInstant(olderThan) ? `. ${didYouMean(olderThan)}` : ''}`,
     )
   return beforeMs
 }

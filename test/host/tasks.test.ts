@@ -155,7 +155,7 @@ test('a new recurrence goes to one message of the series, whatever else of it wa
   expect(rows(fixture)).toMatchObject([
     { id: 'digest', recurrence: null },
     { status: 'pending', recurrence: '0 7 * * *' },
-    { id: 'digest.redrive-1', status: 'pending', recurrence: null },
+    { id: expect.stringMatching(/^digest.redrive-/), status: 'pending', recurrence: null },
   ])
 })
 
