@@ -20,9 +20,8 @@ export function answerMessage(
   option: string,
   { userId }: AnswerOptions,
 ): NewMessage {
-  const found = outbox.questionById(questionId)
-  if (!found.readable) throw new NanoclawError('not_readable_yet', `answer: ${found.reason}`)
-  const question = found.value && askedIn(found.value)
+  const found = outbox.patiently(() => outbox.questionById(questionId)).orThrow('answer')
+  const question = found && askedIn(found)
   if (!question)
     throw new NanoclawError('bad_usage', `answer: there is no question ${JSON.stringify(questionId)}`)
   return {

@@ -89,10 +89,15 @@ export class Host {
     return sync(this.#open(), this.#outbox, this.#intake())
   }
 
-  /** Where a message stands by both files, or undefined when there is no such message. */
+  /**
+   * Where a message stands by both files, or undefined when there is no such message.
+   * @throws NanoclawError `not_readable_yet` when that is for the runtime to say, and outbound.db cannot be read
+   */
   status(id: string): MessageStatus | undefined {
     const stored = getMessage(this.#open(), id)
-    return stored && messageStatus(stored, this.#outbox.acks([id]))
+    if (stored?.status !== 'pending') return stored && messageStatus(stored, undefined)
+    const [ack] = this.#outbox.patiently(() => this.#outbox.acks([id])).orThrow('status')
+    return messageStatus(stored, ack)
   }
 
   /**
@@ -158,11 +163,10 @@ export class Host {
    */
   redeliver(replyId: string): boolean {
     const file = this.#open()
-    const found = this.#outbox.replyById(replyId)
-    if (!found.readable) throw new NanoclawError('not_readable_yet', `redeliver: ${found.reason}`)
-    if (!found.value)
+    const found = this.#outbox.patiently(() => this.#outbox.replyById(replyId)).orThrow('redeliver')
+    if (!found)
       throw new NanoclawError('bad_usage', `redeliver: there is no reply ${JSON.stringify(replyId)}`)
-    return redeliver(file, { ...parcelOf(found.value), dueAtMs: this.#clock.now() })
+    return redeliver(file, { ...parcelOf(found), dueAtMs: this.#clock.now() })
   }
 
   /** Ends every stream of replies and every delivery. May be called twice; any other call afterwards throws. */

@@ -74,10 +74,12 @@ function pruneMessages(file: HostFile, outbox: HostOutbox, inbox: string, before
     const page = endedAfter(file, cursor, PAGE_ROWS)
     if (page.length === 0) return { readable: true, value }
     cursor = page.at(-1)!.cursor
-    const acks = outbox.acks(page.map(({ id }) => id))
-    if (!acks.readable) return { ...acks, value }
-    const ackOf = new Map(acks.value.map((ack) => [ack.id, ack]))
-    const old = page.filter((message) => mayForget(message, ackOf.get(message.id), beforeMs))
+    const acks = outbox.acks(page.map(({ id }) => id)).either(
+      (all) => ({ of: new Map(all.map((ack) => [ack.id, ack])) }),
+      (reason) => ({ reason }),
+    )
+    if ('reason' in acks) return { readable: false, ...acks, value }
+    const old = page.filter((message) => mayForget(message, acks.of.get(message.id), beforeMs))
     const free = old.filter(({ id, seriesLives }) => !seriesLives || realFolder(inbox, id) === undefined)
     // Files first: a crash in between leaves a message without them, never files that nobody knows of.
     for (const { id } of free) removeFolder(realFolder(inbox, id))
@@ -96,9 +98,12 @@ function pruneDeliveries(file: HostFile, outbox: HostOutbox, beforeMs: number): 
     const page = deliveredAfter(file, cursor, PAGE_ROWS)
     if (page.length === 0) return { readable: true, value }
     cursor = page.at(-1)!.cursor
-    const existing = outbox.existing(page.map(({ id }) => id))
-    if (!existing.readable) return { ...existing, value }
-    const old = page.filter(({ id, at }) => !existing.value.has(id) && (parseTime(at) ?? beforeMs) < beforeMs)
+    const existing = outbox.existing(page.map(({ id }) => id)).either(
+      (ids) => ({ ids }),
+      (reason) => ({ reason }),
+    )
+    if ('reason' in existing) return { readable: false, ...existing, value }
+    const old = page.filter(({ id, at }) => !existing.ids.has(id) && (parseTime(at) ?? beforeMs) < beforeMs)
     if (old.length > 0)
       value += deleteDelivered(
         file,

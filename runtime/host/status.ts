@@ -1,7 +1,7 @@
 // Where one message stands, decided from what the two files say about it.
 import { endOf } from '../protocol/ack.ts'
 import type { StoredMessage } from '../store/host-inbox.ts'
-import type { Ack, Read } from '../store/host-outbox.ts'
+import type { Ack } from '../store/host-outbox.ts'
 
 /**
  * pending     waiting, for its time or for its turn; also when it runs again after a failure
@@ -23,12 +23,11 @@ export interface MessageStatus {
   readonly tries: number
 }
 
+/** What the host has decided itself (paused, ended) stands; only for what is open does the runtime's word count. */
 export function messageStatus(
   { id, seq, kind, status, tries, processAfter }: StoredMessage,
-  acks: Read<readonly Ack[]>,
+  said: Ack | undefined,
 ): MessageStatus {
-  // What the host has decided itself (paused, ended) stands; only for what is open does the runtime's word count.
-  const said = acks.readable && status === 'pending' ? acks.value[0] : undefined
   return {
     id,
     seq,

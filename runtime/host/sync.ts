@@ -49,10 +49,13 @@ function carryAcks(file: HostFile, outbox: HostOutbox): AckReport {
     const page = pendingAfter(file, cursor, PAGE_ROWS)
     if (page.length === 0) return { readable: true, completed, failed, pending }
     cursor = page.at(-1)!.cursor
-    const acks = outbox.acks(page.map(({ id }) => id))
-    if (!acks.readable)
-      return { readable: false, reason: acks.reason, completed, failed, pending: pending + page.length }
-    const terminal = acks.value.flatMap(terminalAck)
+    const acks = outbox.acks(page.map(({ id }) => id)).either(
+      (all) => ({ terminal: all.flatMap(terminalAck) }),
+      (reason) => ({ reason }),
+    )
+    if ('reason' in acks)
+      return { readable: false, ...acks, completed, failed, pending: pending + page.length }
+    const { terminal } = acks
     const settled = terminal.length > 0 ? settlePending(file, terminal) : []
     const failures = settled.filter(({ status }) => status === 'failed').length
     completed += settled.length - failures

@@ -118,7 +118,7 @@ test('W14, 50: a sync that cannot read outbound.db says why, changes nothing, an
     completed: 0,
     reason: expect.stringMatching(/outbound\.db: a writer died/),
   })
-  expect(host.status('done')?.state).toBe('pending')
+  expect(() => host.status('done')).toThrow(expect.objectContaining({ code: 'not_readable_yet' }))
   expect(statuses()).toEqual({ done: 'pending' })
 
   openDb(path).prepare('select count(*) from filler').get()
