@@ -1,5 +1,6 @@
-// What becomes of a row that is pending in inbound.db: refused, held (no function for it), kept for later, put in its
-// lane, or passed over for now. A message known here is in exactly one of these places, or running; `known` says which ids are.
+// What becomes of a row that is pending in inbound.db: refused, completed without a run (context that no function wants), held
+// (no function for it), kept for later, put in its lane, or passed over for now. A message known here is in exactly one of
+// these places, or running; `known` says which ids are.
 // Nothing here must survive a crash: all of it is found again in the two files.
 import { type Clock, steady } from './clock.ts'
 import type { Executor, Intake } from './execute.ts'
@@ -27,6 +28,8 @@ export interface Router {
   route(message: Routable): FunctionSpec | undefined
   keyOf(spec: FunctionSpec, message: Routable): string | null
   get(functionName: string): FunctionSpec | undefined
+  /** It wakes nobody by itself, and no function asks for such messages. */
+  isContext(message: Routable): boolean
 }
 
 export interface AdmissionLimits {
@@ -254,7 +257,7 @@ export class Admission implements Omit<Intake, 'mark'> {
     if (dueAtMs > clock.now()) return this.#keepForLater({ id, atMs: dueAtMs }, row)
     this.#laterById.delete(id)
     const spec = this.#router.route(row)
-    if (!spec) return this.#hold(id, row, 'unroutable')
+    if (!spec) return this.#router.isContext(row) ? this.#passOver(id) : this.#hold(id, row, 'unroutable')
     const key = this.#router.keyOf(spec, row)
     if (from.over && !before && this.#passesOver(spec.name, key, from.over)) return this.#forget(id)
     this.#putInLane(id, row, { spec, key, history, suspect: before?.alone })
@@ -310,6 +313,11 @@ export class Admission implements Omit<Intake, 'mark'> {
     this.#held.set(id, { kind: row.kind, why })
     this.#know(id, row)
     if (why === 'unroutable') this.#parts.events.emit('unroutable', { id, kind: row.kind })
+  }
+
+  /** Context is never run alone. It ends as completed, so that its host does not wait for it. */
+  #passOver(id: string): void {
+    this.#executor?.refuse({ id, reason: 'context', detail: '', ack: 'completed' })
   }
 
   #refuse(id: string, reason: string, detail: string): void {

@@ -149,7 +149,7 @@ export class Executor {
     })
   }
 
-  /** Ends a message as failed without running it. `key`: what it is told from others by, where its id does not do that. */
+  /** Ends a message without running it. `key`: what it is told from others by, where its id does not do that. */
   refuse(refusal: Refusal, key: string | number = refusal.id): void {
     this.#refusals.set(key, refusal)
     this.nudge()
@@ -360,7 +360,9 @@ export class Executor {
       } else if (isOver(next)) intake.gone(entry)
       else this.#keep(entry, next)
     }
-    for (const refusal of refusals.values()) events.emit('refused', refusal)
+    for (const refusal of refusals.values())
+      if (refusal.ack === 'completed') events.emit('context', { id: refusal.id })
+      else events.emit('refused', refusal)
     if (closing.length === 0) return
     events.emit(
       'settled',

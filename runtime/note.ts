@@ -1,6 +1,16 @@
-// The pen for the note beside the lock (protocol/note): written whole or not at all, and only when it says something new.
+// The pen for the note beside the lock (protocol/note): written whole or not at all, and only when it says something new;
+// otherwise it is touched, so that its time says when this runtime was last alive.
 // That outbound.db takes no writes goes before whatever else the runtime waits for.
-import { closeSync, constants, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  lutimesSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { hostname } from 'node:os'
 import type { Events } from './protocol/events.ts'
 import { type Note, notePath } from './protocol/note.ts'
@@ -21,11 +31,11 @@ export class NoteFile {
   }
 
   /** Failing to write is no reason to stop. */
-  write(note: Omit<Note, 'pid' | 'host'>): void {
+  write(note: Omit<Note, 'pid' | 'host'>, nowMs: number): void {
     const holds = this.#holdsFor !== undefined && { state: 'holding', waitingFor: this.#holdsFor }
     const text = `${JSON.stringify({ pid: process.pid, host: hostname(), ...note, ...holds }, null, 2)}\n`
-    if (text === this.#written) return
     try {
+      if (text === this.#written) return this.#touch(nowMs / 1000)
       // A new file each time: a link in its place would be followed.
       rmSync(`${this.#path}.new`, { force: true })
       writeFileSync(`${this.#path}.new`, text, { mode: 0o600, flag: 'wx' })
@@ -34,6 +44,11 @@ export class NoteFile {
     } catch {
       return
     }
+  }
+
+  /** Not what a link points to. */
+  #touch(seconds: number): void {
+    lutimesSync(this.#path, seconds, seconds)
   }
 
   /** For people: who holds the lock. */

@@ -59,7 +59,10 @@ interface Running {
   readonly trigger: DatabaseTrigger | undefined
 }
 
-/** How often the note beside the lock is brought up to date, and looked whether outbound.db is still in its place. */
+/**
+ * How often the note beside the lock is brought up to date and touched (its time says that this runtime lives), and looked
+ * whether outbound.db is still in its place.
+ */
 const NOTE_MS = 1_000
 /** Idle processes that do not leave on SIGTERM get SIGKILL after this: with the drain, a stop takes less than 8 s. */
 const IDLE_GRACE_MS = 300
@@ -205,7 +208,8 @@ export class Runtime {
 
   #startHeartbeat(): Heartbeat {
     const { paths, heartbeatMs } = this.#config
-    const heartbeat = new Heartbeat(paths.heartbeat, this.#clock, heartbeatMs)
+    const busy = () => (this.#running?.executor.running ?? 0) > 0
+    const heartbeat = new Heartbeat(paths.heartbeat, this.#clock, heartbeatMs, busy)
     try {
       heartbeat.start()
     } catch (error) {
@@ -361,15 +365,18 @@ export class Runtime {
 
   #writeNote(state: 'running' | 'waiting' | 'draining'): void {
     const { session, recovery } = this.#running!
-    this.#note.write({
-      startedAt: this.#startedAt,
-      epoch: recovery.epoch,
-      functions: this.#functions.list,
-      unroutable: session.unroutable(),
-      ...(session.crowded.length > 0 && { crowded: session.crowded }),
-      state,
-      ...(session.waitingFor !== undefined && { waitingFor: session.waitingFor }),
-    })
+    this.#note.write(
+      {
+        startedAt: this.#startedAt,
+        epoch: recovery.epoch,
+        functions: this.#functions.list,
+        unroutable: session.unroutable(),
+        ...(session.crowded.length > 0 && { crowded: session.crowded }),
+        state,
+        ...(session.waitingFor !== undefined && { waitingFor: session.waitingFor }),
+      },
+      this.#clock.now(),
+    )
   }
 }
 

@@ -16,7 +16,7 @@ test.each(['.runtime.json', '.runtime.json.new'])(
     const target = join(dir, 'precious')
     writeFileSync(target, 'of the host')
     symlinkSync(target, join(dir, name))
-    new NoteFile(join(dir, '.runtime.lock'), createEvents()).write(NOTE)
+    new NoteFile(join(dir, '.runtime.lock'), createEvents()).write(NOTE, 0)
     expect(readFileSync(target, 'utf8')).toBe('of the host')
     const path = join(dir, '.runtime.json')
     expect(lstatSync(path).isFile()).toBe(true)

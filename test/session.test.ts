@@ -39,6 +39,7 @@ const ROUTER: Router = {
   route: () => SPEC,
   keyOf: () => null,
   get: () => SPEC,
+  isContext: () => false,
 }
 
 interface Spy {
@@ -186,6 +187,7 @@ const BY_KIND: Router = {
   route: ({ kind }) => (KINDS.includes(kind) ? { ...SPEC, name: kind, key: 'address' } : undefined),
   keyOf: (_, { threadId }) => threadId,
   get: () => SPEC,
+  isContext: () => false,
 }
 const SMALL: SessionLimits = { ...SESSION_LIMITS, page: 5, readyMax: 20, shareMax: 4 }
 

@@ -12,15 +12,18 @@ import {
   type Reply,
   type RetryWish,
 } from '../protocol/outcome.ts'
+import { isQuestionId, QUESTION_ID_MAX, questionIdOf, replyId } from '../protocol/reply-id.ts'
+import { type Address, AGENT, AGENT_HOPS_MAX, addressOf, hopsOf } from './answer.ts'
 
 export class Run implements Context {
   readonly functionName: string
   readonly attempt: number
   readonly deadline: number
   readonly #n: number
+  /** Of the message as it came: the handler may change it. */
+  readonly #messageId: string
+  readonly #to: Answered
   readonly #message: Message
-  /** As it came: the handler may change its message. */
-  readonly #address: Address
   readonly #setup: ChildSetup
   readonly #send: (report: Report) => void
   readonly #replies: Reply[] = []
@@ -35,8 +38,8 @@ export class Run implements Context {
     this.attempt = dispatch.attempt
     this.deadline = Date.now() + dispatch.timeoutMs
     this.#message = message
-    const { kind, platformId, channelType, threadId } = message
-    this.#address = { kind, platformId, channelType, threadId }
+    this.#messageId = message.id
+    this.#to = { kind: message.kind, ...addressOf(message), hops: hopsOf(message) }
     this.#setup = setup
     this.#send = send
     this.reply = this.reply.bind(this)
@@ -57,6 +60,10 @@ export class Run implements Context {
     return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
   }
 
+  get replyId(): string {
+    return replyId(this.#messageId, this.#replies.length)
+  }
+
   reply(content: unknown, options: ReplyOptions = {}): void {
     if (this.#ended)
       throw new TypeError('ctx.reply was called after the handler had ended; await what you start')
@@ -65,7 +72,7 @@ export class Run implements Context {
         'too_many_replies',
         `A run may reply ${REPLIES_MAX} times. Put the rest into one reply, or into a file.`,
       )
-    const reply = toReply(content, options, this.#address, this.#setup.maxReplyBytes)
+    const reply = toReply(this.replyId, content, options, this.#to, this.#setup.maxReplyBytes)
     this.#replyChars += reply.content.length
     const charsMax = Math.max(REPLIES_CHARS_MAX, this.#setup.maxReplyBytes)
     if (this.#replyChars > charsMax)
@@ -125,7 +132,12 @@ function since(startedMs: number): number {
   return Number.isFinite(ms) ? ms : 0
 }
 
-type Address = Pick<Message, 'kind' | 'platformId' | 'channelType' | 'threadId'>
+/** What a reply owes to the message that it answers. */
+interface Answered extends Address {
+  readonly kind: string
+  /** Of an answer to an agent: its place in the chain of answers. */
+  readonly hops: number
+}
 
 /** A reply that cannot be stored. Trying again would not help, so the message fails at once. */
 class BadReply extends TypeError {
@@ -138,10 +150,12 @@ class BadReply extends TypeError {
 }
 
 const OPTIONS = ['kind', 'platformId', 'channelType', 'threadId', 'deliverAfter']
+/** In a content's `type`: a question to people. */
+const ASKS = 'ask_question'
 /** The answer to each of these is a chat message. A reply of kind `system` is for the host, which people never see. */
 const ANSWERED_BY_CHAT = new Set(['chat', 'chat-sdk', 'task', 'system'])
 
-function toReply(content: unknown, options: ReplyOptions, address: Address, maxBytes: number): Reply {
+function toReply(id: string, content: unknown, options: ReplyOptions, to: Answered, maxBytes: number): Reply {
   const unknown = Object.keys(options).find((name) => !OPTIONS.includes(name))
   if (unknown !== undefined)
     throw new TypeError(`reply has no option ${JSON.stringify(unknown)}; legal are ${OPTIONS.join(', ')}`)
@@ -150,22 +164,49 @@ function toReply(content: unknown, options: ReplyOptions, address: Address, maxB
     if (value !== undefined && value !== null && typeof value !== 'string')
       throw new TypeError(`reply option ${name} must be a string, found ${typeof value}`)
   const deliverAfterMs = deliverAfter === undefined ? null : dateMs(deliverAfter)
-  if (deliverAfterMs === undefined) throw new TypeError('reply option deliverAfter must be a valid Date')
+  if (deliverAfterMs === undefined)
+    throw new TypeError(
+      `reply option deliverAfter must be a valid Date${typeof deliverAfter === 'number' ? `; did you mean new Date(${deliverAfter})?` : ''}`,
+    )
+  const channel = channelType === undefined ? to.channelType : channelType
   return {
-    kind: kind ?? (ANSWERED_BY_CHAT.has(address.kind) ? 'chat' : address.kind),
-    platformId: platformId === undefined ? address.platformId : platformId,
-    channelType: channelType === undefined ? address.channelType : channelType,
-    threadId: threadId === undefined ? address.threadId : threadId,
+    kind: kind ?? (ANSWERED_BY_CHAT.has(to.kind) ? 'chat' : to.kind),
+    platformId: platformId === undefined ? to.platformId : platformId,
+    channelType: channel,
+    threadId: threadId === undefined ? to.threadId : threadId,
     deliverAfterMs,
-    content: contentText(content, maxBytes),
+    content: fitting(complete(contentText(content), id, channel === AGENT ? to.hops : 0), maxBytes),
   }
 }
 
-function contentText(content: unknown, maxBytes: number): string {
+/** With what a reply of its kind must have: a question its id, an answer between agents its place in their chain. */
+function complete(json: string, id: string, hops: number): string {
+  if (hops > AGENT_HOPS_MAX)
+    throw new BadReply(
+      'agent_chain_too_long',
+      `This message is the end of ${AGENT_HOPS_MAX} answers in a row between agents; no further one is sent. Return nothing where an exchange is over.`,
+    )
+  if (hops === 0 && !json.includes(ASKS)) return json
+  const content: unknown = JSON.parse(json)
+  if (typeof content !== 'object' || content === null || Array.isArray(content)) return json
+  const { type, operation, questionId = questionIdOf(id) } = content as Record<string, unknown>
+  const asks = type === ASKS || operation === ASKS
+  if (asks && !isQuestionId(questionId))
+    throw new BadReply(
+      'bad_question_id',
+      `questionId is ${JSON.stringify(questionId)}; expected text of 1 to ${QUESTION_ID_MAX} bytes without a colon, or none, and one is made`,
+    )
+  return JSON.stringify({ ...content, ...(asks && { questionId }), ...(hops > 0 && { hops }) })
+}
+
+function contentText(content: unknown): string {
   const text = toJson(content, 'reply')
   if ('fault' in text)
     throw new BadReply('unserialisable_reply', `This reply cannot be stored: ${text.fault}.`)
-  const { json } = text
+  return text.json
+}
+
+function fitting(json: string, maxBytes: number): string {
   const bytes = json.length > maxBytes ? json.length : Buffer.byteLength(json)
   if (bytes > maxBytes)
     throw new BadReply(

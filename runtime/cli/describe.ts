@@ -13,6 +13,7 @@ export function ruleText(rule: Rule): string {
     values('channel', rule.channelType),
     values('platform', rule.platformId),
     values('thread', rule.threadId),
+    values('trigger', rule.trigger),
     ...rule.content.map(({ path, values: legal }) => values(`content.${path.join('.')}`, legal)),
   ]
   return parts.filter((part) => part !== '').join(', ') || 'every message'

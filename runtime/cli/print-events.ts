@@ -38,6 +38,7 @@ const EVENTS: Readonly<Record<keyof RuntimeEvents, true>> = {
   claimed: true,
   settled: true,
   refused: true,
+  context: true,
   unroutable: true,
   'commit-failed': true,
   'commit-healed': true,

@@ -74,7 +74,7 @@ function runtimeText({ runtime, epoch }: Status, nowMs: number, paint: Paint): s
   const color = note.state === 'running' ? 'green' : 'yellow'
   const waits = note.waitingFor === undefined ? '' : ` (${plain(note.waitingFor)})`
   const beat =
-    heartbeatAtMs === null ? '' : `, heartbeat ${formatDuration(Math.max(0, nowMs - heartbeatAtMs))} ago`
+    heartbeatAtMs === null ? '' : `, alive ${formatDuration(Math.max(0, nowMs - heartbeatAtMs))} ago`
   return `${paint(color, note.state)}${waits}: process ${note.pid} on ${plain(note.host)}, for ${agoText(note.startedAt, nowMs)}${beat}`
 }
 

@@ -24,6 +24,9 @@ export function showEvents(events: Events, functions: () => readonly FunctionSpe
   events.on('refused', ({ id, reason, detail }) =>
     say('red', 'failed', `${plain(id)}  ${plain(reason)}: ${plain(detail)}`),
   )
+  events.on('context', ({ id }) =>
+    say('dim', 'context', `${plain(id)}  trigger is 0: completed without a run`),
+  )
   onHeld(events, functions, (id, why) => say('yellow', 'held', `${plain(id)}  ${why}`))
   events.on('output', ({ line, stream, ...from }) => {
     print.data(foreignLine(paint, from, line, stream === 'stderr' ? 'yellow' : 'dim'))

@@ -84,7 +84,7 @@ export const SETTINGS = {
   heartbeat: setting(
     duration(100, 60_000),
     '2s',
-    'how often the heartbeat file is touched',
+    'how often the heartbeat file is touched while something runs',
     'hosts call a runtime busy while its heartbeat is younger than 6 s',
   ),
   abortGrace: setting(

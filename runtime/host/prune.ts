@@ -12,6 +12,7 @@ import {
   type EndedMessage,
   endedAfter,
 } from '../store/host-upkeep.ts'
+import { didYouMean, isInstant } from './fields.ts'
 import { FolderHandle } from './folder-handle.ts'
 
 export interface PruneOptions {
@@ -40,10 +41,10 @@ export function instantBefore(olderThan: unknown, nowMs: number): number {
   const ageMs = parseDuration(olderThan)
   const atMs = olderThan instanceof Date ? olderThan.getTime() : parseTime(String(olderThan))
   const beforeMs = atMs ?? (ageMs === undefined ? Number.NaN : nowMs - ageMs)
-  if (Number.isNaN(beforeMs))
+  if (Number.isNaN(beforeMs) || isInstant(olderThan))
     throw new NanoclawError(
       'bad_usage',
-      `prune: olderThan is ${olderThan}; expected a Date, ISO 8601 text, or ${DURATION_FORMS}`,
+      `prune: olderThan is ${olderThan}; expected a Date, ISO 8601 text, or ${DURATION_FORMS}${isInstant(olderThan) ? `. ${didYouMean(olderThan)}` : ''}`,
     )
   return beforeMs
 }
@@ -117,10 +118,12 @@ function pruneMessages(file: HostFile, outbox: HostOutbox, files: Files, beforeM
     const page = endedAfter(file, cursor, PAGE_ROWS)
     if (page.length === 0) return { readable: true, value }
     cursor = page.at(-1)!.cursor
-    const acks = outbox.acks(page.map(({ id }) => id))
-    if (!acks.readable) return { ...acks, value }
-    const ackOf = new Map(acks.value.map((ack) => [ack.id, ack]))
-    const old = page.filter((message) => mayForget(message, ackOf.get(message.id), beforeMs))
+    const acks = outbox.acks(page.map(({ id }) => id)).either(
+      (all) => ({ of: new Map(all.map((ack) => [ack.id, ack])) }),
+      (reason) => ({ reason }),
+    )
+    if ('reason' in acks) return { readable: false, ...acks, value }
+    const old = page.filter((message) => mayForget(message, acks.of.get(message.id), beforeMs))
     // Files first: a crash in between leaves a message without them, never files that belong to no message.
     const free = old.filter(({ id, seriesLives }) => (seriesLives ? !files.of(id) : files.removed(id)))
     if (free.length > 0)
@@ -138,9 +141,12 @@ function pruneDeliveries(file: HostFile, outbox: HostOutbox, beforeMs: number): 
     const page = deliveredAfter(file, cursor, PAGE_ROWS)
     if (page.length === 0) return { readable: true, value }
     cursor = page.at(-1)!.cursor
-    const existing = outbox.existing(page.map(({ id }) => id))
-    if (!existing.readable) return { ...existing, value }
-    const old = page.filter(({ id, at }) => !existing.value.has(id) && (parseTime(at) ?? beforeMs) < beforeMs)
+    const existing = outbox.existing(page.map(({ id }) => id)).either(
+      (ids) => ({ ids }),
+      (reason) => ({ reason }),
+    )
+    if ('reason' in existing) return { readable: false, ...existing, value }
+    const old = page.filter(({ id, at }) => !existing.ids.has(id) && (parseTime(at) ?? beforeMs) < beforeMs)
     if (old.length > 0)
       value += deleteDelivered(
         file,

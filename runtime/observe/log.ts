@@ -43,6 +43,7 @@ export function createLog(events: Events, { level, to }: LogOptions): void {
     log.warn(about, 'inbound.db is unreadable for moments; this mount may carry no locks'),
   )
   events.on('refused', (about) => log.warn(about, 'message failed without a run'))
+  events.on('context', (about) => log.debug(about, 'context (trigger 0): completed without a run'))
   const kindsSaid = new Set<string>()
   events.on('unroutable', (about) => {
     log[kindsSaid.has(about.kind) ? 'debug' : 'warn'](

@@ -1,5 +1,6 @@
 // What a runtime says about itself in a small file beside its lock, for people: `status`, and the error that a second
-// runtime gets. Written by runtime.ts, read by store/inspect. Nothing decides by it, and a stale one does no harm.
+// runtime gets. Written by runtime.ts, read by store/inspect. Its modification time is the runtime's sign of life, each second
+// as long as its event loop turns; what it says decides nothing, and a stale one does no harm.
 import { dirname, join } from 'node:path'
 
 export interface Note {
@@ -32,6 +33,7 @@ export interface Crowded {
   readonly retrying: number
 }
 
+/** Beside the lock, which lies beside outbound.db. */
 export function notePath(lockPath: string): string {
   return join(dirname(lockPath), '.runtime.json')
 }

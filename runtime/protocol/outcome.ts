@@ -30,7 +30,12 @@ export type RetryWish =
   | { readonly wish: 'never' }
   | { readonly wish: 'after'; readonly delayMs: number }
 
-export type BadReplyReason = 'unserialisable_reply' | 'reply_too_large' | 'too_many_replies'
+export type BadReplyReason =
+  | 'unserialisable_reply'
+  | 'reply_too_large'
+  | 'too_many_replies'
+  | 'bad_question_id'
+  | 'agent_chain_too_long'
 
 /** Replies of one run; more than this is a loop that went wrong. */
 export const REPLIES_MAX = 10_000

@@ -33,6 +33,8 @@ export type FailReason =
   | 'unserialisable_reply'
   | 'reply_too_large'
   | 'too_many_replies'
+  | 'bad_question_id'
+  | 'agent_chain_too_long'
   | 'bad_json'
 
 export function decideNext(outcome: Outcome, facts: RunFacts): Next {

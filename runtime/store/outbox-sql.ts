@@ -1,6 +1,7 @@
 // The SQL of the outbox, its tables made and its statements prepared once. Statements that take a JSON array do for many messages at once what would cost a
 // call into SQLite for each.
 import type { Statement } from 'better-sqlite3'
+import { HAS_ENDED } from '../protocol/ack.ts'
 import { NanoclawError } from '../protocol/errors.ts'
 import { LONG_TOOL, OWN_TABLES, OWN_VERSION, RUNNING, STATE_TABLES, WIRE_TABLES } from '../protocol/schema.ts'
 import type { WritableDb } from './open.ts'
@@ -90,7 +91,7 @@ const TEXTS = {
       thread_id, content)
     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (id) do nothing`,
 
-  refuse: `insert into processing_ack (message_id, status, status_changed) values (?, 'failed', ?)
+  refuse: `insert into processing_ack (message_id, status, status_changed) values (?, ?, ?)
     on conflict (message_id) do nothing`,
   refuseRaw: `insert into processing_ack (message_id, status, status_changed)
     values (iif(?, cast(? as text), ?), 'failed', ?) on conflict (message_id) do nothing`,
@@ -112,7 +113,7 @@ const TEXTS = {
   setAck: `insert into processing_ack (message_id, status, status_changed) values (?, ?, ?)
     on conflict (message_id) do update set status = excluded.status, status_changed = excluded.status_changed`,
   history: `
-    select j.value as id, coalesce(a.status in ('completed', 'failed'), 0) as done, coalesce(max(r.run), 0) as runs,
+    select j.value as id, coalesce(a.${HAS_ENDED}, 0) as done, coalesce(max(r.run), 0) as runs,
       count(r.outcome) - coalesce(sum(r.outcome in ${UNCHARGED}), 0) as attempts,
       coalesce(sum(${DEATH}), 0) as crashes,
       coalesce(sum(r.outcome = 'interrupted'), 0) > 0 as interrupted,

@@ -10,11 +10,6 @@ import {
   type RetryWish,
 } from '../protocol/outcome.ts'
 
-const BAD_REPLIES: readonly unknown[] = [
-  'unserialisable_reply',
-  'reply_too_large',
-  'too_many_replies',
-] satisfies BadReplyReason[]
 const LEVELS: readonly string[] = ['debug', 'info', 'warn', 'error'] satisfies LogLevel[]
 /** The last instant that a Date can say. */
 const INSTANT_MAX_MS = 8.64e15
@@ -53,7 +48,7 @@ function isResult(said: unknown, maxReplyBytes: number): said is Result {
     case 'threw':
       return isErrorInfo(said.error) && isRetryWish(said.retry)
     case 'bad-reply':
-      return isErrorInfo(said.error) && BAD_REPLIES.includes(said.reason)
+      return isErrorInfo(said.error) && Object.hasOwn(BAD_REPLY_REASONS, String(said.reason))
     case 'bad-message':
       return isErrorInfo(said.error)
     case 'back':
@@ -61,6 +56,14 @@ function isResult(said: unknown, maxReplyBytes: number): said is Result {
     default:
       return false
   }
+}
+
+const BAD_REPLY_REASONS: Readonly<Record<BadReplyReason, true>> = {
+  unserialisable_reply: true,
+  reply_too_large: true,
+  too_many_replies: true,
+  bad_question_id: true,
+  agent_chain_too_long: true,
 }
 
 function isReply(said: unknown, maxReplyBytes: number): said is Reply {

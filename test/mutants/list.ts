@@ -255,6 +255,13 @@ export const MUTANTS: readonly Mutant[] = [
   one('what stands behind a message that is gone gets no turn', EXECUTE, '        this.nudge()\n', ''),
   one('a commit that met a lock is not tried again', 'commit-pause.ts', '      again()\n', ''),
   one(
+    'context is run alone',
+    'catalog/catalog.ts',
+    '    if (!wakes.has(doesWake(message))) return false\n',
+    '',
+  ),
+  one('context waits for a function', ADMISSION, 'this.#router.isContext(row) ? this.#passOver(id) : ', ''),
+  one(
     'a stop does not wait for refusals',
     EXECUTE,
     'if (this.running + this.#refusals.size === 0)',

@@ -38,6 +38,8 @@ const POLICIES: Readonly<Record<Exclude<Kind, 'nobody'>, RetryPolicy>> = {
 }
 const KEYS: Readonly<Record<string, KeyRule>> = { free: 'none', user: [['content', 'user']] }
 const TIMEOUT_MS = 300
+/** Its function asks for context, too. */
+export const CONTEXT_KIND: Kind = 'free'
 
 /** Functions of a version: its bundles are new; `late` is there in odd ones, and `nobody` never. */
 export function catalogOf(version: number): Catalog {
@@ -49,7 +51,7 @@ function specOf(name: keyof typeof POLICIES, version: number): FunctionSpec {
   return {
     name,
     file: `functions/${name}.ts`,
-    rule: { kind: [name], content: [] },
+    rule: { kind: [name], ...(name === CONTEXT_KIND && { trigger: [true, false] }), content: [] },
     timeoutMs: TIMEOUT_MS,
     retry: POLICIES[name],
     concurrency: name === 'slow' ? 2 : 3,

@@ -158,6 +158,22 @@ test('a heartbeat that stops costs the instance its life; one from before its st
   expect(reason).toMatch(/no heartbeat for (0\.[2-9]|[1-9][\d.]*) s/)
 })
 
+test('an idle runtime of ours has no heartbeat and is not stale for that: its note says that it lives', async () => {
+  const folder = session()
+  const note = '"$NANOCLAW_WORKSPACE/.runtime.json"'
+  const { supervisor, becomes } = supervised({
+    command: script(
+      `touch "$NANOCLAW_WORKSPACE/.heartbeat"; for n in $(seq 40); do touch ${note}; sleep 0.05; done; touch "$NANOCLAW_WORKSPACE/frozen"; exec sleep 60`,
+    ),
+    limits: { heartbeatMs: 700 },
+  })
+  supervisor.add(folder)
+
+  const { reason } = await becomes(folder, 'stopping')
+  expect(reason).toMatch(/no heartbeat/)
+  expect(existsSync(join(folder, 'frozen'))).toBe(true)
+})
+
 test('W27: only the instance that was started here is judged: claims and heartbeats of others are not', async () => {
   const folder = session()
   claim(folder, 'm-0', new Date(Date.now() - 3_600_000))
