@@ -68,6 +68,16 @@ export const FILE_CHECKS = {
     'Replies',
     'id is the primary key; never reuse one.',
   ),
+  'reply-folders': check(
+    'ids of replies are plain names of folders',
+    'Replies',
+    'No slash, no NUL, not . or .., at most 255 bytes: hosts take an id as the folder of its files.',
+  ),
+  'question-ids': check(
+    'ids of questions fit a button',
+    'Content',
+    'questionId: text of at most 35 bytes without a colon; bridges read it up to the first one.',
+  ),
   'reply-seq': check(
     'replies have odd numbers, each once',
     'Numbers',

@@ -68,7 +68,16 @@ export function examineOutbound({ inbound, outbound, heartbeat }: FolderPaths, n
   const host = new ExaminedFile(inbound)
   try {
     const rest: CheckName[] = ['out-journal', 'out-pages', 'ack-once', 'ack-states', 'ack-times']
-    rest.push('reply-ids', 'reply-seq', 'reply-times', 'reply-content', 'reply-ended', 'reply-routing')
+    rest.push(
+      'reply-ids',
+      'reply-folders',
+      'question-ids',
+      'reply-seq',
+      'reply-times',
+      'reply-content',
+      'reply-ended',
+      'reply-routing',
+    )
     rest.push('no-stale-claim')
     if (!file.state.readable) return unreadable(file, 'out-file', ['out-tables', ...rest])
     const missing = [

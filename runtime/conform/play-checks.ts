@@ -42,6 +42,11 @@ export const PLAY_CHECKS = {
     'inbound.db',
     'Rows with trigger 0 behind one with trigger 1 must not use up its place.',
   ),
+  'never-alone': check(
+    'context rows are never run alone',
+    'inbound.db',
+    'A row with trigger 0 gets no reply of its own; ack it, or hand it on with the next message.',
+  ),
   pause: check(
     'a paused message waits until resumed',
     'inbound.db',
@@ -56,7 +61,7 @@ export const PLAY_CHECKS = {
   heartbeat: check(
     'the heartbeat is there and fresh',
     'Signs of life',
-    'Touch it after each claim, and every few seconds by a timer, idle or busy.',
+    'Touch it after each claim, and every few seconds by a timer while anything runs.',
   ),
   second: check(
     'a second runtime on the folder gives way',

@@ -1,10 +1,13 @@
 // Rows of the two files, each judged by the rules of docs/protocol.md. Nothing about a row is believed.
+import { isQuestionId } from '../protocol/reply-id.ts'
 import { parseTime } from '../protocol/time.ts'
 import type { ExaminedFile, MessageFacts, ReplyFacts } from '../store/examine.ts'
 import type { Finding } from './checks.ts'
 import { Tally } from './tally.ts'
 
 const STATUSES = ['pending', 'paused', 'completed', 'failed']
+/** What every file system in use takes. */
+const NAME_BYTES_MAX = 255
 const ACK_STATES = ['processing', 'completed', 'failed']
 
 export function messageFindings(file: ExaminedFile): Finding[] {
@@ -47,6 +50,8 @@ export function ackFindings(file: ExaminedFile): Finding[] {
 export function replyFindings(file: ExaminedFile, host: ExaminedFile): Finding[] {
   const tallies = {
     ids: new Tally('reply-ids'),
+    folders: new Tally('reply-folders'),
+    questions: new Tally('question-ids'),
     seq: new Tally('reply-seq'),
     times: new Tally('reply-times'),
     content: new Tally('reply-content'),
@@ -58,6 +63,12 @@ export function replyFindings(file: ExaminedFile, host: ExaminedFile): Finding[]
   for (const row of file.replies()) {
     const name = named(row.id)
     tallies.ids.add(row.id === null ? name : undefined)
+    tallies.folders.add(row.id === null || isFolderName(row.id) ? undefined : name)
+    tallies.questions.add(
+      row.questionId === undefined || isQuestionId(row.questionId)
+        ? undefined
+        : `${name}: ${JSON.stringify(row.questionId)}`,
+    )
     tallies.seq.add(wrongSeq(row, 1))
     tallies.times.add(wrongReplyTime(row))
     tallies.content.add(row.isJson ? undefined : name)
@@ -78,6 +89,12 @@ export function replyFindings(file: ExaminedFile, host: ExaminedFile): Finding[]
   const addressed = host.addressed(homeless.map(({ inReplyTo }) => inReplyTo!))
   for (const { id, inReplyTo } of homeless) if (addressed.has(inReplyTo!)) tallies.routing.breaks(named(id))
   return Object.values(tallies).map((tally) => tally.finding())
+}
+
+function isFolderName(id: string): boolean {
+  return (
+    !/[/\\\0]/.test(id) && id !== '.' && id !== '..' && id !== '' && Buffer.byteLength(id) <= NAME_BYTES_MAX
+  )
 }
 
 function wrongSeq(

@@ -32,7 +32,7 @@ export class Stage {
   #runtime: Command | undefined
   #syncs = false
   #closed = false
-  /** How old the heartbeat was at most, whenever it was looked at. */
+  /** How old the heartbeat was at most, whenever it was looked at while a claim was there. */
   oldestBeatMs = 0
 
   constructor(dir: string, options: StageOptions) {
@@ -90,7 +90,7 @@ export class Stage {
   look(): void {
     this.sight.look()
     const beatAtMs = this.beatAtMs()
-    if (beatAtMs !== null && this.runtime.alive)
+    if (beatAtMs !== null && this.runtime.alive && this.sight.claims.length > 0)
       this.oldestBeatMs = Math.max(this.oldestBeatMs, this.#options.clock.now() - beatAtMs)
     if (this.#syncs) this.sync()
   }

@@ -27,6 +27,7 @@ const AFTER_THE_FIRST: readonly CheckName[] = [
   'burst',
   'order',
   'context',
+  'never-alone',
   'pause',
   'ids',
   'one-commit',
@@ -63,7 +64,7 @@ export async function playWork(stage: Stage, clock: Clock, waitMs: number): Prom
   second?.signal('SIGKILL')
   stage.pen.compare()
   const stop = await playStop(stage, clock)
-  return [answered, ...mixed, ...burst, context, oneCommit(stage), beats, alone, stays, stop]
+  return [answered, ...mixed, ...burst, ...context, oneCommit(stage), beats, alone, stays, stop]
 }
 
 /** What ended it has been told where it happened; the checks that follow are of other things. */
@@ -100,14 +101,20 @@ function order(stage: Stage, ids: readonly string[]): Finding {
 }
 
 /** Whoever takes the newest few and wants one among them that wakes it sees only context, for ever. */
-async function playContext(stage: Stage, waitMs: number): Promise<Finding> {
+async function playContext(stage: Stage, waitMs: number): Promise<Finding[]> {
   const ids = stage.send([{ id: 'wakes', threadId: 'context' }])
   const rows = names('context', CONTEXT_ROWS).map((id) => ({ id, threadId: 'context', trigger: 0 as const }))
   ids.push(...stage.send(rows.map((row) => ({ ...row, answered: false }))))
-  if (await stage.ended(ids, waitMs)) return pass('context', `${CONTEXT_ROWS} rows`)
+  const haveEnded = await stage.ended(ids, waitMs)
+  const answered = rows.filter(({ id }) => stage.sight.repliesTo(id).length > 0).map(({ id }) => id)
+  const alone =
+    answered.length === 0
+      ? pass('never-alone', `${CONTEXT_ROWS} rows`)
+      : fail('never-alone', `answered: ${answered.slice(0, 3).join(', ')}`)
+  if (haveEnded) return [pass('context', `${CONTEXT_ROWS} rows`), alone]
   const broken = fail('context', stage.missing(ids))
   stage.sync()
-  return broken
+  return [broken, alone]
 }
 
 function oneCommit({ sight: { apart } }: Stage): Finding {

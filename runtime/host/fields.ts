@@ -78,6 +78,8 @@ export function timestampField(value: unknown, now: string): string {
 
 export interface RecurrenceField {
   readonly text: string
+  /** The host's, where the recurrence says none: it belongs to the task from then on, whoever makes the next occurrence. */
+  readonly timeZone: string | undefined
   /** The first occurrence from now on, in SQLite's form. */
   readonly firstAt: string
 }
@@ -92,7 +94,8 @@ export function recurrenceField(value: unknown, nowMs: number, timeZone: string)
   const checked = ownZone === undefined ? { cron } : { cron, timeZone: ownZone }
   try {
     const firstMs = firstOccurrence(checked, nowMs, timeZone)
-    return { text: formatRecurrence(checked), firstAt: sqliteTime(firstMs) }
+    const hostZone = ownZone === undefined ? timeZone : undefined
+    return { text: formatRecurrence(checked), firstAt: sqliteTime(firstMs), timeZone: hostZone }
   } catch (cause) {
     if (!(cause instanceof RangeError)) throw cause
     throw new NanoclawError('bad_message', `recurrence: ${cause.message}; expected ${CRON_FORMS}`, { cause })

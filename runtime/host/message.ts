@@ -35,7 +35,7 @@ export interface NewMessage {
    * the first occurrence of a recurrence.
    */
   readonly processAfter?: Date | Duration | string | null
-  /** Repeat: a cron expression in the host's time zone, or with a zone of its own. sync() makes the next occurrence. */
+  /** Repeat: a cron expression in the time zone of this host, which the task keeps, or with a zone of its own. sync() makes the next occurrence. */
   readonly recurrence?: string | Recurrence | null
   /** False: context for an agent that does not wake it by itself. Default true. */
   readonly trigger?: boolean
@@ -106,6 +106,7 @@ export function messageRow(message: NewMessage, intake: Intake): MessageRow {
     timestamp: timestampField(message.timestamp, intake.now),
     processAfter: processAfterField(message.processAfter, intake.nowMs) ?? recurrence?.firstAt ?? null,
     recurrence: recurrence?.text ?? null,
+    timeZone: recurrence?.timeZone,
     seriesId: message.seriesId === undefined ? id : idField('seriesId', message.seriesId),
     trigger: flagField('trigger', message.trigger, true),
     platformId: optionalTextField('platformId', message.platformId),

@@ -16,7 +16,7 @@ export interface HostOptions {
    */
   readonly keepOpen?: boolean
   readonly clock?: Clock
-  /** For recurrences without a zone of their own. Default: the machine's. */
+  /** For recurrences without a zone of their own; each task keeps the one that it was made with. Default: the machine's. */
   readonly timeZone?: string
 }
 

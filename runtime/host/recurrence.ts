@@ -5,7 +5,7 @@ import { checkTimeZone, lastOccurrence, nextOccurrence } from '../schedule/cron.
 
 export interface Recurrence {
   readonly cron: string
-  /** Default: the host's own zone. */
+  /** Default: the zone of the host that enqueues it; a task made by another host counts in that of whoever goes on with it. */
   readonly timeZone?: string
 }
 

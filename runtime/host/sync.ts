@@ -76,7 +76,8 @@ function makeSuccessors(file: HostFile, { nowMs, now, timeZone, newId }: Intake)
   const stopped: StoppedSeries[] = []
   for (const ended of endedOccurrences(file, STOPPED)) {
     const { seriesId, recurrence } = ended
-    const decision = decideNext(recurrence, scheduledMs(ended, nowMs), nowMs, timeZone)
+    const zone = ended.timeZone ?? timeZone
+    const decision = decideNext(recurrence, scheduledMs(ended, nowMs), nowMs, zone)
     if (decision.type === 'next') {
       const successor = { id: newId(), processAfter: sqliteTime(decision.atMs), timestamp: now }
       if (insertSuccessor(file, ended, successor)) recurred++

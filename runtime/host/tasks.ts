@@ -108,19 +108,19 @@ function taskChange(
   const at = processAfter === null ? null : (processAfterField(processAfter, nowMs) ?? repeat?.firstAt)
   return {
     ...(content !== undefined && { content: contentField(content) }),
-    ...(recurrence !== undefined && { recurrence: repeat?.text ?? null }),
+    ...(recurrence !== undefined && { recurrence: repeat?.text ?? null, timeZone: repeat?.timeZone ?? null }),
     ...(at !== undefined && { processAfter: at }),
   }
 }
 
-function task({ content, status, recurrence, ...row }: TaskRow): Task {
+function task({ content, status, recurrence, timeZone, ...row }: TaskRow): Task {
   const stopped = recurrence?.startsWith(STOPPED) ?? false
   const live = status === 'pending' || status === 'paused' ? status : 'ended'
   const text = stopped ? recurrence!.slice(STOPPED.length) : recurrence
   return {
     ...row,
     state: stopped ? 'stopped' : live,
-    recurrence: text === null ? null : parseRecurrence(text),
+    recurrence: text === null ? null : { ...(timeZone !== null && { timeZone }), ...parseRecurrence(text) },
     rawContent: content,
   }
 }

@@ -36,6 +36,8 @@ export interface ReplyFacts {
   readonly deliverAfter: string | null
   readonly kind: string
   readonly isJson: boolean
+  /** Of a reply that asks a question; undefined: it asks none. */
+  readonly questionId: unknown
   readonly hasAddress: boolean
 }
 
@@ -115,11 +117,27 @@ export class ExaminedFile {
   *replies(): Generator<ReplyFacts> {
     const sql = `select o.rowid, o.id, typeof(o.id), o.seq, typeof(o.seq), o.in_reply_to, a.status, o.timestamp,
         o.deliver_after, o.kind, typeof(o.content) = 'text' and json_valid(o.content),
-        coalesce(o.platform_id, o.channel_type, o.thread_id) is not null
+        coalesce(o.platform_id, o.channel_type, o.thread_id) is not null,
+        iif(json_valid(o.content), o.content ->> '$.type' = 'ask_question', 0), iif(json_valid(o.content), o.content ->> '$.questionId', null)
       from messages_out o left join processing_ack a on a.message_id = o.in_reply_to
       where o.rowid > ? order by o.rowid limit ${PAGE_ROWS}`
     for (const row of this.#rows(sql)) {
-      const [, id, idType, seq, seqType, inReplyTo, ack, timestamp, deliverAfter, kind, isJson, address] = row
+      const [
+        ,
+        id,
+        idType,
+        seq,
+        seqType,
+        inReplyTo,
+        ack,
+        timestamp,
+        deliverAfter,
+        kind,
+        isJson,
+        address,
+        asks,
+        questionId,
+      ] = row
       yield {
         id: textId(id, idType),
         seq: typeof seq === 'number' ? seq : null,
@@ -130,6 +148,7 @@ export class ExaminedFile {
         deliverAfter: text(deliverAfter),
         kind: String(kind),
         isJson: isJson === 1,
+        questionId: asks === 1 ? questionId : undefined,
         hasAddress: address === 1,
       }
     }

@@ -12,6 +12,8 @@ export interface MessageRow {
   readonly timestamp: string
   readonly processAfter: string | null
   readonly recurrence: string | null
+  /** The zone that the series counts in, where its recurrence says none. */
+  readonly timeZone?: string | undefined
   readonly seriesId: string
   readonly trigger: 0 | 1
   readonly platformId: string | null
@@ -66,6 +68,7 @@ export function insertMessages(file: HostFile, rows: Iterable<MessageRow>): Enqu
       if (insert.run(...values(row, seq)).changes > 0) {
         enqueued.push({ id: row.id, seq, duplicate: false })
         seq += 2
+        if (row.timeZone !== undefined) noteZone(db, row.seriesId, row.timeZone)
       } else {
         enqueued.push({ id: row.id, seq: existing.get(row.id) as number | null, duplicate: true })
       }
@@ -104,6 +107,16 @@ export function getMessage(file: HostFile, id: string): StoredMessage | undefine
         )
         .get(id) as StoredMessage | undefined,
   )
+}
+
+/** null: what the recurrence itself says, or nothing. */
+export function noteZone(db: WritableDb, seriesId: string, timeZone: string | null): void {
+  if (timeZone === null) db.prepare('delete from nanoclaw_series where series_id = ?').run(seriesId)
+  else
+    db.prepare('insert or replace into nanoclaw_series (series_id, time_zone) values (?, ?)').run(
+      seriesId,
+      timeZone,
+    )
 }
 
 const INSERT = `

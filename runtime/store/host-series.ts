@@ -8,6 +8,8 @@ export interface EndedOccurrence {
   readonly id: string
   readonly seriesId: string
   readonly recurrence: string
+  /** null: none is noted. */
+  readonly timeZone: string | null
   readonly processAfter: string | null
   readonly timestamp: string
 }
@@ -24,8 +26,9 @@ export function endedOccurrences(file: HostFile, stoppedPrefix: string): EndedOc
     (db) =>
       db
         .prepare(
-          `select id, coalesce(series_id, id) as "seriesId", recurrence, process_after as "processAfter", timestamp
-           from messages_in indexed by nanoclaw_recurring
+          `select id, coalesce(series_id, id) as "seriesId", recurrence, process_after as "processAfter", timestamp,
+             (select s.time_zone from nanoclaw_series s where s.series_id = coalesce(m.series_id, m.id)) as "timeZone"
+           from messages_in m indexed by nanoclaw_recurring
            where recurrence is not null and status in ('completed', 'failed') and substr(recurrence, 1, ?) <> ?
            order by rowid`,
         )

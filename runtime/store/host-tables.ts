@@ -2,7 +2,8 @@
 
 /**
  * Indexes: what is not finished is found without reading history; one with a condition costs nothing for rows outside it.
- * Tables: the queue of replies on their way, and how far outbound.db has been read into it. `due_at` null: given up, kept for
+ * Tables: the queue of replies on their way, how far outbound.db has been read into it, and the time zone of each series whose
+ * recurrence says none: a column of the wire's table would be lost with the first occurrence that another host makes. `due_at` null: given up, kept for
  * its error. Not STRICT: an SQLite older than 3.37 could not open a file that has such a table.
  */
 export const HOST_OWN_TABLES = `
@@ -21,6 +22,10 @@ create table if not exists nanoclaw_taken (
   id integer primary key check (id = 1),
   message_out_id text not null
 );
+create table if not exists nanoclaw_series (
+  series_id text primary key,
+  time_zone text not null
+);
 create index if not exists nanoclaw_dead on delivered (status) where status = 'failed';
 create index if not exists nanoclaw_outgoing_due on nanoclaw_outgoing (due_at) where due_at is not null;
 `
@@ -38,5 +43,6 @@ export const SCHEMA_OBJECTS: readonly string[] = [
   'nanoclaw_outgoing_lane',
   'nanoclaw_outgoing_due',
   'nanoclaw_taken',
+  'nanoclaw_series',
   'nanoclaw_dead',
 ]

@@ -2,7 +2,7 @@
 // the id of any of its messages; its live messages are pending or paused. A message that is changed takes a new number, so
 // that a runtime that has already read past the old one meets it again.
 import type { HostFile } from './host-file.ts'
-import { nextEvenSeq } from './host-inbox.ts'
+import { nextEvenSeq, noteZone } from './host-inbox.ts'
 import type { WritableDb } from './open.ts'
 
 export interface TaskRow {
@@ -12,6 +12,7 @@ export interface TaskRow {
   readonly status: string
   readonly processAfter: string | null
   readonly recurrence: string | null
+  readonly timeZone: string | null
   readonly platformId: string | null
   readonly channelType: string | null
   readonly threadId: string | null
@@ -23,6 +24,8 @@ export interface TaskChange {
   readonly content?: string
   readonly processAfter?: string | null
   readonly recurrence?: string | null
+  /** The zone of a recurrence that says none; null: it says its own, or there is none. */
+  readonly timeZone?: string | null
 }
 
 const IN_SERIES = '(id = @series or series_id = @series)'
@@ -90,24 +93,25 @@ export function updateSeries(
   begun: ReadonlySet<string>,
   now: string,
 ): number {
-  const { recurrence, ...rest } = change
+  const { recurrence, timeZone, ...rest } = change
   return file.transact((db) => {
     const rows = db
       .prepare(
-        `select id, recurrence, ${LIVE} as live from messages_in
+        `select id, coalesce(series_id, id) as "seriesId", recurrence, ${LIVE} as live from messages_in
          where ${IN_SERIES} and (${LIVE} or recurrence is not null) order by seq`,
       )
-      .all({ series }) as { id: string; recurrence: string | null; live: 0 | 1 }[]
+      .all({ series }) as { id: string; seriesId: string; recurrence: string | null; live: 0 | 1 }[]
     const live = rows.filter((row) => row.live === 1)
     // The recurrence stays where it is, or goes to the last message: in two of them the series would double.
     const bearer = rows.find((row) => row.recurrence !== null) ?? live.at(-1)
     for (const row of live) {
-      const values = row === bearer ? change : rest
+      const values = row === bearer ? { ...rest, recurrence } : rest
       if (begun.has(row.id)) setColumns(db, row.id, { ...values, processAfter: undefined })
       else setColumns(db, row.id, { ...values, seq: nextEvenSeq(db) })
     }
+    if (bearer && timeZone !== undefined) noteZone(db, bearer.seriesId, timeZone)
     if (bearer === undefined || bearer.live === 1 || recurrence === undefined) return live.length
-    setColumns(db, bearer.id, { ...change, processAfter: now })
+    setColumns(db, bearer.id, { ...rest, recurrence, processAfter: now })
     return live.length + 1
   })
 }
@@ -115,13 +119,14 @@ export function updateSeries(
 /** Live messages that are tasks or repeat, and series that wait for their next occurrence; in the order of writing. */
 export function listTasks(file: HostFile): TaskRow[] {
   const columns = `rowid, coalesce(series_id, id) as "seriesId", id, kind, status, process_after as "processAfter", recurrence,
+    (select s.time_zone from nanoclaw_series s where s.series_id = coalesce(m.series_id, m.id)) as "timeZone",
     platform_id as "platformId", channel_type as "channelType", thread_id as "threadId", content`
   return file.use((db) =>
     db
       .prepare(
-        `select ${columns} from messages_in where ${LIVE} and kind = 'task'
+        `select ${columns} from messages_in m where ${LIVE} and kind = 'task'
          union
-         select ${columns} from messages_in indexed by nanoclaw_recurring where recurrence is not null
+         select ${columns} from messages_in m indexed by nanoclaw_recurring where recurrence is not null
          order by rowid`,
       )
       .all()

@@ -65,7 +65,12 @@ export function deleteEnded(file: HostFile, ids: readonly string[]): number {
     const remove = db.prepare(
       `delete from messages_in where id = ? and status in ('completed', 'failed') and recurrence is null`,
     )
-    return ids.reduce((gone, id) => gone + remove.run(id).changes, 0)
+    const gone = ids.reduce((count, id) => count + remove.run(id).changes, 0)
+    db.exec(
+      `delete from nanoclaw_series where not exists (
+         select 1 from messages_in m where m.series_id = nanoclaw_series.series_id or m.id = nanoclaw_series.series_id)`,
+    )
+    return gone
   })
 }
 

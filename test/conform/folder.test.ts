@@ -88,6 +88,17 @@ test.each<[CheckName, string, string]>([
   ['ack-states', `insert into processing_ack values ('x', 'done', '2026-11-24T06:00:00Z')`, 'x is "done"'],
   ['ack-times', `update processing_ack set status_changed = 'now'`, 'm-2: "now"'],
   ['reply-ids', `update messages_out set id = null where seq = 1`, '1 of 2'],
+  ['reply-folders', `update messages_out set id = 'a/b:0' where seq = 1`, '1 of 2: a/b:0'],
+  [
+    'question-ids',
+    `update messages_out set content = '{"type":"ask_question","questionId":"m:0"}' where seq = 1`,
+    '1 of 2: m-2:0: "m:0"',
+  ],
+  [
+    'question-ids',
+    `update messages_out set content = '{"type":"ask_question"}' where seq = 1`,
+    '1 of 2: m-2:0: null',
+  ],
   ['reply-seq', `update messages_out set seq = 4 where seq = 1`, 'm-2:0 has 4'],
   ['reply-seq', `update messages_out set seq = null where seq = 1`, 'm-2:0 has none'],
   ['reply-times', `update messages_out set deliver_after = '2026-11-24T06:00:00Z'`, 'm-2:0 deliver_after'],

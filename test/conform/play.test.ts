@@ -25,9 +25,9 @@ interface Mutant {
 
 const MUTANTS: readonly Mutant[] = [
   {
-    faults: 'newest-ten,even-seq,no-address,no-heartbeat',
+    faults: 'newest-ten,even-seq,no-address,no-heartbeat,answers-context,raw-ids',
     stage: 'work',
-    fails: ['burst', 'heartbeat', 'order', 'reply-routing', 'reply-seq'],
+    fails: ['burst', 'heartbeat', 'never-alone', 'order', 'reply-folders', 'reply-routing', 'reply-seq'],
   },
   {
     faults: 'raw-time,no-lock,writes-inbound',

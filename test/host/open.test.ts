@@ -38,7 +38,15 @@ test('a new folder is readable by its owner alone and holds both files in the ne
     .pluck()
     .all()
   expect(tables).toEqual([
-    ...['delivered', 'destinations', 'messages_in', 'nanoclaw_outgoing', 'nanoclaw_taken', 'session_routing'],
+    ...[
+      'delivered',
+      'destinations',
+      'messages_in',
+      'nanoclaw_outgoing',
+      'nanoclaw_series',
+      'nanoclaw_taken',
+      'session_routing',
+    ],
   ])
   expect(columnsOf(join(dir, 'outbound.db'), 'processing_ack')).toEqual([
     'message_id',

@@ -1,6 +1,7 @@
 // Messages that repeat: the next occurrence, what was missed, what cannot go on.
 import { openHost } from 'nanoclaw-functions/host'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
+import { realClock } from '../../runtime/clock.ts'
 import { insertMessage } from '../support/files.ts'
 import { hostFixture, START_TIME } from '../support/host.ts'
 
@@ -207,4 +208,34 @@ test('an occurrence without a series of its own starts one', () => {
   })
   expect(host.sync().recurred).toBe(1)
   expect(inbound.prepare('select series_id from messages_in order by seq desc').pluck().get()).toBe('old')
+})
+
+test('189: the zone of the host that enqueued a task stays with it, whichever host goes on with it', () => {
+  const fixture = hostFixture({ timeZone: 'Asia/Tokyo' })
+  const { dir, host, inbound } = fixture
+  host.enqueue(daily)
+  expect(series(fixture)).toMatchObject([
+    { process_after: '2026-11-25 00:00:00.000', recurrence: '0 9 * * *' },
+  ])
+  const other = openHost(dir, {
+    timeZone: 'UTC',
+    clock: { ...realClock, now: () => Date.parse('2026-11-25T00:00:03Z') },
+  })
+  onTestFinished(() => other.close())
+  finish(fixture)
+  expect(other.sync()).toMatchObject({ recurred: 1 })
+  expect(series(fixture).at(-1)).toMatchObject({
+    process_after: '2026-11-26 00:00:00.000',
+    recurrence: '0 9 * * *',
+  })
+  expect(other.tasks.list()[0]?.recurrence).toEqual({ cron: '0 9 * * *', timeZone: 'Asia/Tokyo' })
+
+  // What is changed is counted in the zone of the host that changes it, and in its own, if it says one.
+  other.tasks.update('digest', { content: 'new' })
+  expect(other.tasks.list()[0]?.recurrence).toMatchObject({ timeZone: 'Asia/Tokyo' })
+  other.tasks.update('digest', { recurrence: '0 10 * * *' })
+  expect(host.tasks.list()[0]?.recurrence).toEqual({ cron: '0 10 * * *', timeZone: 'UTC' })
+  other.tasks.update('digest', { recurrence: { cron: '0 11 * * *', timeZone: 'Europe/Berlin' } })
+  expect(host.tasks.list()[0]?.recurrence).toEqual({ cron: '0 11 * * *', timeZone: 'Europe/Berlin' })
+  expect(inbound.prepare('select count(*) from nanoclaw_series').pluck().get()).toBe(0)
 })

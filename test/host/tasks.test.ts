@@ -234,14 +234,17 @@ test('191: while outbound.db cannot be read, a task is not changed: the occurren
 })
 
 test('191: a lock of a moment is waited for', async () => {
-  const { dir, host, ack } = hostFixture()
+  const { dir, host, inbound, ack } = hostFixture()
   host.enqueue({ id: 'digest', kind: 'task', content: 0, recurrence: '0 9 * * *' })
   ack('digest', 'completed')
-  const holds = `const db = new (require('better-sqlite3'))(process.argv[1]); db.exec('begin exclusive'); console.log('locked'); setTimeout(() => db.exec('commit'), 300)`
+  const holds = `const db = new (require('better-sqlite3'))(process.argv[1]); db.exec('begin exclusive'); console.log('locked'); setTimeout(() => db.exec('commit'), 700)`
   const child = spawn(process.execPath, ['-e', holds, join(dir, 'outbound.db')], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   await once(child.stdout, 'data')
   expect(host.tasks.update('digest', { content: 1 })).toBe(1)
-  expect(host.tasks.list()).toMatchObject([{ state: 'pending', rawContent: '1' }])
+  expect(inbound.prepare('select status, content from messages_in order by seq').all()).toEqual([
+    { status: 'completed', content: '0' },
+    { status: 'pending', content: '1' },
+  ])
 })
