@@ -1,13 +1,13 @@
 // What else a handler may do to its process, and what the machine may do to all of them.
 import { execFileSync, spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { chmodSync, chownSync, readFileSync, statSync } from 'node:fs'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { messageLines } from '../../runtime/cli/show.ts'
 import { readRuntime } from '../../runtime/store/inspect.ts'
 import { readMessage } from '../../runtime/store/inspect-message.ts'
-import { headInbound, insertMessage, openDb } from '../support/files.ts'
+import { headInbound, insertMessage, openDb, tempDir } from '../support/files.ts'
 import { project, sharedBench, testConfig, until, workbench } from '../support/runtime.ts'
-import { acksAt, serve } from '../support/serve.ts'
+import { acksAt, CLI, serve } from '../support/serve.ts'
 
 const has = (command: string) => spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0
 
@@ -16,7 +16,7 @@ const shared = sharedBench(
   { concurrency: 4, maxMessagesPerWorker: 2, warmMax: 8 },
   {
     'buffers.js': `import { execFileSync } from 'node:child_process'
-    import { readFileSync } from 'node:fs'
+    import { chmodSync, chownSync, readFileSync, statSync } from 'node:fs'
     export default { retry: { attempts: 1 }, handler() {
       const kb = Number(/VmData:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1])
       execFileSync('prlimit', ['--pid', String(process.pid), '--data=' + (kb * 1024 + 200_000_000)])
@@ -211,18 +211,31 @@ describe('a runtime', () => {
 
   it.skipIf(process.getuid?.() !== 0 || !has('setpriv'))(
     '76: that may not write where it should ends with 78, and names the place and its user',
-    async () => {
+    async ({ skip }) => {
       const root = project(['echo'])
-      execFileSync('chmod', ['755', root])
       const { workspace } = testConfig(root)
-      execFileSync('chmod', ['700', workspace])
-      const runtime = serve(root, workspace, {
-        before: ['setpriv', '--reuid', '65534', '--clear-groups'],
-        args: ['--cache', '/tmp'],
-      })
+      chmodSync(root, 0o755)
+      chmodSync(workspace, 0o700)
+      chownSync(workspace, 65534, 65534)
+      // The owner of this clone, without the rights of root: only that user can enter a clone below a private folder.
+      const { uid } = statSync(CLI)
+      const owner = [
+        'setpriv',
+        '--reuid',
+        String(uid),
+        '--clear-groups',
+        '--inh-caps=-all',
+        '--bounding-set=-all',
+      ]
+      const mayRead = spawnSync(owner[0]!, [...owner.slice(1), 'test', '-r', CLI]).status === 0
+      skip(
+        !mayRead,
+        `the owner of ${CLI}, uid ${uid}, cannot read it: a folder above belongs to another user`,
+      )
+      const runtime = serve(root, workspace, { before: owner, args: ['--cache', tempDir()] })
       expect(await runtime.ended).toBe(78)
       expect(runtime.text()).toContain(workspace)
-      expect(runtime.text()).toContain('65534')
+      expect(runtime.text()).toContain(`uid ${uid}`)
     },
   )
 })
