@@ -1,11 +1,12 @@
-# The runtime with the functions of this folder. The workspace, with inbound.db in it, is mounted at /workspace:
+# The runtime, and no functions. A project is added by an image of its own: `FROM nanoclaw-functions`, then
+# `COPY functions /app/functions`; or it is mounted at /app. The workspace, with inbound.db in it, is mounted at /workspace:
 #
-#   docker build -t my-functions .
-#   docker run --rm -v /path/to/session:/workspace my-functions
+#   docker build -t nanoclaw-functions .
+#   docker run --rm -v /path/to/project:/app:ro -v /path/to/session:/workspace nanoclaw-functions
 #
-# Who runs it: user `node` (uid 1000), who must be able to write to /workspace. How it ends: SIGTERM, on which it finishes
-# or hands back what is running and exits with 0 within 8 seconds; `docker stop` waits 10.
-# Another project: `FROM my-functions`, then `COPY functions /app/functions`; or mount it at /app.
+# It runs as user `node` (uid 1000) or as any other (`--user`), which must be able to write to /workspace, and needs to write
+# nowhere else (`--read-only`). On SIGTERM it finishes or hands back what is running and exits with 0 within 8 seconds;
+# `docker stop` waits 10.
 
 FROM node:20-bookworm-slim AS build
 RUN apt-get update \
@@ -29,18 +30,15 @@ FROM node:20-bookworm-slim
 RUN apt-get update \
  && apt-get install -y --no-install-recommends tini \
  && rm -rf /var/lib/apt/lists/* \
- && mkdir -p /app /workspace /var/cache/nanoclaw \
- && chown node:node /app /workspace /var/cache/nanoclaw \
+ && mkdir -p /app /workspace \
+ && chown node:node /app /workspace \
  && ln -s /opt/nanoclaw/dist/bin/main.js /usr/local/bin/nanoclaw
 COPY --from=build /opt/nanoclaw/package.json /opt/nanoclaw/LICENSE /opt/nanoclaw/
 COPY --from=build /opt/nanoclaw/node_modules /opt/nanoclaw/node_modules
 COPY --from=build /opt/nanoclaw/dist /opt/nanoclaw/dist
-COPY --chown=node:node nanoclaw.config.ts /app/
-COPY --chown=node:node functions /app/functions
 
 ENV NODE_ENV=production \
-    NANOCLAW_WORKSPACE=/workspace \
-    NANOCLAW_CACHE=/var/cache/nanoclaw
+    NANOCLAW_WORKSPACE=/workspace
 WORKDIR /app
 USER node
 VOLUME /workspace

@@ -35,7 +35,7 @@ export const SETTINGS = {
     path,
     '.nanoclaw/build',
     'folder for built functions',
-    'belongs to the project, whatever the workspace is: that may be mounted from elsewhere, and many can share one project',
+    'belongs to the project, which many workspaces can share; where that cannot be written, `.cache` in the workspace',
   ),
   concurrency: setting(
     wholeOrCores(1000),

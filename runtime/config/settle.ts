@@ -6,6 +6,7 @@ import type { Paths } from '../protocol/config.ts'
 import { formatDuration } from '../protocol/duration.ts'
 import { NanoclawError } from '../protocol/errors.ts'
 import { filesIn } from '../protocol/files.ts'
+import { usableCache } from './cache.ts'
 import { findProject, readConfigFile, shown } from './file.ts'
 import { path as pathKind } from './kinds.ts'
 import { flagKeyOf, flagOf, PATH_VARIABLES, variableOf } from './names.ts'
@@ -75,7 +76,15 @@ export async function settle(input: LoadInput): Promise<Settled> {
   const faults: Fault[] = []
   const { root, isFound, given } = await gather(input, faults)
   const legal = given.flatMap((each) => check(each, faults))
-  const chosen = SETTING_NAMES.map((name) => legal.find((each) => each.name === name) ?? fallback(name, root))
+  const strongest = SETTING_NAMES.map(
+    (name) => legal.find((each) => each.name === name) ?? fallback(name, root),
+  )
+  const workspace = String(strongest.find(({ name }) => name === 'workspace')?.value)
+  const chosen = strongest.map((each) =>
+    each.name === 'cache' && each.source === 'default'
+      ? { ...each, value: usableCache(String(each.value), workspace) }
+      : each,
+  )
   // Sound: check() and fallback() let only values through that the setting's own kind has made.
   const values = Object.fromEntries(chosen.map(({ name, value }) => [name, value])) as unknown as Values
   const { paths, pathOrigins } = pathsOf(input, values.workspace)
@@ -131,8 +140,15 @@ async function gather(
 
 /** To run the config file somebody must know the cache before the file can say it; flags and variables can. */
 function cacheFor({ cwd, env, flags }: LoadInput, root: string): string {
-  const given = pathKind.read(flags.cache) ?? pathKind.read(env[variableOf('cache')])
-  return given === undefined ? resolve(root, SETTINGS.cache.fallback) : resolve(cwd, given)
+  const place = (name: 'cache' | 'workspace') => {
+    const given = pathKind.read(flags[name]) ?? pathKind.read(env[variableOf(name)])
+    return {
+      isSaid: given !== undefined,
+      path: given ? resolve(cwd, given) : resolve(root, SETTINGS[name].fallback),
+    }
+  }
+  const cache = place('cache')
+  return cache.isSaid ? cache.path : usableCache(cache.path, place('workspace').path)
 }
 
 function fromFlags({ cwd, flags }: LoadInput): Given[] {

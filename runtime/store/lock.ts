@@ -2,12 +2,13 @@
 // its holder dies in whatever way, and keeps it for a holder that is only stopped. No pid is trusted, no file grows old.
 // Never open a lock that is there with `fs`: closing a descriptor of it would drop the lock. A link in its place is refused: it
 // could lead to inbound.db, and an exclusive transaction there would keep the host out.
-import { closeSync, constants, lstatSync, openSync, realpathSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { closeSync, constants, lstatSync, openSync } from 'node:fs'
+import { basename } from 'node:path'
 import type Database from 'better-sqlite3'
 import { NanoclawError } from '../protocol/errors.ts'
 import { sqliteCode } from './classify.ts'
 import { openDatabase } from './driver.ts'
+import { openedBehindLink } from './open.ts'
 import { denialOf } from './rights.ts'
 
 /** Whoever looks whether it is held keeps a starter out for a moment; a holder keeps it for longer than this. */
@@ -96,11 +97,9 @@ function refuseLink(path: string): void {
   if (found.isFile() && found.nlink > 1) throw new NotOurs('it is a hard link to another file')
 }
 
-/** SQLite resolves links when it opens a file, and opens what it found without following any: its name tells whether it did. */
 function refuseOther(db: Database.Database, path: string): void {
-  const expected = join(realpathSync(dirname(path)), basename(path))
-  const [opened] = db.pragma('database_list') as { readonly file: string }[]
-  if (opened?.file !== expected) throw new NotOurs(`it leads to ${opened?.file}`)
+  const opened = openedBehindLink(db, path)
+  if (opened !== undefined) throw new NotOurs(`it leads to ${opened}`)
 }
 
 /** A lock is empty; tables are those of somebody's data. */

@@ -1,7 +1,8 @@
 // Opening database files. A reader gets a handle that has no way to write.
 // Two rules that SQLite's locking forces on everybody in this process: never open, read or copy a database file with `fs`
 // while a handle is open on it (closing any descriptor drops the process's POSIX locks), and never keep a reader's cursor open.
-import { lstatSync, type Stats, statSync } from 'node:fs'
+import { lstatSync, realpathSync, type Stats, statSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import type Database from 'better-sqlite3'
 import { NanoclawError } from '../protocol/errors.ts'
 import { openDatabase } from './driver.ts'
@@ -78,6 +79,12 @@ export function openWritable(
     )
   const db = openDatabase(path, { timeout: busyMs })
   try {
+    const opened = openedBehindLink(db, path)
+    if (opened !== undefined)
+      throw new NanoclawError(
+        'outbound_unusable',
+        `${path} has just become a link to ${opened}; expected an SQLite database or nothing there. Move it away.`,
+      )
     if (db.pragma('journal_mode', { simple: true }) !== journal) db.pragma(`journal_mode = ${journal}`)
     db.pragma('synchronous = full')
   } catch (error) {
@@ -85,6 +92,15 @@ export function openWritable(
     throw error
   }
   return db
+}
+
+/**
+ * Where a link at the path has led, if there was one when it was opened. SQLite resolves links first and then opens what it
+ * found without following any, so the name that it keeps tells: no look before the open can be deceived in between.
+ */
+export function openedBehindLink(db: Database.Database, path: string): string | undefined {
+  const [{ file } = { file: '' }] = db.pragma('database_list') as { readonly file: string }[]
+  return file === join(realpathSync(dirname(path)), basename(path)) ? undefined : file
 }
 
 /** What stands at the end of a path, links followed; undefined when nothing does, or nobody may know. */

@@ -1,7 +1,8 @@
 // A handle for reading only, as every reader of a database file here gets it.
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { openReadonly } from '../../runtime/store/open.ts'
+import { openReadonly, openWritable } from '../../runtime/store/open.ts'
+import { attacker } from '../support/attacker.ts'
 import { openDb, tempDir } from '../support/files.ts'
 
 function openBoth(journal: 'delete' | 'wal') {
@@ -38,4 +39,27 @@ test('after a read that failed the file is free again', () => {
   expect(failing).toThrow('half way')
   insert()
   expect(count()).toBe(1)
+})
+
+test('210: a link that takes the place of a file while it is opened for writing is not followed', async () => {
+  const dir = tempDir()
+  const [path, other] = [join(dir, 'inbound.db'), join(tempDir(), 'other.db')]
+  for (const [file, version] of [
+    [path, 1],
+    [other, 2],
+  ] as const)
+    openDb(file).exec(`pragma user_version = ${version}; create table t (x)`)
+  await attacker('swap', path, other)
+  const seen = new Set<unknown>()
+  for (let round = 0; round < 4_000; round++) {
+    try {
+      const db = openWritable(path, 'delete')
+      seen.add(db.pragma('user_version', { simple: true }))
+      db.close()
+    } catch {
+      // A link stood there, or nothing does any more.
+    }
+  }
+  expect(seen).toContain(1)
+  expect(seen).not.toContain(2)
 })

@@ -1,13 +1,14 @@
 // What else a handler may do to its process, and what the machine may do to all of them.
 import { execFileSync, spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { chmodSync, chownSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { messageLines } from '../../runtime/cli/show.ts'
 import { readRuntime } from '../../runtime/store/inspect.ts'
 import { readMessage } from '../../runtime/store/inspect-message.ts'
-import { headInbound, insertMessage, openDb } from '../support/files.ts'
+import { headInbound, insertMessage, openDb, tempDir } from '../support/files.ts'
 import { project, sharedBench, testConfig, until, workbench } from '../support/runtime.ts'
-import { acksAt, serve } from '../support/serve.ts'
+import { acksAt, CLI, serve } from '../support/serve.ts'
 
 const has = (command: string) => spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0
 
@@ -16,7 +17,8 @@ const shared = sharedBench(
   { concurrency: 4, maxMessagesPerWorker: 2, warmMax: 8 },
   {
     'buffers.js': `import { execFileSync } from 'node:child_process'
-    import { readFileSync } from 'node:fs'
+    import { chmodSync, chownSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
     export default { retry: { attempts: 1 }, handler() {
       const kb = Number(/VmData:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1])
       execFileSync('prlimit', ['--pid', String(process.pid), '--data=' + (kb * 1024 + 200_000_000)])
@@ -209,22 +211,60 @@ describe('a runtime', () => {
     },
   )
 
-  it.skipIf(process.getuid?.() !== 0 || !has('setpriv'))(
-    '76: that may not write where it should ends with 78, and names the place and its user',
-    async () => {
+  describe.skipIf(process.getuid?.() !== 0 || !has('setpriv'))('as a user without the rights of root', () => {
+    // The owner of this clone: only that user can enter a clone below a private folder.
+    const { uid } = statSync(CLI)
+    const rights = ['--clear-groups', '--inh-caps=-all', '--bounding-set=-all']
+    const before = ['setpriv', '--reuid', String(uid), ...rights]
+    const mayRead = spawnSync(before[0]!, [...before.slice(1), 'test', '-r', CLI]).status === 0
+    const why = `the owner of ${CLI}, uid ${uid}, cannot read it: a folder above belongs to another user`
+
+    it('76: that may not write where it should ends with 78, and names the place and its user', async ({
+      skip,
+    }) => {
+      skip(!mayRead, why)
       const root = project(['echo'])
-      execFileSync('chmod', ['755', root])
       const { workspace } = testConfig(root)
-      execFileSync('chmod', ['700', workspace])
-      const runtime = serve(root, workspace, {
-        before: ['setpriv', '--reuid', '65534', '--clear-groups'],
-        args: ['--cache', '/tmp'],
-      })
+      chmodSync(root, 0o755)
+      chmodSync(workspace, 0o700)
+      chownSync(workspace, 65534, 65534)
+      const runtime = serve(root, workspace, { before, args: ['--cache', tempDir()] })
       expect(await runtime.ended).toBe(78)
       expect(runtime.text()).toContain(workspace)
-      expect(runtime.text()).toContain('65534')
-    },
-  )
+      expect(runtime.text()).toContain(`uid ${uid}`)
+    })
+
+    it('212: that may not write to its project keeps built functions in the workspace, unless a cache is set', async ({
+      skip,
+    }) => {
+      skip(!mayRead, why)
+      const root = project(['echo'])
+      writeFileSync(join(root, 'nanoclaw.config.js'), 'export default { poll: 50 }')
+      const workspace = tempDir()
+      chownSync(workspace, uid, 0)
+      for (const path of [root, join(root, 'functions')]) {
+        chmodSync(path, 0o755)
+        chownSync(path, 65534, 65534)
+      }
+      const inbound = headInbound(join(workspace, 'inbound.db'))
+      chownSync(join(workspace, 'inbound.db'), uid, 0)
+      const { id } = insertMessage(inbound, { kind: 'echo' })
+      const runtime = serve(root, workspace, { before })
+      await until(
+        () => acksAt(join(workspace, 'outbound.db'))[id] === 'completed',
+        () => runtime.text(),
+      )
+      expect(readdirSync(join(workspace, '.cache')).some((name) => name.startsWith('echo-'))).toBe(true)
+      expect(readdirSync(root).sort()).toEqual(['functions', 'nanoclaw.config.js', 'workspace'])
+      runtime.process.kill('SIGTERM')
+      expect(await runtime.ended).toBe(0)
+
+      const cache = join(root, 'cache')
+      const refused = serve(root, workspace, { before, args: ['--cache', cache] })
+      expect(await refused.ended).toBe(78)
+      expect(refused.text()).toContain(cache)
+    })
+  })
 })
 
 /** Zombies, which wait for somebody to bury them, are not alive. */

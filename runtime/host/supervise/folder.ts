@@ -16,12 +16,14 @@ import { notePath } from '../../protocol/note.ts'
 import { type Ended, Instance } from './instance.ts'
 import { decideAfterEnd, decideStale, endReason } from './judge.ts'
 import { type PrepareParts, prepareLaunch } from './prepare.ts'
+import type { Presence } from './presence.ts'
 import { Quiet } from './quiet.ts'
 import type { FolderState } from './state.ts'
 import { Wait, type WaitParts } from './wait.ts'
 import { type Work, WorkLook } from './work.ts'
 
 export interface FolderParts extends PrepareParts, WaitParts {
+  readonly presence: Presence
   readonly changed: (state: FolderState) => void
   /** Whether this folder may have an instance now; if not, it is visited when a place is free. */
   readonly takePlace: () => boolean
@@ -51,7 +53,7 @@ export class SupervisedFolder {
   constructor(parts: FolderParts) {
     this.#parts = parts
     this.#look = new WorkLook(parts.folder, parts.clock)
-    this.#quiet = new Quiet(this.#look, parts.clock)
+    this.#quiet = new Quiet(this.#look, parts.clock, parts.presence)
     this.#wait = new Wait(parts)
   }
 
@@ -112,7 +114,7 @@ export class SupervisedFolder {
       const launch = await prepareLaunch(this.#parts, this.#stopping.signal)
       if (this.#stopping.signal.aborted) return
       const born = { spawnedAtMs: clock.now(), startedMs: clock.monotonic() }
-      this.#life = { instance: new Instance(launch, clock), ...born }
+      this.#life = { instance: new Instance(launch, clock, this.#parts.limits.awayMs), ...born }
     } catch (thrown) {
       if (!this.#stopping.signal.aborted) this.#become(this.#wait.unprepared(errorText(thrown)))
       return
@@ -127,11 +129,15 @@ export class SupervisedFolder {
 
   #watch(life: Life): void {
     if (life.asked !== undefined) return
-    const { clock, folder, limits } = this.#parts
+    const { clock, folder, limits, presence } = this.#parts
     const { spawnedAtMs } = life
+    const presentSinceMs = presence.since().atMs
     const work = this.#look.read()
     const heartbeatAtMs = lastSignMs(folder)
-    const stale = decideStale({ nowMs: clock.now(), spawnedAtMs, heartbeatAtMs, ...work }, limits)
+    const stale = decideStale(
+      { nowMs: clock.now(), spawnedAtMs, heartbeatAtMs, presentSinceMs, ...work },
+      limits,
+    )
     if (stale !== undefined) {
       life.stale = true
       return this.#end(life, stale, limits.staleGraceMs)

@@ -2,7 +2,7 @@
 // is over when the process is, not when the last holder of its pipes is; and when a signal ended the client of a container
 // engine, only once the container itself has been ended, too.
 import { type ChildProcess, spawn } from 'node:child_process'
-import type { Clock } from '../../clock.ts'
+import type { Clock, Timer } from '../../clock.ts'
 import type { Launch } from './containers.ts'
 
 export interface Ended {
@@ -25,12 +25,14 @@ export class Instance {
   readonly pid: number | undefined
   readonly ended: Promise<Ended>
   readonly #clock: Clock
+  readonly #awayMs: number
   readonly #child: ChildProcess | undefined
   #over = false
 
   /** Never throws: what cannot be started has ended, with the reason. */
-  constructor(launch: Launch, clock: Clock) {
+  constructor(launch: Launch, clock: Clock, awayMs: number) {
     this.#clock = clock
+    this.#awayMs = awayMs
     try {
       const [program = '', ...args] = launch.argv
       this.#child = spawn(program, args, {
@@ -49,8 +51,17 @@ export class Instance {
   /** SIGTERM now, SIGKILL after the grace. May be called again, with a shorter one. */
   stop(graceMs: number): void {
     this.#signal('SIGTERM')
-    const timer = this.#clock.after(graceMs, () => this.#signal('SIGKILL'))
-    void this.ended.then(() => timer.cancel())
+    let timer: Timer | undefined
+    const arm = () => {
+      const endMs = this.#clock.monotonic() + graceMs
+      timer = this.#clock.after(graceMs, () => {
+        // The host was suspended, and the process perhaps as well: it gets the time that it has not had.
+        if (this.#clock.monotonic() - endMs > this.#awayMs) arm()
+        else this.#signal('SIGKILL')
+      })
+    }
+    arm()
+    void this.ended.then(() => timer?.cancel())
   }
 
   async #follow(child: ChildProcess, launch: Launch): Promise<Ended> {

@@ -26,6 +26,8 @@ export interface Limits {
   readonly staleGraceMs: number
   /** Time for `prepare`: several answers of a slow service. */
   readonly prepareMs: number
+  /** A supervisor that does not come to look for longer was suspended. More than a busy host keeps its event loop, less than any limit above. */
+  readonly awayMs: number
 }
 
 export const LIMITS: Limits = {
@@ -41,6 +43,7 @@ export const LIMITS: Limits = {
   stopGraceMs: 10_000,
   staleGraceMs: 1_000,
   prepareMs: 30_000,
+  awayMs: 5_000,
 }
 
 export interface Signs {
@@ -53,16 +56,19 @@ export interface Signs {
   readonly due: boolean
   /** What an operation that runs now may take, as the runner declared; 0: nothing declared. */
   readonly declaredMs: number
+  /** Since when the supervisor itself has been there without a break: silence before that is not counted. */
+  readonly presentSinceMs: number
 }
 
 /** Why this instance is stale, or undefined. */
 export function decideStale(signs: Signs, limits: Limits): string | undefined {
-  const { nowMs, spawnedAtMs, heartbeatAtMs, claims, due, declaredMs } = signs
+  const { nowMs, spawnedAtMs, heartbeatAtMs, claims, due, declaredMs, presentSinceMs } = signs
   const beats = heartbeatAtMs !== undefined && heartbeatAtMs >= spawnedAtMs
   // Without any sign of its own an idle one may simply have had nothing to say; one with work that is due should have.
   const signAtMs = beats ? heartbeatAtMs : due ? spawnedAtMs : undefined
   const heartbeatMs = Math.max(limits.heartbeatMs, declaredMs)
-  if (signAtMs !== undefined && nowMs - signAtMs > heartbeatMs)
+  const silentMs = (sinceMs: number) => nowMs - Math.max(sinceMs, presentSinceMs)
+  if (signAtMs !== undefined && silentMs(signAtMs) > heartbeatMs)
     return `no heartbeat for ${seconds(nowMs - signAtMs)} (limit ${seconds(heartbeatMs)})`
 
   const claimMs = Math.max(limits.claimMs, declaredMs)
@@ -70,7 +76,7 @@ export function decideStale(signs: Signs, limits: Limits): string | undefined {
   const since = Math.floor(spawnedAtMs / 1000) * 1000
   const silent = claims.find(
     ({ atMs }) =>
-      atMs >= since && nowMs - atMs > claimMs && !(heartbeatAtMs !== undefined && heartbeatAtMs > atMs),
+      atMs >= since && silentMs(atMs) > claimMs && !(heartbeatAtMs !== undefined && heartbeatAtMs > atMs),
   )
   if (silent)
     return `message ${JSON.stringify(silent.id)} was claimed ${seconds(nowMs - silent.atMs)} ago and no heartbeat followed (limit ${seconds(claimMs)})`

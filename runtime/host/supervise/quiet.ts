@@ -1,27 +1,30 @@
 // How long nothing has happened in a folder, and what follows for messages that are due all the same: those that an instance
 // has left alone for so long have no function. They are no reason to keep a process, and none to start another.
 import type { Clock } from '../../clock.ts'
+import type { Presence } from './presence.ts'
 import type { WorkLook } from './work.ts'
 
 export class Quiet {
   readonly #look: WorkLook
   readonly #clock: Clock
+  readonly #presence: Presence
   #changes = 0
   #sinceMs: number
   #passedOver: { readonly inbound: string; readonly untilMs: number } | undefined
 
-  constructor(look: WorkLook, clock: Clock) {
+  constructor(look: WorkLook, clock: Clock, presence: Presence) {
     this.#look = look
     this.#clock = clock
+    this.#presence = presence
     this.#sinceMs = clock.monotonic()
   }
 
-  /** Whether no look has met a change for so long. */
+  /** Whether no look has met a change for so long, as far as there were looks. */
   for(ms: number): boolean {
     const nowMs = this.#clock.monotonic()
     if (this.#changes !== this.#look.changes) this.#sinceMs = nowMs
     this.#changes = this.#look.changes
-    return nowMs - this.#sinceMs >= ms
+    return nowMs - Math.max(this.#sinceMs, this.#presence.since().steadyMs) >= ms
   }
 
   /** An instance has just begun. */

@@ -9,6 +9,7 @@ import { SupervisedFolder } from './folder.ts'
 import { LIMITS, type Limits } from './judge.ts'
 import { Places } from './places.ts'
 import type { Prepare } from './prepare.ts'
+import { Presence } from './presence.ts'
 import type { FolderState, SupervisorEvent } from './state.ts'
 
 export interface SuperviseOptions {
@@ -42,12 +43,15 @@ export class Supervisor {
   readonly #clock: Clock
   readonly #rounds: Rounds
   readonly #places: Places
+  readonly #limits: Limits
+  readonly #presence: Presence
   readonly #folders = new Map<string, SupervisedFolder>()
   readonly #troubled = new Set<string>()
 
   constructor(options: SuperviseOptions) {
     this.#options = options
     this.#clock = options.clock ?? realClock
+    this.#limits = { ...LIMITS, ...options.limits }
     this.#places = new Places({
       max: atLeastOne('instancesMax', options.instancesMax ?? 16),
       call: (folder) => this.#rounds.soon(folder),
@@ -61,6 +65,7 @@ export class Supervisor {
       visit: (folder) => this.#visit(folder),
       failed: (folder, error) => this.#failed(folder, error),
     })
+    this.#presence = new Presence(this.#clock, this.#limits.awayMs)
   }
 
   /**
@@ -110,15 +115,17 @@ export class Supervisor {
   /** Stops every instance, gently, then by force, and waits until none is left. May be called twice. */
   async stop(): Promise<void> {
     this.#rounds.stop()
+    this.#presence.stop()
     await Promise.all([...this.#folders.values()].map((supervised) => supervised.stop()))
   }
 
   #supervised(folder: string): SupervisedFolder {
-    const { command, prepare = () => ({}), limits, onEvent } = this.#options
+    const { command, prepare = () => ({}), onEvent } = this.#options
     return new SupervisedFolder({
       folder,
       clock: this.#clock,
-      limits: { ...LIMITS, ...limits },
+      limits: this.#limits,
+      presence: this.#presence,
       command,
       prepare,
       changed: (state) => onEvent?.({ type: 'state', folder, ...state }),

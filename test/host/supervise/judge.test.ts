@@ -8,9 +8,23 @@ import {
   pauseMs,
   type Signs,
 } from '../../../runtime/host/supervise/judge.ts'
+import { wasAway } from '../../../runtime/host/supervise/presence.ts'
 
 const MINUTE = 60_000
 const SPAWNED = Date.UTC(2026, 10, 24, 12, 0, 0, 500)
+
+test.each<[string, number, number, boolean]>([
+  ['a look in time', 2_500, 2_500, false],
+  ['a look that is a little late', 5_000, 5_000, false],
+  ['a process that was suspended', 5_001, 5_001, true],
+  ['a machine that slept, where the steady clock stands still then', 600_000, 1_000, true],
+  ['a wall clock that was set forth', 8_000, 2_500, true],
+  ['a wall clock that was set back', -3_600_000, 2_500, true],
+  ['a wall clock that was corrected', 2_000, 2_500, false],
+])('211: whether the supervisor was away: %s', (_, wallMs, steadyMs, away) => {
+  const before = { atMs: SPAWNED, steadyMs: 77 }
+  expect(wasAway(before, { atMs: SPAWNED + wallMs, steadyMs: 77 + steadyMs }, 5_000)).toBe(away)
+})
 
 describe('staleness', () => {
   const signs = (change: Partial<Signs>): Signs => ({
@@ -20,11 +34,32 @@ describe('staleness', () => {
     claims: [],
     due: false,
     declaredMs: 0,
+    presentSinceMs: SPAWNED,
     ...change,
   })
   const claimed = (afterMs: number) => [{ id: 'm', atMs: SPAWNED + afterMs }]
 
   test.each<[string, Partial<Signs>, RegExp | undefined]>([
+    [
+      '211: an old claim, seen by a supervisor that has just come back',
+      { nowMs: SPAWNED + 600 * MINUTE, claims: claimed(5_000), presentSinceMs: SPAWNED + 599.5 * MINUTE },
+      undefined,
+    ],
+    [
+      'the same, and a minute later no heartbeat has come',
+      { nowMs: SPAWNED + 601 * MINUTE, claims: claimed(5_000), presentSinceMs: SPAWNED + 599.5 * MINUTE },
+      /"m" was claimed 36055 s ago/,
+    ],
+    [
+      'an old heartbeat, seen by a supervisor that has come back half an hour ago',
+      { nowMs: SPAWNED + 600 * MINUTE, heartbeatAtMs: SPAWNED, presentSinceMs: SPAWNED + 570 * MINUTE },
+      undefined,
+    ],
+    [
+      'the same, a moment later',
+      { nowMs: SPAWNED + 600 * MINUTE + 1, heartbeatAtMs: SPAWNED, presentSinceMs: SPAWNED + 570 * MINUTE },
+      /no heartbeat for 36000 s/,
+    ],
     ['just started', {}, undefined],
     ['idle for hours, without a heartbeat file', { nowMs: SPAWNED + 600 * MINUTE }, undefined],
     [
