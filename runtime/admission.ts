@@ -283,7 +283,13 @@ export class Admission implements Omit<Intake, 'mark'> {
   #putInLane(id: string, row: PendingRow, { spec, key, history, suspect = false }: Place): void {
     const { clock, lanes } = this.#parts
     this.#know(id, row)
-    const { runs = 0, attempts = 0, crashes = 0, interrupted = false } = history ?? {}
+    const {
+      runs = 0,
+      attempts = 0,
+      turnedAwaySinceMs = null,
+      crashes = 0,
+      interrupted = false,
+    } = history ?? {}
     const nowMs = clock.now()
     const waitMs = history ? waitOf(history, nowMs) : 0
     const entry: Entry = {
@@ -294,6 +300,7 @@ export class Admission implements Omit<Intake, 'mark'> {
       contentBytes: row.contentBytes,
       runs,
       attempts,
+      turnedAwaySinceMs,
       crashes,
       alone: suspect || crashes > 0 || interrupted,
       waitsUntilMs: waitMs > 0 ? nowMs + waitMs : 0,

@@ -15,7 +15,7 @@ import type { Dispatch } from './protocol/ipc.ts'
 import type { Outcome } from './protocol/outcome.ts'
 import { dueTime } from './protocol/time.ts'
 import type { Committed, Mark, Refusal, Turn } from './protocol/turn.ts'
-import { decideNext, type Next } from './schedule/backoff.ts'
+import { decideNext, isCharged, type Next, RETRY_AFTER_FREE_MS } from './schedule/backoff.ts'
 import { BatchSize } from './schedule/batch-size.ts'
 import type { Entry, Lanes } from './schedule/lanes.ts'
 
@@ -324,24 +324,27 @@ export class Executor {
         crashes: entry.crashes,
         crashLimit,
         policy: entry.spec.retry,
+        turnedAwaySinceMs: entry.turnedAwaySinceMs,
+        freeWaitMs: RETRY_AFTER_FREE_MS,
         nowMs,
         random: random(),
       }
       const next = decideNext(outcome, facts)
       this.#closing.push({ entry, run, attempt, outcome, durationMs, next, aheadMs })
-      this.#learn(entry, outcome, durationMs, next)
+      this.#learn(entry, outcome, durationMs, next, nowMs)
       // What runs again stays out until that is on disk: whatever stands in a lane is there as the disk knows it.
       if (isOver(next)) lanes.remove(entry)
     }
     this.nudge()
   }
 
-  #learn(entry: Entry, outcome: Outcome, durationMs: number, next: Next): void {
+  #learn(entry: Entry, outcome: Outcome, durationMs: number, next: Next, nowMs: number): void {
     const died = outcome.type === 'exited' || outcome.type === 'killed' || outcome.type === 'out-of-memory'
     if (died) entry.crashes++
     if (died || (outcome.type === 'cancelled' && outcome.why === 'process-died')) entry.alone = true
     if (next.type !== 'released' || next.keep) entry.runs++
-    if (next.type !== 'released') entry.attempts++
+    if (isCharged(next)) entry.attempts++
+    else if (next.type === 'retry') entry.turnedAwaySinceMs ??= nowMs
     if (outcome.type !== 'cancelled') this.#batchSize.learn(entry.spec.name, durationMs)
   }
 

@@ -40,7 +40,13 @@ type AfterTry = { readonly type: 'retry'; readonly nextAtMs: number } | { readon
 /** NonRetryableError, or a message that is not legal: given up at once. RetryAfterError: not before it says. */
 function decideRetry(thrown: unknown, facts: TryFacts): AfterTry {
   const outcome = { type: 'threw', error: errorInfo(thrown), retry: wishOf(thrown, facts.nowMs) } as const
-  const next = decideNext(outcome, { ...facts, crashes: 0, crashLimit: Number.POSITIVE_INFINITY })
+  const next = decideNext(outcome, {
+    ...facts,
+    crashes: 0,
+    crashLimit: Number.POSITIVE_INFINITY,
+    turnedAwaySinceMs: null,
+    freeWaitMs: 0,
+  })
   return next.type === 'retry' ? { type: 'retry', nextAtMs: next.nextAtMs } : { type: 'dead' }
 }
 

@@ -83,6 +83,8 @@ export interface History {
   readonly done: boolean
   readonly runs: number
   readonly attempts: number
+  /** When a run first ended as `retry_after`, which charges nothing; null: none has. */
+  readonly turnedAwaySinceMs: number | null
   /** Runs that ended with the death of a process in which nothing else ran. */
   readonly crashes: number
   /** Some run was cut short by the death of the runtime. */

@@ -17,6 +17,8 @@ export interface Entry {
   runs: number
   /** Runs charged to the handler so far. */
   attempts: number
+  /** When its handler first asked for a wait that costs no attempt. */
+  turnedAwaySinceMs: number | null
   crashes: number
   /** Suspected of ending its process: runs with nothing beside it. */
   alone: boolean

@@ -114,7 +114,8 @@ const TEXTS = {
     on conflict (message_id) do update set status = excluded.status, status_changed = excluded.status_changed`,
   history: `
     select j.value as id, coalesce(a.${HAS_ENDED}, 0) as done, coalesce(max(r.run), 0) as runs,
-      count(r.outcome) - coalesce(sum(r.outcome in ${UNCHARGED}), 0) as attempts,
+      count(r.outcome) - coalesce(sum(r.outcome in ${UNCHARGED} or r.reason is 'retry_after'), 0) as attempts,
+      min(iif(r.reason = 'retry_after', r.ended_at, null)) as turnedAwaySinceMs,
       coalesce(sum(${DEATH}), 0) as crashes,
       coalesce(sum(r.outcome = 'interrupted'), 0) > 0 as interrupted,
       max(r.next_at) as nextAtMs, max(r.next_at - r.ended_at) as waitMs

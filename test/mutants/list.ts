@@ -130,6 +130,7 @@ export const MUTANTS: readonly Mutant[] = [
     'facts.attempt >= facts.policy.attempts',
     'facts.attempt > facts.policy.attempts',
   ),
+  one('a RetryAfterError is charged', BACKOFF, "reason: 'retry_after' }", "reason: 'handler_error' }"),
   one('attempts begin anew at each start', ADMISSION, '      attempts,\n', '      attempts: 0,\n'),
   one(
     'what was moved away and back is found twice',
@@ -137,7 +138,12 @@ export const MUTANTS: readonly Mutant[] = [
     'this.#laterById.get(later.id) === later',
     'this.#laterById.get(later.id)?.atMs === later.atMs',
   ),
-  one('a release is charged', EXECUTE, `if (next.type !== 'released') entry.attempts++`, 'entry.attempts++'),
+  one(
+    'a release is charged',
+    EXECUTE,
+    'if (isCharged(next)) entry',
+    `if (isCharged(next) || next.type === 'released') entry`,
+  ),
   one('deaths of a process are not counted', EXECUTE, 'if (died) entry.crashes++', ''),
   one('each death is answered at once', BACKOFF, 'facts.crashes === 0', 'facts.crashes >= 0'),
   one(

@@ -4,12 +4,15 @@ import { describe, expect, test } from 'vitest'
 import type { Outcome } from '../../runtime/protocol/outcome.ts'
 import { decideNext, type Next, type RunFacts } from '../../runtime/schedule/backoff.ts'
 
+const DAY_MS = 86_400_000
 const NOW = Date.UTC(2026, 10, 24, 12)
 const FACTS: RunFacts = {
   attempt: 1,
   crashes: 0,
   crashLimit: 3,
   policy: { attempts: 5, minDelayMs: 1_000, maxDelayMs: 60_000, factor: 2 },
+  turnedAwaySinceMs: null,
+  freeWaitMs: DAY_MS,
   nowMs: NOW,
   random: 0.5,
 }
@@ -45,12 +48,12 @@ describe.each<[string, Outcome, [left: object, exhausted: object, lastCrash: obj
   [
     'threw RetryAfterError',
     threw({ wish: 'after', delayMs: 90_000 }),
-    [again('handler_error', 90_000), failed('handler_error'), again('handler_error', 90_000)],
+    [again('retry_after', 90_000), again('retry_after', 90_000), again('retry_after', 90_000)],
   ],
   [
     'threw RetryAfterError for at once',
     threw({ wish: 'after', delayMs: 0 }),
-    [again('handler_error', 0), failed('handler_error'), again('handler_error', 0)],
+    [again('retry_after', 0), again('retry_after', 0), again('retry_after', 0)],
   ],
   ['timed out', { type: 'timed-out', afterMs: 5 }, [again('timeout'), failed('timeout'), again('timeout')]],
   [
@@ -100,7 +103,37 @@ describe.each<[string, Outcome, [left: object, exhausted: object, lastCrash: obj
 test('an only attempt is never followed by another', () => {
   const once = { ...FACTS, policy: { ...FACTS.policy, attempts: 1 } }
   expect(decideNext(threw({ wish: 'policy' }), once)).toEqual(failed('handler_error'))
-  expect(decideNext(threw({ wish: 'after', delayMs: 5 }), once)).toEqual(failed('handler_error'))
+  expect(decideNext(threw({ wish: 'after', delayMs: DAY_MS }), once)).toEqual(failed('handler_error'))
+})
+
+describe('147: a wait that the handler asks for', () => {
+  const asked = (delayMs: number, awayMs: number, attempt = 1) =>
+    decideNext(threw({ wish: 'after', delayMs }), { ...FACTS, attempt, turnedAwaySinceMs: NOW - awayMs })
+
+  test('costs no attempt for a day, counted from the first one', () => {
+    expect(asked(1_000, DAY_MS / 2, 5)).toEqual(again('retry_after', 60_000))
+    expect(asked(DAY_MS / 2 - 1, DAY_MS / 2, 5)).toEqual(again('retry_after', DAY_MS / 2 - 1))
+    expect(asked(DAY_MS / 2, DAY_MS / 2)).toEqual(again('handler_error', DAY_MS / 2))
+    expect(asked(DAY_MS / 2, DAY_MS / 2, 5)).toEqual(failed('handler_error'))
+    expect(asked(1_000, DAY_MS, 5)).toEqual(failed('handler_error'))
+    expect(asked(1_000, -DAY_MS, 5), 'the clock was set back').toEqual(again('retry_after', 1_000))
+  })
+
+  test('grows with the time for which it goes on, so that a day has not millions of runs', () => {
+    let [awayMs, runs] = [0, 0]
+    for (; runs < 10_000; runs++) {
+      const next = asked(0, awayMs)
+      if (next.type !== 'retry' || next.reason !== 'retry_after') break
+      awayMs += Math.max(next.nextAtMs - NOW, 1)
+    }
+    expect(awayMs).toBeGreaterThan(DAY_MS * 0.9)
+    expect(runs).toBeLessThan(2_000)
+  })
+
+  test('costs one each time where no time is free', () => {
+    const facts = { ...FACTS, freeWaitMs: 0 }
+    expect(decideNext(threw({ wish: 'after', delayMs: 0 }), facts)).toEqual(again('handler_error', 0))
+  })
 })
 
 test('only the first death of a message is answered at once', () => {

@@ -78,6 +78,7 @@ class Bench {
       contentBytes: bytes,
       runs: begun ? 1 : 0,
       attempts: 0,
+      turnedAwaySinceMs: null,
       crashes: 0,
       alone: kind === 2,
       waitsUntilMs: kind === 1 ? 1 : 0,

@@ -19,7 +19,16 @@ const specs = ['f', 'g', 'h'].map(
 const [F, G] = specs as [FunctionSpec, FunctionSpec, FunctionSpec]
 
 function entry(order: number, key: string | null = 'k', more: Partial<Entry> = {}): Entry {
-  const fresh = { spec: F, contentBytes: 10, runs: 0, attempts: 0, crashes: 0, alone: false, waitsUntilMs: 0 }
+  const fresh = {
+    spec: F,
+    contentBytes: 10,
+    runs: 0,
+    attempts: 0,
+    turnedAwaySinceMs: null,
+    crashes: 0,
+    alone: false,
+    waitsUntilMs: 0,
+  }
   return { id: `m-${order}`, order, key, ...fresh, ...more }
 }
 

@@ -10,7 +10,7 @@ import type { Recovery } from '../../runtime/store/outbox.ts'
 import { type Fate, policyOf } from './cast.ts'
 import { Disk, type StoredReply } from './disk.ts'
 import type { Outbound } from './files.ts'
-import { isDeath, judge } from './judge.ts'
+import { isCharged, isDeath, judge } from './judge.ts'
 import { isOver, isPassedOver, isRefused, type Told } from './messages.ts'
 
 export class Violation extends Error {
@@ -219,7 +219,7 @@ export class Books {
       told.outcome = outcome
       told.endedAtMs = this.#parts.clock.now()
       if (outcome.type !== 'replied') told.replied = false
-      if (outcome.type !== 'cancelled') told.chargedSoon++
+      if (isCharged(told, outcome)) told.chargedSoon++
       if (isDeath(outcome) || (outcome.type === 'cancelled' && outcome.why === 'process-died'))
         told.suspect = 'yes'
     }
@@ -303,10 +303,12 @@ export class Books {
     told.outcome = undefined
     told.chargedSoon = 0
     if (lost) return
-    if (outcome.type !== 'cancelled') told.charged++
+    const charged = isCharged(told, outcome)
+    if (charged) told.charged++
     if (isDeath(outcome)) told.deaths++
     const wrong = judge(told, outcome, ending, this.#parts.crashLimit)
     if (wrong) this.fail(`${told.id}: ${wrong}`)
+    if (!charged && outcome.type !== 'cancelled') told.turnedAwaySinceMs ??= this.#parts.clock.now()
     const { verdict } = ending
     told.ack = verdict.type === 'completed' || verdict.type === 'failed' ? verdict.type : 'none'
     if (verdict.type === 'retry') this.#mayStart(told, verdict.nextAtMs)

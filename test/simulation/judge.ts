@@ -23,7 +23,15 @@ export function judge(told: Told, outcome: Outcome, ending: Ending, crashLimit: 
   return undefined
 }
 
-function mustFollow({ charged, deaths, kind }: Told, outcome: Outcome, crashLimit: number) {
+/** Waits that a handler asks for cost nothing for a day, counted from the first one. */
+export function isCharged(told: Told, outcome: Outcome): boolean {
+  if (outcome.type !== 'threw' || outcome.retry.wish !== 'after') return outcome.type !== 'cancelled'
+  const { endedAtMs, turnedAwaySinceMs = endedAtMs } = told
+  return Math.max(endedAtMs - turnedAwaySinceMs, 0) + outcome.retry.delayMs > 24 * 3_600_000
+}
+
+function mustFollow(told: Told, outcome: Outcome, crashLimit: number) {
+  const { charged, deaths, kind } = told
   const again = charged >= policyOf(kind).attempts ? 'failed' : 'retry'
   switch (outcome.type) {
     case 'replied':
@@ -34,7 +42,8 @@ function mustFollow({ charged, deaths, kind }: Told, outcome: Outcome, crashLimi
     case 'cancelled':
       return 'released'
     case 'threw':
-      return outcome.retry.wish === 'never' ? 'failed' : again
+      if (outcome.retry.wish === 'never') return 'failed'
+      return isCharged(told, outcome) ? again : 'retry'
     case 'timed-out':
       return again
     case 'exited':

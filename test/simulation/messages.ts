@@ -33,6 +33,8 @@ export interface Told {
   /** Runs charged to the handler: on disk, and those that have ended and are not on disk yet. */
   charged: number
   chargedSoon: number
+  /** When a wait that its handler asked for was first written down, and cost no attempt. */
+  turnedAwaySinceMs: number | undefined
   /** Deaths of processes that were its doing, and of the runtime while it ran by itself, on disk. */
   deaths: number
   /** A run was cut short by a death of the runtime; it must run alone. */
@@ -88,6 +90,7 @@ export function messageOf(from: NewMessage, nowMs: number): Told {
     run: undefined,
     charged: 0,
     chargedSoon: 0,
+    turnedAwaySinceMs: undefined,
     deaths: 0,
     interrupted: false,
     suspect: 'no',

@@ -216,9 +216,10 @@ class Simulation implements RunResult {
   }
 
   async #until(what: string, holds: () => boolean): Promise<void> {
-    const untilMs = Math.max(this.#clock.monotonic(), this.books.pausesUntilMs) + PATIENCE_MS
+    const sinceMs = this.#clock.monotonic()
     while (!holds()) {
-      if (this.#clock.monotonic() > untilMs) {
+      // One pause may follow another.
+      if (this.#clock.monotonic() > Math.max(sinceMs, this.books.pausesUntilMs) + PATIENCE_MS) {
         const left = this.#unfinished(true).map(({ id, seq, ack }) => `${id} (seq ${seq}, ack ${ack})`)
         this.books.fail(
           `without any fault, ${what}; after ${PATIENCE_MS} ms this had not: [${left.join('; ')}]`,

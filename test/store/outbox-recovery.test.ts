@@ -44,6 +44,7 @@ describe('a run that the runtime did not live to end', () => {
       done: false,
       runs: 1,
       attempts: 0,
+      turnedAwaySinceMs: null,
       crashes: 0,
       interrupted: true,
       nextAtMs: NOW + 1_000,
@@ -158,11 +159,29 @@ test('what had ended is left as it was, replies and all', () => {
     new Map([
       [
         'done',
-        { done: true, runs: 1, attempts: 1, crashes: 0, interrupted: false, nextAtMs: null, waitMs: null },
+        {
+          done: true,
+          runs: 1,
+          attempts: 1,
+          turnedAwaySinceMs: null,
+          crashes: 0,
+          interrupted: false,
+          nextAtMs: null,
+          waitMs: null,
+        },
       ],
       [
         'failed',
-        { done: true, runs: 1, attempts: 1, crashes: 0, interrupted: false, nextAtMs: null, waitMs: null },
+        {
+          done: true,
+          runs: 1,
+          attempts: 1,
+          turnedAwaySinceMs: null,
+          crashes: 0,
+          interrupted: false,
+          nextAtMs: null,
+          waitMs: null,
+        },
       ],
       [
         'waiting',
@@ -170,6 +189,7 @@ test('what had ended is left as it was, replies and all', () => {
           done: false,
           runs: 1,
           attempts: 1,
+          turnedAwaySinceMs: null,
           crashes: 0,
           interrupted: false,
           nextAtMs: NOW + 90_000,

@@ -112,6 +112,21 @@ describe('a message that is', () => {
     ])
   })
 
+  test('147: to be asked for later is charged with nothing, and since when that is stays on record', () => {
+    const open = claimed('a')
+    const later = { type: 'retry', nextAtMs: NOW + 500 } as const
+    open.outbox.commit(turn({ endings: [{ ...ending('a', later), reason: 'retry_after' }] }))
+    open.outbox.commit(turn({ claims: [claim('a', { run: 2 })], nowMs: NOW + 500 }))
+    open.outbox.commit(
+      turn({ endings: [{ ...ending('a', later), run: 2, reason: 'retry_after' }], nowMs: NOW + 600 }),
+    )
+    expect(open.outbox.history(['a']).get('a')).toMatchObject({
+      runs: 2,
+      attempts: 0,
+      turnedAwaySinceMs: NOW,
+    })
+  })
+
   test('to be tried again has no ack, and its time is on record until the next claim', () => {
     const open = claimed('a')
     open.outbox.commit(turn({ endings: [ending('a', { type: 'retry', nextAtMs: NOW + 500 })] }))
@@ -120,6 +135,7 @@ describe('a message that is', () => {
       done: false,
       runs: 1,
       attempts: 1,
+      turnedAwaySinceMs: null,
       crashes: 0,
       interrupted: false,
       nextAtMs: NOW + 500,
@@ -148,7 +164,16 @@ describe('a message that is', () => {
       new Map([
         [
           'b',
-          { done: false, runs: 1, attempts: 0, crashes: 0, interrupted: false, nextAtMs: null, waitMs: null },
+          {
+            done: false,
+            runs: 1,
+            attempts: 0,
+            turnedAwaySinceMs: null,
+            crashes: 0,
+            interrupted: false,
+            nextAtMs: null,
+            waitMs: null,
+          },
         ],
       ]),
     )

@@ -145,8 +145,8 @@ describe('a handler that fails', () => {
 
   it('says itself that trying again is of no use, or when', async () => {
     const bench = shared()
-    const [never, later] = [bench.send('wants', { never: true }), bench.send('wants', { afterMs: 400 })]
-    const before = Date.now()
+    const until = Date.now() + 400
+    const [never, later] = [bench.send('wants', { never: true }), bench.send('wants', { until })]
     await bench.ended(never, later)
     expect([bench.ack(never), bench.runs(never).length, bench.runs(never)[0]?.reason]).toEqual([
       'failed',
@@ -154,7 +154,7 @@ describe('a handler that fails', () => {
       'non_retryable',
     ])
     expect(bench.ack(later)).toBe('completed')
-    expect(bench.replies(later)[0]?.content.at - before).toBeGreaterThanOrEqual(400)
+    expect(bench.replies(later)[0]?.content.at).toBeGreaterThanOrEqual(until)
   })
 })
 
@@ -371,8 +371,7 @@ describe('whatever a handler does, its process reports what is legal', () => {
     {},
     {
       'wish.js': `import { RetryAfterError } from 'nanoclaw-functions'
-        const WISHES = { huge: 1e300, 'not a number': NaN, negative: -5, endless: Infinity, 'no date': new Date(NaN),
-          'an own date': Object.assign(new Date(), { getTime: () => 1e300 }), text: 'soon', object: {} }
+        const WISHES = { huge: 1e300, 'not a number': NaN, negative: -5, endless: Infinity, 'no date': new Date(NaN), text: 'soon', object: {} }
         export default {
           key: null,
           retry: { minDelay: 1 },
@@ -408,7 +407,7 @@ describe('whatever a handler does, its process reports what is legal', () => {
     },
   )
 
-  it.each(['not a number', 'negative', 'endless', 'no date', 'text', 'object', 'getter', 'an own date'])(
+  it.each(['not a number', 'negative', 'endless', 'no date', 'text', 'object', 'getter'])(
     '143: a RetryAfterError with %s for a delay is tried again as other errors are',
     async (wish) => {
       const { send, ended, runs } = bench()
