@@ -45,7 +45,7 @@ WORKDIR /app
 USER node
 VOLUME /workspace
 STOPSIGNAL SIGTERM
-# The runtime touches the heartbeat every 2 seconds, waiting for inbound.db included.
+# The runtime touches this file each second, idle or waiting for inbound.db included. The heartbeat is for work alone.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
-  CMD find "${SESSION_HEARTBEAT_PATH:-$NANOCLAW_WORKSPACE/.heartbeat}" -newermt '15 seconds ago' | grep -q .
+  CMD find "$(dirname "${SESSION_OUTBOUND_DB_PATH:-$NANOCLAW_WORKSPACE/outbound.db}")/.runtime.json" -newermt '15 seconds ago' | grep -q .
 ENTRYPOINT ["tini", "--", "nanoclaw", "start"]

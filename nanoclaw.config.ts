@@ -9,8 +9,8 @@ export default defineConfig({
   /** A failed attempt is repeated after about 1 s, 2 s, 4 s, 8 s. */
   retry: { attempts: 5, minDelay: '1s' },
 
-  /** Messages handled at the same time, each in a process of its own. */
-  concurrency: 'cores',
+  /** Messages handled at the same time, each in a process of its own; 'cores' for functions that compute. */
+  concurrency: 16,
 
   /** Environment variables that functions may see; the basic ones (PATH, HOME, TZ …) are always there. */
   env: [],

@@ -1,5 +1,6 @@
-// What becomes of a row that is pending in inbound.db: refused, held (no function for it), kept for later, or put in its
-// lane. A message known here is in exactly one of these places, or running; `known` says which ids are.
+// What becomes of a row that is pending in inbound.db: refused, completed without a run (context that no function wants), held
+// (no function for it), kept for later, put in its lane, or passed over for now. A message known here is in exactly one of
+// these places, or running; `known` says which ids are.
 // Nothing here must survive a crash: all of it is found again in the two files.
 import { type Clock, steady } from './clock.ts'
 import type { Executor, Intake } from './execute.ts'
@@ -9,6 +10,7 @@ import { dueTime } from './protocol/time.ts'
 import type { History, RawId } from './protocol/turn.ts'
 import { DueQueue } from './schedule/due-queue.ts'
 import type { Entry, Lanes } from './schedule/lanes.ts'
+import { PassedOver } from './schedule/passed-over.ts'
 
 export interface PendingRow extends Routable {
   readonly id: string | null
@@ -21,14 +23,22 @@ export interface PendingRow extends Routable {
 
 export interface Router {
   readonly readsContent: boolean
+  /** Of all functions. */
+  readonly names: readonly string[]
   route(message: Routable): FunctionSpec | undefined
   keyOf(spec: FunctionSpec, message: Routable): string | null
   get(functionName: string): FunctionSpec | undefined
+  /** It wakes nobody by itself, and no function asks for such messages. */
+  isContext(message: Routable): boolean
 }
 
 export interface AdmissionLimits {
   /** Rows read in one go. */
   readonly page: number
+  /** Entries in lanes; above that the walk waits. About 300 bytes each, content not included. */
+  readonly readyMax: number
+  /** Entries that each function may have in its lanes though those of all are `readyMax`, so that one which fills them leaves the others theirs. */
+  readonly shareMax: number
   /** Messages remembered that are due later; beyond, only those that are due first are kept. */
   readonly laterMax: number
   /** Messages without a function that are remembered one by one; the rest is found again by patrol. */
@@ -41,6 +51,8 @@ export interface AdmissionParts {
   readonly events: Events
   readonly lanes: Lanes
   readonly maxContentBytes: number
+  /** `beyond`: some rows before it may have been passed over. `unread`: it is yet to be come to, so it need not be remembered. */
+  readonly whereIs: (row: PendingRow) => 'walked' | 'beyond' | 'unread'
   readonly rowsOf: (ids: readonly string[], withContent: boolean) => readonly PendingRow[]
   readonly rawId: (rowid: number) => RawId | null
   readonly history: (ids: readonly string[]) => ReadonlyMap<string, History>
@@ -50,6 +62,8 @@ export interface AdmissionParts {
   readonly onGone: () => void
   /** Some messages are no longer remembered, or may go another way now: the whole file is to be walked again. */
   readonly onForgotten: () => void
+  /** The same, of messages that are due by now. */
+  readonly onHorizon: () => void
 }
 
 /** Messages without a number queue behind all that have one. */
@@ -57,10 +71,34 @@ const UNNUMBERED_FROM = 2 ** 52
 const NO_RECORDS: ReadonlyMap<string, History> = new Map()
 const NO_ENTRIES: ReadonlyMap<string, Entry> = new Map()
 
+/** Where rows come from that are to find their place. */
+export interface Origin {
+  /** outbound.db may know something about them. */
+  readonly recorded: boolean
+  /** It was in the file when this runtime started, so it is taken, too, if it waits for a start. */
+  readonly atStart: (row: PendingRow) => boolean
+  /** Some before them may have been passed over, and they may be, too. Without it, each has its turn and gets a place. */
+  readonly over?: { readonly passedOver: PassedOver; readonly by: 'lap' | 'beyond' } | undefined
+}
+
 /** A message that is not due yet, and the time that was read for it. */
 interface Later {
   readonly id: string
   readonly atMs: number
+}
+
+type Over = NonNullable<Origin['over']>
+
+interface From {
+  readonly atStart: boolean
+  readonly over: Over | undefined
+}
+
+interface Place {
+  readonly spec: FunctionSpec
+  readonly key: string | null
+  readonly history: History | undefined
+  readonly suspect: boolean | undefined
 }
 
 interface Held {
@@ -81,6 +119,7 @@ export class Admission implements Omit<Intake, 'mark'> {
   readonly #rechecks = new Map<readonly string[], ReadonlyMap<string, Entry>>()
   /** Rows without a proper id that have been refused. */
   readonly #nameless = new Set<number>()
+  readonly #passedOver = new PassedOver()
   #executor: Executor | undefined
   #router: Router
   #unnumbered = 0
@@ -95,7 +134,7 @@ export class Admission implements Omit<Intake, 'mark'> {
       max: limits.laterMax,
       onDue: (due) => this.#recheck(due.filter((each) => this.#stillLater(each)).map(({ id }) => id)),
       onForget: (far) => far.filter((each) => this.#stillLater(each)).forEach(({ id }) => this.#forget(id)),
-      onHorizon: () => parts.onForgotten(),
+      onHorizon: () => parts.onHorizon(),
     })
     this.#retries = new DueQueue({
       clock: steady(clock),
@@ -118,11 +157,13 @@ export class Admission implements Omit<Intake, 'mark'> {
     return this.#router.readsContent
   }
 
-  /**
-   * Finds each row its place. `recorded`: outbound.db may know something about them. `atStart`: they were in the file when
-   * this runtime started, so those are taken, too, that wait for a start.
-   */
-  admit(rows: readonly PendingRow[], recorded: boolean, atStart: boolean): void {
+  /** What is in the file and not here, since its function has no room in the lanes. */
+  get passedOver(): PassedOver {
+    return this.#passedOver
+  }
+
+  /** Finds each row its place, or passes it over. */
+  admit(rows: readonly PendingRow[], { recorded, atStart, over }: Origin): void {
     const fresh = rows.filter(
       ({ id, processAfter }) => id === null || !this.#known.has(id) || this.#moved(id, processAfter),
     )
@@ -131,7 +172,7 @@ export class Admission implements Omit<Intake, 'mark'> {
     const history = ids.length > 0 ? this.#parts.history(ids) : NO_RECORDS
     for (const row of fresh) {
       if (row.id === null) this.#refuseNameless(row)
-      else this.#admit(row.id, row, atStart, history.get(row.id))
+      else this.#admit(row.id, row, { atStart: atStart(row), over }, history.get(row.id))
     }
     this.#executor?.nudge()
   }
@@ -156,6 +197,7 @@ export class Admission implements Omit<Intake, 'mark'> {
     this.#later.clear()
     this.#held.clear()
     this.#nameless.clear()
+    this.#passedOver.clear()
   }
 
   /** Ids that are not done, up to a seq, each with its seq. */
@@ -195,7 +237,7 @@ export class Admission implements Omit<Intake, 'mark'> {
     return this.#router.get(spec.name) === spec
   }
 
-  #admit(id: string, row: PendingRow, atStart: boolean, history?: History, before?: Entry): void {
+  #admit(id: string, row: PendingRow, from: From, history?: History, before?: Entry): void {
     if (history?.done) return
     const { clock, maxContentBytes } = this.#parts
     const dueAtMs = dueTime(row.processAfter)
@@ -211,15 +253,34 @@ export class Admission implements Omit<Intake, 'mark'> {
         'content_too_large',
         `content has ${row.contentBytes} bytes; maxContentBytes is ${maxContentBytes}`,
       )
-    if (row.onWake && !atStart && !history && !before) return this.#hold(id, row, 'on-wake')
+    if (row.onWake && !from.atStart && !history && !before) return this.#hold(id, row, 'on-wake')
     if (dueAtMs > clock.now()) return this.#keepForLater({ id, atMs: dueAtMs }, row)
     this.#laterById.delete(id)
     const spec = this.#router.route(row)
-    if (!spec) return this.#hold(id, row, 'unroutable')
-    this.#putInLane(id, row, spec, history, before?.alone)
+    if (!spec) return this.#router.isContext(row) ? this.#passOver(id) : this.#hold(id, row, 'unroutable')
+    const key = this.#router.keyOf(spec, row)
+    if (from.over && !before && this.#passesOver(spec.name, key, from.over)) return this.#forget(id)
+    this.#putInLane(id, row, { spec, key, history, suspect: before?.alone })
   }
 
-  #putInLane(id: string, row: PendingRow, spec: FunctionSpec, history?: History, suspect = false): void {
+  /** There is no room for it, or it must not come before one for which there was none. */
+  #passesOver(functionName: string, key: string | null, { passedOver, by }: Over): boolean {
+    if (this.isFull(functionName)) {
+      passedOver.add(functionName, key, by)
+      return true
+    }
+    const waits = key !== null && passedOver.has(key, by)
+    if (waits) passedOver.add(null, key, by)
+    return waits
+  }
+
+  /** No more of its messages are taken in before their turn. */
+  isFull(functionName: string): boolean {
+    const { lanes, limits } = this.#parts
+    return lanes.size >= limits.readyMax && lanes.count(functionName) >= limits.shareMax
+  }
+
+  #putInLane(id: string, row: PendingRow, { spec, key, history, suspect = false }: Place): void {
     const { clock, lanes } = this.#parts
     this.#know(id, row)
     const { runs = 0, attempts = 0, crashes = 0, interrupted = false } = history ?? {}
@@ -229,7 +290,7 @@ export class Admission implements Omit<Intake, 'mark'> {
       id,
       order: row.seq ?? UNNUMBERED_FROM + this.#unnumbered++,
       spec,
-      key: this.#router.keyOf(spec, row),
+      key,
       contentBytes: row.contentBytes,
       runs,
       attempts,
@@ -252,6 +313,11 @@ export class Admission implements Omit<Intake, 'mark'> {
     this.#held.set(id, { kind: row.kind, why })
     this.#know(id, row)
     if (why === 'unroutable') this.#parts.events.emit('unroutable', { id, kind: row.kind })
+  }
+
+  /** Context is never run alone. It ends as completed, so that its host does not wait for it. */
+  #passOver(id: string): void {
+    this.#executor?.refuse({ id, reason: 'context', detail: '', ack: 'completed' })
   }
 
   #refuse(id: string, reason: string, detail: string): void {
@@ -287,8 +353,15 @@ export class Admission implements Omit<Intake, 'mark'> {
     this.#rechecks.delete(page)
     this.#forgetAll(page, entries)
     for (const row of rows)
-      if (row.id !== null) this.#admit(row.id, row, false, records.get(row.id), entries.get(row.id))
+      if (row.id !== null) this.#admitAgain(row.id, row, records.get(row.id), entries.get(row.id))
     this.#executor?.nudge()
+  }
+
+  #admitAgain(id: string, row: PendingRow, history: History | undefined, before: Entry | undefined): void {
+    const where = before ? 'walked' : this.#parts.whereIs(row)
+    if (where === 'unread') return
+    const over = where === 'beyond' ? { passedOver: this.#passedOver, by: where } : undefined
+    this.#admit(id, row, { atStart: false, over }, history, before)
   }
 
   #wake(entries: readonly Entry[]): void {

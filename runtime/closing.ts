@@ -80,7 +80,10 @@ function errorOf(outcome: Outcome): string | null {
     case 'exited':
       return JSON.stringify({
         name: 'ProcessExit',
-        message: `the process exited with code ${outcome.code}`,
+        message:
+          outcome.code === null
+            ? 'the process closed its channel to the runtime and went on, so it was ended'
+            : `the process exited with code ${outcome.code}`,
         stderr: outcome.stderr,
       })
     case 'killed':

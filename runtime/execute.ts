@@ -35,9 +35,16 @@ export interface Slot {
   run(batch: readonly Dispatch[], onEnded: (ended: readonly Ended[]) => void): void
 }
 
+export interface Pace {
+  /** Busy children too, for a second batch behind the first. */
+  readonly behind: boolean
+  /** The function waits for nothing outside its process: more busy children than cores would only take turns. */
+  readonly quick: boolean
+}
+
 export interface Workers {
-  /** Up to `wanted` free children for this function; starts more, for later. `behind`: busy ones too. `promised`: pids given to others. */
-  offer(spec: FunctionSpec, wanted: number, behind: boolean, promised: ReadonlySet<number>): Slot[]
+  /** Up to `wanted` free children for this function; starts more, for later. `promised`: pids given to others. */
+  offer(spec: FunctionSpec, wanted: number, pace: Pace, promised: ReadonlySet<number>): Slot[]
 }
 
 type MessageRow = Dispatch['message'] & Pick<Message, 'status'>
@@ -90,6 +97,8 @@ export interface ExecutorParts {
 
 /** Most content in one batch. */
 const BATCH_BYTES_MAX = 1024 * 1024
+/** A handler of which so many fit into a batch takes less than a third of a millisecond: no call to another service is so short. */
+const QUICK_BATCH = 16
 
 /** A message in a child, or about to be. */
 interface Starting {
@@ -140,7 +149,7 @@ export class Executor {
     })
   }
 
-  /** Ends a message as failed without running it. `key`: what it is told from others by, where its id does not do that. */
+  /** Ends a message without running it. `key`: what it is told from others by, where its id does not do that. */
   refuse(refusal: Refusal, key: string | number = refusal.id): void {
     this.#refusals.set(key, refusal)
     this.nudge()
@@ -175,8 +184,10 @@ export class Executor {
     for (const spec of ready) {
       const waiting = lanes.waiting(spec.name)
       const most = this.#batchSize.max(spec.name)
+      const wanted = Math.min(Math.ceil(waiting / most), lanes.readyLanes(spec.name))
       // A second batch in a process is for a function that has all of them to itself.
-      const slots = workers.offer(spec, Math.ceil(waiting / most), most > 1 && ready.length === 1, promised)
+      const pace = { behind: most > 1 && ready.length === 1, quick: most >= QUICK_BATCH }
+      const slots = workers.offer(spec, wanted, pace, promised)
       const share = Math.min(most, Math.ceil(waiting / Math.max(slots.length, 1)))
       for (const slot of slots) {
         const entries = lanes.take(spec.name, share, BATCH_BYTES_MAX, slot.idle)
@@ -349,7 +360,9 @@ export class Executor {
       } else if (isOver(next)) intake.gone(entry)
       else this.#keep(entry, next)
     }
-    for (const refusal of refusals.values()) events.emit('refused', refusal)
+    for (const refusal of refusals.values())
+      if (refusal.ack === 'completed') events.emit('context', { id: refusal.id })
+      else events.emit('refused', refusal)
     if (closing.length === 0) return
     events.emit(
       'settled',

@@ -3,9 +3,11 @@
 // got worse (it does not build, or says something illegal) stays what it was until its source is right again.
 // A start takes what the last one has built and heard, where nothing has changed since, and asks a child afterwards.
 import { existsSync } from 'node:fs'
+import { BuildFault } from './catalog/build-errors.ts'
 import { type Built, orBefore, specsOf } from './catalog/built.ts'
 import type { Bundle, Bundler } from './catalog/bundle.ts'
 import { Catalog } from './catalog/catalog.ts'
+import { withoutClashes } from './catalog/clashes.ts'
 import { parseDefinition } from './catalog/definition.ts'
 import { discover, type Source } from './catalog/discover.ts'
 import { FaultNews } from './catalog/fault-news.ts'
@@ -32,6 +34,11 @@ export interface FunctionsParts {
 /** A module that does not load is tried again after this, doubled each time up to the maximum. */
 const LOAD_RETRY_MIN_MS = 500
 const LOAD_RETRY_MAX_MS = 30_000
+/**
+ * Ctrl-C ends the bundler's helper, too, and a stop ends processes that still load: what fails then is no function's fault. The
+ * end of the helper may be noticed before the signal is, so a fault is looked at this long after it was found.
+ */
+const STOP_NOTICED_MS = 20
 
 export class Functions {
   readonly #parts: FunctionsParts
@@ -72,19 +79,29 @@ export class Functions {
     return (this.#catalog.get(name)?.timeoutMs ?? 0) + abortGraceMs + killGraceMs
   }
 
-  /** Source files, to be watched. */
+  /** Source files, to be watched: of what is built, and of what did not build. */
   get inputs(): readonly string[] {
-    return this.#built.flatMap(({ bundle }) => bundle?.inputs ?? [])
+    return this.#built.flatMap(({ bundle, fault }) => [
+      ...(bundle?.inputs ?? []),
+      ...(fault?.causes?.inputs ?? []),
+    ])
+  }
+
+  /** Folders, to be watched without those below them: what a failed build lacks would appear there. */
+  get awaited(): readonly string[] {
+    return [...new Set(this.#built.flatMap(({ fault }) => fault?.causes?.awaited ?? []))]
   }
 
   /**
-   * Builds all functions. One that does not load is left out and tried again in the background.
+   * Builds all functions. One that does not load is left out and tried again in the background; `tolerant`: so is one that is
+   * wrong, until its source is right.
    * @throws NanoclawError `bad_function` naming every function that does not build, is not legal, or clashes with another
    */
-  async start(): Promise<void> {
-    const built = await this.#build()
-    const wrong = built.flatMap(({ fault }) => (fault && !fault.passes ? fault.text : []))
-    if (wrong.length > 0) throw new NanoclawError('bad_function', wrong.join('\n'))
+  async start(tolerant = false): Promise<void> {
+    const built = withoutClashes(await this.#build(), new Map())
+    if (this.#stopped) return
+    const wrong = built.flatMap(({ fault }) => (fault && !fault.passes ? fault.text.split('\n') : []))
+    if (wrong.length > 0 && !tolerant) throw new NanoclawError('bad_function', [...new Set(wrong)].join('\n'))
     this.#use(built)
   }
 
@@ -100,13 +117,16 @@ export class Functions {
     const before = new Map(this.#built.map((each) => [each.source.name, each]))
     try {
       const built = await this.#build()
-      const mended = this.#use(built.map((each) => orBefore(each, before.get(each.source.name))))
+      if (this.#stopped) return []
+      const kept = built.map((each) => orBefore(each, before.get(each.source.name)))
+      const mended = this.#use(withoutClashes(kept, before))
       const after = new Map(this.#built.map((each) => [each.source.name, each]))
       const names = [...new Set([...before.keys(), ...after.keys()])]
       const changed = names.filter((name) => before.get(name)?.spec !== after.get(name)?.spec)
       return [...new Set([...changed, ...mended])]
     } catch (error) {
-      // The sources cannot be read, or two of them have one name.
+      if (this.#stopped) return []
+      // The folder cannot be read.
       this.#news.tellAll(errorText(error))
       this.#tryAgainLater()
       return []
@@ -124,9 +144,22 @@ export class Functions {
   }
 
   async #build(): Promise<readonly Built[]> {
+    const noticed = () => new Promise<void>((resolve) => this.#parts.clock.after(STOP_NOTICED_MS, resolve))
+    try {
+      const built = await this.#buildAll()
+      if (built.some(({ fault }) => fault)) await noticed()
+      return built
+    } catch (error) {
+      await noticed()
+      throw error
+    }
+  }
+
+  async #buildAll(): Promise<readonly Built[]> {
     const { functions, root } = this.#parts.config
-    const sources = await discover(functions, root)
-    return Promise.all(sources.map((source) => this.#buildOne(source)))
+    const { sources, refusals } = await discover(functions, root)
+    const refused = refusals.map(({ source, text }) => ({ source, fault: { text, passes: false } }))
+    return [...(await Promise.all(sources.map((source) => this.#buildOne(source)))), ...refused]
   }
 
   async #buildOne(source: Source): Promise<Built> {
@@ -148,6 +181,8 @@ export class Functions {
           bundle,
           fault: { text: `${source.file} does not load: ${error.message}`, passes: true },
         }
+      if (error instanceof BuildFault)
+        return { source, fault: { text: error.message, passes: false, causes: error.causes } }
       if (error instanceof NanoclawError && error.code === 'bad_function')
         return { source, fault: { text: error.message, passes: false }, ...(bundle && { bundle }) }
       throw error
@@ -158,11 +193,19 @@ export class Functions {
   #use(built: readonly Built[]): readonly string[] {
     const specs = specsOf(built)
     const broken = built.flatMap(({ spec, source }) => (spec ? [] : source.name))
+    this.#tellCapped(specs.filter((spec) => this.#catalog.get(spec.name) !== spec))
     this.#catalog = new Catalog(specs, broken)
     this.#built = built
     this.#parts.loader.keepOnly(new Set(specs.map(({ bundle }) => bundle)))
     if (this.#news.any(built)) this.#failures = 0
     return this.#news.tell(built, this.#tryAgainLater())
+  }
+
+  #tellCapped(specs: readonly FunctionSpec[]): void {
+    const { config, events } = this.#parts
+    for (const { name, concurrency } of specs)
+      if (concurrency > config.concurrency)
+        events.emit('function-capped', { functionName: name, concurrency, setting: config.concurrency })
   }
 
   /** Returns after how long those that did not load are; null: there are none. */

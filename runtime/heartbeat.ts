@@ -1,5 +1,6 @@
-// The sign of life that hosts look at: the modification time of one empty file. It is touched right after each claim and
-// every few seconds by a timer of its own, so it says "this runtime's event loop turns", whatever is being worked on.
+// The sign of work that hosts look at: the modification time of one empty file. It is touched at the start, right after each
+// claim, and every few seconds as long as anything runs, whatever a handler does. Never while nothing runs: hosts show
+// "typing…" while it is young, and end a container whose heartbeat is old (docs/decisions/0016-no-heartbeat-while-idle.md).
 import { closeSync, constants, futimesSync, openSync } from 'node:fs'
 import type { Clock, Timer } from './clock.ts'
 
@@ -7,29 +8,32 @@ export class Heartbeat {
   readonly #path: string
   readonly #clock: Clock
   readonly #everyMs: number
+  readonly #busy: () => boolean
   #timer: Timer | undefined
   #running = false
 
-  constructor(path: string, clock: Clock, everyMs: number) {
+  /** @param busy whether anything runs */
+  constructor(path: string, clock: Clock, everyMs: number, busy: () => boolean) {
     this.#path = path
     this.#clock = clock
     this.#everyMs = everyMs
+    this.#busy = busy
   }
 
   /** @throws Error when the file cannot be written, or is a symbolic link (it could point anywhere) */
   start(): void {
     this.#touch()
     this.#running = true
-    this.#arm()
   }
 
-  /** A file that cannot be touched for a while is no reason to stop working: the next beat tries again. */
+  /** Something begins to run. A file that cannot be touched for a while is no reason to stop: the next beat tries again. */
   beat(): void {
     try {
       this.#touch()
     } catch {
-      return
+      // The next one.
     }
+    this.#arm()
   }
 
   stop(): void {
@@ -39,9 +43,9 @@ export class Heartbeat {
 
   #arm(): void {
     if (!this.#running) return
-    this.#timer = this.#clock.after(this.#everyMs, () => {
-      this.beat()
-      this.#arm()
+    this.#timer ??= this.#clock.after(this.#everyMs, () => {
+      this.#timer = undefined
+      if (this.#busy()) this.beat()
     })
   }
 

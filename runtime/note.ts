@@ -1,6 +1,16 @@
-// The pen for the note beside the lock (protocol/note): written whole or not at all, and only when it says something new.
+// The pen for the note beside the lock (protocol/note): written whole or not at all, and only when it says something new;
+// otherwise it is touched, so that its time says when this runtime was last alive.
 // That outbound.db takes no writes goes before whatever else the runtime waits for.
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  lutimesSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { hostname } from 'node:os'
 import type { Events } from './protocol/events.ts'
 import { type Note, notePath } from './protocol/note.ts'
@@ -21,12 +31,14 @@ export class NoteFile {
   }
 
   /** Failing to write is no reason to stop. */
-  write(note: Omit<Note, 'pid' | 'host'>): void {
+  write(note: Omit<Note, 'pid' | 'host'>, nowMs: number): void {
     const holds = this.#holdsFor !== undefined && { state: 'holding', waitingFor: this.#holdsFor }
     const text = `${JSON.stringify({ pid: process.pid, host: hostname(), ...note, ...holds }, null, 2)}\n`
-    if (text === this.#written) return
     try {
-      writeFileSync(`${this.#path}.new`, text, { mode: 0o600 })
+      if (text === this.#written) return this.#touch(nowMs / 1000)
+      // A new file each time: a link in its place would be followed.
+      rmSync(`${this.#path}.new`, { force: true })
+      writeFileSync(`${this.#path}.new`, text, { mode: 0o600, flag: 'wx' })
       renameSync(`${this.#path}.new`, this.#path)
       this.#written = text
     } catch {
@@ -34,13 +46,28 @@ export class NoteFile {
     }
   }
 
+  /** Not what a link points to. */
+  #touch(seconds: number): void {
+    lutimesSync(this.#path, seconds, seconds)
+  }
+
   /** For people: who holds the lock. */
   holder(): string {
     try {
-      const { pid, host, startedAt } = JSON.parse(readFileSync(this.#path, 'utf8')) as Note
+      const { pid, host, startedAt } = JSON.parse(readOwn(this.#path)) as Note
       return `process ${pid} on ${host}, since ${startedAt}`
     } catch {
       return 'a process that left no note'
     }
+  }
+}
+
+/** A link is not followed, and a FIFO does not hang the process. */
+function readOwn(path: string): string {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  try {
+    return readFileSync(fd, 'utf8')
+  } finally {
+    closeSync(fd)
   }
 }

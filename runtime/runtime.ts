@@ -39,10 +39,12 @@ export interface RuntimeOptions {
   readonly clock?: Clock
   /** 0 ≤ random < 1; spreads retries. */
   readonly random?: () => number
+  /** A function that is wrong at the start is told and left out, until its source is right; without it the start fails. */
+  readonly tolerant?: boolean
 }
 
 export function createRuntime(config: Config, events: Events, options: RuntimeOptions = {}): Runtime {
-  return new Runtime(config, events, options.clock ?? realClock, options.random ?? Math.random)
+  return new Runtime(config, events, { clock: realClock, random: Math.random, tolerant: false, ...options })
 }
 
 /** Everything that must be open while the runtime works. */
@@ -57,7 +59,10 @@ interface Running {
   readonly trigger: DatabaseTrigger | undefined
 }
 
-/** How often the note beside the lock is brought up to date, and looked whether outbound.db is still in its place. */
+/**
+ * How often the note beside the lock is brought up to date and touched (its time says that this runtime lives), and looked
+ * whether outbound.db is still in its place.
+ */
 const NOTE_MS = 1_000
 /** Idle processes that do not leave on SIGTERM get SIGKILL after this: with the drain, a stop takes less than 8 s. */
 const IDLE_GRACE_MS = 300
@@ -69,6 +74,7 @@ export class Runtime {
   readonly #events: Events
   readonly #clock: Clock
   readonly #random: () => number
+  readonly #tolerant: boolean
   readonly #bundler = new Bundler()
   readonly #pool: Pool
   readonly #functions: Functions
@@ -84,8 +90,9 @@ export class Runtime {
   /** Nobody's, but in the crash soak. */
   readonly #reach: CrashHook | undefined = crashHook(process.env.NANOCLAW_CRASH_AT)
 
-  constructor(config: Config, events: Events, clock: Clock, random: () => number) {
+  constructor(config: Config, events: Events, { clock, random, tolerant }: Required<RuntimeOptions>) {
     this.#config = config
+    this.#tolerant = tolerant
     this.#events = events
     this.#clock = clock
     this.#random = random
@@ -93,6 +100,7 @@ export class Runtime {
     const limits = {
       ...config,
       startsMax: Math.max(2, availableParallelism()),
+      quickMax: availableParallelism(),
       cwd: config.root,
       env: childEnv(config.env),
     }
@@ -149,7 +157,12 @@ export class Runtime {
   /** For development: reloads whenever a source changes. */
   watchSources(): void {
     this.#sources ??= new SourcesTrigger(this.#clock, this.#config.functions, () => void this.reload())
-    this.#sources.add(this.#functions.inputs)
+    this.#watchAll()
+  }
+
+  #watchAll(): void {
+    const { inputs: files, awaited } = this.#functions
+    this.#sources?.watch({ files, awaited })
   }
 
   async #start(): Promise<void> {
@@ -161,7 +174,7 @@ export class Runtime {
       const { outbox, recovery } = await this.#openOutbox()
       if (this.#stopping) return
       const heartbeat = this.#startHeartbeat()
-      await this.#functions.start()
+      await this.#functions.start(this.#tolerant)
       if (this.#stopping) return
       const inbox = new Inbox(this.#config.paths.inbound, (about) => this.#events.emit('inbound-wal', about))
       this.#running = this.#assemble({ outbox, recovery, heartbeat, inbox })
@@ -195,7 +208,8 @@ export class Runtime {
 
   #startHeartbeat(): Heartbeat {
     const { paths, heartbeatMs } = this.#config
-    const heartbeat = new Heartbeat(paths.heartbeat, this.#clock, heartbeatMs)
+    const busy = () => (this.#running?.executor.running ?? 0) > 0
+    const heartbeat = new Heartbeat(paths.heartbeat, this.#clock, heartbeatMs, busy)
     try {
       heartbeat.start()
     } catch (error) {
@@ -267,8 +281,8 @@ export class Runtime {
   }
 
   #adopt(changed: readonly string[]): void {
-    const { catalog, inputs } = this.#functions
-    this.#sources?.add(inputs)
+    const { catalog } = this.#functions
+    this.#watchAll()
     if (changed.length === 0) return
     this.#events.emit('functions-changed', { changed, functions: catalog.names })
     this.#running?.session.reroute(catalog)
@@ -351,14 +365,18 @@ export class Runtime {
 
   #writeNote(state: 'running' | 'waiting' | 'draining'): void {
     const { session, recovery } = this.#running!
-    this.#note.write({
-      startedAt: this.#startedAt,
-      epoch: recovery.epoch,
-      functions: this.#functions.list,
-      unroutable: session.unroutable(),
-      state,
-      ...(session.waitingFor !== undefined && { waitingFor: session.waitingFor }),
-    })
+    this.#note.write(
+      {
+        startedAt: this.#startedAt,
+        epoch: recovery.epoch,
+        functions: this.#functions.list,
+        unroutable: session.unroutable(),
+        ...(session.crowded.length > 0 && { crowded: session.crowded }),
+        state,
+        ...(session.waitingFor !== undefined && { waitingFor: session.waitingFor }),
+      },
+      this.#clock.now(),
+    )
   }
 }
 

@@ -1,23 +1,32 @@
 // One folder. The session reads what the host writes and feeds the executor; many sessions can live in one process.
 //
 //   look     anything new? walk forward from where the last walk ended, page by page                     (event, poll)
+//   beyond   while the lanes have no room, look on beyond the walk: a function whose messages do not fill them goes on. What
+//            has no room there is passed over; the walk comes to it in its turn, and laps find before what has room by then
 //   patrol   walk again, slowly, over what the walk has passed: a row that the host changed there, or that this runtime
 //            had to forget for lack of memory, is found within one lap                                    (poll)
 //   mark     how far the walk has come, written down now and then, so that the next start need not begin at the beginning
 //
 // What becomes of a row that is found stands in admission.ts.
-import { Admission, type AdmissionLimits, type PendingRow, type Router } from './admission.ts'
+import { Admission, type AdmissionLimits, type Origin, type PendingRow, type Router } from './admission.ts'
 import type { Clock, Timer } from './clock.ts'
 import type { Executor, Intake } from './execute.ts'
 import type { Events } from './protocol/events.ts'
+import type { Crowded } from './protocol/note.ts'
 import type { History, Mark, RawId } from './protocol/turn.ts'
 import { Reading, type ReadingParts } from './reading.ts'
 import type { Entry, Lanes } from './schedule/lanes.ts'
+import { PassedOver } from './schedule/passed-over.ts'
 
 export type { PendingRow, Router } from './admission.ts'
 
-export interface Cursor {
+export interface Place {
   readonly seq: number
+  readonly seqRowid: number
+  readonly id: string | null
+}
+
+export interface Cursor extends Place {
   readonly rowid: number
 }
 
@@ -32,12 +41,11 @@ export interface InboundFile {
   getPendingMessages(after: Cursor, limit: number, withContent: boolean): Page
   getPendingByIds(ids: readonly string[], withContent: boolean): readonly PendingRow[]
   maxSeq(): number
+  placeOf(seq: number, id: string): Place | undefined
   rawId(rowid: number): RawId | null
 }
 
 export interface SessionLimits extends AdmissionLimits {
-  /** Entries in lanes; above that the walk waits. About 300 bytes each, content not included. */
-  readonly readyMax: number
   /** Messages up to the mark that may be open: the price of a start is to look at each of them. */
   readonly openMax: number
 }
@@ -62,6 +70,7 @@ export interface SessionParts {
 export const SESSION_LIMITS: SessionLimits = {
   page: 500,
   readyMax: 20_000,
+  shareMax: 2_000,
   laterMax: 20_000,
   heldMax: 10_000,
   openMax: 1_000,
@@ -72,6 +81,7 @@ const [AHEAD, LEISURE_MS] = [2_000, 10]
 
 export class Session implements Intake {
   readonly #parts: SessionParts
+  #router: Router
   readonly #admission: Admission
   readonly #reading: Reading
   // Each by one name, so that a read that waits for its turn waits once.
@@ -80,28 +90,43 @@ export class Session implements Intake {
   readonly #patrolOn = () => this.#patrol()
   #executor: Executor | undefined
   #walked: Cursor
+  /** How far it was looked beyond the walk, while that has no room for all that it would find. */
+  #beyond: Cursor | undefined
+  /** Where the lap is that looks again at what was passed over in between. */
+  #lap: Cursor | undefined
+  #lapFrom: Cursor
+  #lapBeganMs = 0
+  #lapRestsUntilMs = Number.NEGATIVE_INFINITY
   #doubt = false
   #walking = false
-  #firstWalk = true
-  /** Rows up to here may be on record in outbound.db already; those behind it are new to everybody. */
-  #recordedUpTo = Number.POSITIVE_INFINITY
+  /** Whether the mark fits this file has been looked at. */
+  #markRead = false
+  /** Where the file ended when it was first read to its end. */
+  #startedUpTo: Cursor | undefined
+  /** Rows up to here may be on record in outbound.db already; those behind it are new. undefined: all may be. */
+  #recordedUpTo: Cursor | undefined
   #patrolling = false
   #patrolAgain = true
   #firstPatrol = true
+  /** Something that is due by now can only be found by patrol: it does not wait for the poll. */
+  #patrolSoon = false
+  readonly #patrolPassedOver = new PassedOver()
   #patrolled: Cursor
   #patrolTo: Cursor
   #markedAtMs = 0
-  #marked: number
+  #marked: Place
   #step: Timer | undefined
   #poll: Timer | undefined
   #stopped = false
 
   constructor(parts: SessionParts, router: Router) {
     this.#parts = parts
-    this.#walked = { ...parts.start, seq: parts.mark.seq }
+    this.#router = router
+    this.#walked = { ...parts.start, seq: parts.mark.seq, id: parts.mark.id }
+    this.#lapFrom = parts.start
     this.#patrolled = parts.start
     this.#patrolTo = parts.start
-    this.#marked = parts.mark.seq
+    this.#marked = this.#walked
     this.#reading = new Reading({
       ...parts,
       onReadable: () => this.#executor?.nudge(),
@@ -109,11 +134,17 @@ export class Session implements Intake {
     this.#admission = new Admission(
       {
         ...parts,
+        whereIs: (row) => (hasPassed(this.#walked, row) ? 'walked' : this.#beyond ? 'beyond' : 'unread'),
         rowsOf: (ids, withContent) => parts.inbound.getPendingByIds(ids, withContent),
         rawId: (rowid) => parts.inbound.rawId(rowid),
         read: (read) => this.#reading.do(read, 'first'),
         onGone: () => this.#goOn(),
         onForgotten: () => this.#patrolFromStart(),
+        onHorizon: () => {
+          this.#patrolFromStart()
+          this.#patrolSoon = true
+          this.#stepSoon()
+        },
       },
       router,
     )
@@ -152,7 +183,20 @@ export class Session implements Intake {
 
   /** The functions are others now: what waits is routed anew. */
   reroute(router: Router): void {
+    this.#router = router
+    this.#closeGap()
+    this.#walking = true
     this.#admission.reroute(router)
+    this.#stepSoon()
+  }
+
+  /** Functions of which more waits in the file than is taken in for now; empty while there is room for all. */
+  get crowded(): readonly Crowded[] {
+    const { lanes, limits } = this.#parts
+    if (!this.#beyond && lanes.size < limits.readyMax) return []
+    const names = new Set(this.#admission.passedOver.functions)
+    for (const name of lanes.functions) if (this.#admission.isFull(name)) names.add(name)
+    return [...names].map((name) => ({ name, ready: lanes.count(name), retrying: lanes.retrying(name) }))
   }
 
   gone(entry: Entry): void {
@@ -181,7 +225,7 @@ export class Session implements Intake {
   }
 
   mark(nowMs: number): Mark | null {
-    if (nowMs - this.#markedAtMs < MARK_EVERY_MS || this.#walked.seq === this.#marked) return null
+    if (nowMs - this.#markedAtMs < MARK_EVERY_MS || isAt(this.#marked, this.#walked)) return null
     this.#markedAtMs = nowMs
     return this.currentMark()
   }
@@ -190,12 +234,13 @@ export class Session implements Intake {
   currentMark(): Mark {
     const { mark, limits } = this.#parts
     // Nobody has read yet what the mark says of this file; a stop at this point must not unsay it.
-    if (this.#firstWalk && this.#walked.seq === mark.seq) return mark
+    if (!this.#markRead) return mark
     const { openMax } = limits
     const open = this.#admission.openUpTo(this.#walked.seq)
-    const first = open.length <= openMax ? open : open.sort(([, a], [, b]) => a - b).slice(0, openMax)
-    this.#marked = open.length <= openMax ? this.#walked.seq : (first.at(-1)?.[1] ?? 0)
-    return { seq: this.#marked, open: first.map(([id]) => id) }
+    const listed = open.length <= openMax ? open : firstOf(open, openMax)
+    const [lastId = null, lastSeq = this.#parts.start.seq] = listed.at(-1) ?? []
+    this.#marked = open.length <= openMax ? this.#walked : { ...this.#parts.start, seq: lastSeq, id: lastId }
+    return { seq: this.#marked.seq, id: this.#marked.id, open: listed.map(([id]) => id) }
   }
 
   #look(): void {
@@ -209,26 +254,109 @@ export class Session implements Intake {
     this.#walk()
   }
 
+  /** One page: of the walk, or, where there is no room for more of it, of what lies beyond. */
   #walk(): void {
-    const { inbound, mark, lanes, start, limits } = this.#parts
-    if (!this.#walking || lanes.size >= limits.readyMax) return
-    if (this.#firstWalk && this.#walked.seq === mark.seq) {
-      // A file that ends before the mark is not the one that the mark was made for.
-      if (inbound.maxSeq() < mark.seq) this.#walked = start
-      else this.#admission.admit(inbound.getPendingByIds(mark.open, this.#admission.readsContent), true, true)
-    }
+    const { lanes, limits } = this.#parts
+    if (!this.#walking) return this.#goRound()
+    if (!this.#markRead) this.#readMark()
+    if (lanes.size < limits.readyMax) this.#walkInTurn()
+    else if (this.#router.names.length > 1) this.#lookBeyond()
+  }
+
+  #readMark(): void {
+    const { inbound, mark, start } = this.#parts
+    const { readsContent } = this.#admission
+    const place = mark.seq === start.seq ? start : this.#placeOf(mark)
+    // The mark was made for another file: what it says has no meaning in this one.
+    if (place && place !== start)
+      this.#admission.admit(inbound.getPendingByIds(mark.open, readsContent), this.#origin(start))
+    this.#walked = { ...start, ...place }
+    this.#markRead = true
+  }
+
+  /** One from before marks knew their row fits every file that is long enough. */
+  #placeOf({ seq, id }: Mark): Place | undefined {
+    const { inbound } = this.#parts
+    if (id !== null) return inbound.placeOf(seq, id)
+    return inbound.maxSeq() < seq ? undefined : { seq, seqRowid: Number.POSITIVE_INFINITY, id }
+  }
+
+  #walkInTurn(): void {
     const { rows, cursor, end } = this.#page(this.#walked)
-    this.#admission.admit(rows, this.#walked.seq < this.#recordedUpTo, this.#firstWalk)
+    this.#admission.admit(rows, this.#origin(this.#walked))
     this.#walked = cursor
+    if (this.#beyond && (end || !isBefore(cursor, this.#beyond))) this.#closeGap()
     if (!end) return this.#stepSoon()
+    this.#ended(cursor)
+  }
+
+  #lookBeyond(): void {
+    const from = this.#beyond ?? this.#walked
+    const { rows, cursor, end } = this.#page(from)
+    this.#beyond = from
+    this.#admission.admit(rows, this.#origin(from, { passedOver: this.#admission.passedOver, by: 'beyond' }))
+    this.#beyond = cursor
+    if (this.#recordedUpTo) this.#recordedUpTo = furthest(this.#recordedUpTo, cursor)
+    if (end) this.#ended(cursor)
+    this.#stepSoon()
+  }
+
+  #ended(cursor: Cursor): void {
     this.#walking = false
-    if (this.#firstWalk) this.#recordedUpTo = cursor.seq
-    this.#firstWalk = false
+    if (this.#patrolSoon) this.#stepSoon()
+    this.#startedUpTo ??= cursor
+    this.#recordedUpTo ??= cursor
+  }
+
+  /** The walk has come to where it was looked beyond it, or that is to be done anew. */
+  #closeGap(): void {
+    this.#beyond = undefined
+    this.#lap = undefined
+    this.#admission.passedOver.clear()
+  }
+
+  /** A page of a lap over what was passed over, if there is anything to be found. */
+  #goRound(): void {
+    if (!this.#beyond) return
+    if (!this.#lap && !this.#beginLap()) return
+    const from = furthest(this.#lap ?? this.#walked, this.#walked)
+    const { rows, cursor, end } = this.#page(from)
+    const upTo = this.#beyond
+    const passed = rows.filter((row) => hasPassed(upTo, row))
+    this.#admission.admit(passed, this.#origin(from, { passedOver: this.#admission.passedOver, by: 'lap' }))
+    this.#lap = cursor
+    if (end || !isBefore(cursor, upTo)) this.#endLap()
+    this.#stepSoon()
+  }
+
+  /** Some function that was passed over has room again, or the walk has come on, so that what waited for its key may go. */
+  #beginLap(): boolean {
+    const { clock, lanes, limits } = this.#parts
+    const { passedOver } = this.#admission
+    const nowMs = clock.monotonic()
+    if (nowMs < this.#lapRestsUntilMs) return false
+    const hasRoom = [...passedOver.functions].some((name) => lanes.count(name) < limits.shareMax / 2)
+    if (!hasRoom && !(passedOver.forKey && isBefore(this.#lapFrom, this.#walked))) return false
+    passedOver.lapBegins()
+    this.#lapFrom = this.#walked
+    this.#lapBeganMs = nowMs
+    return true
+  }
+
+  #endLap(): void {
+    this.#lap = undefined
+    this.#admission.passedOver.lapEnds()
+    const nowMs = this.#parts.clock.monotonic()
+    this.#lapRestsUntilMs = nowMs + (nowMs - this.#lapBeganMs)
   }
 
   /** A full stop of the walk for lack of room ends when half of the lanes' entries are gone. */
   #goOn(): void {
-    if (this.#walking && this.#parts.lanes.size < this.#parts.limits.readyMax / 2) this.#stepSoon()
+    const { lanes, limits } = this.#parts
+    const hasRoom = lanes.size < limits.readyMax / 2
+    if (hasRoom && this.#beyond) this.#walking = true
+    if (hasRoom && this.#patrolPassedOver.functions.size > 0) this.#patrolSoon = true
+    if ((hasRoom && (this.#walking || this.#patrolSoon)) || this.#beyond) this.#stepSoon()
   }
 
   #stepSoon(): void {
@@ -237,14 +365,16 @@ export class Session implements Intake {
     const step = () => {
       this.#step = undefined
       this.#reading.do(this.#walkOn)
+      if (this.#patrolSoon) this.#reading.do(this.#patrolOn)
     }
     this.#step = lanes.size < AHEAD ? clock.soon(step) : clock.after(LEISURE_MS, step)
   }
 
   #patrol(): void {
-    if (this.#walking || this.#firstWalk) return
+    if (this.#walking || !this.#startedUpTo) return
     if (!this.#patrolling) {
       if (!this.#patrolAgain) return
+      this.#patrolPassedOver.clear()
       this.#patrolAgain = false
       this.#patrolling = true
       this.#patrolled = this.#parts.start
@@ -252,12 +382,20 @@ export class Session implements Intake {
     }
     const { rows, cursor, end } = this.#page(this.#patrolled)
     const last = this.#patrolTo
-    const passed = rows.filter(({ seq, rowid }) => (seq === null ? rowid <= last.rowid : seq <= last.seq))
-    this.#admission.admit(passed, true, this.#firstPatrol)
+    const passed = rows.filter((row) => hasPassed(last, row))
+    const passedOver = this.#patrolPassedOver
+    const atStart = this.#firstPatrol
+    const over = { passedOver, by: 'beyond' } as const
+    this.#admission.admit(passed, { recorded: true, atStart: () => atStart, over })
     this.#patrolled = cursor
-    if (!end && (cursor.seq < last.seq || cursor.rowid < last.rowid)) return
+    if (!end && isBefore(cursor, last)) {
+      if (this.#patrolSoon) this.#stepSoon()
+      return
+    }
     this.#patrolling = false
     this.#firstPatrol = false
+    this.#patrolSoon = false
+    if (passedOver.functions.size > 0) this.#patrolAgain = true
   }
 
   #patrolFromStart(): void {
@@ -267,9 +405,21 @@ export class Session implements Intake {
 
   #startOver(): void {
     this.#admission.startOver()
+    this.#closeGap()
     this.#walked = this.#parts.start
-    this.#recordedUpTo = Number.POSITIVE_INFINITY
+    this.#recordedUpTo = undefined
+    // What the other file holds was not there at the start.
+    if (this.#startedUpTo) this.#startedUpTo = this.#parts.start
     this.#patrolFromStart()
+  }
+
+  #origin(from: Cursor, over?: Origin['over']): Origin {
+    const startedUpTo = this.#startedUpTo
+    return {
+      recorded: !this.#recordedUpTo || isBefore(from, this.#recordedUpTo),
+      atStart: (row) => !startedUpTo || hasPassed(startedUpTo, row),
+      over,
+    }
   }
 
   #page(after: Cursor): Page {
@@ -285,4 +435,32 @@ export class Session implements Intake {
       this.#armPoll()
     })
   }
+}
+
+/** Some row lies behind the first and not behind the second. */
+function isBefore(a: Cursor, b: Cursor): boolean {
+  return a.seq < b.seq || (a.seq === b.seq && a.seqRowid < b.seqRowid) || a.rowid < b.rowid
+}
+
+function furthest(a: Cursor, b: Cursor): Cursor {
+  const isAhead = a.seq > b.seq || (a.seq === b.seq && a.seqRowid >= b.seqRowid)
+  return { ...(isAhead ? a : b), rowid: Math.max(a.rowid, b.rowid) }
+}
+
+function hasPassed(cursor: Cursor, { seq, rowid }: PendingRow): boolean {
+  if (seq === null) return rowid <= cursor.rowid
+  return seq < cursor.seq || (seq === cursor.seq && rowid <= cursor.seqRowid)
+}
+
+function isAt(a: Place, b: Place): boolean {
+  return a.seq === b.seq && a.seqRowid === b.seqRowid
+}
+
+/** The first of what is open, by seq, as many as `max`; of those that share a seq all or none, so that they end at one. */
+function firstOf(open: (readonly [id: string, seq: number])[], max: number): typeof open {
+  open.sort(([, a], [, b]) => a - b)
+  const [, nextSeq] = open[max]!
+  let end = max
+  while (end > 0 && open[end - 1]![1] === nextSeq) end--
+  return open.slice(0, end)
 }

@@ -54,7 +54,6 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 /** Each package, and each of node's heavy modules, enters in one place. Nothing that is not listed enters at all. */
 const ONE_PLACE: Readonly<Record<string, readonly string[]>> = {
   'better-sqlite3': ['runtime/store/'],
-  chokidar: ['runtime/triggers/'],
   execa: ['runtime/workers/process.ts', 'runtime/conform/command.ts'],
   esbuild: ['runtime/catalog/build.ts'],
   pino: ['runtime/observe/'],

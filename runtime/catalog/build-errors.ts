@@ -1,6 +1,9 @@
 // What the bundler found wrong, told to the author: one line for each error, `file:line:column: text`, as editors and
 // terminals can follow it, with the way out where we know one.
+import { dirname, resolve, sep } from 'node:path'
+import { type ErrorCode, NanoclawError } from '../protocol/errors.ts'
 import { bytesBeforeAuthor } from './here.ts'
+import { lookupsOf, standing } from './lookups.ts'
 
 /** As esbuild reports it: lines from 1, columns from 0 and in bytes, the file relative to the project. */
 export interface BuildError {
@@ -11,6 +14,39 @@ export interface BuildError {
     readonly column: number
     readonly lineText: string
   } | null
+}
+
+/** What a failed build depends on: a change there may mend it. */
+export interface Causes {
+  /** Files that were read, absolute. */
+  readonly inputs: readonly string[]
+  /** Folders, to be watched without those below them: what an import did not find would appear there. */
+  readonly awaited: readonly string[]
+}
+
+export class BuildFault extends NanoclawError {
+  readonly causes: Causes
+  constructor(code: ErrorCode, message: string, causes: Causes, options: ErrorOptions) {
+    super(code, message, options)
+    this.causes = causes
+  }
+}
+
+/** `read`: the files whose code the build has seen. Only folders of the project are awaited. */
+export function causesOf(errors: readonly BuildError[], root: string, read: Iterable<string>): Causes {
+  const inputs = new Set(read)
+  const awaited = new Set<string>()
+  const within = (folder: string) => folder === root || folder.startsWith(root + sep)
+  for (const { text, location } of errors) {
+    if (!location) continue
+    const file = resolve(root, location.file)
+    inputs.add(file)
+    const missing = text.match(/^Could not resolve "([^"]+)"/)?.[1]
+    for (const path of missing === undefined ? [] : lookupsOf(file, missing))
+      for (const folder of [standing(path), standing(dirname(path))])
+        if (within(folder) || !path.includes(`${sep}node_modules${sep}`)) awaited.add(folder)
+  }
+  return { inputs: [...inputs].sort(), awaited: [...awaited].sort() }
 }
 
 export function explainBuild(file: string, errors: readonly BuildError[]): string {

@@ -14,13 +14,15 @@ import {
   type Metafile,
   type Plugin,
   stop,
+  transform,
 } from 'esbuild'
-import { type ErrorCode, NanoclawError } from '../protocol/errors.ts'
-import { ENTRY } from '../protocol/ipc.ts'
-import { explainBuild } from './build-errors.ts'
+import type { ErrorCode } from '../protocol/errors.ts'
+import { ENTRY, NOT_KEPT } from '../protocol/ipc.ts'
+import { BuildFault, causesOf, explainBuild } from './build-errors.ts'
 import { covers } from './covers.ts'
 import type { Source } from './discover.ts'
 import { HERE_NAMES, META, sayHere } from './here.ts'
+import { type Linked, linkImports } from './live-imports.ts'
 
 export interface Job extends Source {
   readonly root: string
@@ -33,7 +35,7 @@ export interface Job extends Source {
   readonly index: string
   /** Runs a script: a module that exports `start(path)`. */
   readonly starter: string
-  /** Files of ours beside those in OURS: part of the bundle, nothing to watch. */
+  /** Beginnings of paths of ours: part of the bundle, nothing to watch. */
   readonly own: readonly string[]
   readonly code: ErrorCode
 }
@@ -45,6 +47,8 @@ export interface Built {
   readonly starter?: string
   /** Every file whose code is in it. */
   readonly sources: readonly string[]
+  /** Those of the author. */
+  readonly inputs: readonly string[]
   /** What has built it: another one may build the same sources differently. */
   readonly tools: readonly string[]
 }
@@ -56,37 +60,51 @@ export async function release(): Promise<void> {
   await stop()
 }
 
-/** @throws NanoclawError with every error of the build, by the job's code */
+/** @throws BuildFault with every error of the build, by the job's code */
 export async function build(job: Job): Promise<Built> {
+  const read = new Set([job.path])
   try {
-    return (await asScript(job)) ?? (await asModule(job))
+    return (await asScript(job, read)) ?? (await asModule(job, read))
   } catch (error) {
     if (!isBuildFailure(error)) throw error
-    throw new NanoclawError(job.code, explainBuild(job.file, error.errors), { cause: error })
+    const { inputs, awaited } = causesOf(error.errors, job.root, read)
+    const causes = { inputs: authorsOf(job, inputs), awaited }
+    throw new BuildFault(job.code, explainBuild(job.file, error.errors), causes, { cause: error })
   }
 }
 
 /** undefined: it has to be a module, or is wrong in a way that the other form tells as well. */
-async function asScript(job: Job): Promise<Built | undefined> {
+async function asScript(job: Job, read: Set<string>): Promise<Built | undefined> {
   // A function that child/start.ts calls, as strict as a module is.
   const js = `(function (__nanoclawRequire) { 'use strict'; const require = __nanoclawRequire(${urlOf(job.path)});`
   try {
-    const made = await esbuild({ ...settingsOf(job), ...SCRIPT, banner: { js } })
+    const made = await esbuild({ ...settingsOf(job, read), ...SCRIPT, banner: { js } })
     const built = builtOf(job, made)
     if (importsOutside(made.metafile) || built.code.includes(META)) return undefined
     // Old dependencies may do what strict code must not (`with`, say); esbuild tells that of a module only.
     new Script(built.code)
-    return { ...built, starter: await starterOf(job) }
+    const { code, hidden } = await linked(job, built)
+    return { ...built, code: (hidden ? NOT_KEPT : '') + code, starter: await starterOf(job) }
   } catch (error) {
     if (isBuildFailure(error) || error instanceof SyntaxError) return undefined
     throw error
   }
 }
 
-async function asModule(job: Job): Promise<Built> {
+async function asModule(job: Job, read: Set<string>): Promise<Built> {
   // Dependencies in CommonJS ask for node's modules by `require`, which an ES module has not.
   const js = `import { createRequire as __nanoclawRequire } from 'node:module'; const require = __nanoclawRequire(${urlOf(job.path)});`
-  return builtOf(job, await esbuild({ ...settingsOf(job), format: 'esm', banner: { js } }))
+  const built = builtOf(job, await esbuild({ ...settingsOf(job, read), format: 'esm', banner: { js } }))
+  return { ...built, code: (await linked(job, built)).code }
+}
+
+function linked(job: Job, { code, map }: Built): Promise<Linked> {
+  const parses = (text: string) =>
+    transform(text, { logLevel: 'silent' }).then(
+      () => true,
+      () => false,
+    )
+  return linkImports(code, map, bundleOf(job), parses)
 }
 
 /** An external package, by its URL as `externals` names it: it may be an ES module, which `require` does not load everywhere. */
@@ -114,18 +132,23 @@ const SCRIPT = {
   define: { ...HERE_NAMES, 'import.meta': META },
 } as const satisfies BuildOptions
 
-function settingsOf({ entry, root, cache, name, external, index }: Job) {
+function settingsOf({ entry, root, cache, name, external, index }: Job, read: Set<string>) {
   return {
     ...COMMON,
     stdin: { contents: entry, resolveDir: root, sourcefile: ENTRY, loader: 'js' },
     absWorkingDir: root,
-    outfile: resolve(cache, `${name}.js`),
+    outfile: bundleOf({ cache, name }),
     metafile: true,
     sourcemap: 'external',
     keepNames: true,
     define: HERE_NAMES,
-    plugins: [ourselves(index), externals(external), here()],
+    plugins: [ourselves(index), externals(external), here(read)],
   } as const satisfies BuildOptions
+}
+
+/** It will lie beside this. */
+function bundleOf({ cache, name }: Pick<Job, 'cache' | 'name'>): string {
+  return resolve(cache, `${name}.js`)
 }
 
 function builtOf(job: Job, { metafile, outputFiles }: BuildResult<{ metafile: true; write: false }>): Built {
@@ -133,7 +156,12 @@ function builtOf(job: Job, { metafile, outputFiles }: BuildResult<{ metafile: tr
   const sources = Object.keys(metafile.inputs)
     .filter((input) => input !== ENTRY)
     .map((input) => resolve(job.root, input))
-  return { code: textOf('.js'), map: textOf('.js.map'), sources, tools: [...TOOLS, job.starter] }
+  const inputs = authorsOf(job, sources)
+  return { code: textOf('.js'), map: textOf('.js.map'), sources, inputs, tools: [...TOOLS, job.starter] }
+}
+
+function authorsOf({ own }: Job, files: readonly string[]): string[] {
+  return files.filter((file) => !own.some((path) => file.startsWith(path))).sort()
 }
 
 /** A handler needs no node_modules: what it imports from us is us. */
@@ -175,11 +203,13 @@ function externals(names: readonly string[]): Plugin {
   }
 }
 
-function here(): Plugin {
+/** `read` gets the path of each file of code. */
+function here(read: Set<string>): Plugin {
   return {
     name: 'here',
     setup: ({ onLoad }) =>
       onLoad({ filter: /\.[cm]?[jt]sx?$/ }, async ({ path }) => {
+        read.add(path)
         const contents = sayHere(path, await readFile(path, 'utf8'))
         return contents === undefined ? undefined : { contents, loader: 'default' }
       }),

@@ -1,5 +1,6 @@
 // What became of one source: a function, or what is wrong with it, or both, when it got worse.
 import type { FunctionSpec } from '../protocol/function.ts'
+import type { Causes } from './build-errors.ts'
 import type { Bundle } from './bundle.ts'
 import type { Source } from './discover.ts'
 
@@ -15,6 +16,8 @@ export interface Fault {
   readonly text: string
   /** It did not load, which may pass. Otherwise its source must be edited. */
   readonly passes: boolean
+  /** It did not build, for a reason in these. */
+  readonly causes?: Causes
 }
 
 /** A function that got worse stays what it was. */

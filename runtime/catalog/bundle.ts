@@ -40,14 +40,14 @@ export class Bundler {
 
   /**
    * Bundles a function for the child.
-   * @throws NanoclawError `bad_function` with every error of the build, `bad_config` when the cache takes no files.
+   * @throws BuildFault `bad_function` with every error of the build, NanoclawError `bad_config` when the cache takes no files.
    */
   function(source: Source, options: BundleOptions): Promise<Bundle> {
     const shim = options.shim ?? ours('child/main')
     return this.#bundle({
       ...options,
       ...source,
-      own: [shim],
+      own: [OURS, shim],
       code: 'bad_function',
       index: ours('index'),
       starter: ours('child/start'),
@@ -68,7 +68,7 @@ export class Bundler {
       file,
       path,
       external: [],
-      own: [],
+      own: [OURS],
       code: 'bad_config',
       index: ours('index'),
       starter: ours('child/start'),
@@ -102,11 +102,10 @@ export class Bundler {
       this.#builder = undefined
       throw error
     })
-    const { sources, tools, code, map, starter } = await (await this.#builder).build(job)
+    const { sources, inputs, tools, code, map, starter } = await (await this.#builder).build(job)
     const { cache, root, name } = job
     const shelved = await shelve(cache, { root, name, code, map, starter })
-    const theirs = sources.filter((file) => !file.startsWith(OURS) && !job.own.includes(file)).sort()
-    const made = { ...shelved, inputs: theirs }
+    const made = { ...shelved, inputs }
     await memory.keep(key, made, [...sources, ...tools], sinceMs)
     return made
   }

@@ -3,18 +3,22 @@
 import { NanoclawError } from '../protocol/errors.ts'
 import type { FunctionSpec, KeyRule, Routable } from '../protocol/function.ts'
 import { Content } from './content.ts'
-import { clashOf, KIND_ALONE, rankOf } from './specificity.ts'
+import { clashOf, KIND_ALONE, rankOf, WAKING } from './specificity.ts'
 
 /** A rule made ready for the hot path. Its kind is not in it: the index has looked at that. */
 interface Entry {
   readonly spec: FunctionSpec
   readonly rank: number
+  readonly wakes: ReadonlySet<boolean>
   readonly columns: readonly { readonly column: Column; readonly values: ReadonlySet<string | null> }[]
   readonly content: readonly { readonly path: readonly string[]; readonly values: ReadonlySet<unknown> }[]
 }
 
 const COLUMNS = ['channelType', 'platformId', 'threadId'] as const
 type Column = (typeof COLUMNS)[number]
+
+/** What real channels send: a chat message, as their library says it. A function for `chat` takes it, too. */
+const [CHAT_SDK, CHAT] = ['chat-sdk', 'chat'] as const
 
 /** Clashes told in one error; a folder that has more has one cause. */
 const CLASHES_TOLD_MAX = 10
@@ -52,7 +56,7 @@ export class Catalog {
   /** The function that takes this message: the most specific rule wins. undefined: nobody, or see brokenFor. */
   route(message: Routable): FunctionSpec | undefined {
     const entry = this.#match(message)
-    return this.#waitsForBroken(message, entry) ? undefined : entry?.spec
+    return this.#waitsForBroken(message, entry) === undefined ? entry?.spec : undefined
   }
 
   /**
@@ -60,8 +64,12 @@ export class Catalog {
    * is not known; only a rule that is more specific than that takes such a message away.
    */
   brokenFor(message: Routable): string | undefined {
-    if (!this.#broken.has(message.kind)) return undefined
-    return this.#waitsForBroken(message, this.#match(message)) ? message.kind : undefined
+    return this.#waitsForBroken(message, this.#match(message))
+  }
+
+  /** Context that no function asks for: it has nobody to wait for either. */
+  isContext(message: Routable): boolean {
+    return !doesWake(message) && !this.#match(message) && this.brokenFor(message) === undefined
   }
 
   /** Messages with the same key run one after the other; null: in no order. */
@@ -74,28 +82,43 @@ export class Catalog {
     )
   }
 
+  /** A function that names the kind `chat-sdk` goes before those that take `chat`; these before those that take any kind. */
   #match(message: Routable): Entry | undefined {
-    for (const entry of this.#byKind.get(message.kind) ?? this.#anyKind) {
+    const entry = this.#matchAs(message.kind, message)
+    return message.kind === CHAT_SDK && !entry?.spec.rule.kind ? this.#matchAs(CHAT, message) : entry
+  }
+
+  #matchAs(kind: string, message: Routable): Entry | undefined {
+    for (const entry of this.#byKind.get(kind) ?? this.#anyKind) {
       if (this.#takes(entry, message)) return entry
     }
     return undefined
   }
 
-  #takes({ columns, content }: Entry, message: Routable): boolean {
+  #takes({ wakes, columns, content }: Entry, message: Routable): boolean {
+    if (!wakes.has(doesWake(message))) return false
     for (const { column, values } of columns) if (!values.has(message[column])) return false
     for (const { path, values } of content)
       if (!values.has(this.#content.at(message.content, path))) return false
     return true
   }
 
-  #waitsForBroken(message: Routable, entry: Entry | undefined): boolean {
-    return this.#broken.has(message.kind) && (entry === undefined || entry.rank <= KIND_ALONE)
+  #waitsForBroken({ kind }: Routable, entry: Entry | undefined): string | undefined {
+    if (entry !== undefined && entry.rank > KIND_ALONE) return undefined
+    if (this.#broken.has(kind)) return kind
+    const isOwn = entry?.spec.rule.kind?.includes(kind) ?? false
+    return kind === CHAT_SDK && !isOwn && this.#broken.has(CHAT) ? CHAT : undefined
   }
 
   #part([first, ...rest]: readonly string[], message: Routable): unknown {
     if (first === 'content') return this.#content.at(message.content, rest) ?? null
     return message[first as Exclude<keyof Routable, 'content'>]
   }
+}
+
+/** Newer hosts write answers (to a question, to a command) without a trigger: the runner waits for them. No context is of this kind. */
+function doesWake({ trigger, kind }: Routable): boolean {
+  return trigger || kind === 'system'
 }
 
 function refuseClashes(specs: readonly FunctionSpec[]): void {
@@ -113,6 +136,7 @@ function entryOf(spec: FunctionSpec): Entry {
   return {
     spec,
     rank: rankOf(spec.rule),
+    wakes: new Set(spec.rule.trigger ?? WAKING),
     columns: COLUMNS.flatMap((column) => {
       const values = spec.rule[column]
       return values ? [{ column, values: new Set(values) }] : []

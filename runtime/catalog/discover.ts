@@ -13,6 +13,19 @@ export interface Source {
   readonly path: string
 }
 
+/** A name that a file wants, and why it cannot have it. */
+export interface Refusal {
+  readonly source: Source
+  readonly text: string
+}
+
+export interface Found {
+  /** Sorted by name. */
+  readonly sources: readonly Source[]
+  /** One for each name: it is not legal, or two files want it, or its file is a link that leads nowhere. */
+  readonly refusals: readonly Refusal[]
+}
+
 const CODE = /\.[cm]?[jt]sx?$/
 const NOT_A_FUNCTION = /^[._]|\.d\.[cm]?ts$|\.(test|spec)\.[^.]+$|^node_modules$/
 /** The name becomes part of file names and log lines, and is the default kind. */
@@ -20,39 +33,70 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 const NAME_RULE = 'a letter or digit, then up to 63 letters, digits, ".", "_" or "-"'
 
 /**
- * Every function in `functionsDir`, sorted by name.
- * @throws NanoclawError `bad_config` when the folder cannot be read, `bad_function` with all the names that cannot be
- * used: two files with one name, characters that are not allowed, a link that leads nowhere.
+ * Every function in `functionsDir`.
+ * @throws NanoclawError `bad_config` when the folder cannot be read
  */
-export async function discover(functionsDir: string, root: string): Promise<Source[]> {
-  const faults: string[] = []
-  const sources: Source[] = []
-  for (const path of await candidates(functionsDir, faults, root)) {
+export async function discover(functionsDir: string, root: string): Promise<Found> {
+  const candidates = await candidatesIn(functionsDir)
+  const all = candidates.map(({ path, isDead }) => {
     const source = { name: nameOf(functionsDir, path), file: fileOf(root, path), path }
-    if (NAME.test(source.name)) sources.push(source)
-    else
-      faults.push(
-        `${source.file}: "${source.name}" cannot be a function's name; expected ${NAME_RULE}. Rename it.`,
-      )
+    return { source, faults: faultsOf(source, isDead) }
+  })
+  all.sort((a, b) => compare(a.source.name, b.source.name) || compare(a.source.file, b.source.file))
+  const sources: Source[] = []
+  const refusals: Refusal[] = []
+  for (const [first, ...twins] of byName(all)) {
+    const faults = [first, ...twins].flatMap((each) => each.faults)
+    if (twins.length > 0) faults.push(twinText([first, ...twins].map(({ source }) => source)))
+    if (faults.length === 0) sources.push(first.source)
+    else refusals.push({ source: first.source, text: faults.join('\n') })
   }
-  sources.sort((a, b) => compare(a.name, b.name) || compare(a.file, b.file))
-  faults.push(...twins(sources))
-  if (faults.length > 0) throw new NanoclawError('bad_function', faults.join('\n'))
-  return sources
+  return { sources, refusals }
 }
 
-async function candidates(functionsDir: string, faults: string[], root: string): Promise<string[]> {
-  const paths: string[] = []
+interface Candidate {
+  readonly path: string
+  /** A link that leads nowhere. */
+  readonly isDead: boolean
+}
+
+async function candidatesIn(functionsDir: string): Promise<Candidate[]> {
+  const found: Candidate[] = []
   for (const entry of await entriesOf(functionsDir)) {
     if (NOT_A_FUNCTION.test(entry.name)) continue
     const path = join(functionsDir, entry.name)
     const what = await whatIs(entry, path)
-    if (what === 'folder') paths.push(...(await indexesOf(path)))
-    if (what === 'file' && CODE.test(entry.name)) paths.push(path)
-    if (what === 'dead link' && CODE.test(entry.name))
-      faults.push(`${fileOf(root, path)} is a link that leads nowhere; expected a file. Mend or remove it.`)
+    if (what === 'folder')
+      for (const index of await indexesOf(path)) found.push({ path: index, isDead: false })
+    else if (what !== 'other' && CODE.test(entry.name)) found.push({ path, isDead: what === 'dead link' })
   }
-  return paths
+  return found
+}
+
+function faultsOf({ name, file }: Source, isDead: boolean): string[] {
+  const faults: string[] = []
+  if (!NAME.test(name))
+    faults.push(`${file}: "${name}" cannot be a function's name; expected ${NAME_RULE}. Rename it.`)
+  if (isDead) faults.push(`${file} is a link that leads nowhere; expected a file. Mend or remove it.`)
+  return faults
+}
+
+/** Neighbours with one name. */
+function byName<T extends { readonly source: Source }>(sorted: readonly T[]): [T, ...T[]][] {
+  const groups: [T, ...T[]][] = []
+  for (const each of sorted) {
+    const last = groups.at(-1)
+    if (last?.[0].source.name === each.source.name) last.push(each)
+    else groups.push([each])
+  }
+  return groups
+}
+
+function twinText(twins: readonly Source[]): string {
+  const files = twins.map(({ file }) => file)
+  const [last] = files.slice(-1)
+  const all = files.length === 2 ? 'both' : 'all'
+  return `${files.slice(0, -1).join(', ')} and ${last} are ${all} named "${twins[0]?.name}"; leave one of them and rename or remove ${all === 'both' ? 'the other' : 'the others'}.`
 }
 
 async function entriesOf(functionsDir: string): Promise<Dirent[]> {
@@ -93,14 +137,6 @@ function nameOf(functionsDir: string, path: string): string {
 
 function fileOf(root: string, path: string): string {
   return relative(root, path).split(sep).join('/')
-}
-
-function twins(sorted: readonly Source[]): string[] {
-  return sorted.flatMap((source, at) => {
-    const next = sorted[at + 1]
-    if (next?.name !== source.name) return []
-    return [`${source.file} and ${next.file} are both named "${source.name}"; rename or remove one of them.`]
-  })
 }
 
 /** By code unit, so that the order is the same on every machine. */

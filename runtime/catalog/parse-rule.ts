@@ -4,10 +4,11 @@ import type { On } from '../protocol/handler.ts'
 import { type Faults, isFields, isText } from './faults.ts'
 
 const COLUMNS = ['kind', 'channelType', 'platformId', 'threadId'] as const
-const ON_FIELDS = [...COLUMNS, 'content'] as const satisfies readonly (keyof On)[]
+const ON_FIELDS = [...COLUMNS, 'trigger', 'content'] as const satisfies readonly (keyof On)[]
 
 const ON_FORM = "an object such as { kind: 'chat', content: { 'action': 'opened' } }; {} takes every message"
 const TEXTS = 'text, or a list of texts'
+const FLAGS = 'true, false, or a list of both'
 const SCALARS = 'text, a number, true, false, null, or a list of these'
 const KEY_FORMS = `${COLUMNS.map((column) => `'${column}'`).join(', ')}, a path such as 'content.user.id', a list of these, or null`
 
@@ -24,7 +25,13 @@ export function parseRule(on: unknown, name: string, faults: Faults): Rule {
     if (on[column] !== undefined && !texts) faults.wrong(`on.${column}`, on[column], TEXTS)
     return texts ? [[column, texts] as const] : []
   })
-  return { ...Object.fromEntries(columns), content: conditionsOf(on.content, faults) }
+  const trigger = listOf(on.trigger, isFlag)
+  if (on.trigger !== undefined && !trigger) faults.wrong('on.trigger', on.trigger, FLAGS)
+  return {
+    ...Object.fromEntries(columns),
+    ...(trigger && { trigger }),
+    content: conditionsOf(on.content, faults),
+  }
 }
 
 function conditionsOf(content: unknown, faults: Faults): Rule['content'] {
@@ -76,6 +83,10 @@ function pathOf(text: string): readonly string[] | undefined {
 function listOf<T>(value: unknown, legal: (value: unknown) => value is T): readonly T[] | undefined {
   const list: readonly unknown[] = Array.isArray(value) ? value : [value]
   return list.length > 0 && list.every(legal) ? [...list] : undefined
+}
+
+function isFlag(value: unknown): value is boolean {
+  return typeof value === 'boolean'
 }
 
 function isScalar(value: unknown): value is Scalar {

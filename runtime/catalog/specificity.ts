@@ -1,6 +1,9 @@
 // Which of two rules is the more specific one, and whether two of equal rank could ever want the same message. Pure.
 import type { FunctionSpec, Rule, Scalar } from '../protocol/function.ts'
 
+/** What a rule takes that says nothing of context. It is no condition that makes a rule more specific. */
+export const WAKING: readonly boolean[] = [true]
+
 /** From the most telling to the least, after conditions on content. */
 const COLUMNS = ['threadId', 'platformId', 'channelType', 'kind'] as const
 
@@ -15,6 +18,8 @@ export function rankOf(rule: Rule): number {
 /** Why these two cannot stand side by side, or undefined when they can. */
 export function clashOf(a: FunctionSpec, b: FunctionSpec): string | undefined {
   if (rankOf(a.rule) !== rankOf(b.rule)) return undefined
+  const [wakesA, wakesB] = [a.rule.trigger ?? WAKING, b.rule.trigger ?? WAKING]
+  if (!wakesA.some((flag) => wakesB.includes(flag))) return undefined
   const shared: string[] = []
   for (const column of COLUMNS) {
     const [mine, theirs] = [a.rule[column], b.rule[column]]

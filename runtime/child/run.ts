@@ -3,30 +3,50 @@ import { parseDuration } from '../protocol/duration.ts'
 import { errorInfo } from '../protocol/errors.ts'
 import type { Context, Handler, Logger, Message, ReplyOptions } from '../protocol/handler.ts'
 import type { ChildSetup, Dispatch, LogLevel, Report, Result } from '../protocol/ipc.ts'
-import type { BadReplyReason, Reply, RetryWish } from '../protocol/outcome.ts'
+import { toJson } from '../protocol/json.ts'
+import {
+  type BadReplyReason,
+  REPLIES_CHARS_MAX,
+  REPLIES_MAX,
+  RETRY_AFTER_MAX_MS,
+  type Reply,
+  type RetryWish,
+} from '../protocol/outcome.ts'
+import { isQuestionId, QUESTION_ID_MAX, questionIdOf, replyId } from '../protocol/reply-id.ts'
+import { type Address, AGENT, AGENT_HOPS_MAX, addressOf, hopsOf } from './answer.ts'
 
 export class Run implements Context {
-  readonly n: number
   readonly functionName: string
   readonly attempt: number
   readonly deadline: number
+  readonly #n: number
+  /** Of the message as it came: the handler may change it. */
+  readonly #messageId: string
+  readonly #to: Answered
   readonly #message: Message
   readonly #setup: ChildSetup
   readonly #send: (report: Report) => void
   readonly #replies: Reply[] = []
   #controller: AbortController | undefined
+  #replyChars = 0
   #logBytes = 0
   #ended = false
 
   constructor(dispatch: Dispatch, message: Message, setup: ChildSetup, send: (report: Report) => void) {
-    this.n = dispatch.n
+    this.#n = dispatch.n
     this.functionName = setup.functionName
     this.attempt = dispatch.attempt
     this.deadline = Date.now() + dispatch.timeoutMs
     this.#message = message
+    this.#messageId = message.id
+    this.#to = { kind: message.kind, ...addressOf(message), hops: hopsOf(message) }
     this.#setup = setup
     this.#send = send
     this.reply = this.reply.bind(this)
+  }
+
+  get n(): number {
+    return this.#n
   }
 
   get signal(): AbortSignal {
@@ -40,10 +60,27 @@ export class Run implements Context {
     return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
   }
 
+  get replyId(): string {
+    return replyId(this.#messageId, this.#replies.length)
+  }
+
   reply(content: unknown, options: ReplyOptions = {}): void {
     if (this.#ended)
       throw new TypeError('ctx.reply was called after the handler had ended; await what you start')
-    this.#replies.push(toReply(content, options, this.#message, this.#setup.maxReplyBytes))
+    if (this.#replies.length >= REPLIES_MAX)
+      throw new BadReply(
+        'too_many_replies',
+        `A run may reply ${REPLIES_MAX} times. Put the rest into one reply, or into a file.`,
+      )
+    const reply = toReply(this.replyId, content, options, this.#to, this.#setup.maxReplyBytes)
+    this.#replyChars += reply.content.length
+    const charsMax = Math.max(REPLIES_CHARS_MAX, this.#setup.maxReplyBytes)
+    if (this.#replyChars > charsMax)
+      throw new BadReply(
+        'reply_too_large',
+        `The replies of a run may have ${charsMax} characters together. Write big data to a file and reply with its name.`,
+      )
+    this.#replies.push(reply)
   }
 
   abort(why: 'timeout' | 'shutdown'): void {
@@ -57,11 +94,13 @@ export class Run implements Context {
     try {
       const returned = await handler(this.#message, this)
       if (returned !== undefined && returned !== null) this.reply(returned)
-      return { n: this.n, ms: since(startedMs), end: 'replied', replies: this.#replies }
+      return { n: this.#n, ms: since(startedMs), end: 'replied', replies: this.#replies }
     } catch (thrown) {
-      const end = { n: this.n, ms: since(startedMs), error: errorInfo(thrown) }
-      if (thrown instanceof BadReply) return { ...end, end: 'bad-reply', reason: thrown.reason }
-      return { ...end, end: 'threw', retry: retryWish(thrown) }
+      const end = { n: this.#n, ms: since(startedMs), error: errorInfo(thrown) }
+      const reason = badReplyReason(thrown)
+      return reason === undefined
+        ? { ...end, end: 'threw', retry: retryWish(thrown) }
+        : { ...end, end: 'bad-reply', reason }
     } finally {
       this.#ended = true
     }
@@ -71,41 +110,52 @@ export class Run implements Context {
     const left = this.#setup.maxLogBytes - this.#logBytes
     if (left <= 0) return
     const said = safeFields(fields)
-    this.#logBytes += String(text).length + said.length
+    const words = safeText(text)
+    this.#logBytes += Math.max(words.length + said.length, 1)
     const cut =
       this.#logBytes > this.#setup.maxLogBytes
         ? ' … (this message has logged its maxLogBytes; the rest is dropped)'
         : ''
     this.#send({
       type: 'log',
-      n: this.n,
+      n: this.#n,
       level,
-      text: String(text).slice(0, left) + cut,
+      text: words.slice(0, left) + cut,
       fields: said === '' || cut ? undefined : JSON.parse(said),
     })
   }
 }
 
-/** Milliseconds, to the microsecond: a number with sixteen digits is slow to write and to read. */
+/** Milliseconds, to the microsecond: a number with sixteen digits is slow to write and to read. A handler may replace the clock. */
 function since(startedMs: number): number {
-  return Math.round((performance.now() - startedMs) * 1000) / 1000
+  const ms = Math.round((performance.now() - startedMs) * 1000) / 1000
+  return Number.isFinite(ms) ? ms : 0
+}
+
+/** What a reply owes to the message that it answers. */
+interface Answered extends Address {
+  readonly kind: string
+  /** Of an answer to an agent: its place in the chain of answers. */
+  readonly hops: number
 }
 
 /** A reply that cannot be stored. Trying again would not help, so the message fails at once. */
 class BadReply extends TypeError {
   override readonly name = 'BadReply'
   readonly reason: BadReplyReason
-  constructor(reason: BadReplyReason, message: string, options?: ErrorOptions) {
-    super(message, options)
+  constructor(reason: BadReplyReason, message: string) {
+    super(message)
     this.reason = reason
   }
 }
 
 const OPTIONS = ['kind', 'platformId', 'channelType', 'threadId', 'deliverAfter']
+/** In a content's `type`: a question to people. */
+const ASKS = 'ask_question'
 /** The answer to each of these is a chat message. A reply of kind `system` is for the host, which people never see. */
 const ANSWERED_BY_CHAT = new Set(['chat', 'chat-sdk', 'task', 'system'])
 
-function toReply(content: unknown, options: ReplyOptions, message: Message, maxBytes: number): Reply {
+function toReply(id: string, content: unknown, options: ReplyOptions, to: Answered, maxBytes: number): Reply {
   const unknown = Object.keys(options).find((name) => !OPTIONS.includes(name))
   if (unknown !== undefined)
     throw new TypeError(`reply has no option ${JSON.stringify(unknown)}; legal are ${OPTIONS.join(', ')}`)
@@ -113,38 +163,50 @@ function toReply(content: unknown, options: ReplyOptions, message: Message, maxB
   for (const [name, value] of Object.entries({ kind, platformId, channelType, threadId }))
     if (value !== undefined && value !== null && typeof value !== 'string')
       throw new TypeError(`reply option ${name} must be a string, found ${typeof value}`)
-  if (
-    deliverAfter !== undefined &&
-    !(deliverAfter instanceof Date && Number.isFinite(deliverAfter.getTime()))
-  )
-    throw new TypeError('reply option deliverAfter must be a valid Date')
+  const deliverAfterMs = deliverAfter === undefined ? null : dateMs(deliverAfter)
+  if (deliverAfterMs === undefined)
+    throw new TypeError(
+      `reply option deliverAfter must be a valid Date${typeof deliverAfter === 'number' ? `; did you mean new Date(${deliverAfter})?` : ''}`,
+    )
+  const channel = channelType === undefined ? to.channelType : channelType
   return {
-    kind: kind ?? (ANSWERED_BY_CHAT.has(message.kind) ? 'chat' : message.kind),
-    platformId: platformId === undefined ? message.platformId : platformId,
-    channelType: channelType === undefined ? message.channelType : channelType,
-    threadId: threadId === undefined ? message.threadId : threadId,
-    deliverAfterMs: deliverAfter?.getTime() ?? null,
-    content: toJson(content, maxBytes),
+    kind: kind ?? (ANSWERED_BY_CHAT.has(to.kind) ? 'chat' : to.kind),
+    platformId: platformId === undefined ? to.platformId : platformId,
+    channelType: channel,
+    threadId: threadId === undefined ? to.threadId : threadId,
+    deliverAfterMs,
+    content: fitting(complete(contentText(content), id, channel === AGENT ? to.hops : 0), maxBytes),
   }
 }
 
-function toJson(content: unknown, maxBytes: number): string {
-  let json: string | undefined
-  try {
-    json =
-      typeof content === 'string' ? JSON.stringify({ text: content }) : JSON.stringify(content, refuseCode)
-  } catch (error) {
+/** With what a reply of its kind must have: a question its id, an answer between agents its place in their chain. */
+function complete(json: string, id: string, hops: number): string {
+  if (hops > AGENT_HOPS_MAX)
     throw new BadReply(
-      'unserialisable_reply',
-      `JSON cannot say this reply: ${errorInfo(error).message}. Reply with plain data.`,
-      { cause: error },
+      'agent_chain_too_long',
+      `This message is the end of ${AGENT_HOPS_MAX} answers in a row between agents; no further one is sent. Return nothing where an exchange is over.`,
     )
-  }
-  if (json === undefined)
+  if (hops === 0 && !json.includes(ASKS)) return json
+  const content: unknown = JSON.parse(json)
+  if (typeof content !== 'object' || content === null || Array.isArray(content)) return json
+  const { type, operation, questionId = questionIdOf(id) } = content as Record<string, unknown>
+  const asks = type === ASKS || operation === ASKS
+  if (asks && !isQuestionId(questionId))
     throw new BadReply(
-      'unserialisable_reply',
-      `JSON cannot say a reply of type ${typeof content}. Reply with plain data.`,
+      'bad_question_id',
+      `questionId is ${JSON.stringify(questionId)}; expected text of 1 to ${QUESTION_ID_MAX} bytes without a colon, or none, and one is made`,
     )
+  return JSON.stringify({ ...content, ...(asks && { questionId }), ...(hops > 0 && { hops }) })
+}
+
+function contentText(content: unknown): string {
+  const text = toJson(content, 'reply')
+  if ('fault' in text)
+    throw new BadReply('unserialisable_reply', `This reply cannot be stored: ${text.fault}.`)
+  return text.json
+}
+
+function fitting(json: string, maxBytes: number): string {
   const bytes = json.length > maxBytes ? json.length : Buffer.byteLength(json)
   if (bytes > maxBytes)
     throw new BadReply(
@@ -154,22 +216,54 @@ function toJson(content: unknown, maxBytes: number): string {
   return json
 }
 
-/** JSON.stringify drops functions and symbols in silence; a reply that lost a part must not be stored. */
-function refuseCode(key: string, value: unknown): unknown {
-  if (typeof value === 'function' || typeof value === 'symbol')
-    throw new TypeError(`${key === '' ? 'it' : JSON.stringify(key)} is a ${typeof value}`)
-  return value
+/** undefined: not a valid Date. Its own getTime may be any function. */
+function dateMs(value: unknown): number | undefined {
+  if (!(value instanceof Date)) return undefined
+  const ms = Date.prototype.getTime.call(value)
+  return Number.isNaN(ms) ? undefined : ms
+}
+
+/** A proxy may throw wherever it is looked at. */
+function badReplyReason(thrown: unknown): BadReplyReason | undefined {
+  try {
+    return thrown instanceof BadReply ? thrown.reason : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** What cannot be read is tried again as any other error is. */
+function retryWish(thrown: unknown): RetryWish {
+  try {
+    return wishOf(thrown)
+  } catch {
+    return { wish: 'policy' }
+  }
 }
 
 /** By name, not by class: the handler's copy of the class may be another one. */
-function retryWish(thrown: unknown): RetryWish {
+function wishOf(thrown: unknown): RetryWish {
   if (typeof thrown !== 'object' || thrown === null || !('name' in thrown)) return { wish: 'policy' }
   if (thrown.name === 'NonRetryableError') return { wish: 'never' }
   if (thrown.name !== 'RetryAfterError' || !('retryAfter' in thrown)) return { wish: 'policy' }
-  const { retryAfter } = thrown
-  const delayMs =
-    retryAfter instanceof Date ? Math.max(retryAfter.getTime() - Date.now(), 0) : parseDuration(retryAfter)
-  return delayMs === undefined || Number.isNaN(delayMs) ? { wish: 'policy' } : { wish: 'after', delayMs }
+  const delayMs = delayOf(thrown.retryAfter)
+  return delayMs === undefined
+    ? { wish: 'policy' }
+    : { wish: 'after', delayMs: Math.min(delayMs, RETRY_AFTER_MAX_MS) }
+}
+
+function delayOf(retryAfter: unknown): number | undefined {
+  if (!(retryAfter instanceof Date)) return parseDuration(retryAfter)
+  const ms = dateMs(retryAfter)
+  return ms === undefined ? undefined : parseDuration(Math.max(ms - Date.now(), 0))
+}
+
+function safeText(text: unknown): string {
+  try {
+    return String(text)
+  } catch (error) {
+    return `unreadable: ${errorInfo(error).message}`
+  }
 }
 
 function safeFields(fields: Record<string, unknown> | undefined): string {

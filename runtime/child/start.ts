@@ -6,7 +6,7 @@ import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { pathToFileURL } from 'node:url'
 import { constants, Script } from 'node:vm'
-import { type Become, SPARE } from '../protocol/ipc.ts'
+import { type Become, NOT_KEPT, SPARE } from '../protocol/ipc.ts'
 
 /** By then the functions that a first message needs have been compiled, too, and belong to what is kept. */
 const KEEP_AFTER_MS = 500
@@ -36,14 +36,19 @@ function run(starter: string): void {
   const cache = `${file}.cache`
   // Whatever this process says of itself is about the code.
   process.argv[1] = file
-  const cachedData = read(cache)
-  const script = new Script(readFileSync(file, 'utf8'), {
+  const code = readFileSync(file, 'utf8')
+  const keeps = !code.startsWith(NOT_KEPT)
+  const cachedData = keeps ? read(cache) : undefined
+  const script = new Script(code, {
     filename: file,
     cachedData,
+    // The bundle has no import of its own (catalog/live-imports.ts). Code that it makes of a text may have one, and Node 20
+    // refuses that where the script is from V8's cache; such a bundle is one of which nothing is kept.
     importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
   })
   script.runInThisContext()(createRequire)
-  if (!cachedData || script.cachedDataRejected) setTimeout(() => keep(script, cache), KEEP_AFTER_MS).unref()
+  if (keeps && (!cachedData || script.cachedDataRejected))
+    setTimeout(() => keep(script, cache), KEEP_AFTER_MS).unref()
 }
 
 function read(cache: string): Buffer | undefined {

@@ -7,6 +7,7 @@ import { CHECKS, type Finding } from '../conform/checks.ts'
 import { formatDuration, parseDuration } from '../protocol/duration.ts'
 import { NanoclawError } from '../protocol/errors.ts'
 import { filesIn } from '../protocol/files.ts'
+import { checkDriver } from '../store/driver.ts'
 import { addExamples, type Cli, type Define } from './command.ts'
 import { Refused } from './exit.ts'
 import { type Group, reportLines } from './findings.ts'
@@ -42,6 +43,7 @@ export const define: Define = (command, cli) => {
   command.action(async (folder: string | undefined, flags: Flags) => {
     if (folder !== undefined && flags.command !== undefined)
       throw new NanoclawError('bad_usage', 'Both a folder and --command were given; expected one of them')
+    checkDriver()
     const groups = flags.command === undefined ? await look(folder, flags, cli) : await play(flags, cli)
     const failed = groups.flatMap(({ findings }) => findings).filter(({ verdict }) => verdict === 'fail')
     if (failed.length > 0) throw new Refused('docs/protocol.md says what each rule asks for, and why.')

@@ -1,7 +1,9 @@
 // What the runtime's own types mean in words, for everything that people read.
 import { formatDuration } from '../protocol/duration.ts'
+import { causesText, type ErrorInfo, innerErrors, lineText } from '../protocol/errors.ts'
 import type { Rule } from '../protocol/function.ts'
 import type { Outcome } from '../protocol/outcome.ts'
+import type { RunError } from '../store/inspect-message.ts'
 import { plain } from './print.ts'
 
 /** `kind chat or chat-sdk, channel slack, content.action opened`. */
@@ -11,6 +13,7 @@ export function ruleText(rule: Rule): string {
     values('channel', rule.channelType),
     values('platform', rule.platformId),
     values('thread', rule.threadId),
+    values('trigger', rule.trigger),
     ...rule.content.map(({ path, values: legal }) => values(`content.${path.join('.')}`, legal)),
   ]
   return parts.filter((part) => part !== '').join(', ') || 'every message'
@@ -35,7 +38,9 @@ export function outcomeText(outcome: Outcome, reason: string | null): string {
     case 'timed-out':
       return `${because}no end after ${formatDuration(outcome.afterMs)}`
     case 'exited':
-      return `${because}its process ended with code ${outcome.code}`
+      return outcome.code === null
+        ? `${because}its process closed its channel to the runtime and was ended`
+        : `${because}its process ended with code ${outcome.code}`
     case 'killed':
       return `${because}its process was killed by ${plain(outcome.signal)}`
     case 'out-of-memory':
@@ -48,37 +53,38 @@ export function outcomeText(outcome: Outcome, reason: string | null): string {
 }
 
 const LINES_MAX = 4
+const CAUSE_LINES_MAX = 12
+/** Of an error with all of its causes. */
+const LINE_CHARS_MAX = 1_000
 /** Of V8's own stack, which it prints behind what it has to say. */
 const NATIVE_FRAME = /^\s*\d+: 0x[\da-f]+ /
 
-/** What helps to find the mistake: the last words of a process, or the author's own lines of the stack. */
-export function usefulLines({
-  stack,
-  stderr,
-}: {
-  readonly stack?: string
-  readonly stderr?: string
-}): string[] {
+/** What helps to find the mistake: the last words of a process, or the author's own lines of the stack, and of its causes'. */
+export function usefulLines({ stack, stderr, ...error }: Partial<RunError>): string[] {
   if (stderr !== undefined) {
     const said = lines(stderr).filter((line) => !NATIVE_FRAME.test(line))
     const fatal = said.filter((line) => line.startsWith('FATAL ERROR: '))
     return fatal.length > 0 ? fatal.slice(-1) : said.slice(-LINES_MAX)
   }
-  const frames = lines(stack ?? '').filter((line) => /^\s+at /.test(line))
-  const own = frames.filter((line) => !/\(?node:|node_modules|[/\\]child[/\\](main|run)\.[jt]s/.test(line))
-  return (own.length > 0 ? own : frames).slice(0, LINES_MAX)
+  const { own, all } = framesOf(stack)
+  const causes = innerErrors(error).flatMap(({ word, error: inner }) => {
+    const frames = framesOf(inner.stack).own.slice(0, LINES_MAX)
+    return frames.length > 0 ? [plain(`  ${word} ${lineText(inner)}`), ...frames] : []
+  })
+  return [...(own.length > 0 ? own : all).slice(0, LINES_MAX), ...causes.slice(0, CAUSE_LINES_MAX)]
 }
 
-/** `TypeError: no good`: one line, without a class that says nothing. */
-export function nameAndMessage({
-  name,
-  message,
-}: {
-  readonly name: string
-  readonly message: string
-}): string {
-  const [first = ''] = message.split('\n')
-  return plain(name === 'Error' ? first : `${name}: ${first}`)
+function framesOf(stack = ''): { readonly own: string[]; readonly all: string[] } {
+  const all = lines(stack).filter((line) => /^\s+at /.test(line))
+  return {
+    own: all.filter((line) => !/\(?node:|node_modules|[/\\]child[/\\](main|run)\.[jt]s/.test(line)),
+    all,
+  }
+}
+
+/** `TypeError: no good; caused by Error: connect ECONNREFUSED`: one line, without a class that says nothing. */
+export function nameAndMessage(error: ErrorInfo): string {
+  return plain(lineText(error) + causesText(error), LINE_CHARS_MAX)
 }
 
 function lines(text: string): string[] {

@@ -1,8 +1,9 @@
 // `nanoclaw dev`: host and runtime in one process, for the one who writes functions. Makes inbound.db, reloads what
-// changes, carries acks over each second as a host does, and shows what happens on stdout.
+// changes, carries acks over each second and carries out what functions ask of their host, as a host does, and shows what
+// happens on stdout.
 import { existsSync } from 'node:fs'
 import { type Clock, realClock } from '../clock.ts'
-import type { Host } from '../host/index.ts'
+import type { Delivery, Host } from '../host/index.ts'
 import type { Paths } from '../protocol/config.ts'
 import { errorText } from '../protocol/errors.ts'
 import { isMoved } from '../store/classify.ts'
@@ -33,7 +34,8 @@ async function dev(flags: Record<string, unknown>, cli: Cli, afresh = false): Pr
     { hostFolder },
     { endSoon, serve },
     view,
-    { printEvents },
+    json,
+    { deliver },
   ] = await Promise.all([
     import('../runtime.ts'),
     import('../host/index.ts'),
@@ -41,10 +43,11 @@ async function dev(flags: Record<string, unknown>, cli: Cli, afresh = false): Pr
     import('./serve.ts'),
     import('./view.ts'),
     import('./print-events.ts'),
+    import('./deliver.ts'),
   ])
   const events = createEvents()
-  const runtime = createRuntime(config, events)
-  if (flags.json) printEvents(events, print)
+  const runtime = createRuntime(config, events, { tolerant: true })
+  if (flags.json) json.printEvents(events, print)
   else {
     const { root, workspace } = config
     const functions = () => runtime.functions
@@ -65,9 +68,12 @@ async function dev(flags: Record<string, unknown>, cli: Cli, afresh = false): Pr
       () => openHost(host.dir).close(),
       (text) => print.talk(print.paintTalk('yellow', plain(text, 1_000))),
     )
+  const showAction = flags.json ? json.actionPrinter(print) : view.actionViewer(print)
+  let delivery: Delivery | undefined
   const started = () => {
     runtime.watchSources()
     syncing?.start()
+    delivery = host && deliver(host, config.workspace, showAction)
   }
   let gone = false
   events.once('fatal', ({ error }) => {
@@ -80,6 +86,7 @@ async function dev(flags: Record<string, unknown>, cli: Cli, afresh = false): Pr
     events.removeAllListeners()
     await runtime.stop()
   } finally {
+    await delivery?.stop()
     syncing?.stop()
     host?.close()
     if (!gone) endSoon()

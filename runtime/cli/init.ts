@@ -1,6 +1,7 @@
 // `nanoclaw init [DIR]`: a folder that works at once. It never overwrites anything.
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
-import { basename, dirname, join, relative, resolve } from 'node:path'
+import { basename, dirname, join, relative, resolve, sep } from 'node:path'
+import { findProject } from '../config/file.ts'
 import { errorText } from '../protocol/errors.ts'
 import { addExamples, type Cli, type Define } from './command.ts'
 import { EXIT, Refused } from './exit.ts'
@@ -20,6 +21,11 @@ export const define: Define = (command, cli) => {
 }
 
 function init(root: string, asJson: boolean, { print, cwd }: Cli): void {
+  const outer = projectAround(root)
+  if (outer !== undefined) {
+    const what = `${root} lies in the functions folder of ${outer}, and would be a function of it; nothing was written`
+    throw new Refused(`${what}. Name a folder outside: nanoclaw init DIR`, EXIT.usage)
+  }
   const files = projectFiles(packageName(basename(root)), ownVersion())
   const inTheWay = [...files.keys()].filter((path) => existsSync(join(root, path)))
   if (inTheWay.length > 0) {
@@ -37,6 +43,13 @@ function init(root: string, asJson: boolean, { print, cwd }: Cli): void {
   if (asJson) return print.json({ root, files: [...files.keys()], next: [...next, send] })
   print.data(...[...files.keys()].map((path) => join(relative(cwd, root), path)))
   print.talk('', 'Next:', ...next.map((line) => `  ${line}`), 'and in another terminal:', `  ${send}`)
+}
+
+/** The project in whose functions folder this one would lie. */
+function projectAround(root: string): string | undefined {
+  const { root: outer, file } = findProject({ cwd: dirname(root), env: {} })
+  if (relative(outer, root).split(sep)[0] !== 'functions') return undefined
+  return file !== null || existsSync(join(outer, 'package.json')) ? outer : undefined
 }
 
 /** As a shell reads it. */

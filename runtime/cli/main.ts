@@ -3,9 +3,11 @@
 // the one that was asked for, so that `send` does not pay for `start`. Nothing else in the project prints, reads argv or
 // ends the process.
 import { Command } from 'commander'
+import { errorText } from '../protocol/errors.ts'
 import { addLegalUsage, type Cli, type Define } from './command.ts'
-import { EXIT, exitCodeOf, lastWords } from './exit.ts'
+import { EXIT, exitCodeOf, lastWords, Refused } from './exit.ts'
 import { Print } from './print.ts'
+import { outliveScreens } from './screen.ts'
 import { ownVersion } from './version.ts'
 
 interface Entry {
@@ -51,12 +53,14 @@ void main(process.argv.slice(2)).then((code) => {
 })
 
 async function main(argv: readonly string[]): Promise<number> {
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreClosedPipe)
+  const screens = outliveScreens()
   const print = new Print(process.stdout, process.stderr, process.env)
   try {
     const meant = asFlags(argv)
     const program = await build(meant, { print, cwd: process.cwd(), env: process.env })
     await program.parseAsync(meant, { from: 'user' })
+    const lost = await screens.lost()
+    if (lost) throw new Refused(`Not everything could be printed: ${errorText(lost)}`)
     return EXIT.ok
   } catch (error) {
     lastWords(error, print)
@@ -69,11 +73,6 @@ function asFlags(argv: readonly string[]): readonly string[] {
   const [first, ...rest] = argv
   if (first === 'help') return [...rest, '--help']
   return first === 'version' ? ['--version', ...rest] : argv
-}
-
-/** Whoever read our output has gone; that is no reason to end what we are doing. */
-function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error
 }
 
 async function build(argv: readonly string[], cli: Cli): Promise<Command> {

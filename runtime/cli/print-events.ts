@@ -2,6 +2,7 @@
 import { realClock } from '../clock.ts'
 import { errorText } from '../protocol/errors.ts'
 import type { Events, RuntimeEvents } from '../protocol/events.ts'
+import type { ShowAction } from './deliver.ts'
 import type { Print } from './print.ts'
 
 /** Every event as one JSON line. */
@@ -11,6 +12,12 @@ export function printEvents(events: Events, print: Print): void {
       print.json({ event, at: new Date(realClock.now()).toISOString(), about: sayable(about) }),
     )
   }
+}
+
+/** What the host of `dev` has carried out for a function, or could not. */
+export function actionPrinter(print: Print): ShowAction {
+  return (about, action) =>
+    print.json({ event: 'action', at: new Date(realClock.now()).toISOString(), about: { ...about, action } })
 }
 
 /** JSON says nothing of an Error. */
@@ -31,12 +38,14 @@ const EVENTS: Readonly<Record<keyof RuntimeEvents, true>> = {
   claimed: true,
   settled: true,
   refused: true,
+  context: true,
   unroutable: true,
   'commit-failed': true,
   'commit-healed': true,
   'worker-started': true,
   'worker-ended': true,
   'function-broken': true,
+  'function-capped': true,
   'functions-changed': true,
   output: true,
   log: true,

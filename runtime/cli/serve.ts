@@ -1,4 +1,5 @@
-// A runtime as a process of its own: from start to a drained stop. The first signal stops it gently, a second one at once.
+// A runtime as a process of its own: from start to a drained stop. The first signal stops it gently, a second one at once. Only
+// SIGHUP is never a second one: for one closed terminal the kernel and the shell send it both.
 import { errorText } from '../protocol/errors.ts'
 import type { Events } from '../protocol/events.ts'
 import type { Runtime } from '../runtime.ts'
@@ -56,7 +57,8 @@ type Signal = keyof typeof SIGNALS
 function onSignals(does: Readonly<Record<'first' | 'second', (signal: Signal) => void>>): () => void {
   let seen = false
   const listener = (signal: NodeJS.Signals) => {
-    does[seen ? 'second' : 'first'](signal as Signal)
+    if (!seen) does.first(signal as Signal)
+    else if (signal !== 'SIGHUP') does.second(signal as Signal)
     seen = true
   }
   const names = Object.keys(SIGNALS) as Signal[]

@@ -1,11 +1,13 @@
 // Settings on the command line: flags made from the one table, and the Config that they, the environment and the config
 // file come to. No flag has a default here; defaults come last, and from the table.
+import { existsSync } from 'node:fs'
 import { type Command, Option } from 'commander'
 import type { LoadInput } from '../config/load.ts'
 import { CONFIG_VARIABLE, flagOf, variableOf } from '../config/names.ts'
 import { SETTING_NAMES, SETTINGS, type SettingName } from '../config/options.ts'
 import type { Setting } from '../config/setting.ts'
 import type { Config } from '../protocol/config.ts'
+import { NanoclawError } from '../protocol/errors.ts'
 
 export interface Surroundings {
   readonly cwd: string
@@ -28,7 +30,7 @@ export function addWorkspaceSettings(command: Command): void {
 }
 
 function addConfigFlag(command: Command): void {
-  const help = `config file (default: nanoclaw.config.* in the working directory; ${CONFIG_VARIABLE})`
+  const help = `config file (default: nanoclaw.config.* in the working directory or above it; ${CONFIG_VARIABLE})`
   command.addOption(new Option('--config <file>', help).helpGroup('Options:'))
 }
 
@@ -49,19 +51,43 @@ function addSetting(command: Command, name: SettingName, group: string): void {
   command.addOption(option)
 }
 
-/** @throws ConfigError */
+/**
+ * For commands that run functions. Nothing is written where there are none.
+ * @throws ConfigError, NanoclawError `bad_config`
+ */
 export async function loadSettings(flags: Flags, surroundings: Surroundings): Promise<Config> {
-  const { loadConfig } = await import('../config/load.ts')
-  return loadConfig(inputOf(flags, surroundings))
+  const [{ loadConfig }, { checkDriver }] = await Promise.all([
+    import('../config/load.ts'),
+    import('../store/driver.ts'),
+  ])
+  checkDriver()
+  const config = await loadConfig(inputOf(flags, surroundings))
+  if (existsSync(config.functions)) return config
+  throw new NanoclawError(
+    'bad_config',
+    `The functions folder ${config.functions} does not exist; create it, run \`nanoclaw init\`, or go to the project. Nothing was written.`,
+  )
 }
 
-/** @throws ConfigError */
+/**
+ * For commands that look into a workspace or send to it. None is made where no project is.
+ * @throws ConfigError, NanoclawError `bad_usage`
+ */
 export async function loadWorkspace(
   flags: Flags,
   surroundings: Surroundings,
 ): Promise<Pick<Config, 'workspace' | 'paths'>> {
-  const { loadPaths } = await import('../config/load.ts')
-  return loadPaths(inputOf(flags, surroundings))
+  const [{ loadPaths }, { checkDriver }] = await Promise.all([
+    import('../config/load.ts'),
+    import('../store/driver.ts'),
+  ])
+  checkDriver()
+  const { isGuess, ...place } = await loadPaths(inputOf(flags, surroundings))
+  if (!isGuess || existsSync(place.workspace)) return place
+  throw new NanoclawError(
+    'bad_usage',
+    `There is no project in ${surroundings.cwd} or above it: no nanoclaw.config.* and no functions folder. Go to the project, or name the workspace: --workspace DIR. Nothing was written.`,
+  )
 }
 
 export type Flags = Readonly<Record<string, unknown>>

@@ -1,5 +1,7 @@
 // `nanoclaw show ID`: everything that the two files know about one message.
+
 import { realClock } from '../clock.ts'
+import { endOf } from '../protocol/ack.ts'
 import { formatDuration } from '../protocol/duration.ts'
 import { isoTime } from '../protocol/time.ts'
 import type { RuntimeSeen } from '../store/inspect.ts'
@@ -80,8 +82,9 @@ function stateText({ ack, message, runs }: MessageReport, nowMs: number, paint: 
 
 function ackText({ status, changedAt }: Ack, last: Run | undefined, paint: Paint): string {
   const reason = status === 'failed' && last?.reason ? ` (${plain(last.reason)})` : ''
-  const color = status === 'completed' ? 'green' : status === 'failed' ? 'red' : 'yellow'
-  return `${paint(color, plain(status))}${reason} at ${plain(changedAt)}`
+  const color = { completed: 'green', failed: 'red', none: 'yellow' } as const
+  const end = endOf(status) ?? 'none'
+  return `${paint(color[end], plain(status))}${reason} at ${plain(changedAt)}`
 }
 
 function inText(atMs: number, nowMs: number): string {

@@ -45,6 +45,10 @@ export function statusLines(workspace: string, status: Status, nowMs: number, pa
       ].filter(([, text]) => text !== '') as string[][],
     ),
     ...section('', countRows(status, nowMs, paint)),
+    ...section(
+      'More of these waits in inbound.db than is taken in for now; other functions go on',
+      crowdedRows(status),
+    ),
     ...section('No function takes these; they wait until one does', heldRows(status)),
     ...section('Due messages by kind, while no runtime serves them', idleKinds(status)),
     ...section('Broken functions', brokenRows(status)),
@@ -70,7 +74,7 @@ function runtimeText({ runtime, epoch }: Status, nowMs: number, paint: Paint): s
   const color = note.state === 'running' ? 'green' : 'yellow'
   const waits = note.waitingFor === undefined ? '' : ` (${plain(note.waitingFor)})`
   const beat =
-    heartbeatAtMs === null ? '' : `, heartbeat ${formatDuration(Math.max(0, nowMs - heartbeatAtMs))} ago`
+    heartbeatAtMs === null ? '' : `, alive ${formatDuration(Math.max(0, nowMs - heartbeatAtMs))} ago`
   return `${paint(color, note.state)}${waits}: process ${note.pid} on ${plain(note.host)}, for ${agoText(note.startedAt, nowMs)}${beat}`
 }
 
@@ -132,6 +136,15 @@ function heldRows(status: Status): string[][] {
   const functions = status.runtime.note?.functions ?? []
   const counts = Object.entries(unroutable(status) ?? {})
   return counts.map(([kind, count]) => [plain(kind), String(count), mendText(kind, functions) ?? ''])
+}
+
+function crowdedRows({ runtime }: Status): string[][] {
+  const crowded = runtime.running ? (runtime.note?.crowded ?? []) : []
+  return crowded.map(({ name, ready, retrying }) => [
+    plain(name),
+    `${ready} taken in`,
+    retrying > 0 ? `${retrying} of them wait for their next attempt` : '',
+  ])
 }
 
 function idleKinds({ runtime, backlog }: Status): string[][] {

@@ -6,6 +6,7 @@ import { errorText } from '../protocol/errors.ts'
 import type { Events, RuntimeEvents, Settled } from '../protocol/events.ts'
 import type { FunctionSpec } from '../protocol/function.ts'
 import { isMoved } from '../store/classify.ts'
+import type { ShowAction } from './deliver.ts'
 import { outcomeText, ruleText, usefulLines } from './describe.ts'
 import { onHeld } from './held.ts'
 import { type Paint, type Print, plain, plainLines, type Style, table } from './print.ts'
@@ -22,6 +23,9 @@ export function showEvents(events: Events, functions: () => readonly FunctionSpe
   })
   events.on('refused', ({ id, reason, detail }) =>
     say('red', 'failed', `${plain(id)}  ${plain(reason)}: ${plain(detail)}`),
+  )
+  events.on('context', ({ id }) =>
+    say('dim', 'context', `${plain(id)}  trigger is 0: completed without a run`),
   )
   onHeld(events, functions, (id, why) => say('yellow', 'held', `${plain(id)}  ${why}`))
   events.on('output', ({ line, stream, ...from }) => {
@@ -51,6 +55,13 @@ export function showEvents(events: Events, functions: () => readonly FunctionSpe
       say('cyan', 'reload', `${paint('bold', plain(name))}  ${spec ? ruleText(spec.rule) : 'is gone'}`)
     }
   })
+  events.on('function-capped', ({ functionName, concurrency, setting }) =>
+    say(
+      'yellow',
+      'capped',
+      `${plain(functionName)} asks for concurrency ${concurrency}; the setting allows ${setting}`,
+    ),
+  )
   events.on('function-broken', ({ functionName, message, retryMs, stillServed }) => {
     const next = retryMs === null ? 'mend it and save' : `again in ${formatDuration(retryMs)}`
     const now = stillServed ? '; its last good version still answers' : ''
@@ -80,6 +91,24 @@ export function showEvents(events: Events, functions: () => readonly FunctionSpe
       say('yellow', 'afresh', 'outbound.db was moved or deleted; going on with an empty one in its place')
     else say('red', 'ends', plain(errorText(error), 1_000))
   })
+}
+
+/** What the host has carried out for a function, or could not. */
+export function actionViewer(print: Print): ShowAction {
+  const { paint } = print
+  const say = (style: Style, word: string, text: string) => print.data(eventLine(paint, style, word, text))
+  return (event, action) => {
+    if (event.type === 'blocked') return say('yellow', 'waits', plain(event.error, 400))
+    const what = `${action === null ? '' : `${action}  `}${plain(event.id)}`
+    if (event.type === 'delivered') say('green', 'host', what)
+    else if (event.type === 'retry')
+      say(
+        'yellow',
+        'host',
+        `${what}  ${plain(event.error, 400)}  ${againText(event.nextAtMs - realClock.now())}`,
+      )
+    else say('red', 'host', `${what}  given up: ${plain(event.error, 400)}`)
+  }
 }
 
 export interface Opening {

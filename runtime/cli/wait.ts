@@ -1,6 +1,7 @@
 // Until one message has ended. Replies are committed together with the ack that ends it, so they are read once, then; until
 // then only the ack is looked up, by its key.
 import type { Clock } from '../clock.ts'
+import { endOf } from '../protocol/ack.ts'
 import type { Paths } from '../protocol/config.ts'
 import { readRuntime } from '../store/inspect.ts'
 import { type RunError, readAck, readMessage, type StoredReply } from '../store/inspect-message.ts'
@@ -21,8 +22,8 @@ const LOOK_MS = 25
 export async function waitForEnd(paths: Paths, id: string, waitMs: number, clock: Clock): Promise<End> {
   const until = clock.monotonic() + waitMs
   for (;;) {
-    const status = readAck(paths, id)?.status
-    if (status === 'completed' || status === 'failed') return end(paths, id, status, clock)
+    const ended = endOf(readAck(paths, id)?.status ?? 'processing')
+    if (ended) return end(paths, id, ended, clock)
     const leftMs = until - clock.monotonic()
     if (leftMs <= 0) return end(paths, id, 'waiting', clock)
     await new Promise<void>((resolve) => {

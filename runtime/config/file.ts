@@ -1,15 +1,18 @@
-// The config file: which one it is, and its fields by the names of the table. What it says is not judged here, only
-// whether it says it in a form that can be read; every fault is collected, none is thrown.
-import { existsSync, readFileSync, statSync } from 'node:fs'
-import { basename, extname, join, resolve } from 'node:path'
+// The project and its config file: where they are, and the file's fields by the names of the table. What it says is not judged
+// here, only whether it says it in a form that can be read; every fault is collected, none is thrown.
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { basename, dirname, extname, join, relative, resolve, sep } from 'node:path'
 import { errorText } from '../protocol/errors.ts'
 import { nearest } from '../protocol/nearest.ts'
 import { CONFIG_VARIABLE } from './names.ts'
 import { SETTING_NAMES, SETTINGS, type SettingName } from './options.ts'
 
-export interface FoundFile {
-  /** Null: there is none that can be read. */
-  readonly path: string | null
+export interface Project {
+  /** Its folder; the working folder where no project is found. */
+  readonly root: string
+  readonly isFound: boolean
+  /** The config file; null: there is none that can be read. */
+  readonly file: string | null
   readonly faults: readonly { readonly source: 'flag' | 'variable' | 'file'; readonly text: string }[]
 }
 
@@ -18,31 +21,80 @@ export interface Fields {
   readonly faults: readonly string[]
 }
 
-const ENDINGS = ['ts', 'mts', 'js', 'mjs', 'json']
+const ENDINGS = ['ts', 'mts', 'cts', 'js', 'mjs', 'cjs', 'json']
 const CONFIG_NAMES = ENDINGS.map((ending) => `nanoclaw.config.${ending}`)
+const LIKE_CONFIG = /^nanoclaw\.config(\.[^.~]*)?$/i
+/** Kept on purpose under a name of its own. */
+const NOT_IN_USE = /\.(bak|old|orig|off|disabled|example|sample|template|dist|tmp)$/i
+const LEGAL_ENDING = `one that ends in ${ENDINGS.map((ending) => `.${ending}`).join(', ')}`
 
-export function findConfigFile(input: {
+/** The folder of the config file that is asked for; otherwise the working folder, or the nearest project above it. */
+export function findProject(input: {
   readonly cwd: string
   readonly env: Readonly<Record<string, string | undefined>>
   readonly configFile?: string | undefined
-}): FoundFile {
+}): Project {
   const { cwd, env, configFile } = input
   if (configFile !== undefined) return askedFor(configFile, cwd, 'flag', '--config')
   const fromEnv = env[CONFIG_VARIABLE]
   if (fromEnv) return askedFor(fromEnv, cwd, 'variable', CONFIG_VARIABLE)
-  const found = CONFIG_NAMES.filter((name) => existsSync(join(cwd, name)))
-  const [first] = found
-  if (first === undefined) return { path: null, faults: [] }
-  const text = `${found.join(' and ')} both exist in ${cwd}; expected one config file`
-  return { path: join(cwd, first), faults: found.length > 1 ? [{ source: 'file', text }] : [] }
+  const root = foldersUp(cwd).find((folder) => isProject(folder, cwd))
+  return { root: root ?? cwd, isFound: root !== undefined, ...configIn(root ?? cwd) }
 }
 
-function askedFor(asked: string, cwd: string, source: 'flag' | 'variable', origin: string): FoundFile {
+/**
+ * A config file, or a functions folder. The latter is a usual name, so for a folder above the working folder it counts beside
+ * other signs only: a workspace, a package.json, or that the working folder lies in it.
+ */
+function isProject(folder: string, cwd: string): boolean {
+  if (configLike(folder).length > 0) return true
+  if (!isFolder(join(folder, 'functions'))) return false
+  if (folder === cwd || relative(folder, cwd).split(sep)[0] === 'functions') return true
+  return ['package.json', '.nanoclaw'].some((name) => existsSync(join(folder, name)))
+}
+
+function configIn(folder: string): Pick<Project, 'file' | 'faults'> {
+  const all = configLike(folder)
+  const found = CONFIG_NAMES.filter((name) => all.includes(name))
+  const faults = all
+    .filter((name) => !found.includes(name))
+    .map((name) => `${name} in ${folder} is not read; expected ${LEGAL_ENDING}. Rename or remove it.`)
+  if (found.length > 1)
+    faults.push(`${found.join(' and ')} both exist in ${folder}; expected one config file`)
+  const [first] = found
+  return {
+    file: first === undefined ? null : join(folder, first),
+    faults: faults.map((text) => ({ source: 'file', text })),
+  }
+}
+
+function configLike(folder: string): string[] {
+  try {
+    const entries = readdirSync(folder, { withFileTypes: true })
+    const names = entries.flatMap((entry) => (entry.isDirectory() ? [] : entry.name))
+    return names.filter((name) => LIKE_CONFIG.test(name) && !NOT_IN_USE.test(name)).sort()
+  } catch {
+    // A folder above that is not ours to read.
+    return []
+  }
+}
+
+/** The folder itself first. */
+function foldersUp(folder: string): string[] {
+  return dirname(folder) === folder ? [folder] : [folder, ...foldersUp(dirname(folder))]
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
+}
+
+function askedFor(asked: string, cwd: string, source: 'flag' | 'variable', origin: string): Project {
   const path = resolve(cwd, asked)
+  const found = { root: dirname(path), isFound: true }
   if (statSync(path, { throwIfNoEntry: false })?.isFile() && ENDINGS.includes(extname(path).slice(1)))
-    return { path, faults: [] }
-  const legal = `an existing file that ends in ${ENDINGS.map((ending) => `.${ending}`).join(', ')}`
-  return { path: null, faults: [{ source, text: `${origin}: found ${shown(asked)}; expected ${legal}` }] }
+    return { ...found, file: path, faults: [] }
+  const text = `${origin}: found ${shown(asked)}; expected an existing file, ${LEGAL_ENDING}`
+  return { ...found, root: cwd, file: null, faults: [{ source, text }] }
 }
 
 /** @param evaluate runs a script in a process of its own and returns its default export */

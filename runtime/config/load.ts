@@ -1,7 +1,7 @@
 // The one way to the settings, for everybody: what flags, variables and the config file say becomes one Config, or one
 // error that names every fault.
 import type { Config } from '../protocol/config.ts'
-import { type LoadInput, type Source, settle, settlePaths, type Values } from './settle.ts'
+import { type LoadInput, type Place, type Source, settle, settlePaths, type Values } from './settle.ts'
 
 export { ConfigError, type LoadInput } from './settle.ts'
 
@@ -21,7 +21,7 @@ export async function loadConfig(input: LoadInput): Promise<Config> {
 }
 
 /** Only where the workspace is; a config file that nobody needs for that is not read. @throws ConfigError */
-export function loadPaths(input: LoadInput): Promise<Pick<Config, 'workspace' | 'paths'>> {
+export function loadPaths(input: LoadInput): Promise<Place> {
   return settlePaths(input)
 }
 

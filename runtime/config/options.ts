@@ -39,9 +39,9 @@ export const SETTINGS = {
   ),
   concurrency: setting(
     wholeOrCores(1000),
-    'cores',
-    'messages handled at the same time',
-    'one busy process for each core; raise it for handlers that mostly wait',
+    16,
+    'messages handled at the same time, over all functions',
+    "most handlers wait for others, so it does not follow the cores; as many as are kept warm. 'cores' for work that computes",
   ),
   timeout: setting(
     duration(1, DAY_MS),
@@ -84,7 +84,7 @@ export const SETTINGS = {
   heartbeat: setting(
     duration(100, 60_000),
     '2s',
-    'how often the heartbeat file is touched',
+    'how often the heartbeat file is touched while something runs',
     'hosts call a runtime busy while its heartbeat is younger than 6 s',
   ),
   abortGrace: setting(

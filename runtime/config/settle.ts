@@ -6,7 +6,7 @@ import type { Paths } from '../protocol/config.ts'
 import { formatDuration } from '../protocol/duration.ts'
 import { NanoclawError } from '../protocol/errors.ts'
 import { filesIn } from '../protocol/files.ts'
-import { findConfigFile, readConfigFile, shown } from './file.ts'
+import { findProject, readConfigFile, shown } from './file.ts'
 import { path as pathKind } from './kinds.ts'
 import { flagKeyOf, flagOf, PATH_VARIABLES, variableOf } from './names.ts'
 import { SETTING_NAMES, SETTINGS, type SettingName } from './options.ts'
@@ -59,6 +59,8 @@ export type Values = {
 
 export interface Settled {
   readonly root: string
+  /** Whether there is a project at `root`. */
+  readonly isFound: boolean
   readonly chosen: readonly Given[]
   readonly values: Values
   readonly paths: Paths
@@ -71,7 +73,7 @@ export interface Settled {
 /** @throws ConfigError that names every fault */
 export async function settle(input: LoadInput): Promise<Settled> {
   const faults: Fault[] = []
-  const { root, given } = await gather(input, faults)
+  const { root, isFound, given } = await gather(input, faults)
   const legal = given.flatMap((each) => check(each, faults))
   const chosen = SETTING_NAMES.map((name) => legal.find((each) => each.name === name) ?? fallback(name, root))
   // Sound: check() and fallback() let only values through that the setting's own kind has made.
@@ -79,7 +81,14 @@ export async function settle(input: LoadInput): Promise<Settled> {
   const { paths, pathOrigins } = pathsOf(input, values.workspace)
   contradictions(chosen, values, paths, faults)
   if (faults.length > 0) throw new ConfigError(faults)
-  return { root, chosen, values, paths, pathOrigins }
+  return { root, isFound, chosen, values, paths, pathOrigins }
+}
+
+export interface Place {
+  readonly workspace: string
+  readonly paths: Paths
+  /** There is no project, and nothing says where the workspace is: it would be in the working folder. */
+  readonly isGuess: boolean
 }
 
 /**
@@ -87,33 +96,37 @@ export async function settle(input: LoadInput): Promise<Settled> {
  * workspace works while its config is broken, and costs no process.
  * @throws ConfigError
  */
-export async function settlePaths(input: LoadInput): Promise<{ workspace: string; paths: Paths }> {
+export async function settlePaths(input: LoadInput): Promise<Place> {
   const [told] = [...fromFlags(input), ...fromVariables(input)].filter(({ name }) => name === 'workspace')
   if (!told || input.configFile !== undefined) {
-    const { values, paths } = await settle(input)
-    return { workspace: values.workspace, paths }
+    const { values, paths, pathOrigins, chosen, isFound } = await settle(input)
+    const origins = [...chosen.filter(({ name }) => name === 'workspace'), ...pathOrigins]
+    const isGuess = !isFound && origins.every(({ origin }) => origin === null)
+    return { workspace: values.workspace, paths, isGuess }
   }
   const faults: Fault[] = []
   const [legal] = check(told, faults)
   if (!legal) throw new ConfigError(faults)
   const workspace = String(legal.value)
-  return { workspace, paths: pathsOf(input, workspace).paths }
+  return { workspace, paths: pathsOf(input, workspace).paths, isGuess: false }
 }
 
 /** Strongest first. */
-async function gather(input: LoadInput, faults: Fault[]): Promise<{ root: string; given: Given[] }> {
-  const file = findConfigFile(input)
-  const root = file.path === null ? input.cwd : dirname(file.path)
+async function gather(
+  input: LoadInput,
+  faults: Fault[],
+): Promise<{ root: string; isFound: boolean; given: Given[] }> {
+  const { root, file, isFound, faults: ofFile } = findProject(input)
   const given = [...fromFlags(input), ...fromVariables(input)]
-  faults.push(...file.faults)
-  if (file.path === null) return { root, given }
+  faults.push(...ofFile)
+  if (file === null) return { root, isFound, given }
 
   const place = { root, cache: cacheFor(input, root) }
-  const fields = await readConfigFile(file.path, (path) => input.evaluate(path, place))
+  const fields = await readConfigFile(file, (path) => input.evaluate(path, place))
   for (const text of fields.faults) faults.push({ source: 'file', text })
   for (const [name, value] of fields.values)
-    given.push({ name, value, source: 'file', origin: `${basename(file.path)}: ${name}`, base: root })
-  return { root, given }
+    given.push({ name, value, source: 'file', origin: `${basename(file)}: ${name}`, base: root })
+  return { root, isFound, given }
 }
 
 /** To run the config file somebody must know the cache before the file can say it; flags and variables can. */

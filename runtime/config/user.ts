@@ -12,7 +12,7 @@ export interface UserConfig {
   readonly functions?: string
   /** Where built functions are kept. Default `.nanoclaw/build`. */
   readonly cache?: string
-  /** Messages handled at the same time, over all functions. Default `'cores'`. */
+  /** Messages handled at the same time, over all functions. Default 16. */
   readonly concurrency?: number | 'cores'
   /** Time for one attempt, unless the function says its own. Default `'30s'`. */
   readonly timeout?: Duration
@@ -24,7 +24,7 @@ export interface UserConfig {
   readonly poll?: Duration
   /** Watch the workspace, so that a message is noticed before the next poll. Default true. */
   readonly watch?: boolean
-  /** How often the heartbeat file is touched. Default `'2s'`. */
+  /** How often the heartbeat file is touched while something runs. Default `'2s'`. */
   readonly heartbeat?: Duration
   /** Time for a handler to end by itself after its signal has aborted. Default `'2s'`. */
   readonly abortGrace?: Duration

@@ -38,18 +38,25 @@ export class Sight {
   /** Nothing is new while the file is not readable. */
   look(): void {
     const found = this.#outbox.repliesAfter({ seq: null, row: this.replies.at(-1)?.cursor ?? 0 }, PAGE_ROWS)
-    if (!found.readable) return
-    this.replies.push(...found.value)
-    if (found.value.length > 0) this.lastReplyAtMs = this.#clock.monotonic()
+    const replies = found.either(
+      (rows) => rows,
+      () => undefined,
+    )
+    if (!replies) return
+    this.replies.push(...replies)
+    if (replies.length > 0) this.lastReplyAtMs = this.#clock.monotonic()
     // What had been acked when the replies were read has its own among them.
     for (const [id, status] of this.#acks)
       if (status === 'completed' && this.#expected.has(id) && this.repliesTo(id).length === 0)
         this.apart.add(`${id}: acked before its reply was there`)
-    const acks = this.#outbox.acks(this.#sent)
-    if (!acks.readable) return
+    const acks = this.#outbox.acks(this.#sent).either(
+      (all) => all,
+      () => undefined,
+    )
+    if (!acks) return
     this.#acks.clear()
-    for (const { id, status } of acks.value) this.#acks.set(id, status)
-    for (const { inReplyTo } of found.value)
+    for (const { id, status } of acks) this.#acks.set(id, status)
+    for (const { inReplyTo } of replies)
       if (inReplyTo !== null && this.#expected.has(inReplyTo) && this.ack(inReplyTo) !== 'completed')
         this.apart.add(`${inReplyTo}: answered before its ack was there`)
     const nowMs = this.#clock.now()

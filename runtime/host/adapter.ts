@@ -10,7 +10,7 @@ import type { HostFile } from '../store/host-file.ts'
 import type { HostOutbox, ReplyRow } from '../store/host-outbox.ts'
 import { type Action, actionOf, TASK_ACTIONS, type TaskHost } from './actions.ts'
 import type { CourierParts } from './courier.ts'
-import { type Outgoing, outgoing } from './outgoing.ts'
+import { handOver, type Outgoing } from './outgoing.ts'
 import type { DeliveryEvent } from './tried.ts'
 
 export interface SendContext {
@@ -57,13 +57,13 @@ export function courierParts(
   const { timeoutMs, ...settings } = deliverSettings(options)
   const actions = { ...TASK_ACTIONS, ...options.actions }
   const send = async (row: ReplyRow, attempt: number) => {
-    const reply = outgoing(post.dir, row)
+    const { reply, close } = handOver(post.dir, row)
     const idempotencyKey = `${basename(post.dir)}/${row.id}`
     const answer = await inTime(post.clock, timeoutMs, (signal) =>
       row.kind === 'system'
         ? actionOf(reply, actions)(reply.content, { idempotencyKey, attempt, signal, host, reply })
         : adapter(reply, { idempotencyKey, attempt, signal }),
-    )
+    ).finally(close)
     const named = typeof answer === 'string' || typeof answer === 'number'
     return row.kind !== 'system' && named ? String(answer) : null
   }

@@ -9,8 +9,8 @@ export interface AnswerOptions {
 }
 
 /**
- * The answer to a question that stands in outbound.db; questionId is the id of that reply. Its id is made of the
- * question's, so a second click changes nothing.
+ * The answer to a question that stands in outbound.db. Its id is made of that of the reply which asks, so a second click
+ * changes nothing.
  * @throws NanoclawError `bad_usage` when there is no such question or it does not offer the option,
  * `not_readable_yet` when outbound.db cannot be read at the moment.
  */
@@ -20,13 +20,12 @@ export function answerMessage(
   option: string,
   { userId }: AnswerOptions,
 ): NewMessage {
-  const found = outbox.replyById(questionId)
-  if (!found.readable) throw new NanoclawError('not_readable_yet', `answer: ${found.reason}`)
-  const question = found.value && askedIn(found.value)
+  const found = outbox.patiently(() => outbox.questionById(questionId)).orThrow('answer')
+  const question = found && askedIn(found)
   if (!question)
     throw new NanoclawError('bad_usage', `answer: there is no question ${JSON.stringify(questionId)}`)
   return {
-    id: `qr-${questionId}`,
+    id: `qr-${question.row.id}`,
     kind: 'system',
     content: {
       type: 'question_response',

@@ -4,21 +4,19 @@ import { randomUUID } from 'node:crypto'
 import {
   closeSync,
   constants,
-  copyFileSync,
+  fchmodSync,
+  fstatSync,
   fsyncSync,
-  lstatSync,
-  mkdirSync,
   openSync,
-  realpathSync,
-  renameSync,
-  rmSync,
+  readSync,
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { basename, extname, join } from 'node:path'
+import { basename, extname } from 'node:path'
 import { NanoclawError } from '../protocol/errors.ts'
 import type { MessageRow } from '../store/host-inbox.ts'
-import { isPlainName, realFolder } from './names.ts'
+import { FolderHandle } from './folder-handle.ts'
+import { isPlainName, NAME_BYTES_MAX } from './names.ts'
 
 /** A file as bytes, or by its path. */
 export type Attachment = {
@@ -82,22 +80,26 @@ function storeAttachments(dir: string, id: string, attachments: readonly Attachm
       `id is ${JSON.stringify(id)}; a message with attachments needs an id that is a plain file name`,
     )
   attachments.forEach(checkAttachment)
-  const folder = makeFolder(dir, id)
-  const taken = new Set<string>()
-  const stored = attachments.map((attachment, index) => {
-    const name = freeName(safeName(attachment, index), taken)
-    const size = writeWhole(folder, name, attachment)
-    const { mimeType } = attachment
-    return {
-      name,
-      type: 'file' as const,
-      ...(mimeType !== undefined && { mimeType }),
-      size,
-      localPath: `inbox/${id}/${name}`,
-    }
-  })
-  syncFolder(folder)
-  return stored
+  const folder = FolderHandle.made(dir, 'inbox', id)
+  try {
+    const taken = new Set<string>()
+    const stored = attachments.map((attachment, index) => {
+      const name = freeName(safeName(attachment, index), taken)
+      const size = writeWhole(folder, name, attachment)
+      const { mimeType } = attachment
+      return {
+        name,
+        type: 'file' as const,
+        ...(mimeType !== undefined && { mimeType }),
+        size,
+        localPath: `inbox/${id}/${name}`,
+      }
+    })
+    folder.sync()
+    return stored
+  } finally {
+    folder.close()
+  }
 }
 
 function checkAttachment(attachment: Attachment, index: number): void {
@@ -110,28 +112,11 @@ function checkAttachment(attachment: Attachment, index: number): void {
       `${where} is not legal; expected { name?, mimeType?, data: Uint8Array } or { name?, mimeType?, path }`,
     )
   if (typeof path === 'string' && !statSync(path, { throwIfNoEntry: false })?.isFile())
-    throw new NanoclawError(
-      'bad_message',
-      `${where}.path is ${JSON.stringify(path)}; expected a file that exists`,
-    )
+    throw noFile(`${where}.path`, path)
 }
 
-/** `inbox/<id>`, real folders both; a link in their place is never followed. */
-function makeFolder(dir: string, id: string): string {
-  return realChild(realChild(realpathSync(dir), 'inbox'), id)
-}
-
-function realChild(parent: string, name: string): string {
-  const path = join(parent, name)
-  if (lstatSync(path, { throwIfNoEntry: false }) === undefined)
-    mkdirSync(path, { recursive: true, mode: 0o700 })
-  const folder = realFolder(parent, name)
-  if (folder === undefined)
-    throw new NanoclawError(
-      'bad_message',
-      `attachments: ${path} is not a real folder; move away what is there`,
-    )
-  return folder
+function noFile(where: string, path: string): NanoclawError {
+  return new NanoclawError('bad_message', `${where} is ${JSON.stringify(path)}; expected a file that exists`)
 }
 
 function safeName(attachment: Attachment, index: number): string {
@@ -142,40 +127,66 @@ function safeName(attachment: Attachment, index: number): string {
   return `attachment-${index + 1}${/^\.[A-Za-z0-9]{1,8}$/.test(extension) ? extension : byType}`
 }
 
-/** `report.pdf`, `report-2.pdf`, … */
+/** A longer "extension" is part of the name: cutting the name before it would leave nothing of it. */
+const EXTENSION_BYTES_MAX = 32
+
+/** `report.pdf`, `report-2.pdf`, …; what would be too long for a file system loses the end of its stem. */
 function freeName(name: string, taken: Set<string>): string {
-  const extension = extname(name)
+  const extension = Buffer.byteLength(extname(name)) > EXTENSION_BYTES_MAX ? '' : extname(name)
   const stem = name.slice(0, name.length - extension.length)
   let free = name
-  for (let n = 2; taken.has(free); n++) free = `${stem}-${n}${extension}`
+  for (let n = 2; taken.has(free); n++) {
+    const tail = `-${n}${extension}`
+    free = `${cut(stem, NAME_BYTES_MAX - Buffer.byteLength(tail))}${tail}`
+  }
   taken.add(free)
   return free
 }
 
-function writeWhole(folder: string, name: string, attachment: Attachment): number {
-  const draft = join(folder, `.${randomUUID()}`)
+/** The longest beginning of whole characters that fits. */
+function cut(text: string, bytesMax: number): string {
+  let bytes = 0
+  let kept = ''
+  for (const character of text) {
+    bytes += Buffer.byteLength(character)
+    if (bytes > bytesMax) break
+    kept += character
+  }
+  return kept
+}
+
+/** The draft is opened once: what is written, synced and measured is that file, whatever the name leads to by then. */
+function writeWhole(folder: FolderHandle, name: string, attachment: Attachment): number {
+  const draft = `.${randomUUID()}`
+  const fd = folder.create(draft, 0o600)
   try {
-    if ('path' in attachment) copyFileSync(attachment.path, draft, constants.COPYFILE_EXCL)
-    else writeFileSync(draft, attachment.data, { flag: 'wx', mode: 0o600 })
-    const fd = openSync(draft, 'r')
-    try {
-      fsyncSync(fd)
-    } finally {
-      closeSync(fd)
-    }
-    const { size } = statSync(draft)
-    renameSync(draft, join(folder, name))
+    if ('path' in attachment) copyInto(fd, attachment.path)
+    else writeFileSync(fd, attachment.data)
+    fsyncSync(fd)
+    const { size } = fstatSync(fd)
+    folder.rename(draft, name)
     return size
+  } catch (error) {
+    folder.remove(draft)
+    throw error
   } finally {
-    rmSync(draft, { force: true })
+    closeSync(fd)
   }
 }
 
-function syncFolder(folder: string): void {
-  const fd = openSync(folder, 'r')
+const CHUNK_BYTES = 1_048_576
+
+/** Content and mode. A FIFO that has come to stand there must not keep the host waiting. */
+function copyInto(target: number, path: string): void {
+  const source = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
   try {
-    fsyncSync(fd)
+    const found = fstatSync(source)
+    if (!found.isFile()) throw noFile('attachments: path', path)
+    const chunk = Buffer.allocUnsafe(CHUNK_BYTES)
+    for (let length = readSync(source, chunk); length > 0; length = readSync(source, chunk))
+      writeFileSync(target, chunk.subarray(0, length))
+    fchmodSync(target, found.mode & 0o777)
   } finally {
-    closeSync(fd)
+    closeSync(source)
   }
 }

@@ -102,12 +102,14 @@ export class Courier {
   /** One page; the rest of a long history follows in the next looks, so that the process stays awake meanwhile. */
   #takeIn(): boolean {
     const { file, outbox } = this.#parts
-    const page = outbox.repliesBehind(takenUpTo(file), PAGE_ROWS)
-    if (!page.readable) return false
-    if (page.value.length === 0) return true
-    takeIn(file, page.value.map(parcelOf))
-    if (page.value.length === PAGE_ROWS) this.#again()
-    return true
+    return outbox.repliesBehind(takenUpTo(file), PAGE_ROWS).either(
+      (page) => {
+        if (page.length > 0) takeIn(file, page.map(parcelOf))
+        if (page.length === PAGE_ROWS) this.#again()
+        return true
+      },
+      () => false,
+    )
   }
 
   #serveHeads(): boolean {
@@ -120,13 +122,16 @@ export class Courier {
     const busy = new Set(this.#busy.keys())
     const heads = headsOf(file, { after: this.#after, busy, limit, nowMs })
     if (heads.length === 0) return true
-    const replies = outbox.repliesById(heads.map(({ id }) => id))
-    if (!replies.readable) return false
-    for (const parcel of heads) {
-      this.#after = parcel.lane
-      this.#busy.set(parcel.lane, this.#serve(parcel, replies.value.get(parcel.id)))
-    }
-    return true
+    return outbox.repliesById(heads.map(({ id }) => id)).either(
+      (replies) => {
+        for (const parcel of heads) {
+          this.#after = parcel.lane
+          this.#busy.set(parcel.lane, this.#serve(parcel, replies.get(parcel.id)))
+        }
+        return true
+      },
+      () => false,
+    )
   }
 
   async #serve(parcel: Parcel, reply: ReplyRow | undefined): Promise<void> {

@@ -2,6 +2,7 @@
 // what was found and what is legal; no file has been touched then.
 import { DURATION_FORMS, parseDuration } from '../protocol/duration.ts'
 import { NanoclawError } from '../protocol/errors.ts'
+import { toJson } from '../protocol/json.ts'
 import { isoTime, parseTime, sqliteTime } from '../protocol/time.ts'
 import { CRON_FORMS } from '../schedule/cron.ts'
 import { firstOccurrence, formatRecurrence, parseRecurrence } from './recurrence.ts'
@@ -20,6 +21,8 @@ const ID_CHARS_MAX = 1024
 /** The last instant whose text still sorts: the year has four digits. */
 const TIME_MAX_MS = Date.UTC(9999, 11, 31)
 const FOUND_CHARS_MAX = 80
+/** A length of time in milliseconds that is longer is an instant: no clock since 1971 shows less. */
+const LENGTH_MAX_MS = 366 * 86_400_000
 
 const DATE_FORMS = "a Date, or ISO 8601 text such as '2026-11-24T06:02:20Z'"
 const TIME_FORMS = `${DATE_FORMS}, or a length of time from now: ${DURATION_FORMS}`
@@ -49,19 +52,16 @@ export function flagField(field: string, value: unknown, byDefault: boolean): 0 
 }
 
 export function contentField(value: unknown): string {
-  const legal = 'anything that JSON can say; null for no content'
-  try {
-    const text = JSON.stringify(typeof value === 'string' ? { text: value } : value)
-    if (typeof text === 'string') return text
-  } catch (cause) {
-    throw refusal('content', value, legal, cause)
-  }
-  throw refusal('content', value, legal)
+  if (value === undefined) throw refusal('content', value, 'anything that JSON can say; null for no content')
+  const text = toJson(value, 'content')
+  if ('fault' in text) throw new NanoclawError('bad_message', text.fault)
+  return text.json
 }
 
 /** SQLite's form: every revision of the runner compares it rightly, the oldest only this one. */
 export function processAfterField(value: unknown, nowMs: number): string | null {
   if (value === undefined || value === null) return null
+  if (isInstant(value)) throw refusal('processAfter', value, `${TIME_FORMS}. ${didYouMean(value)}`)
   const delayMs = parseDuration(value)
   const atMs = dateMs(value) ?? (delayMs === undefined ? undefined : nowMs + delayMs)
   if (atMs === undefined || atMs > TIME_MAX_MS) throw refusal('processAfter', value, TIME_FORMS)
@@ -71,7 +71,8 @@ export function processAfterField(value: unknown, nowMs: number): string | null 
 export function timestampField(value: unknown, now: string): string {
   if (value === undefined) return now
   const atMs = dateMs(value)
-  if (atMs === undefined) throw refusal('timestamp', value, DATE_FORMS)
+  if (atMs === undefined)
+    throw refusal('timestamp', value, isInstant(value) ? `${DATE_FORMS}. ${didYouMean(value)}` : DATE_FORMS)
   return isoTime(atMs)
 }
 
@@ -116,6 +117,17 @@ function dateMs(value: unknown): number | undefined {
   if (value instanceof Date) atMs = value.getTime()
   else if (typeof value === 'string') atMs = parseTime(value.trim())
   return atMs !== undefined && atMs >= 0 && atMs <= TIME_MAX_MS ? atMs : undefined
+}
+
+/** Milliseconds since 1970 where a length of time stands: it would be one of decades. */
+export function isInstant(value: unknown): boolean {
+  const isNumber =
+    typeof value === 'number' || (typeof value === 'string' && /^\s*\d+(\.\d+)?\s*$/.test(value))
+  return isNumber && Number(value) > LENGTH_MAX_MS
+}
+
+export function didYouMean(value: unknown): string {
+  return `Did you mean new Date(${Number(value)})?`
 }
 
 /** Any value in a few characters, hostile ones included. */

@@ -89,14 +89,20 @@ export class Host {
     return sync(this.#open(), this.#outbox, this.#intake())
   }
 
-  /** Where a message stands by both files, or undefined when there is no such message. */
+  /**
+   * Where a message stands by both files, or undefined when there is no such message.
+   * @throws NanoclawError `not_readable_yet` when that is for the runtime to say, and outbound.db cannot be read
+   */
   status(id: string): MessageStatus | undefined {
     const stored = getMessage(this.#open(), id)
-    return stored && messageStatus(stored, this.#outbox.acks([id]))
+    if (stored?.status !== 'pending') return stored && messageStatus(stored, undefined)
+    const [ack] = this.#outbox.patiently(() => this.#outbox.acks([id])).orThrow('status')
+    return messageStatus(stored, ack)
   }
 
   /**
-   * Runs a message that has ended once more: as a new message, with the old one's id and `.redrive-1` behind it.
+   * Runs a message that has ended once more: as a new message, with the old one's id and something new behind it. A number
+   * would come again when messages are forgotten, and the runtime may still know it.
    * @throws NanoclawError `bad_usage` when there is no such message, or it has not ended.
    */
   redrive(id: string): Enqueued {
@@ -106,12 +112,13 @@ export class Host {
         'bad_usage',
         `redrive: message ${JSON.stringify(id)} ${state ? `is ${state}` : 'is not there'}; expected one that has ended`,
       )
-    return insertRedrive(this.#open(), id, this.#intake().now)!
+    const { now, newId } = this.#intake()
+    return insertRedrive(this.#open(), id, `${id}.redrive-${newId().slice('msg-'.length)}`, now)!
   }
 
   /**
-   * Answers a question that a runtime asked (a reply with content.type `ask_question`; questionId is its id). Answering
-   * twice changes nothing.
+   * Answers a question that a runtime asked (a reply with content.type `ask_question`), by its content.questionId.
+   * Answering twice changes nothing.
    * @throws NanoclawError `bad_usage`, `not_readable_yet`
    */
   answer(questionId: string, option: string, options: AnswerOptions = {}): Enqueued {
@@ -156,11 +163,10 @@ export class Host {
    */
   redeliver(replyId: string): boolean {
     const file = this.#open()
-    const found = this.#outbox.replyById(replyId)
-    if (!found.readable) throw new NanoclawError('not_readable_yet', `redeliver: ${found.reason}`)
-    if (!found.value)
+    const found = this.#outbox.patiently(() => this.#outbox.replyById(replyId)).orThrow('redeliver')
+    if (!found)
       throw new NanoclawError('bad_usage', `redeliver: there is no reply ${JSON.stringify(replyId)}`)
-    return redeliver(file, { ...parcelOf(found.value), dueAtMs: this.#clock.now() })
+    return redeliver(file, { ...parcelOf(found), dueAtMs: this.#clock.now() })
   }
 
   /** Ends every stream of replies and every delivery. May be called twice; any other call afterwards throws. */

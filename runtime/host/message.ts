@@ -24,7 +24,7 @@ export interface NewMessage {
   readonly id?: string
   /** What the message is, and usually the name of the function that takes it. */
   readonly kind: string
-  /** Anything that JSON can say. A string becomes `{ text }`, as in a handler's replies; the rest is stored as it is. */
+  /** What JSON keeps whole (protocol/json.ts). A string becomes `{ text }`, as in a handler's replies; the rest is stored as it is. */
   readonly content: unknown
   /** The reply address; messages with the same one are handled in order. */
   readonly platformId?: string | null

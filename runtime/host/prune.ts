@@ -1,9 +1,7 @@
 // Forgetting: messages that ended long ago, with the files that came with them. What anybody still needs stays, whatever its
 // age: what is not ended by both files' account, the last message of a series that goes on, files that a later message names.
-import { rmSync } from 'node:fs'
-import { join } from 'node:path'
 import { DURATION_FORMS, type Duration, parseDuration } from '../protocol/duration.ts'
-import { NanoclawError } from '../protocol/errors.ts'
+import { errorText, NanoclawError } from '../protocol/errors.ts'
 import { parseTime } from '../protocol/time.ts'
 import type { HostFile } from '../store/host-file.ts'
 import type { Ack, HostOutbox } from '../store/host-outbox.ts'
@@ -14,7 +12,8 @@ import {
   type EndedMessage,
   endedAfter,
 } from '../store/host-upkeep.ts'
-import { realFolder } from './names.ts'
+import { didYouMean, isInstant } from './fields.ts'
+import { FolderHandle } from './folder-handle.ts'
 
 export interface PruneOptions {
   /** A length of time since the end of a message, or the instant before which it must have ended. */
@@ -28,6 +27,13 @@ export interface PruneReport {
   readonly messages: number
   /** Notes that a reply was delivered, of replies that the runtime has forgotten. */
   readonly deliveries: number
+  /** Messages that stay because their files could not be removed now; the next prune tries again. At most 100 are named. */
+  readonly stuck?: readonly StuckMessage[]
+}
+
+export interface StuckMessage {
+  readonly id: string
+  readonly reason: string
 }
 
 /** @throws NanoclawError `bad_usage` */
@@ -35,10 +41,10 @@ export function instantBefore(olderThan: unknown, nowMs: number): number {
   const ageMs = parseDuration(olderThan)
   const atMs = olderThan instanceof Date ? olderThan.getTime() : parseTime(String(olderThan))
   const beforeMs = atMs ?? (ageMs === undefined ? Number.NaN : nowMs - ageMs)
-  if (Number.isNaN(beforeMs))
+  if (Number.isNaN(beforeMs) || isInstant(olderThan))
     throw new NanoclawError(
       'bad_usage',
-      `prune: olderThan is ${olderThan}; expected a Date, ISO 8601 text, or ${DURATION_FORMS}`,
+      `prune: olderThan is ${olderThan}; expected a Date, ISO 8601 text, or ${DURATION_FORMS}${isInstant(olderThan) ? `. ${didYouMean(olderThan)}` : ''}`,
     )
   return beforeMs
 }
@@ -46,8 +52,21 @@ export function instantBefore(olderThan: unknown, nowMs: number): number {
 /** A page is one transaction, so that nobody waits long for the lock. */
 const PAGE_ROWS = 1_000
 
+/** Enough to see what is wrong; a report must not grow with what an untrusted process leaves behind. */
+const STUCK_MAX = 100
+
+/** @throws NanoclawError `bad_config` when the inbox may not be opened */
 export function prune(file: HostFile, outbox: HostOutbox, dir: string, beforeMs: number): PruneReport {
-  const messages = pruneMessages(file, outbox, join(dir, 'inbox'), beforeMs)
+  const inbox = FolderHandle.below(dir, 'inbox')
+  try {
+    return pruneWith(file, outbox, new Files(inbox), beforeMs)
+  } finally {
+    inbox?.close()
+  }
+}
+
+function pruneWith(file: HostFile, outbox: HostOutbox, files: Files, beforeMs: number): PruneReport {
+  const messages = pruneMessages(file, outbox, files, beforeMs)
   const deliveries = messages.readable
     ? pruneDeliveries(file, outbox, beforeMs)
     : { readable: true, value: 0 }
@@ -58,6 +77,32 @@ export function prune(file: HostFile, outbox: HostOutbox, dir: string, beforeMs:
     ...(reason !== undefined && { reason }),
     messages: messages.value,
     deliveries: deliveries.value,
+    ...(files.stuck.length > 0 && { stuck: files.stuck }),
+  }
+}
+
+/** The files of messages, as far as they can be removed. */
+class Files {
+  readonly stuck: StuckMessage[] = []
+  readonly #inbox: FolderHandle | undefined
+
+  constructor(inbox: FolderHandle | undefined) {
+    this.#inbox = inbox
+  }
+
+  of(id: string): boolean {
+    return this.#inbox?.has(id) ?? false
+  }
+
+  /** False: some are left, so their message stays, too, and the next prune tries again. */
+  removed(id: string): boolean {
+    try {
+      if (this.of(id)) this.#inbox?.remove(id)
+      return true
+    } catch (error) {
+      if (this.stuck.length < STUCK_MAX) this.stuck.push({ id, reason: errorText(error) })
+      return false
+    }
   }
 }
 
@@ -67,19 +112,20 @@ interface Pruned {
   readonly value: number
 }
 
-function pruneMessages(file: HostFile, outbox: HostOutbox, inbox: string, beforeMs: number): Pruned {
+function pruneMessages(file: HostFile, outbox: HostOutbox, files: Files, beforeMs: number): Pruned {
   let value = 0
   for (let cursor = 0; ; ) {
     const page = endedAfter(file, cursor, PAGE_ROWS)
     if (page.length === 0) return { readable: true, value }
     cursor = page.at(-1)!.cursor
-    const acks = outbox.acks(page.map(({ id }) => id))
-    if (!acks.readable) return { ...acks, value }
-    const ackOf = new Map(acks.value.map((ack) => [ack.id, ack]))
-    const old = page.filter((message) => mayForget(message, ackOf.get(message.id), beforeMs))
-    const free = old.filter(({ id, seriesLives }) => !seriesLives || realFolder(inbox, id) === undefined)
-    // Files first: a crash in between leaves a message without them, never files that nobody knows of.
-    for (const { id } of free) removeFolder(realFolder(inbox, id))
+    const acks = outbox.acks(page.map(({ id }) => id)).either(
+      (all) => ({ of: new Map(all.map((ack) => [ack.id, ack])) }),
+      (reason) => ({ reason }),
+    )
+    if ('reason' in acks) return { readable: false, ...acks, value }
+    const old = page.filter((message) => mayForget(message, acks.of.get(message.id), beforeMs))
+    // Files first: a crash in between leaves a message without them, never files that belong to no message.
+    const free = old.filter(({ id, seriesLives }) => (seriesLives ? !files.of(id) : files.removed(id)))
     if (free.length > 0)
       value += deleteEnded(
         file,
@@ -95,9 +141,12 @@ function pruneDeliveries(file: HostFile, outbox: HostOutbox, beforeMs: number): 
     const page = deliveredAfter(file, cursor, PAGE_ROWS)
     if (page.length === 0) return { readable: true, value }
     cursor = page.at(-1)!.cursor
-    const existing = outbox.existing(page.map(({ id }) => id))
-    if (!existing.readable) return { ...existing, value }
-    const old = page.filter(({ id, at }) => !existing.value.has(id) && (parseTime(at) ?? beforeMs) < beforeMs)
+    const existing = outbox.existing(page.map(({ id }) => id)).either(
+      (ids) => ({ ids }),
+      (reason) => ({ reason }),
+    )
+    if ('reason' in existing) return { readable: false, ...existing, value }
+    const old = page.filter(({ id, at }) => !existing.ids.has(id) && (parseTime(at) ?? beforeMs) < beforeMs)
     if (old.length > 0)
       value += deleteDelivered(
         file,
@@ -111,8 +160,4 @@ function mayForget({ timestamp }: EndedMessage, ack: Ack | undefined, beforeMs: 
   if (ack?.status === 'processing') return false
   const endedMs = parseTime(ack?.changedAt ?? timestamp)
   return endedMs !== undefined && endedMs < beforeMs
-}
-
-function removeFolder(folder: string | undefined): void {
-  if (folder !== undefined) rmSync(folder, { recursive: true, force: true })
 }

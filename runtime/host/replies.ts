@@ -45,8 +45,10 @@ export async function* streamReplies(
   let cursor = since === undefined ? START : undefined
   while (!signal.aborted) {
     cursor ??= startBehind(outbox, since!)
-    const page = cursor && outbox.repliesAfter(cursor, PAGE_ROWS)
-    const rows = page?.readable ? page.value : []
+    // Unreadable is not the end of anything here: it is looked at again after the pause.
+    const rows: ReplyRow[] = cursor
+      ? outbox.repliesAfter(cursor, PAGE_ROWS).either((page) => page, notYet)
+      : []
     for (const row of rows) {
       if (signal.aborted) return
       cursor = { seq: row.seq, row: row.cursor }
@@ -72,8 +74,14 @@ export function hostReply({ cursor: _, content: rawContent, ...row }: ReplyRow):
 }
 
 function startBehind(outbox: HostOutbox, since: number): ReplyCursor | undefined {
-  const found = outbox.cursorAt(since)
-  return found.readable ? found.value : undefined
+  return outbox.cursorAt(since).either(
+    (cursor) => cursor,
+    () => undefined,
+  )
+}
+
+function notYet(): ReplyRow[] {
+  return []
 }
 
 function parsed(text: string): unknown {

@@ -1,6 +1,7 @@
 // Where one message stands, decided from what the two files say about it.
+import { endOf } from '../protocol/ack.ts'
 import type { StoredMessage } from '../store/host-inbox.ts'
-import type { Ack, Read } from '../store/host-outbox.ts'
+import type { Ack } from '../store/host-outbox.ts'
 
 /**
  * pending     waiting, for its time or for its turn; also when it runs again after a failure
@@ -22,17 +23,16 @@ export interface MessageStatus {
   readonly tries: number
 }
 
+/** What the host has decided itself (paused, ended) stands; only for what is open does the runtime's word count. */
 export function messageStatus(
   { id, seq, kind, status, tries, processAfter }: StoredMessage,
-  acks: Read<readonly Ack[]>,
+  said: Ack | undefined,
 ): MessageStatus {
-  // What the host has decided itself (paused, ended) stands; only for what is open does the runtime's word count.
-  const said = acks.readable && status === 'pending' ? acks.value[0] : undefined
   return {
     id,
     seq,
     kind,
-    state: stateOf(said?.status ?? status),
+    state: said ? (endOf(said.status) ?? 'processing') : stateOf(status),
     changedAt: said?.changedAt ?? null,
     processAfter,
     tries,
@@ -41,7 +41,6 @@ export function messageStatus(
 
 function stateOf(status: string): MessageState {
   switch (status) {
-    case 'processing':
     case 'completed':
     case 'failed':
     case 'paused':

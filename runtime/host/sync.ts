@@ -1,6 +1,7 @@
 // How messages ended, carried from the runtime's file into the host's, and what follows: the next occurrence of those that
 // repeat. Nothing is remembered between two calls: what is still pending is read by index, in pages, and each page's acks
 // are looked up, so history costs nothing.
+import { endOf } from '../protocol/ack.ts'
 import { parseTime, sqliteTime } from '../protocol/time.ts'
 import type { HostFile } from '../store/host-file.ts'
 import { pendingAfter, settlePending, type TerminalAck } from '../store/host-inbox.ts'
@@ -48,10 +49,13 @@ function carryAcks(file: HostFile, outbox: HostOutbox): AckReport {
     const page = pendingAfter(file, cursor, PAGE_ROWS)
     if (page.length === 0) return { readable: true, completed, failed, pending }
     cursor = page.at(-1)!.cursor
-    const acks = outbox.acks(page.map(({ id }) => id))
-    if (!acks.readable)
-      return { readable: false, reason: acks.reason, completed, failed, pending: pending + page.length }
-    const terminal = acks.value.filter(isTerminal)
+    const acks = outbox.acks(page.map(({ id }) => id)).either(
+      (all) => ({ terminal: all.flatMap(terminalAck) }),
+      (reason) => ({ reason }),
+    )
+    if ('reason' in acks)
+      return { readable: false, ...acks, completed, failed, pending: pending + page.length }
+    const { terminal } = acks
     const settled = terminal.length > 0 ? settlePending(file, terminal) : []
     const failures = settled.filter(({ status }) => status === 'failed').length
     completed += settled.length - failures
@@ -61,8 +65,9 @@ function carryAcks(file: HostFile, outbox: HostOutbox): AckReport {
   }
 }
 
-function isTerminal(ack: Ack): ack is Ack & TerminalAck {
-  return ack.status === 'completed' || ack.status === 'failed'
+function terminalAck({ id, status }: Ack): TerminalAck[] {
+  const end = endOf(status)
+  return end ? [{ id, status: end }] : []
 }
 
 /** A failed occurrence does not end its series. */

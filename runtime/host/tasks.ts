@@ -3,7 +3,7 @@
 import type { Duration } from '../protocol/duration.ts'
 import { sqliteTime } from '../protocol/time.ts'
 import type { HostFile } from '../store/host-file.ts'
-import type { HostOutbox } from '../store/host-outbox.ts'
+import { type Ack, type HostOutbox, Read } from '../store/host-outbox.ts'
 import {
   cancelSeries,
   listTasks,
@@ -81,7 +81,7 @@ export class Tasks {
 
   /**
    * Changes what runs next, which then stands behind everything that is waiting now. A run that has begun keeps its time.
-   * @throws NanoclawError `bad_message`
+   * @throws NanoclawError `bad_message`, `not_readable_yet` when it cannot be told what has begun; nothing is changed then
    */
   update(seriesId: string, update: TaskUpdate): number {
     for (const name in update) if (!UPDATE_FIELDS.has(name)) throw unknownField(name, UPDATE_FIELDS)
@@ -89,9 +89,13 @@ export class Tasks {
     const intake = this.#intake()
     const change = taskChange(update, intake)
     // Ended occurrences become their successors first, so that there is one live message to change.
-    sync(file, this.#outbox, intake)
-    const acks = this.#outbox.acks(liveIds(file, seriesId))
-    const begun = new Set(acks.readable ? acks.value.map(({ id }) => id) : [])
+    const acks = this.#outbox.patiently(() => {
+      const { readable, reason } = sync(file, this.#outbox, intake)
+      // One that has ended and does not look so would be changed in the place of its successor.
+      if (!readable) return Read.unreadable<Ack[]>(reason ?? '')
+      return this.#outbox.acks(liveIds(file, seriesId))
+    })
+    const begun = new Set(acks.orThrow('tasks.update').map(({ id }) => id))
     return updateSeries(file, seriesId, change, begun, sqliteTime(intake.nowMs))
   }
 }

@@ -5,6 +5,7 @@ import type { RetryPolicy } from '../protocol/function.ts'
 import type { RetryWish } from '../protocol/outcome.ts'
 import { decideNext } from '../schedule/backoff.ts'
 import type { Tried } from '../store/host-delivery.ts'
+import { isInstant } from './fields.ts'
 
 /** `blocked`: a file cannot be read or written at the moment; said once for each outage. */
 export type DeliveryEvent = Tried | { readonly type: 'blocked'; readonly error: string }
@@ -52,5 +53,7 @@ function wishOf(thrown: unknown, nowMs: number): RetryWish {
   const { retryAfter } = thrown
   const delayMs =
     retryAfter instanceof Date ? Math.max(retryAfter.getTime() - nowMs, 0) : parseDuration(retryAfter)
-  return delayMs === undefined || Number.isNaN(delayMs) ? { wish: 'policy' } : { wish: 'after', delayMs }
+  return delayMs === undefined || Number.isNaN(delayMs) || isInstant(retryAfter)
+    ? { wish: 'policy' }
+    : { wish: 'after', delayMs }
 }

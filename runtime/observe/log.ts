@@ -43,6 +43,7 @@ export function createLog(events: Events, { level, to }: LogOptions): void {
     log.warn(about, 'inbound.db is unreadable for moments; this mount may carry no locks'),
   )
   events.on('refused', (about) => log.warn(about, 'message failed without a run'))
+  events.on('context', (about) => log.debug(about, 'context (trigger 0): completed without a run'))
   const kindsSaid = new Set<string>()
   events.on('unroutable', (about) => {
     log[kindsSaid.has(about.kind) ? 'debug' : 'warn'](
@@ -59,6 +60,12 @@ export function createLog(events: Events, { level, to }: LogOptions): void {
     log.error(
       about,
       `function cannot be used; ${stillServed ? 'its last good version still answers' : 'its messages wait'}`,
+    ),
+  )
+  events.on('function-capped', (about) =>
+    log.warn(
+      about,
+      'function asks for more concurrency than the setting concurrency allows; the setting counts',
     ),
   )
   events.on('functions-changed', (about) => log.info(about, 'functions changed'))

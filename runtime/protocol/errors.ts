@@ -41,33 +41,137 @@ export interface ErrorInfo {
   readonly name: string
   readonly message: string
   readonly stack?: string
+  /** Of a system or a library: `ECONNREFUSED`. */
+  readonly code?: string
+  readonly cause?: ErrorInfo
+  /** The parts of an AggregateError. */
+  readonly errors?: readonly ErrorInfo[]
 }
 
 /** An error is sent, stored and shown once per attempt, so what it says has an end. */
 const NAME_CHARS_MAX = 200
 const MESSAGE_CHARS_MAX = 64_000
 const STACK_CHARS_MAX = 8_000
+const CODE_CHARS_MAX = 100
+/** Of a cause or a part: there may be several, and the first lines say what it was. */
+const INNER_MESSAGE_CHARS_MAX = 2_000
+const INNER_STACK_CHARS_MAX = 2_000
+/** How many errors may stand in one, and how deep: more is a chain that was built in a loop. */
+export const INNER_MAX = 10
+export const INNER_DEPTH_MAX = 5
+const INNER_LINE_CHARS_MAX = 200
 
 /** Never throws, whatever was thrown: strings, undefined and objects with hostile getters included. */
 export function errorInfo(thrown: unknown): ErrorInfo {
+  return infoOf(thrown, { seen: new Set(), left: INNER_MAX }, 0)
+}
+
+/** What one error has taken up so far; `seen`: causes may form a circle. */
+interface Walk {
+  readonly seen: Set<unknown>
+  left: number
+}
+
+function infoOf(thrown: unknown, walk: Walk, depth: number): ErrorInfo {
+  const [messageMax, stackMax] =
+    depth === 0 ? [MESSAGE_CHARS_MAX, STACK_CHARS_MAX] : [INNER_MESSAGE_CHARS_MAX, INNER_STACK_CHARS_MAX]
+  walk.seen.add(thrown)
   try {
-    if (thrown instanceof Error || (typeof thrown === 'object' && thrown !== null && 'message' in thrown)) {
-      const { name, message, stack } = thrown as Partial<Error>
-      const info = {
+    if (isErrorLike(thrown)) {
+      const { name, message, stack } = thrown
+      // The stack comes last: a screen cuts long lines at their end.
+      return {
         name: String(name ?? 'Error').slice(0, NAME_CHARS_MAX),
-        message: String(message).slice(0, MESSAGE_CHARS_MAX),
+        message: String(message).slice(0, messageMax),
+        ...codeOf(thrown),
+        ...innerOf(thrown, walk, depth + 1),
+        ...(stack !== undefined && { stack: String(stack).slice(0, stackMax) }),
       }
-      return stack === undefined ? info : { ...info, stack: String(stack).slice(0, STACK_CHARS_MAX) }
     }
     const said = typeof thrown === 'string' ? thrown : `thrown value: ${JSON.stringify(thrown)}`
-    return { name: typeof thrown, message: said.slice(0, MESSAGE_CHARS_MAX) }
+    return { name: typeof thrown, message: said.slice(0, messageMax) }
   } catch {
     return { name: typeof thrown, message: 'a thrown value that cannot be read' }
   }
 }
 
-/** One line for people: the error's own words, without its class where that says nothing. */
+function isErrorLike(thrown: unknown): thrown is Partial<Error> {
+  return thrown instanceof Error || (typeof thrown === 'object' && thrown !== null && 'message' in thrown)
+}
+
+/** The numbers of a DOMException say less than its name. */
+function codeOf(thrown: object): Pick<ErrorInfo, 'code'> {
+  const code = read(thrown, 'code')
+  const says =
+    typeof code === 'string' ? code !== '' : Number.isFinite(code) && !(thrown instanceof DOMException)
+  return says ? { code: String(code).slice(0, CODE_CHARS_MAX) } : {}
+}
+
+function innerOf(thrown: object, walk: Walk, depth: number): Pick<ErrorInfo, 'cause' | 'errors'> {
+  if (depth > INNER_DEPTH_MAX) return {}
+  const cause = read(thrown, 'cause')
+  const parts = read(thrown, 'errors')
+  const inner: { cause?: ErrorInfo; errors?: ErrorInfo[] } = {}
+  if (cause !== undefined && cause !== null && takes(cause, walk)) inner.cause = infoOf(cause, walk, depth)
+  if (!Array.isArray(parts) || !(thrown instanceof Error)) return inner
+  const errors: ErrorInfo[] = []
+  for (const part of parts.slice(0, INNER_MAX)) if (takes(part, walk)) errors.push(infoOf(part, walk, depth))
+  return errors.length > 0 ? { ...inner, errors } : inner
+}
+
+function takes(inner: unknown, walk: Walk): boolean {
+  if (walk.left === 0 || (typeof inner === 'object' && walk.seen.has(inner))) return false
+  walk.left--
+  return true
+}
+
+/** A getter that throws hides its own value, and not the rest of the error. */
+function read(thrown: object, name: string): unknown {
+  try {
+    return Reflect.get(thrown, name)
+  } catch {
+    return undefined
+  }
+}
+
+/** One line for people: the error's own words, without its class where that says nothing, and its causes. */
 export function errorText(thrown: unknown): string {
-  const { name, message } = errorInfo(thrown)
-  return name === 'Error' || name === 'NanoclawError' ? message : `${name}: ${message}`
+  const info = errorInfo(thrown)
+  // What our own errors were caused by stands in their text.
+  return info.name === 'NanoclawError' ? info.message : headText(info, info.message) + causesText(info)
+}
+
+/** `; caused by Error: connect ECONNREFUSED 127.0.0.1:9`: what the error's own words do not say yet; '': nothing. */
+export function causesText(info: ErrorInfo): string {
+  let text = headText(info, info.message)
+  const own = text.length
+  for (const { word, error } of innerErrors(info)) {
+    const line = lineText(error)
+    if (line !== '' && !text.includes(error.message || line)) text += `; ${word} ${line}`
+  }
+  return text.slice(own)
+}
+
+/** Causes and parts, each before what stands in it. */
+export function innerErrors({
+  cause,
+  errors,
+}: Pick<ErrorInfo, 'cause' | 'errors'>): { readonly word: string; readonly error: ErrorInfo }[] {
+  return [
+    ...(cause ? [{ word: 'caused by', error: cause }] : []),
+    ...(errors ?? []).map((error) => ({ word: 'with', error })),
+  ].flatMap((each) => [each, ...innerErrors(each.error)])
+}
+
+/** The first line of an error. */
+export function lineText(info: ErrorInfo): string {
+  const [first = ''] = info.message.split('\n')
+  return headText(info, first).slice(0, INNER_LINE_CHARS_MAX)
+}
+
+function headText({ name, code }: ErrorInfo, message: string): string {
+  const words = message === '' ? (code ?? '') : message
+  const more = code === undefined || words.includes(code) ? '' : ` (${code})`
+  if (name === 'Error') return words + more
+  return words === '' ? name : `${name}: ${words}${more}`
 }

@@ -41,6 +41,8 @@ export interface RuntimeEvents {
   settled: [readonly Settled[]]
   /** Messages that end without a run: a time that cannot be read, an id that is no text. */
   refused: [{ readonly id: string; readonly reason: string; readonly detail: string }]
+  /** Context (`trigger` 0) that no function asks for: it ended as completed without a run. */
+  context: [{ readonly id: string }]
   unroutable: [{ readonly id: string; readonly kind: string }]
   /** outbound.db takes no writes, or somebody keeps it locked; claims stop, results are held. Once, until it is healed. */
   'commit-failed': [
@@ -68,6 +70,10 @@ export interface RuntimeEvents {
       readonly retryMs: number | null
       readonly stillServed: boolean
     },
+  ]
+  /** A function asks for more messages at the same time than the setting `concurrency` gives to all functions together. */
+  'function-capped': [
+    { readonly functionName: string; readonly concurrency: number; readonly setting: number },
   ]
   'functions-changed': [{ readonly changed: readonly string[]; readonly functions: readonly string[] }]
   output: [

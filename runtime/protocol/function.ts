@@ -16,6 +16,8 @@ export interface Rule {
   readonly channelType?: readonly string[]
   readonly platformId?: readonly string[]
   readonly threadId?: readonly string[]
+  /** Left out: only messages that wake. */
+  readonly trigger?: readonly boolean[]
   readonly content: readonly { readonly path: readonly string[]; readonly values: readonly Scalar[] }[]
 }
 
@@ -42,6 +44,8 @@ export interface Routable {
   readonly channelType: string | null
   readonly platformId: string | null
   readonly threadId: string | null
+  /** False: context that wakes nobody by itself. */
+  readonly trigger: boolean
   /** Content as text; parsed only where a rule or a key asks for it. */
   readonly content: string | null
 }

@@ -28,7 +28,7 @@ export interface Message<Content = Untyped> {
   readonly seriesId: string | null
   /** How often the host reset this message; attempts of the runtime are `ctx.attempt`. */
   readonly tries: number
-  /** False: the host marked it as context that would not wake an agent by itself. */
+  /** False: the host marked it as context that wakes no agent by itself; only functions with `on: { trigger: false }` get it. */
   readonly trigger: boolean
   readonly platformId: string | null
   readonly channelType: string | null
@@ -68,9 +68,11 @@ export interface Context {
   /** When the attempt's time is up, milliseconds since 1970. */
   readonly deadline: number
   readonly log: Logger
+  /** The id of the next reply: its files are laid into `outbox/<id>/` of the workspace and named in `content.files`. */
+  readonly replyId: string
   /**
    * Adds a reply. All replies of a run are committed together with its ack when the handler has returned, or not at all.
-   * A string becomes `{ text }`. Throws TypeError when JSON cannot say the content or an option is unknown.
+   * A string becomes `{ text }`. Throws TypeError when JSON would change the content or an option is unknown.
    */
   reply(content: unknown, options?: ReplyOptions): void
 }
@@ -84,6 +86,8 @@ export interface On {
   readonly channelType?: string | readonly string[]
   readonly platformId?: string | readonly string[]
   readonly threadId?: string | readonly string[]
+  /** Default true. False: the host's context rows, which otherwise end as completed without a run. */
+  readonly trigger?: boolean | readonly boolean[]
   /** Values in the parsed content, by path: `{ 'repository.name': 'demo', action: ['opened', 'closed'] }`. */
   readonly content?: Readonly<
     Record<string, string | number | boolean | null | readonly (string | number | boolean | null)[]>

@@ -59,6 +59,9 @@ export type Report =
 /** What the code that loads the author's module is called in a bundle's map: what lies below it in a stack is ours. */
 export const ENTRY = 'nanoclaw-entry'
 
+/** The beginning of a bundle of which V8 is to keep nothing. */
+export const NOT_KEPT = '/* V8 keeps nothing of this */'
+
 /** In place of a setup: the process waits until it is told what to become. */
 export const SPARE = 'spare'
 

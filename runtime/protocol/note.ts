@@ -1,5 +1,6 @@
 // What a runtime says about itself in a small file beside its lock, for people: `status`, and the error that a second
-// runtime gets. Written by runtime.ts, read by store/inspect. Nothing decides by it, and a stale one does no harm.
+// runtime gets. Written by runtime.ts, read by store/inspect. Its modification time is the runtime's sign of life, each second
+// as long as its event loop turns; what it says decides nothing, and a stale one does no harm.
 import { dirname, join } from 'node:path'
 
 export interface Note {
@@ -16,11 +17,23 @@ export interface Note {
   }[]
   /** Messages that no function takes, by kind. */
   readonly unroutable: Readonly<Record<string, number>>
+  /** Left out when there are none. */
+  readonly crowded?: readonly Crowded[]
   /** `waiting`: inbound.db cannot be read. `holding`: outbound.db takes no writes. `waitingFor` says why. */
   readonly state: 'running' | 'waiting' | 'holding' | 'draining'
   readonly waitingFor?: string
 }
 
+/** More of its messages wait in the file than are taken in for now. */
+export interface Crowded {
+  readonly name: string
+  /** Those that are taken in. */
+  readonly ready: number
+  /** Of these, how many wait for their next attempt. */
+  readonly retrying: number
+}
+
+/** Beside the lock, which lies beside outbound.db. */
 export function notePath(lockPath: string): string {
   return join(dirname(lockPath), '.runtime.json')
 }

@@ -17,7 +17,8 @@ export type Outcome =
   | { readonly type: 'replied'; readonly replies: readonly Reply[] }
   | { readonly type: 'threw'; readonly error: ErrorInfo; readonly retry: RetryWish }
   | { readonly type: 'timed-out'; readonly afterMs: number }
-  | { readonly type: 'exited'; readonly code: number; readonly stderr: string }
+  /** `code` null: it closed its channel to the runtime and went on, so that it had to be ended. */
+  | { readonly type: 'exited'; readonly code: number | null; readonly stderr: string }
   | { readonly type: 'killed'; readonly signal: string; readonly stderr: string }
   | { readonly type: 'out-of-memory'; readonly stderr: string }
   | { readonly type: 'bad-reply'; readonly reason: BadReplyReason; readonly error: ErrorInfo }
@@ -29,7 +30,19 @@ export type RetryWish =
   | { readonly wish: 'never' }
   | { readonly wish: 'after'; readonly delayMs: number }
 
-export type BadReplyReason = 'unserialisable_reply' | 'reply_too_large'
+export type BadReplyReason =
+  | 'unserialisable_reply'
+  | 'reply_too_large'
+  | 'too_many_replies'
+  | 'bad_question_id'
+  | 'agent_chain_too_long'
+
+/** Replies of one run; more than this is a loop that went wrong. */
+export const REPLIES_MAX = 10_000
+/** All replies of one run travel and are committed together, and the runtime, which serves every function, holds them meanwhile. */
+export const REPLIES_CHARS_MAX = 64 * 1024 * 1024
+/** A longer wait is a slip in the unit. */
+export const RETRY_AFTER_MAX_MS = 366 * 24 * 60 * 60 * 1000
 
 /**
  * The run never began, or was stopped for a reason that is not the handler's: nothing is charged. `process-died`: the

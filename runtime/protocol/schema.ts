@@ -97,7 +97,8 @@ export const OWN_VERSION = 2
  * outbound.db, the runtime's own memory.
  *   nanoclaw_runtime  one row. `epoch` rises by one at each start and is checked in every commit: a runtime that finds
  *                     another number has been replaced and writes no more. `seq_mark`: every message with a seq up to
- *                     it is either done or listed in nanoclaw_open, so a start need not read history.
+ *                     it is either done or listed in nanoclaw_open, so a start need not read history. `mark_id`: of the row
+ *                     with that seq; a file that has another row there is read from its beginning.
  *   nanoclaw_open     messages up to the mark that are not done: due later, waiting for a retry, without a function.
  *   nanoclaw_batch    what was given to a process together, while any of it runs; `runs`: JSON, a [message id, run, attempt]
  *                     for each. One of them that has no row in nanoclaw_run is running, or the runtime died.
@@ -113,7 +114,8 @@ create table if not exists nanoclaw_runtime (
   id integer primary key check (id = 1),
   version integer not null,
   epoch integer not null,
-  seq_mark integer not null
+  seq_mark integer not null,
+  mark_id text
 );
 create table if not exists nanoclaw_open (
   message_id text primary key

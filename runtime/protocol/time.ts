@@ -2,7 +2,7 @@
 // a form without a zone always means UTC, whatever the machine's own zone is. Nothing else in the project parses a time.
 
 const FORM =
-  /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s?(Z|z|[+-]\d\d(?::?\d\d)?)?)?$/
+  /^(\d{4}|[+-]\d{6})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s?(Z|z|[+-]\d\d(?::?\d\d)?)?)?$/
 
 /** Milliseconds since 1970 UTC, or undefined when `text` is no time in one of the known forms (or no real date). */
 export function parseTime(text: string): number | undefined {
@@ -31,9 +31,15 @@ export function isoTime(atMs: number): string {
   return new Date(atMs).toISOString()
 }
 
-/** `2026-11-24 06:02:20.123`: sorts as text beside SQLite's own `datetime('now')`, which hosts compare it with. */
+/** The last instant whose text sorts: later years have a sign in front, which sorts before every digit. */
+const SORTABLE_MAX_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999)
+
+/**
+ * `2026-11-24 06:02:20.123`: sorts as text beside SQLite's own `datetime('now')`, which hosts compare it with. What is later
+ * than such a text can say is the last one.
+ */
 export function sqliteTime(atMs: number): string {
-  return new Date(atMs).toISOString().replace('T', ' ').replace('Z', '')
+  return new Date(Math.min(atMs, SORTABLE_MAX_MS)).toISOString().replace('T', ' ').replace('Z', '')
 }
 
 /** When a message is due that has this `process_after`; absent and empty mean at once (0). undefined: it cannot be read. */

@@ -33,7 +33,7 @@ export interface Ending {
   readonly durationMs: number
 }
 
-/** A message that ends as failed without a run. */
+/** A message that ends without a run. */
 export interface Refusal {
   /** As people read it. */
   readonly id: string
@@ -41,6 +41,8 @@ export interface Refusal {
   readonly rawId?: RawId | null
   readonly reason: string
   readonly detail: string
+  /** Default failed. completed: nothing is wrong with it, and nothing is to be done. */
+  readonly ack?: 'failed' | 'completed'
 }
 
 /** An id that is not well-formed text: bytes that are no UTF-8, or a blob. */
@@ -52,6 +54,8 @@ export interface RawId {
 /** Every message with a seq up to `seq` is done, or one of `open`. */
 export interface Mark {
   readonly seq: number
+  /** Of the row that has that seq: in a file that has another one there, the mark says nothing. null: not known. */
+  readonly id: string | null
   readonly open: readonly string[]
 }
 

@@ -32,6 +32,9 @@ export type FailReason =
   | 'crash_limit'
   | 'unserialisable_reply'
   | 'reply_too_large'
+  | 'too_many_replies'
+  | 'bad_question_id'
+  | 'agent_chain_too_long'
   | 'bad_json'
 
 export function decideNext(outcome: Outcome, facts: RunFacts): Next {

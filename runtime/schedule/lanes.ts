@@ -41,6 +41,8 @@ export class Lanes {
   readonly #out = new Set<Entry>()
   readonly #ready = new Map<string, Line<Lane>>()
   readonly #waiting = new Map<string, number>()
+  /** Entries of each function, those that are out included. */
+  readonly #counts = new Map<string, number>()
   readonly #takenMax: number
 
   /** `takenMax`: entries given out at once, whoever asks; a process that is to serve so many gets no more. */
@@ -53,6 +55,19 @@ export class Lanes {
     return this.#laneOf.size
   }
 
+  /** Entries of a function, those that are out included. */
+  count(functionName: string): number {
+    return this.#counts.get(functionName) ?? 0
+  }
+
+  /** How many entries of a function wait for their next attempt; looks at every entry there is. */
+  retrying(functionName: string): number {
+    let retrying = 0
+    for (const { spec, waitsUntilMs } of this.#laneOf.keys())
+      if (spec.name === functionName && waitsUntilMs > 0) retrying++
+    return retrying
+  }
+
   /** Functions for which `take` would give something, in no particular order. */
   *readyFunctions(): Iterable<FunctionSpec> {
     for (const name of this.#ready.keys()) {
@@ -61,15 +76,26 @@ export class Lanes {
     }
   }
 
+  /** Functions that have entries, in no particular order. */
+  get functions(): Iterable<string> {
+    return this.#counts.keys()
+  }
+
   /** Entries of a function that are not out. */
   waiting(functionName: string): number {
     return this.#waiting.get(functionName) ?? 0
+  }
+
+  /** Lanes of a function from which something may be taken, at most: as many processes could be at work for it. */
+  readyLanes(functionName: string): number {
+    return this.#ready.get(functionName)?.size ?? 0
   }
 
   /** Puts an entry in its place: behind what is out, among the rest first what has begun, then by `order`. */
   add(entry: Entry): void {
     const lane = this.#laneFor(entry.key)
     this.#laneOf.set(entry, lane)
+    this.#counts.set(entry.spec.name, this.count(entry.spec.name) + 1)
     this.#lineUp(lane, entry)
   }
 
@@ -116,7 +142,7 @@ export class Lanes {
   remove(entry: Entry): void {
     const lane = this.#laneOf.get(entry)
     if (!lane) return
-    this.#laneOf.delete(entry)
+    this.#leave(entry)
     if (this.#out.delete(entry)) lane.out--
     else {
       lane.line.delete(entry)
@@ -139,7 +165,7 @@ export class Lanes {
       entries.push(...lane.line.clear())
       this.#tidy(lane)
     }
-    for (const entry of entries) this.#laneOf.delete(entry)
+    for (const entry of entries) this.#leave(entry)
     this.#waiting.clear()
     return entries.sort((a, b) => a.order - b.order)
   }
@@ -148,6 +174,13 @@ export class Lanes {
     lane.line.insert(entry, comesBefore)
     this.#count(entry, 1)
     this.#enqueue(lane)
+  }
+
+  #leave(entry: Entry): void {
+    this.#laneOf.delete(entry)
+    const left = this.count(entry.spec.name) - 1
+    if (left > 0) this.#counts.set(entry.spec.name, left)
+    else this.#counts.delete(entry.spec.name)
   }
 
   #tidy(lane: Lane): void {

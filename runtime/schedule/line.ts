@@ -8,6 +8,10 @@ export class Line<T> {
     return this.#items[this.#head]
   }
 
+  get size(): number {
+    return this.#items.length - this.#head
+  }
+
   push(item: T): void {
     this.#items.push(item)
   }

@@ -1,5 +1,6 @@
 // What is left to do in a workspace, counted from both files. The walk goes over inbound.db in windows and looks up each
 // window's acks, so that no read lock is held for longer than one window takes, however long the history is.
+import { endOf } from '../protocol/ack.ts'
 import { parseTime } from '../protocol/time.ts'
 import type { ReadonlyDb } from './open.ts'
 
@@ -115,8 +116,8 @@ class Counter implements Backlog {
   }
 
   add(row: OpenRow, record: Recorded | undefined): void {
-    if (record?.ack === 'completed' || record?.ack === 'failed') return
-    if (record?.ack === 'processing') this.processing++
+    if (record?.ack && endOf(record.ack)) return
+    if (record?.ack) this.processing++
     else if (row.status === 'paused') this.paused++
     else if (record && record.nextAtMs !== null) {
       this.retrying++

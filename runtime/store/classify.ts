@@ -66,8 +66,11 @@ export function classifyRead(error: unknown): Verdict {
     case 'SQLITE_PERM':
     case 'SQLITE_AUTH':
       return 'wait'
-    case 'SQLITE_ERROR': // "no such table": the host has made the file, its tables come next; or it is of another SQLite's kind
-      return /no such (table|column|collation)|file format/.test(messageOf(error)) ? 'wait' : 'bug'
+    case 'SQLITE_ERROR': // "no such table": the host has made the file, its tables come next; or a view of the host's raises
+      return /syntax error|incomplete input/.test(messageOf(error)) ? 'bug' : 'wait'
+    case 'SQLITE_TOOBIG': // a view makes a value that is too long, or of a type that does not fit
+    case 'SQLITE_MISMATCH':
+      return 'wait'
     case 'SQLITE_CORRUPT':
     case 'SQLITE_NOTADB':
     case 'SQLITE_IOERR':
@@ -75,9 +78,7 @@ export function classifyRead(error: unknown): Verdict {
     case 'SQLITE_FULL':
     case 'SQLITE_NOMEM':
       return 'hold'
-    case 'SQLITE_TOOBIG':
     case 'SQLITE_CONSTRAINT':
-    case 'SQLITE_MISMATCH':
     case 'SQLITE_MISUSE':
     case 'SQLITE_RANGE':
     case 'SQLITE_INTERNAL':

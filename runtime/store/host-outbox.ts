@@ -2,7 +2,7 @@
 // missing, locked or waits for its owner to play back a journal is "not readable yet" and never an error of the caller's.
 import { NanoclawError } from '../protocol/errors.ts'
 import { classifyRead, explain } from './classify.ts'
-import { openReadonly, type ReadonlyDb } from './open.ts'
+import { openReadonly, READ_BUSY_MS, type ReadonlyDb } from './open.ts'
 
 export interface ReplyRow {
   readonly cursor: number
@@ -33,13 +33,54 @@ export interface ReplyCursor {
 
 export const START: ReplyCursor = { seq: null, row: 0 }
 
-export type Read<T> =
-  | { readonly readable: true; readonly value: T }
-  | { readonly readable: false; readonly reason: string }
+/**
+ * What was read, or why that cannot be done at the moment. A third answer beside "there is" and "there is none": whoever asks
+ * has to say what follows from it, so there is no way to the value that leaves it out.
+ */
+export class Read<T> {
+  readonly #found: { readonly value: T } | { readonly reason: string }
+
+  private constructor(found: { readonly value: T } | { readonly reason: string }) {
+    this.#found = found
+  }
+
+  static of<T>(value: T): Read<T> {
+    return new Read<T>({ value })
+  }
+
+  static unreadable<T>(reason: string): Read<T> {
+    return new Read<T>({ reason })
+  }
+
+  either<A, B>(found: (value: T) => A, unreadable: (reason: string) => B): A | B {
+    return 'value' in this.#found ? found(this.#found.value) : unreadable(this.#found.reason)
+  }
+
+  map<U>(change: (value: T) => U): Read<U> {
+    return this.either(
+      (value) => Read.of(change(value)),
+      (reason) => Read.unreadable<U>(reason),
+    )
+  }
+
+  /** @throws NanoclawError `not_readable_yet` */
+  orThrow(call: string): T {
+    return this.either(
+      (value) => value,
+      (reason) => {
+        throw new NanoclawError('not_readable_yet', `${call}: ${reason}. Call it again in a moment.`)
+      },
+    )
+  }
+}
+
+/** A call that must know waits so long for a lock, where it is: a commit of the runtime is over by then. */
+const PATIENT_MS = 1_000
 
 export class HostOutbox {
   readonly path: string
   #keepOpen = false
+  #busyMs = READ_BUSY_MS
   #kept: ReadonlyDb | undefined
 
   constructor(path: string) {
@@ -100,8 +141,22 @@ export class HostOutbox {
   }
 
   replyById(id: string): Read<ReplyRow | undefined> {
-    const found = this.repliesById([id])
-    return found.readable ? { readable: true, value: found.value.get(id) } : found
+    return this.repliesById([id]).map((found) => found.get(id))
+  }
+
+  /** The newest reply whose content has this `questionId`. Reads all contents that speak of a question: clicks are rare. */
+  questionById(questionId: string): Read<ReplyRow | undefined> {
+    return this.read((db) => {
+      const row = db
+        .prepare(
+          `select ${REPLY_COLUMNS} from messages_out
+           where instr(content, 'ask_question') > 0 and json_valid(content)
+             and json_extract(content, '$.questionId') = ?
+           order by rowid desc limit 1`,
+        )
+        .get(questionId)
+      return row === undefined ? undefined : replyRow(row)
+    })
   }
 
   /** Those of the given replies that are in the file. */
@@ -136,20 +191,27 @@ export class HostOutbox {
     }
   }
 
+  /** As during, and each read waits for a lock: for calls that cannot do without an answer. */
+  patiently<T>(work: () => T): T {
+    this.#busyMs = PATIENT_MS
+    try {
+      return this.during(work)
+    } finally {
+      this.#busyMs = READ_BUSY_MS
+    }
+  }
+
   read<T>(work: (db: ReadonlyDb) => T): Read<T> {
     let db = this.#kept
     try {
-      db ??= openReadonly(this.path)
+      db ??= openReadonly(this.path, this.#busyMs)
       if (this.#keepOpen) this.#kept = db
-      return { readable: true, value: work(db) }
+      return Read.of(work(db))
     } catch (error) {
-      if (error instanceof NanoclawError) return { readable: false, reason: error.message }
+      if (error instanceof NanoclawError) return Read.unreadable(error.message)
       const verdict = classifyRead(error)
       if (verdict === 'retry' || verdict === 'wait')
-        return {
-          readable: false,
-          reason: `${this.path}: ${explain(error, { path: this.path, use: 'read' })}`,
-        }
+        return Read.unreadable(`${this.path}: ${explain(error, { path: this.path, use: 'read' })}`)
       if (verdict === 'bug') throw error
       throw new NanoclawError('outbound_unusable', `cannot read ${this.path}: ${explain(error)}`, {
         cause: error,

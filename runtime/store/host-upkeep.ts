@@ -12,21 +12,23 @@ export interface EndedMessage {
 }
 
 /**
- * A copy of a message, to be run at once: with the id of the old one and `.redrive-1` (or the next free number) behind it,
- * in the same series, and without a recurrence, which the series itself goes on with.
+ * A copy of a message under a new id, to be run at once: in the same series, without a recurrence, which the series itself
+ * goes on with, and not only by a runtime that starts.
  */
-export function insertRedrive(file: HostFile, id: string, timestamp: string): Enqueued | undefined {
+export function insertRedrive(
+  file: HostFile,
+  id: string,
+  newId: string,
+  timestamp: string,
+): Enqueued | undefined {
   return file.transact((db) => {
-    const taken = db.prepare('select 1 from messages_in where id = ?').pluck()
-    let n = 1
-    while (taken.get(`${id}.redrive-${n}`) !== undefined) n++
-    const copy = { id: `${id}.redrive-${n}`, seq: nextEvenSeq(db), duplicate: false }
+    const copy = { id: newId, seq: nextEvenSeq(db), duplicate: false }
     const { changes } = db
       .prepare(
         `insert into messages_in (id, seq, kind, timestamp, series_id, trigger, platform_id, channel_type, thread_id, content,
            source_session_id, on_wake)
          select @id, @seq, kind, @timestamp, coalesce(series_id, id), trigger, platform_id, channel_type, thread_id, content,
-           source_session_id, on_wake
+           source_session_id, 0
          from messages_in where id = @old`,
       )
       .run({ id: copy.id, seq: copy.seq, timestamp, old: id })

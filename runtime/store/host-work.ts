@@ -1,5 +1,6 @@
 // What a supervisor asks of the two files: is something due that no runtime has ended, when is something due next, and who
 // works on what. By index, in pages; the tables that only some runtimes have are looked for first.
+import { HAS_ENDED } from '../protocol/ack.ts'
 import { LONG_TOOL, RUNNING } from '../protocol/schema.ts'
 import { parseTime } from '../protocol/time.ts'
 import type { HostFile } from './host-file.ts'
@@ -47,7 +48,7 @@ export function unended(outbox: HostOutbox, ids: readonly string[], nowMs: numbe
       .prepare(
         `select m.value from json_each(?) m
          where not exists (select 1 from processing_ack a
-           where a.message_id = m.value and a.status in ('completed', 'failed'))
+           where a.message_id = m.value and a.${HAS_ENDED})
          ${mayWait ? 'and not exists (select 1 from nanoclaw_run r where r.message_id = m.value and r.next_at > ?)' : ''}`,
       )
       .all(JSON.stringify(ids), ...(mayWait ? [nowMs] : [])) as [string][]

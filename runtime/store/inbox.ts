@@ -8,7 +8,7 @@ import { FreshRows } from './fresh-rows.ts'
 import { type InboundFile, openInbound } from './inbound-file.ts'
 import { type MessageRow, messageRow, type PendingRow, pendingRow, type Raw } from './message-rows.ts'
 import { fileAt, hasTable, READ_BUSY_MS } from './open.ts'
-import { type Cursor, most, type Page, pageOf } from './page.ts'
+import { type Cursor, most, type Page, type Place, pageOf, placeOfRow } from './page.ts'
 
 export type { MessageRow, PendingRow } from './message-rows.ts'
 export { type Cursor, type Page, START } from './page.ts'
@@ -50,7 +50,8 @@ export class Inbox {
       if (this.#met?.ino !== open.ino || this.#met.dev !== open.dev) this.#mode(open)
       this.#met = { ino: open.ino, dev: open.dev }
       this.#replaced = false
-      if (file) Object.assign(open, { mtimeMs: file.mtimeMs, size: file.size })
+      // Noted only with what the handle has seen: one that serves old pages must not make the new times look known.
+      if (file && answer !== 'no') Object.assign(open, { mtimeMs: file.mtimeMs, size: file.size })
       open.seen = version
       return answer
     })
@@ -58,13 +59,16 @@ export class Inbox {
 
   /** The next pending rows behind `after`, oldest first: by seq; those without one by time, then rowid. */
   getPendingMessages(after: Cursor, limit: number, withContent: boolean): Page {
-    return this.#read((open) =>
-      open.db.snapshot(() => {
-        const found = pageOf(open, after, limit, withContent)
-        this.#fresh.keep(found.rows, versionOf(open))
-        return found
-      }),
-    )
+    return this.#read((open) => {
+      const found = pageOf(open, after, limit, withContent)
+      this.#fresh.keep(found.rows, versionOf(open))
+      return found
+    })
+  }
+
+  /** The place of the row that a walk ended on, as far as numbers go; undefined when it is not in this file. */
+  placeOf(seq: number, id: string): Place | undefined {
+    return this.#read((open) => placeOfRow(open, seq, id))
   }
 
   /** Pending rows by id, as light rows, in file order. */
@@ -152,6 +156,18 @@ export class Inbox {
     if (mode === 'wal') this.#onWal?.({ path: this.#path })
   }
 
+  /** All that a read sees is one state of the file, whose tables are those that the statements were made for. */
+  #snapshot<T>(busyMs: number, read: (open: InboundFile) => T): T {
+    for (;;) {
+      const open = (this.#open ??= openInbound(this.#path, busyMs))
+      const result = open.db.snapshot(() =>
+        (open.schemaVersion.get() as [number])[0] === open.schema ? read(open) : SCHEMA_CHANGED,
+      )
+      if (result !== SCHEMA_CHANGED) return result as T
+      this.close()
+    }
+  }
+
   /**
    * A read waits for no lock, since waiting would stop the whole event loop on each commit of the host; whoever reads
    * tries again in a moment. Only against a host that commits without a pause does it wait, once in a while.
@@ -160,9 +176,8 @@ export class Inbox {
     const patient = this.#busyInARow >= IMPATIENT_READS
     const busyMs = patient ? READ_BUSY_MS : 0
     try {
-      const open = (this.#open ??= openInbound(this.#path, busyMs))
-      if (patient) open.db.prepare(`pragma busy_timeout = ${busyMs}`).get()
-      const result = read(open)
+      if (patient) this.#open?.db.prepare(`pragma busy_timeout = ${busyMs}`).get()
+      const result = this.#snapshot(busyMs, read)
       this.#busyInARow = 0
       return result
     } catch (error) {
@@ -174,6 +189,9 @@ export class Inbox {
     }
   }
 }
+
+/** A host may change its tables at any time: a column that was missing when the statements were made may be there now. */
+const SCHEMA_CHANGED = Symbol('schema changed')
 
 /** Another one after each commit of somebody else's, as this handle sees it. */
 function versionOf({ dataVersion }: InboundFile): number {

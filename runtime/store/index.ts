@@ -8,9 +8,10 @@
 //     outbox.markCompleted(id, replies, Date.now(), inbox.maxSeq())
 export { NanoclawError } from '../protocol/errors.ts'
 export type { Reply } from '../protocol/outcome.ts'
+export { replyId } from '../protocol/reply-id.ts'
 export { isoTime, parseTime, sqliteTime } from '../protocol/time.ts'
 export type { Claim, Committed, Ending, History, Mark, Refusal, Turn } from '../protocol/turn.ts'
 export { classifyRead, classifyWrite, explain, type Verdict } from './classify.ts'
 export { type Cursor, Inbox, type MessageRow, type Page, type PendingRow, START } from './inbox.ts'
 export { Lock } from './lock.ts'
-export { Outbox, type Recovery, replyId } from './outbox.ts'
+export { Outbox, type Recovery } from './outbox.ts'

@@ -1,7 +1,8 @@
 // Looking at a workspace from outside, for `status` and `show`: both files are opened read-only, read in short steps and
 // closed again; nothing is locked for long, nothing is changed, and no state of the files is an error. What cannot be read
 // at the moment (missing, a dead writer's journal, damaged) is said with its reason.
-import { readFileSync, statSync } from 'node:fs'
+import { closeSync, constants, openSync, readFileSync, statSync } from 'node:fs'
+import { endOf } from '../protocol/ack.ts'
 import type { Paths } from '../protocol/config.ts'
 import { type Note, notePath } from '../protocol/note.ts'
 import { type Backlog, columnsOf, countBacklog, readRecords } from './backlog.ts'
@@ -14,6 +15,7 @@ import type { ReadonlyDb } from './open.ts'
 export interface RuntimeSeen {
   readonly running: boolean
   readonly note: Note | null
+  /** Its last sign of life: the heartbeat, or the note that it touches while idle too. */
   readonly heartbeatAtMs: number | null
 }
 
@@ -62,15 +64,26 @@ export function readRuntime(paths: Paths): RuntimeSeen {
   return {
     running: isLocked(paths.lock),
     note: readNote(notePath(paths.lock)),
-    heartbeatAtMs: statSync(paths.heartbeat, { throwIfNoEntry: false })?.mtimeMs ?? null,
+    heartbeatAtMs: newestMs([paths.heartbeat, notePath(paths.lock)]),
   }
+}
+
+function newestMs(paths: readonly string[]): number | null {
+  const times = paths.flatMap((path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? [])
+  return times.length > 0 ? Math.max(...times) : null
 }
 
 /** Null when there is none, or none that can be read: it only helps, so it may be missing. */
 function readNote(path: string): Note | null {
   try {
-    const note: unknown = JSON.parse(readFileSync(path, 'utf8'))
-    return typeof note === 'object' && note !== null && 'pid' in note ? (note as Note) : null
+    // A link is not followed, and a FIFO does not hang the process.
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    try {
+      const note: unknown = JSON.parse(readFileSync(fd, 'utf8'))
+      return typeof note === 'object' && note !== null && 'pid' in note ? (note as Note) : null
+    } finally {
+      closeSync(fd)
+    }
   } catch {
     return null
   }
@@ -82,8 +95,12 @@ function countEnded(db: ReadonlyDb): { completed: number; failed: number } {
     string,
     number,
   ][]
-  const counts = new Map(rows)
-  return { completed: counts.get('completed') ?? 0, failed: counts.get('failed') ?? 0 }
+  const counts = { completed: 0, failed: 0 }
+  for (const [status, count] of rows) {
+    const end = endOf(status)
+    if (end) counts[end] += count
+  }
+  return counts
 }
 
 function lastFailures(db: ReadonlyDb, limit: number): Failure[] {
@@ -91,7 +108,7 @@ function lastFailures(db: ReadonlyDb, limit: number): Failure[] {
   const acks = db
     .prepare(
       `select message_id, status_changed from processing_ack
-       where status = 'failed' order by status_changed desc limit ?`,
+       where status not in ('processing', 'completed') order by status_changed desc limit ?`,
     )
     .all(limit) as [id: string | Buffer, failedAt: string][]
   const lastRun =

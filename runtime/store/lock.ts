@@ -1,10 +1,13 @@
 // One runtime per workspace. The lock is an exclusive transaction on a database file of its own: the kernel frees it when
 // its holder dies in whatever way, and keeps it for a holder that is only stopped. No pid is trusted, no file grows old.
-// Never touch that file with `fs`: closing a descriptor of it would drop the lock.
-import { existsSync } from 'node:fs'
-import Database from 'better-sqlite3'
+// Never open a lock that is there with `fs`: closing a descriptor of it would drop the lock. A link in its place is refused: it
+// could lead to inbound.db, and an exclusive transaction there would keep the host out.
+import { closeSync, constants, lstatSync, openSync, realpathSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import type Database from 'better-sqlite3'
 import { NanoclawError } from '../protocol/errors.ts'
 import { sqliteCode } from './classify.ts'
+import { openDatabase } from './driver.ts'
 import { denialOf } from './rights.ts'
 
 /** Whoever looks whether it is held keeps a starter out for a moment; a holder keeps it for longer than this. */
@@ -23,15 +26,20 @@ export class Lock {
    */
   static acquire(path: string, holder: () => string): Lock {
     try {
-      const db = new Database(path, { timeout: LOOKED_AT_MS })
+      make(path)
+      refuseLink(path)
+      const db = openDatabase(path, { timeout: LOOKED_AT_MS, fileMustExist: true })
       try {
+        refuseOther(db, path)
         db.exec('begin exclusive')
+        refuseContent(db, path)
         return new Lock(db)
       } catch (error) {
         db.close()
         throw error
       }
     } catch (error) {
+      if (error instanceof NanoclawError) throw error
       if (isBusy(error))
         throw new NanoclawError(
           'locked',
@@ -40,13 +48,9 @@ export class Lock {
             cause: error,
           },
         )
-      throw new NanoclawError(
-        'outbound_unusable',
-        `Cannot lock ${path}: ${denialOf(path, 'write') ?? `${error instanceof Error ? error.message : error}. Make its folder exist and writable for uid ${process.getuid?.()}`}.`,
-        {
-          cause: error,
-        },
-      )
+      throw new NanoclawError('outbound_unusable', `Cannot lock ${path}: ${whyNot(path, error)}.`, {
+        cause: error,
+      })
     }
   }
 
@@ -57,10 +61,11 @@ export class Lock {
 
 /** Whether a runtime is alive behind this lock (it may be stopped by a signal, but it lives). */
 export function isLocked(path: string): boolean {
-  if (!existsSync(path)) return false
   try {
-    const db = new Database(path, { timeout: 0, fileMustExist: true, readonly: true })
+    refuseLink(path)
+    const db = openDatabase(path, { timeout: 0, fileMustExist: true, readonly: true })
     try {
+      refuseOther(db, path)
       db.prepare('select name from sqlite_schema').get()
       return false
     } finally {
@@ -71,6 +76,47 @@ export function isLocked(path: string): boolean {
   }
 }
 
+/** What stands at the lock's path is not the lock of a workspace. */
+class NotOurs extends Error {}
+
+/** Made here, because SQLite would make what a link leads to. The descriptor is of a file that no lock can be on yet. */
+function make(path: string): void {
+  try {
+    closeSync(openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o644))
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+  }
+}
+
+function refuseLink(path: string): void {
+  const found = lstatSync(path)
+  if (found.isSymbolicLink()) throw new NotOurs('it is a symbolic link')
+  // To open a FIFO would hang the process. SQLite says itself what it cannot do with a folder.
+  if (!found.isFile() && !found.isDirectory()) throw new NotOurs('it is no regular file')
+  if (found.isFile() && found.nlink > 1) throw new NotOurs('it is a hard link to another file')
+}
+
+/** SQLite resolves links when it opens a file, and opens what it found without following any: its name tells whether it did. */
+function refuseOther(db: Database.Database, path: string): void {
+  const expected = join(realpathSync(dirname(path)), basename(path))
+  const [opened] = db.pragma('database_list') as { readonly file: string }[]
+  if (opened?.file !== expected) throw new NotOurs(`it leads to ${opened?.file}`)
+}
+
+/** A lock is empty; tables are those of somebody's data. */
+function refuseContent(db: Database.Database, path: string): void {
+  if (db.prepare('select name from sqlite_schema').get() !== undefined)
+    throw new NotOurs(`${basename(path)} is a database with tables`)
+}
+
 function isBusy(error: unknown): boolean {
   return sqliteCode(error)?.startsWith('SQLITE_BUSY') ?? false
+}
+
+function whyNot(path: string, error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error)
+  if (error instanceof NotOurs) return `${text}. Remove it`
+  return (
+    denialOf(path, 'write') ?? `${text}. Make its folder exist and writable for uid ${process.getuid?.()}`
+  )
 }

@@ -42,6 +42,9 @@ export const MESSAGE_COLUMNS = [
   'content',
 ]
 
+/** Behind them, where rows are read in pages. */
+export const ROWID_AT = MESSAGE_COLUMNS.length
+
 export function messageRow(raw: Raw): MessageRow {
   return {
     id: String(raw[0]),
@@ -86,8 +89,8 @@ export function pendingRow(raw: Raw): PendingRow {
     sourceSessionId: text(raw[13]),
     onWake: raw[14] === 1,
     content: text(raw[15]),
-    rowid: Number(raw[16]),
-    contentBytes: Number(raw[17] ?? 0),
+    rowid: Number(raw[ROWID_AT]),
+    contentBytes: Number(raw[ROWID_AT + 1] ?? 0),
   }
 }
 

@@ -1,9 +1,10 @@
-// Opening database files; better-sqlite3 enters the project here. A reader gets a handle that has no way to write.
+// Opening database files. A reader gets a handle that has no way to write.
 // Two rules that SQLite's locking forces on everybody in this process: never open, read or copy a database file with `fs`
 // while a handle is open on it (closing any descriptor drops the process's POSIX locks), and never keep a reader's cursor open.
 import { lstatSync, type Stats, statSync } from 'node:fs'
-import Database from 'better-sqlite3'
+import type Database from 'better-sqlite3'
 import { NanoclawError } from '../protocol/errors.ts'
+import { openDatabase } from './driver.ts'
 
 export type WritableDb = Database.Database
 
@@ -41,7 +42,7 @@ export function openReadonly(path: string, busyMs: number = READ_BUSY_MS): Reado
       'not_readable_yet',
       `${path} is not a regular file; expected an SQLite database there`,
     )
-  const db = new Database(path, { readonly: true, fileMustExist: true, timeout: busyMs })
+  const db = openDatabase(path, { readonly: true, fileMustExist: true, timeout: busyMs })
   const [begin, end] = [db.prepare('begin'), db.prepare('commit')]
   return {
     prepare: (sql) => {
@@ -75,7 +76,7 @@ export function openWritable(
       'outbound_unusable',
       `${path} is not a regular file; expected an SQLite database or nothing there. Move it away.`,
     )
-  const db = new Database(path, { timeout: busyMs })
+  const db = openDatabase(path, { timeout: busyMs })
   try {
     if (db.pragma('journal_mode', { simple: true }) !== journal) db.pragma(`journal_mode = ${journal}`)
     db.pragma('synchronous = full')

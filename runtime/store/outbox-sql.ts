@@ -1,6 +1,7 @@
 // The SQL of the outbox, its tables made and its statements prepared once. Statements that take a JSON array do for many messages at once what would cost a
 // call into SQLite for each.
 import type { Statement } from 'better-sqlite3'
+import { HAS_ENDED } from '../protocol/ack.ts'
 import { NanoclawError } from '../protocol/errors.ts'
 import { LONG_TOOL, OWN_TABLES, OWN_VERSION, RUNNING, STATE_TABLES, WIRE_TABLES } from '../protocol/schema.ts'
 import type { WritableDb } from './open.ts'
@@ -37,13 +38,16 @@ export function makeTables(db: WritableDb, path: string): void {
       `${path} was written by another version (its tables are version ${version}, expected ${OWN_VERSION}). Use that version, or a new workspace.`,
     )
   db.exec(WIRE_TABLES + STATE_TABLES + OWN_TABLES)
+  // A file that was made before the mark knew its row has the same version: whoever made it leaves this column alone.
+  const columns = db.prepare("select name from pragma_table_info('nanoclaw_runtime')").pluck().all()
+  if (!columns.includes('mark_id')) db.exec('alter table nanoclaw_runtime add column mark_id text')
   db.exec(
     `insert or ignore into nanoclaw_runtime (id, version, epoch, seq_mark) values (1, ${OWN_VERSION}, 0, ${Number.MIN_SAFE_INTEGER})`,
   )
 }
 
 export function prepareOutbox(db: WritableDb): Statements {
-  const plucked = new Set(['epoch', 'raiseEpoch', 'mark', 'open', 'maxSeq'])
+  const plucked = new Set(['epoch', 'raiseEpoch', 'open', 'maxSeq'])
   const entries = Object.entries(TEXTS).map(([name, sql]) => [
     name,
     plucked.has(name) ? db.prepare(sql).pluck() : db.prepare(sql),
@@ -54,8 +58,8 @@ export function prepareOutbox(db: WritableDb): Statements {
 const TEXTS = {
   epoch: 'select epoch from nanoclaw_runtime where id = 1',
   raiseEpoch: 'update nanoclaw_runtime set epoch = epoch + 1 where id = 1 returning epoch',
-  mark: 'select seq_mark from nanoclaw_runtime where id = 1',
-  setMark: 'update nanoclaw_runtime set seq_mark = ? where id = 1',
+  mark: 'select seq_mark as seq, mark_id as id from nanoclaw_runtime where id = 1',
+  setMark: 'update nanoclaw_runtime set seq_mark = ?, mark_id = ? where id = 1',
   open: 'select message_id from nanoclaw_open',
   clearOpen: 'delete from nanoclaw_open',
   addOpen: 'insert into nanoclaw_open (message_id) select value from json_each(?)',
@@ -87,7 +91,7 @@ const TEXTS = {
       thread_id, content)
     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (id) do nothing`,
 
-  refuse: `insert into processing_ack (message_id, status, status_changed) values (?, 'failed', ?)
+  refuse: `insert into processing_ack (message_id, status, status_changed) values (?, ?, ?)
     on conflict (message_id) do nothing`,
   refuseRaw: `insert into processing_ack (message_id, status, status_changed)
     values (iif(?, cast(? as text), ?), 'failed', ?) on conflict (message_id) do nothing`,
@@ -109,7 +113,7 @@ const TEXTS = {
   setAck: `insert into processing_ack (message_id, status, status_changed) values (?, ?, ?)
     on conflict (message_id) do update set status = excluded.status, status_changed = excluded.status_changed`,
   history: `
-    select j.value as id, coalesce(a.status in ('completed', 'failed'), 0) as done, coalesce(max(r.run), 0) as runs,
+    select j.value as id, coalesce(a.${HAS_ENDED}, 0) as done, coalesce(max(r.run), 0) as runs,
       count(r.outcome) - coalesce(sum(r.outcome in ${UNCHARGED}), 0) as attempts,
       coalesce(sum(${DEATH}), 0) as crashes,
       coalesce(sum(r.outcome = 'interrupted'), 0) > 0 as interrupted,

@@ -4,6 +4,7 @@
 // In every commit the epoch is checked: a runtime that was replaced while it was stopped finds another number and writes nothing.
 import { NanoclawError } from '../protocol/errors.ts'
 import type { Reply } from '../protocol/outcome.ts'
+import { replyId } from '../protocol/reply-id.ts'
 import { isoTime, sqliteTime } from '../protocol/time.ts'
 import type { Claim, Committed, Ending, History, Mark, Refusal, Turn } from '../protocol/turn.ts'
 import { after, Claims, type Held } from './claims.ts'
@@ -83,7 +84,10 @@ export class Outbox {
         this.#sql.dropForeignClaims.run()
         this.#sql.tell.run({ limitMs: null, at: isoTime(nowMs) })
         this.#epoch = this.#sql.raiseEpoch.get() as number
-        const mark = { seq: this.#sql.mark.get() as number, open: this.#sql.open.all() as string[] }
+        const mark = {
+          ...(this.#sql.mark.get() as Pick<Mark, 'seq' | 'id'>),
+          open: this.#sql.open.all() as string[],
+        }
         this.#reach?.('in-recovery')
         return { epoch: this.#epoch, mark, interrupted: left.length, quarantined }
       })
@@ -281,24 +285,20 @@ export class Outbox {
     return refused
   }
 
-  #refuse({ id, rawId, reason, detail }: Refusal, { iso, nowMs }: Stamps): void {
+  #refuse({ id, rawId, reason, detail, ack = 'failed' }: Refusal, { iso, nowMs }: Stamps): void {
     if (rawId === null) return
     const { changes } = rawId
       ? this.#sql.refuseRaw.run(rawId.isText ? 1 : 0, rawId.bytes, rawId.bytes, iso)
-      : this.#sql.refuse.run(id, iso)
-    if (changes === 1) this.#sql.refusedRun.run({ id, epoch: this.#epoch, nowMs, reason, detail })
+      : this.#sql.refuse.run(id, ack, iso)
+    if (changes === 1 && ack === 'failed')
+      this.#sql.refusedRun.run({ id, epoch: this.#epoch, nowMs, reason, detail })
   }
 
-  #setMark({ seq, open }: Mark): void {
-    this.#sql.setMark.run(Math.floor(seq))
+  #setMark({ seq, id, open }: Mark): void {
+    this.#sql.setMark.run(seq, id)
     this.#sql.clearOpen.run()
     this.#sql.addOpen.run(JSON.stringify(open))
   }
-}
-
-/** The same run of the same message always names its replies alike, so that none can be stored twice. */
-export function replyId(messageId: string, index: number): string {
-  return `${messageId}:${index}`
 }
 
 /** The first death is answered at once, since most are nobody's fault; a message that goes on killing waits longer each time. */

@@ -1,15 +1,19 @@
-// One page of a walk over what is pending in inbound.db. It costs the same whatever the history: forward by seq through its
-// index, and by rowid for rows without a number.
+// One page of a walk over what is pending in inbound.db. It costs the same whatever the history: forward by (seq, rowid) through
+// the index on seq, since a host's table may let two rows have one seq; and by rowid for rows without a number.
 import { KEPT_CONTENT_MAX } from './fresh-rows.ts'
-import type { InboundFile, Pages } from './inbound-file.ts'
-import { type PendingRow, pendingRow, type Raw } from './message-rows.ts'
+import type { InboundFile } from './inbound-file.ts'
+import { type PendingRow, pendingRow, type Raw, ROWID_AT, SEQ_MAX } from './message-rows.ts'
 
 /** Routing by content reads no more than this of it; a longer message matches no content rule. */
 const ROUTED_CONTENT_MAX = 1024 * 1024
 
 /** How far a walk has come. */
 export interface Cursor {
+  /** The last row with a number that was passed. Its id is null where none was. */
   readonly seq: number
+  readonly seqRowid: number
+  readonly id: string | null
+  /** The last row without a number that was passed. */
   readonly rowid: number
 }
 
@@ -20,10 +24,18 @@ export interface Page {
   readonly end: boolean
 }
 
-export const START: Cursor = { seq: Number.MIN_SAFE_INTEGER, rowid: 0 }
+/** Before every row; rowids may be as low as -2^63, which is no safe integer. */
+export const START: Cursor = {
+  seq: Number.MIN_SAFE_INTEGER,
+  seqRowid: Number.NEGATIVE_INFINITY,
+  id: null,
+  rowid: Number.NEGATIVE_INFINITY,
+}
 
 /** Index entries passed over in one read at most, so that a long stretch of finished messages never blocks the loop. */
 const WINDOW = 5_000
+/** With no more rows than this behind the cursor, rows whose number is none are looked for among those. */
+const NEAR = 200
 
 /** Up to which length content is read. */
 export function most(withContent: boolean): number {
@@ -31,30 +43,64 @@ export function most(withContent: boolean): number {
 }
 
 export function pageOf(open: InboundFile, after: Cursor, limit: number, withContent: boolean): Page {
-  const select = open.pending
   const upTo = most(withContent)
-  const top = (open.maxSeq.get() as [number | null])[0] ?? START.seq
-  const bound =
-    top - after.seq > WINDOW
-      ? ((open.window.get(after.seq, WINDOW) as [number] | undefined)?.[0] ?? top)
-      : top
-  const numbered =
-    top > after.seq ? (select.bySeq.all(upTo, after.seq, bound, limit) as Raw[]).map(pendingRow) : []
+  const top = lastUpTo(open, SEQ_MAX)
+  const [windowEnd] = (open.window.get(after.seq, WINDOW) ?? []) as number[]
+  const bound = windowEnd === undefined ? top : lastUpTo(open, windowEnd)
+  const numbered = numberedBehind(open, after, bound.seq, limit, upTo)
   const full = numbered.length === limit
-  const seq = full ? (numbered.at(-1)?.seq ?? bound) : Math.max(bound, after.seq)
+  const last = full ? placeOf(numbered.at(-1)!) : bound
   const room = limit - numbered.length
-  const bare = room > 0 ? unnumbered(select, upTo, after.rowid, room) : []
+  const bare = room > 0 ? unnumbered(open, upTo, after.rowid, room) : []
   const rowid = bare.at(-1)?.rowid ?? after.rowid
   bare.sort((a, b) => (a.timestamp < b.timestamp ? -1 : a.timestamp > b.timestamp ? 1 : a.rowid - b.rowid))
   return {
-    rows: [...numbered, ...bare],
-    cursor: { seq, rowid },
-    end: !full && bound === top && bare.length < Math.max(room, 1),
+    rows: [...numbered.map(pendingRow), ...bare],
+    cursor: { ...(isBehind(last, after) ? last : after), rowid },
+    end: !full && bound.seq === top.seq && bare.length < Math.max(room, 1),
   }
 }
 
-function unnumbered(select: Pages, upTo: number, afterRowid: number, room: number): PendingRow[] {
-  const raw = [select.byRowid, select.misnumbered].flatMap(
+/** undefined: this file has no row with that number and id. */
+export function placeOfRow(open: InboundFile, seq: number, id: string): Place | undefined {
+  const raw = open.rowOf.get(id, seq) as Raw | undefined
+  return raw && { seq, seqRowid: raw[2] as number, id }
+}
+
+export type Place = Omit<Cursor, 'rowid'>
+
+function isBehind(a: Place, b: Place): boolean {
+  return a.seq > b.seq || (a.seq === b.seq && a.seqRowid > b.seqRowid)
+}
+
+/** The last row whose number is this at most. */
+function lastUpTo(open: InboundFile, seq: number): Place {
+  const [id, last, rowid] = (open.lastUpTo.get(seq) ?? [null, START.seq, START.seqRowid]) as Raw
+  return { seq: last as number, seqRowid: rowid as number, id: id === null ? null : String(id) }
+}
+
+function numberedBehind(open: InboundFile, after: Cursor, bound: number, limit: number, upTo: number): Raw[] {
+  const { sameSeq, bySeq } = open.pending
+  const same = sameSeq.all(upTo, after.seq, after.seqRowid, limit) as Raw[]
+  const room = limit - same.length
+  return room > 0 && bound > after.seq
+    ? [...same, ...(bySeq.all(upTo, after.seq, bound, room) as Raw[])]
+    : same
+}
+
+function placeOf(raw: Raw): Place {
+  return { seq: raw[1] as number, seqRowid: raw[ROWID_AT] as number, id: String(raw[0]) }
+}
+
+/**
+ * Numbers that are none have no index of their own: where such rows are the many, a search among all of them would cost more
+ * with each; where they are few, one among all rows would.
+ */
+function unnumbered(open: InboundFile, upTo: number, afterRowid: number, room: number): PendingRow[] {
+  const { byRowid, misnumbered, misnumberedNear } = open.pending
+  const [topRowid] = open.maxRowid.get() as [number | null]
+  const near = topRowid !== null && topRowid - afterRowid <= NEAR
+  const raw = [byRowid, near ? misnumberedNear : misnumbered].flatMap(
     (rows) => rows.all(upTo, afterRowid, room) as Raw[],
   )
   const rows = raw.map(pendingRow).sort((a, b) => a.rowid - b.rowid)

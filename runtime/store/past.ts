@@ -1,5 +1,7 @@
 // What outbound.db keeps of messages that have ended, and how it is forgotten. Whether the host has recorded it all is not
 // known here; whoever asks to forget has looked (retention.ts).
+import { HAS_ENDED } from '../protocol/ack.ts'
+import { replyStems } from '../protocol/reply-id.ts'
 import type { WritableDb } from './open.ts'
 
 export interface Ended {
@@ -24,21 +26,24 @@ export class Past {
     return this.#db
       .prepare(
         `select rowid, message_id as id, status_changed as "endedAt" from processing_ack
-         where rowid > ? and status in ('completed', 'failed') and typeof(message_id) = 'text'
+         where rowid > ? and ${HAS_ENDED} and typeof(message_id) = 'text'
          order by rowid limit ?`,
       )
       .all(rowid, limit) as Ended[]
   }
 
-  /** Ids of replies, each with the id of its message. Ours begin with that id, which is how they are found by an index. */
+  /** Ids of replies, each with the id of its message. Ours begin as below, which is how they are found by an index. */
   repliesTo(ids: readonly string[]): [reply: string, message: string][] {
     return this.#db
       .prepare(
         `select o.id, o.in_reply_to from json_each(?) m
-         join messages_out o on o.id > m.value || ':' and o.id < m.value || ';' and o.in_reply_to = m.value`,
+         join messages_out o on o.id > m.value ->> 0 || ':' and o.id < m.value ->> 0 || ';' and o.in_reply_to = m.value ->> 1`,
       )
       .raw()
-      .all(JSON.stringify(ids)) as [string, string][]
+      .all(JSON.stringify(ids.flatMap((id) => replyStems(id).map((stem) => [stem, id])))) as [
+      string,
+      string,
+    ][]
   }
 
   /** Acks, runs and replies, together; but not the reply with the highest number, above which the next one is numbered. */
@@ -59,7 +64,7 @@ export class Past {
         this.#db
           .prepare(
             `delete from processing_ack where message_id in (select value from json_each(?))
-             and status in ('completed', 'failed')`,
+             and ${HAS_ENDED}`,
           )
           .run(messages)
       })

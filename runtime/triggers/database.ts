@@ -1,8 +1,8 @@
 // "inbound.db may have changed": a hint, never the truth. A look follows each event at 0, 1, 4 and 16 ms; while the writer has
 // a rollback journal at 8 and 16 ms, since a look would only meet its lock, or delay it, and the journal's removal is an event
 // of its own. Losing every event only costs the poll's pace.
-// The folder is watched by Node itself, not by chokidar: that reads the folder again and looks at each file whenever a
-// journal comes or goes, which is twice a commit, of ours too (docs/performance.md).
+// Node's own watch of the folder is used: one that looks at each file again whenever a journal comes or goes does so twice a commit
+// (docs/performance.md).
 import { existsSync, type FSWatcher, watch } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { type Clock, sleepSync, type Timer } from '../clock.ts'

@@ -1,13 +1,16 @@
 // One process that runs one function. Every dispatch given to it comes back as exactly one Ended, whatever becomes of the
 // process: a result, its death, or its time being up, whichever is first. After a doubtful end it is never used again.
 //
-//   starting ─ loaded ─► ready ─ retire, timeout, forged report, uncaught error ─► ending ─ exit ─► gone
-//       └─ not-loaded, load timeout, exit ─────────────────────────────────────────────┘
+//   starting ─ loaded ─► ready ─ retire, timeout, forged report, uncaught error, lost channel ─► ending ─ exit ─► gone
+//       └─ not-loaded, load timeout, lost channel, exit ────────────────────────────────────────────┘
+//
+// There is no other state: a process is starting (its load timer runs), can be given work, or ends (with work in it, whose
+// timer runs, or after a signal, and the timer of the next signal runs).
 //
 // Blame is laid only where it is certain. While several messages are in the process and it dies, each of them comes back
 // as cancelled (process-died) and runs alone next; what happens to a process with one message in it is that message's doing.
 import type { Clock, Timer } from '../clock.ts'
-import { type ErrorInfo, errorText } from '../protocol/errors.ts'
+import { causesText, type ErrorInfo, errorText } from '../protocol/errors.ts'
 import type { Dispatch, Report, Result } from '../protocol/ipc.ts'
 import type { Outcome } from '../protocol/outcome.ts'
 import { type Order, pack } from '../protocol/wire.ts'
@@ -63,6 +66,8 @@ interface Out {
 /** Exit of a process, last words on its channel, end of its output: these arrive in any order, within this time. */
 const LAST_WORDS_MS = 100
 
+const CHANNEL_LOST = 'closed its channel to the runtime, and went on'
+
 export class Child {
   readonly name: string
   readonly bundle: string
@@ -79,6 +84,9 @@ export class Child {
   /** When the first of #out began, as far as can be told from here. */
   #headSinceMs = 0
   #timer: Timer | undefined
+  /** The last one sent. */
+  #signal: 'SIGTERM' | 'SIGKILL' | undefined
+  #channelLost = false
   #timedOut: number | undefined
   #uncaught: ErrorInfo | undefined
   #shutdown = false
@@ -105,6 +113,7 @@ export class Child {
       else this.#end('sent a report that is none', 'SIGKILL')
     })
     this.#process.onEnd((code, signal) => this.#ended(code, signal), LAST_WORDS_MS)
+    this.#process.onChannelLost(() => this.#lostChannel(), LAST_WORDS_MS)
     for (const stream of ['stdout', 'stderr'] as const)
       this.#process.onData(stream, new LineReader((line) => this.#line(stream, line)))
     this.#timer = clock.after(limits.loadTimeoutMs, () =>
@@ -196,12 +205,12 @@ export class Child {
         this.#listener.loaded(this, report.definition)
         return
       case 'not-loaded':
-        return this.#end(report.error.stack ?? errorText(report.error), 'SIGKILL')
+        return this.#end(storyOf(report.error), 'SIGKILL')
       case 'results':
         return this.#results(report.results)
       case 'uncaught':
         this.#uncaught = report.error
-        return this.#end(`uncaught ${report.error.stack ?? errorText(report.error)}`, 'SIGKILL')
+        return this.#end(`uncaught ${storyOf(report.error)}`, 'SIGKILL')
       case 'log':
         return this.#listener.log(this, this.#out.get(report.n)?.dispatch.message.id ?? null, report)
       default:
@@ -286,11 +295,19 @@ export class Child {
     this.#timer = this.#clock.after(this.#limits.abortGraceMs, () => this.#end(this.#why, 'SIGTERM'))
   }
 
-  /** SIGTERM is followed by SIGKILL; both go to the whole process group. */
+  /** One that has its time to end by itself, after an abort or SIGTERM, keeps it. */
+  #lostChannel(): void {
+    if (this.#signal || this.#timedOut !== undefined) return
+    this.#channelLost = true
+    this.#end(CHANNEL_LOST, 'SIGKILL')
+  }
+
+  /** SIGTERM is followed by SIGKILL, however often it is asked for; both go to the whole process group. */
   #end(why: string, signal: 'SIGTERM' | 'SIGKILL'): void {
-    if (this.#state === 'gone') return
+    if (this.#state === 'gone' || (this.#signal && signal === 'SIGTERM')) return
     this.#why ||= why
     this.#state = 'ending'
+    this.#signal = signal
     this.#timer?.cancel()
     this.#process.kill(signal)
     if (signal === 'SIGTERM')
@@ -324,12 +341,14 @@ export class Child {
     const forAnother = this.#timedOut !== undefined && dispatch.n !== this.#timedOut
     if (!certain || forAnother) return { type: 'cancelled', why: 'process-died' }
     if (dispatch.n === this.#timedOut) return { type: 'timed-out', afterMs: dispatch.timeoutMs }
-    // It may stem from a message before this one; only when this one was alone in a fresh process, or fails so twice, is it sure.
+    // Either of these may stem from a message before this one; only when this one was alone in a fresh process, or fails so twice, is it sure.
     if (this.#uncaught && (this.#served === 0 || dispatch.alone))
       return { type: 'threw', error: this.#uncaught, retry: { wish: 'policy' } }
-    if (this.#uncaught) return { type: 'cancelled', why: 'process-died' }
+    if (this.#uncaught || (this.#channelLost && this.#served > 0 && !dispatch.alone))
+      return { type: 'cancelled', why: 'process-died' }
     const stderr = this.#words.tail
     if (this.#words.heapFull) return { type: 'out-of-memory', stderr }
+    if (this.#channelLost) return { type: 'exited', code: null, stderr }
     if (signal !== null) return { type: 'killed', signal, stderr }
     return { type: 'exited', code: code ?? 0, stderr }
   }
@@ -344,6 +363,13 @@ export class Child {
       line,
     )
   }
+}
+
+/** With its causes in the first line, since a screen may show few of the others. */
+function storyOf(error: ErrorInfo): string {
+  if (error.stack === undefined) return errorText(error)
+  const [first = '', ...frames] = error.stack.split('\n')
+  return [first + causesText(error), ...frames].join('\n')
 }
 
 function cancelled(n: number, why: 'not-started'): Ended {

@@ -1,6 +1,7 @@
 // The warm processes of one runtime. A process belongs to one function (its bundle), handles one message at a time, and
 // stays for the next one. Bounded three ways: processes that work (concurrency, and each function's own), processes that
-// live (warmMax; the longest idle one makes room), and starts at the same time (a start is all CPU).
+// live (warmMax; the longest idle one makes room), and starts at the same time (a start is all CPU). The first does not follow
+// the number of cores, since most handlers wait; that of a function so quick that it cannot be waiting does.
 // A function that cannot be started is tried again with a growing pause; no message is charged for it.
 import type { Events } from '../protocol/events.ts'
 import type { FunctionSpec } from '../protocol/function.ts'
@@ -11,6 +12,13 @@ export interface PoolLimits extends ChildLimits {
   readonly concurrency: number
   readonly warmMax: number
   readonly startsMax: number
+  /** Busy processes of one function that waits for nothing outside of them. */
+  readonly quickMax: number
+}
+
+interface Pace {
+  readonly behind: boolean
+  readonly quick: boolean
 }
 
 export interface PoolParts extends ChildParts {
@@ -68,9 +76,10 @@ export class Pool {
   /**
    * Free processes for this function, up to `wanted`, idle ones first; asks for more to be started when there are too few.
    * `behind`: for a function so quick that a second batch behind the first only hides the commit between them.
+   * `quick`: for one that has no use for more processes than cores.
    * `promised`: the idle ones that others were given in the same breath.
    */
-  offer(spec: FunctionSpec, wanted: number, behind: boolean, promised: ReadonlySet<number>): Slot[] {
+  offer(spec: FunctionSpec, wanted: number, { behind, quick }: Pace, promised: ReadonlySet<number>): Slot[] {
     if (this.#stopping) return []
     const mine = [...this.#children].filter((child) => child.bundle === spec.bundle)
     const idle = mine.filter((child) => child.idle)
@@ -78,7 +87,7 @@ export class Pool {
     const own = busy.filter((child) => child.name === spec.name)
     const room = Math.min(
       this.#parts.limits.concurrency - busy.length - promised.size,
-      spec.concurrency - own.length,
+      (quick ? Math.min(spec.concurrency, this.#parts.limits.quickMax) : spec.concurrency) - own.length,
     )
     const slots = idle.slice(0, Math.max(0, Math.min(wanted, room)))
     const missing =

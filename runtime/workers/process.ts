@@ -36,6 +36,8 @@ export interface Process {
   onData(stream: 'stdout' | 'stderr', reader: { write(text: string): void; end(): void }): void
   /** Once, when the process has exited and its last words are read, or `lastWordsMs` after its exit: a grandchild may hold the pipes for ever. */
   onEnd(listener: (code: number | null, signal: string | null) => void, lastWordsMs: number): void
+  /** Once, when its channel has ended, and `lastWordsMs` later the process has not: it can neither be given work nor answer. */
+  onChannelLost(listener: () => void, lastWordsMs: number): void
 }
 
 export type Signal = 'SIGTERM' | 'SIGKILL' | 'SIGCONT'
@@ -90,6 +92,7 @@ function stillborn(reason: string): Process {
     onReport: () => undefined,
     onData: (stream, reader) => stream === 'stderr' && reader.write(`${reason}\n`),
     onEnd: (listener) => void setImmediate(() => listener(null, null)),
+    onChannelLost: () => undefined,
   }
 }
 
@@ -153,6 +156,12 @@ function spawnNode(
       else child.once('exit', soon)
       child.once('close', one)
       child.once('disconnect', one)
+    },
+    onChannelLost(listener, lastWordsMs) {
+      const lives = () => child.exitCode === null && child.signalCode === null
+      const later = () => setTimeout(() => lives() && listener(), lastWordsMs).unref()
+      if (child.connected) child.once('disconnect', later)
+      else later()
     },
   }
 }

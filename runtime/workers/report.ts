@@ -1,11 +1,15 @@
 // What a child may say, checked before anything believes it: a handler shares the child's process and can write whatever it
 // likes to the channel. What is not exactly a Report is none.
-import type { ErrorInfo } from '../protocol/errors.ts'
+import { type ErrorInfo, INNER_DEPTH_MAX, INNER_MAX } from '../protocol/errors.ts'
 import type { LogLevel, Report, Result } from '../protocol/ipc.ts'
-import type { Reply, RetryWish } from '../protocol/outcome.ts'
+import {
+  type BadReplyReason,
+  REPLIES_MAX,
+  RETRY_AFTER_MAX_MS,
+  type Reply,
+  type RetryWish,
+} from '../protocol/outcome.ts'
 
-/** Replies of one run; more than this is a loop that went wrong. */
-const REPLIES_MAX = 10_000
 const LEVELS: readonly string[] = ['debug', 'info', 'warn', 'error'] satisfies LogLevel[]
 /** The last instant that a Date can say. */
 const INSTANT_MAX_MS = 8.64e15
@@ -44,10 +48,7 @@ function isResult(said: unknown, maxReplyBytes: number): said is Result {
     case 'threw':
       return isErrorInfo(said.error) && isRetryWish(said.retry)
     case 'bad-reply':
-      return (
-        isErrorInfo(said.error) &&
-        (said.reason === 'unserialisable_reply' || said.reason === 'reply_too_large')
-      )
+      return isErrorInfo(said.error) && Object.hasOwn(BAD_REPLY_REASONS, String(said.reason))
     case 'bad-message':
       return isErrorInfo(said.error)
     case 'back':
@@ -55,6 +56,14 @@ function isResult(said: unknown, maxReplyBytes: number): said is Result {
     default:
       return false
   }
+}
+
+const BAD_REPLY_REASONS: Readonly<Record<BadReplyReason, true>> = {
+  unserialisable_reply: true,
+  reply_too_large: true,
+  too_many_replies: true,
+  bad_question_id: true,
+  agent_chain_too_long: true,
 }
 
 function isReply(said: unknown, maxReplyBytes: number): said is Reply {
@@ -70,17 +79,26 @@ function isRetryWish(said: unknown): said is RetryWish {
     said.wish === 'after' &&
     typeof said.delayMs === 'number' &&
     said.delayMs >= 0 &&
-    said.delayMs <= INSTANT_MAX_MS
+    said.delayMs <= RETRY_AFTER_MAX_MS
   )
 }
 
-function isErrorInfo(said: unknown): said is ErrorInfo {
+/** As errorInfo makes it: an error holds others to a certain depth. */
+function isErrorInfo(said: unknown, depth = 0): said is ErrorInfo {
   return (
     isObject(said) &&
     typeof said.name === 'string' &&
     typeof said.message === 'string' &&
-    (said.stack === undefined || typeof said.stack === 'string')
+    isTextOrNone(said.stack) &&
+    isTextOrNone(said.code) &&
+    (said.cause === undefined || (depth < INNER_DEPTH_MAX && isErrorInfo(said.cause, depth + 1))) &&
+    (said.errors === undefined || areErrorInfos(said.errors, depth + 1))
   )
+}
+
+function areErrorInfos(said: unknown, depth: number): boolean {
+  if (!Array.isArray(said) || said.length > INNER_MAX || depth > INNER_DEPTH_MAX) return false
+  return said.every((error) => isErrorInfo(error, depth))
 }
 
 function isObject(said: unknown): said is Record<string, unknown> {
@@ -93,6 +111,10 @@ function isWhole(said: unknown): said is number {
 
 function isTextOrNull(said: unknown): said is string | null {
   return said === null || typeof said === 'string'
+}
+
+function isTextOrNone(said: unknown): said is string | undefined {
+  return said === undefined || typeof said === 'string'
 }
 
 function isInstant(said: unknown): said is number | null {

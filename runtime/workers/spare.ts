@@ -35,7 +35,9 @@ export class Spare implements Spawner {
 
   /** A process for this bundle: the spare one, if there is one, and otherwise one that starts now. */
   spawn(options: SpawnOptions & { readonly setup: Setup }): Process {
-    const spare = this.#process
+    const spare = this.#process?.alive ? this.#process : undefined
+    // One without its channel is of no use; one that has exited is not there any more.
+    if (!spare) this.#process?.kill('SIGKILL')
     this.#process = undefined
     if (options.bundle.endsWith(STARTER)) this.#like = options
     this.#makeLater()
@@ -67,6 +69,7 @@ export class Spare implements Spawner {
         if (this.#process === made) this.#process = undefined
         resolve()
       }, LAST_WORDS_MS)
+      made.onChannelLost(() => made.kill('SIGKILL'), LAST_WORDS_MS)
     })
   }
 }

@@ -223,6 +223,45 @@ describe('a build that fails', () => {
     expect(lines).toContainEqual(expect.stringMatching(/^ {2}functions\/_worse\.ts:1:6: /))
   })
 
+  test.each<[string, Record<string, string>, string[], string[]]>([
+    [
+      'a file, in a folder that is there',
+      { 'functions/a.ts': `import '../lib/x.ts'`, 'lib/y.ts': '' },
+      ['functions/a.ts'],
+      ['lib'],
+    ],
+    [
+      'a file, in a folder that is missing as well',
+      { 'functions/a.ts': `import './_b.ts'`, 'functions/_b.ts': `import '../lib/deep/x'` },
+      ['functions/_b.ts', 'functions/a.ts'],
+      [''],
+    ],
+    [
+      'a package',
+      { 'functions/a.ts': `import '@scope/leftpad/deep.js'`, 'node_modules/@scope/other/package.json': '{}' },
+      ['functions/a.ts'],
+      ['functions', 'node_modules/@scope'],
+    ],
+    [
+      'a package of which a part is there',
+      { 'functions/a.ts': `import 'leftpad'`, 'node_modules/leftpad/readme': '' },
+      ['functions/a.ts'],
+      ['functions', 'node_modules', 'node_modules/leftpad'],
+    ],
+    [
+      'sense, in a file of data',
+      { 'functions/a.ts': `import '../lib/d.json'`, 'lib/d.json': '{' },
+      ['functions/a.ts', 'lib/d.json'],
+      [],
+    ],
+  ])('says where its cure would appear when it lacks %s', async (_what, files, inputs, awaited) => {
+    const at = project(files)
+    const paths = (names: string[]) => names.map((name) => (name === '' ? at.root : at.at(name)))
+    await expect(bundleFunction(at.source('functions/a.ts'), at.options)).rejects.toMatchObject({
+      causes: { inputs: paths(inputs), awaited: paths(awaited) },
+    })
+  })
+
   test('leaves nothing in the cache', async () => {
     const at = project({ 'functions/bad.ts': 'const' })
     await bundleFunction(at.source('functions/bad.ts'), at.options).catch(() => {})

@@ -31,6 +31,7 @@ const message = (fields: Partial<Routable> = {}): Routable => ({
   channelType: null,
   platformId: null,
   threadId: null,
+  trigger: true,
   content: null,
   ...fields,
 })
@@ -333,4 +334,78 @@ test('a function is found by its name', () => {
 test('a thousand functions make a catalog, and each is found', () => {
   const catalog = new Catalog(Array.from({ length: 1000 }, (_, n) => spec(`f${n}`)))
   for (const name of catalog.names) expect(catalog.route(message({ kind: name }))?.name).toBe(name)
+})
+
+describe('context (trigger false)', () => {
+  const context = (fields: Partial<Routable> = {}) => message({ trigger: false, ...fields })
+  const catalog = new Catalog(
+    [
+      spec('chat'),
+      spec('hears', { kind: ['group'], trigger: [false] }),
+      spec('both', { kind: ['both'], trigger: [true, false] }),
+    ],
+    ['broken'],
+  )
+
+  test.each<[string, Routable, string | undefined, boolean]>([
+    ['is for no function that does not ask for it', context(), undefined, true],
+    ['nor when no function takes its kind', context({ kind: 'other' }), undefined, true],
+    ['is for one that asks for it', context({ kind: 'group' }), 'hears', false],
+    ['which then gets nothing else', message({ kind: 'group' }), undefined, false],
+    ['unless it says both', message({ kind: 'both' }), 'both', false],
+    ['and both', context({ kind: 'both' }), 'both', false],
+    [
+      'waits for a function that is broken, since what that asks for is not known',
+      context({ kind: 'broken' }),
+      undefined,
+      false,
+    ],
+    ['is never of kind system: that is an answer', context({ kind: 'system' }), undefined, false],
+  ])('%s', (_, sent, name, isContext) => {
+    expect(catalog.route(sent)?.name).toBe(name)
+    expect(catalog.isContext(sent)).toBe(isContext)
+  })
+
+  test('two rules that differ in nothing else stand side by side, unless both take the same', () => {
+    expect(
+      catalogOf([spec('a', { kind: ['chat'] }), spec('b', { kind: ['chat'], trigger: [false] })]),
+    ).toBeDefined()
+    expect(
+      catalogOf([spec('a', { kind: ['chat'] }), spec('b', { kind: ['chat'], trigger: [true, false] })]),
+    ).toBeUndefined()
+  })
+})
+
+describe('a message of kind chat-sdk', () => {
+  const sdk = message({ kind: 'chat-sdk', channelType: 'slack' })
+  test.each<[string, FunctionSpec[], string[], string | undefined]>([
+    ['goes to the function chat', [spec('chat'), spec('other')], [], 'chat'],
+    [
+      'to one that takes chat on its channel',
+      [spec('chat'), spec('slack', { kind: ['chat'], channelType: ['slack'] })],
+      [],
+      'slack',
+    ],
+    [
+      'to one that names chat-sdk, before a more specific one for chat',
+      [spec('sdk', { kind: ['chat-sdk'] }), spec('slack', { kind: ['chat'], channelType: ['slack'] })],
+      [],
+      'sdk',
+    ],
+    [
+      'to chat, where the one that names chat-sdk wants another channel',
+      [spec('sdk', { kind: ['chat-sdk'], channelType: ['teams'] }), spec('chat')],
+      [],
+      'chat',
+    ],
+    ['to chat, before one that takes everything', [spec('all', {}), spec('chat')], [], 'chat'],
+    ['to one that takes everything, where none takes chat', [spec('all', {}), spec('other')], [], 'all'],
+    ['to nobody otherwise', [spec('other')], [], undefined],
+    ['to nobody while chat is broken', [spec('all', {})], ['chat'], undefined],
+    ['to its own function, though chat is broken', [spec('chat-sdk')], ['chat'], 'chat-sdk'],
+    ['to nobody while its own function is broken', [spec('chat')], ['chat-sdk'], undefined],
+  ])('%s', (_, specs, broken, name) => {
+    for (const ordered of [specs, specs.toReversed()])
+      expect(new Catalog(ordered, broken).route(sdk)?.name).toBe(name)
+  })
 })

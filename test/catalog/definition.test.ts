@@ -40,8 +40,8 @@ test.each<[string, object, Partial<FunctionSpec>]>([
   ['an empty `on` takes every message', { on: {} }, { rule: { content: [] } }],
   [
     '`on` says all there is',
-    { on: { threadId: 't', platformId: ['p', 'q'] } },
-    { rule: { threadId: ['t'], platformId: ['p', 'q'], content: [] } },
+    { on: { threadId: 't', platformId: ['p', 'q'], trigger: false } },
+    { rule: { threadId: ['t'], platformId: ['p', 'q'], trigger: [false], content: [] } },
   ],
   [
     'content is compared by path',
@@ -158,7 +158,7 @@ test.each<[object, string]>([
   ],
   [
     { on: { channel_type: 'x' } },
-    'on.channel_type is unknown. Did you mean on.channelType? Legal: kind, channelType, platformId, threadId, content',
+    'on.channel_type is unknown. Did you mean on.channelType? Legal: kind, channelType, platformId, threadId, trigger, content',
   ],
   [
     { retry: { attempt: 1 } },

@@ -9,7 +9,7 @@ const filesOf = (...files: string[]) =>
 
 async function found(...files: string[]): Promise<string[]> {
   const { functions, root } = filesOf(...files)
-  return (await discover(functions, root)).map(({ name, file }) => `${name} ${file}`)
+  return (await discover(functions, root)).sources.map(({ name, file }) => `${name} ${file}`)
 }
 
 describe('a function is', () => {
@@ -49,7 +49,7 @@ describe('a function is', () => {
     write('lib/talk/index.ts', '')
     symlinkSync(at('lib/echo.ts'), join(functions, 'echo.ts'))
     symlinkSync(at('lib/talk'), join(functions, 'talk'))
-    expect((await discover(functions, root)).map(({ file }) => file)).toEqual([
+    expect((await discover(functions, root)).sources.map(({ file }) => file)).toEqual([
       'functions/echo.ts',
       'functions/real.ts',
       'functions/talk/index.ts',
@@ -59,7 +59,7 @@ describe('a function is', () => {
 
 test('functions come sorted by name, with their full path', async () => {
   const { functions, root, at } = filesOf('push.opened.ts', 'b.ts', 'a-1/index.ts', 'B2.ts')
-  const sources = await discover(functions, root)
+  const { sources } = await discover(functions, root)
   expect(sources.map(({ name }) => name)).toEqual(['B2', 'a-1', 'b', 'push.opened'])
   expect(sources[1]).toEqual({
     name: 'a-1',
@@ -71,30 +71,46 @@ test('functions come sorted by name, with their full path', async () => {
 test('an empty folder has no functions, and is no error', async () => {
   const { functions, root } = project({})
   mkdirSync(functions)
-  expect(await discover(functions, root)).toEqual([])
+  expect(await discover(functions, root)).toEqual({ sources: [], refusals: [] })
 })
 
 test.each([
   { files: ['a.ts', 'a/index.ts'], names: ['functions/a.ts', 'functions/a/index.ts'] },
   { files: ['a.js', 'a.ts'], names: ['functions/a.js', 'functions/a.ts'] },
   { files: ['a/index.js', 'a/index.ts'], names: ['functions/a/index.js', 'functions/a/index.ts'] },
-])('$files have one name, and the error names both', async ({ files, names }) => {
-  const { functions, root } = filesOf(...files)
-  await expect(discover(functions, root)).rejects.toMatchObject({
-    code: 'bad_function',
-    message: `${names.join(' and ')} are both named "a"; rename or remove one of them.`,
-  })
+])(
+  '$files have one name: neither is taken, both are named, and others are found',
+  async ({ files, names }) => {
+    const { functions, root } = filesOf(...files, 'other.ts')
+    const { sources, refusals } = await discover(functions, root)
+    expect(sources.map(({ name }) => name)).toEqual(['other'])
+    expect(refusals.map(({ source, text }) => [source.name, text])).toEqual([
+      ['a', `${names.join(' and ')} are both named "a"; leave one of them and rename or remove the other.`],
+    ])
+  },
+)
+
+test('three files with one name are named in one sentence', async () => {
+  const { functions, root } = filesOf('a.ts', 'a.js', 'a/index.ts')
+  const { refusals } = await discover(functions, root)
+  expect(refusals.map(({ text }) => text)).toEqual([
+    'functions/a.js, functions/a.ts and functions/a/index.ts are all named "a"; leave one of them and rename or remove the others.',
+  ])
 })
 
 test.each(['two words.ts', 'größe.ts', '-flag.ts', 'a@b/index.ts', `${'x'.repeat(65)}.ts`])(
   'the name of %s is refused, with the rule',
   async (file) => {
     const { functions, root } = filesOf(file)
-    await expect(discover(functions, root)).rejects.toMatchObject({
-      code: 'bad_function',
-      message: expect.stringMatching(
-        /^functions\/.* expected a letter or digit, then up to 63 letters, digits/,
-      ),
+    expect(await discover(functions, root)).toMatchObject({
+      sources: [],
+      refusals: [
+        {
+          text: expect.stringMatching(
+            /^functions\/.* expected a letter or digit, then up to 63 letters, digits/,
+          ),
+        },
+      ],
     })
   },
 )
@@ -102,8 +118,8 @@ test.each(['two words.ts', 'größe.ts', '-flag.ts', 'a@b/index.ts', `${'x'.repe
 test('all names that cannot be used are told at once', async () => {
   const { functions, root, at } = filesOf('a b.ts', 'x.ts', 'x.js')
   symlinkSync(at('gone.ts'), join(functions, 'dead.ts'))
-  const error: Error = await discover(functions, root).catch((error) => error)
-  expect(error.message.split('\n').sort()).toEqual([
+  const { refusals } = await discover(functions, root)
+  expect(refusals.map(({ text }) => text)).toEqual([
     expect.stringContaining('functions/a b.ts: "a b" cannot be'),
     expect.stringContaining('functions/dead.ts is a link that leads nowhere'),
     expect.stringContaining('functions/x.js and functions/x.ts are both named "x"'),

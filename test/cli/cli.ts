@@ -7,8 +7,8 @@ import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished } from 'vitest'
 import { tempDir } from '../support/files.ts'
 
-const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url))
-const MAIN = join(REPOSITORY, 'dist/bin/main.js')
+export const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url))
+export const MAIN = join(REPOSITORY, 'dist/bin/main.js')
 const DEADLINE_MS = 60_000
 
 export interface Ended {
@@ -66,6 +66,13 @@ export function startNanoclaw(cwd: string, args: readonly string[], { env }: Opt
       return { code, ...output }
     },
   }
+}
+
+/** A project without functions. */
+export function emptyProject(): string {
+  const dir = tempDir()
+  mkdirSync(join(dir, 'functions'))
+  return dir
 }
 
 /** What `init` makes, with this very package installed. */

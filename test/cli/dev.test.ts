@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { openDb } from '../support/files.ts'
@@ -132,4 +132,64 @@ test('a second signal ends it at once', async () => {
   await dev.says('"event":"stopping"')
   dev.child.kill('SIGINT')
   expect((await dev.ended()).code).toBe(130)
+})
+
+test('129: what a function asks of its host is carried out, and told; what no host knows is told as well', async () => {
+  const dir = await initProject()
+  writeFileSync(
+    join(dir, 'functions/ask.ts'),
+    `export default (message, ctx) => ctx.reply(message.content, { kind: 'system' })`,
+  )
+  writeFileSync(
+    join(dir, 'functions/task.ts'),
+    'export default (message) => "doing " + message.content.prompt',
+  )
+  writeFileSync(
+    join(dir, 'functions/draw.ts'),
+    `import { mkdirSync, writeFileSync } from 'node:fs'
+    export default (message, ctx) => {
+      const id = message.id + ':0'
+      ctx.reply({ text: 'a drawing', files: ['a.txt'] })
+      mkdirSync('.nanoclaw/outbox/' + id, { recursive: true })
+      writeFileSync('.nanoclaw/outbox/' + id + '/a.txt', 'lines')
+    }`,
+  )
+  const dev = startNanoclaw(dir, ['dev'])
+  await dev.says(READY)
+  const ask = (content: object) => nanoclaw(dir, ['send', 'ask', JSON.stringify(content), '--wait'])
+  const processAfter = new Date().toISOString()
+  await ask({ action: 'schedule_task', taskId: 'tea', prompt: 'tea', processAfter, recurrence: '0 9 * * *' })
+  await dev.says(/host {4}schedule_task {2}\S+/)
+  await dev.says('→ doing tea')
+  await ask({ action: 'cancel_task', taskId: 'tea' })
+  await dev.says(/host {4}cancel_task {2}\S+/)
+  await ask({ action: 'fly' })
+  await dev.says(/host {4}\S+ {2}given up: .*there is no action "fly"; this host knows schedule_task/)
+  await ask({ action: 'schedule_task', taskId: 'bad', prompt: 'x', processAfter: 'whenever' })
+  await dev.says(/host {4}schedule_task {2}\S+ {2}given up: .*processAfter/)
+  expect((await nanoclaw(dir, ['send', 'draw', '--wait'])).code).toBe(0)
+  await expect.poll(() => existsSync(join(dir, '.nanoclaw/sent'))).toBe(true)
+  const [reply = ''] = readdirSync(join(dir, '.nanoclaw/sent'))
+  await expect.poll(() => readdirSync(join(dir, '.nanoclaw/outbox'))).toEqual([])
+  expect(readFileSync(join(dir, '.nanoclaw/sent', reply, 'a.txt'), 'utf8')).toBe('lines')
+  dev.child.kill('SIGINT')
+  expect(await dev.ended()).toMatchObject({ code: 0, stderr: '' })
+  const inbound = openDb(join(dir, '.nanoclaw/inbound.db'), { readonly: true })
+  const tasks = inbound
+    .prepare("select status from messages_in where kind = 'task' order by seq")
+    .pluck()
+    .all()
+  expect(new Set(tasks)).toEqual(new Set(['completed']))
+})
+
+test('129: the same in JSON', async () => {
+  const dir = await initProject()
+  writeFileSync(
+    join(dir, 'functions/ask.ts'),
+    `export default (message, ctx) => ctx.reply(message.content, { kind: 'system' })`,
+  )
+  const dev = startNanoclaw(dir, ['dev', '--json'])
+  await dev.says('"event":"started"')
+  await nanoclaw(dir, ['send', 'ask', '{"action":"schedule_task","taskId":"t","prompt":"p"}', '--wait'])
+  await dev.says(/"event":"action".*"type":"delivered".*"action":"schedule_task"/)
 })

@@ -1,8 +1,8 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { openDb, tempDir, wireOutbound } from '../support/files.ts'
-import { nanoclaw } from './cli.ts'
+import { openDb, wireOutbound } from '../support/files.ts'
+import { emptyProject, nanoclaw } from './cli.ts'
 
 function rows(dir: string) {
   return openDb(join(dir, '.nanoclaw/inbound.db'))
@@ -13,7 +13,7 @@ function rows(dir: string) {
 }
 
 test('a message lands in inbound.db, its id on stdout, and it is said that nobody serves it', async () => {
-  const dir = tempDir()
+  const dir = emptyProject()
   const address = ['--thread', 't', '--channel', 'slack', '--platform', 'p']
   const { code, stdout, stderr } = await nanoclaw(dir, ['send', 'chat', 'hello', ...address, '--after', '1h'])
   expect(code).toBe(0)
@@ -43,14 +43,14 @@ test.each([
   { from: 'standard input as a file', args: ['--file', '-'], input: '[1]', content: '[1]' },
   { from: 'nowhere', args: [], input: '', content: '{}' },
 ])('content comes from $from', async ({ args, input, content }) => {
-  const dir = tempDir()
+  const dir = emptyProject()
   writeFileSync(join(dir, 'delivery.json'), '{ "action": "opened" }')
   expect(await nanoclaw(dir, ['send', 'hook', ...args], { input })).toMatchObject({ code: 0 })
   expect(rows(dir)).toMatchObject([{ kind: 'hook', content }])
 })
 
 test('the same id twice is one message, and that is said', async () => {
-  const dir = tempDir()
+  const dir = emptyProject()
   const send = (...args: string[]) => nanoclaw(dir, ['send', 'chat', 'x', '--id', 'once', ...args])
   expect(await send()).toMatchObject({ code: 0, stdout: 'once\n' })
   expect(await send()).toMatchObject({
@@ -63,7 +63,7 @@ test('the same id twice is one message, and that is said', async () => {
 })
 
 test('--wait ends with 1 and says so when the time is up', async () => {
-  const { code, stdout, stderr } = await nanoclaw(tempDir(), [
+  const { code, stdout, stderr } = await nanoclaw(emptyProject(), [
     'send',
     'chat',
     'x',
@@ -77,7 +77,7 @@ test('--wait ends with 1 and says so when the time is up', async () => {
 })
 
 test('--wait for a message that has failed already ends with 1 at once', async () => {
-  const dir = tempDir()
+  const dir = emptyProject()
   mkdirSync(join(dir, '.nanoclaw'))
   const outbound = wireOutbound(join(dir, '.nanoclaw/outbound.db'))
   outbound.exec("insert into processing_ack values ('m', 'failed', '2026-11-24T00:00:00Z')")
@@ -94,7 +94,7 @@ test('--wait for a message that has failed already ends with 1 at once', async (
 })
 
 test('files that variables place apart belong to another host: nothing is sent', async () => {
-  const dir = tempDir()
+  const dir = emptyProject()
   const env = { SESSION_INBOUND_DB_PATH: join(dir, 'a.db'), SESSION_OUTBOUND_DB_PATH: join(dir, 'b.db') }
   const { code, stderr } = await nanoclaw(dir, ['send', 'chat', 'x'], { env })
   expect(code).toBe(2)
@@ -110,8 +110,7 @@ test.each([
   'a workspace that is $where is wrong configuration, for send, dev and start',
   async ({ workspace, linux }) => {
     if (linux && process.platform !== 'linux') return
-    const dir = tempDir()
-    mkdirSync(join(dir, 'functions'))
+    const dir = emptyProject()
     writeFileSync(join(dir, 'file'), '')
     symlinkSync('missing', join(dir, 'nowhere'))
     for (const args of [['send', 'chat', 'x'], ['dev'], ['start']]) {

@@ -5,12 +5,12 @@ import { filesIn } from '../../runtime/protocol/files.ts'
 import { OWN_TABLES } from '../../runtime/protocol/schema.ts'
 import { LastingOutbox } from '../../runtime/store/lasting-outbox.ts'
 import { Lock } from '../../runtime/store/lock.ts'
-import { headInbound, insertMessage, insertRow, openDb, tempDir, wireOutbound } from '../support/files.ts'
-import { nanoclaw } from './cli.ts'
+import { headInbound, insertMessage, insertRow, openDb, wireOutbound } from '../support/files.ts'
+import { emptyProject, nanoclaw } from './cli.ts'
 
 /** A workspace after some work, with no runtime: one message completed, one failed, one due, one that is hostile. */
 function usedWorkspace(): string {
-  const dir = tempDir()
+  const dir = emptyProject()
   const workspace = join(dir, '.nanoclaw')
   mkdirSync(workspace)
   const inbound = headInbound(join(workspace, 'inbound.db'))
@@ -47,8 +47,8 @@ function usedWorkspace(): string {
   return dir
 }
 
-test('the status of an empty folder says what is missing, and makes nothing', async () => {
-  const dir = tempDir()
+test('the status of a new project says what is missing, and makes nothing', async () => {
+  const dir = emptyProject()
   const { code, stdout } = await nanoclaw(dir, ['status'])
   expect(code).toBe(0)
   expect(stdout).toMatch(/^runtime +not running$/m)
@@ -120,7 +120,7 @@ test('an unknown id ends with 1 and says so, on stderr', async () => {
   const { code, stdout, stderr } = await nanoclaw(dir, ['show', 'nobody', '--json'])
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
   expect(stderr).toContain(`No message nobody in ${join(dir, '.nanoclaw/inbound.db')}`)
-  expect(await nanoclaw(tempDir(), ['show', 'x'])).toMatchObject({
+  expect(await nanoclaw(emptyProject(), ['show', 'x'])).toMatchObject({
     code: 1,
     stderr: expect.stringMatching(/^Cannot look for x: .*does not exist yet/),
   })
@@ -151,6 +151,22 @@ test('what waits for a broken function has that as its reason', async () => {
   lock.release()
   expect(stdout).toMatch(
     /^ {2}webhook {2}1 {2}functions\/webhook\.ts is broken and must be mended\n {2}nobody {3}2$/m,
+  )
+})
+
+test('a function whose backlog is too long to be taken in is named, with how much of it waits for a retry', async () => {
+  const dir = usedWorkspace()
+  const crowded = [
+    { name: 'slow', ready: 20_000, retrying: 0 },
+    { name: 'flaky', ready: 2_000, retrying: 1_999 },
+  ]
+  const note = { functions: [], unroutable: {}, crowded, state: 'running', pid: 1, host: 'h', startedAt: '' }
+  writeFileSync(join(dir, '.nanoclaw/.runtime.json'), JSON.stringify(note))
+  const lock = Lock.acquire(join(dir, '.nanoclaw/.runtime.lock'), () => 'nobody')
+  const { stdout } = await nanoclaw(dir, ['status'])
+  lock.release()
+  expect(stdout).toMatch(
+    /^More of these waits in inbound\.db .*go on:\n {2}slow {3}20000 taken in\n {2}flaky {2}2000 taken in {3}1999 of them wait for their next attempt$/m,
   )
 })
 

@@ -53,7 +53,7 @@ test('without any setting, everything has the documented default', async () => {
       outbox: join(cwd, '.nanoclaw/outbox'),
       lock: join(cwd, '.nanoclaw/.runtime.lock'),
     },
-    concurrency: availableParallelism(),
+    concurrency: 16,
     timeoutMs: 30_000,
     retry: { attempts: 5, minDelayMs: 1000, maxDelayMs: 300_000, factor: 2 },
     crashLimit: 5,
@@ -300,7 +300,7 @@ describe('the config file', () => {
   ])('that %s names but is missing is a fault, beside the others', async (origin, given) => {
     const faults = await faultsOf({ ...given, flags: { poll: 'x' } })
     expect(faults).toEqual([
-      `${origin}: found "missing.json"; expected an existing file that ends in .ts, .mts, .js, .mjs, .json`,
+      `${origin}: found "missing.json"; expected an existing file, one that ends in .ts, .mts, .cts, .js, .mjs, .cjs, .json`,
       expect.stringContaining('--poll'),
     ])
   })

@@ -71,7 +71,7 @@ test('the newest host: bun run, the workspace at the one place it knows, a secon
   expect(await once(child, 'exit')).toEqual([0, null])
 })
 
-test('the first host: npx tsc, then node; the files at the places that three variables say', async () => {
+test('the first host: npx tsc, then node, whose shell becomes the runtime and so gets the SIGTERM; the files at the places that three variables say', async () => {
   const { app, workspace, path } = image()
   const session = join(app, 'session')
   mkdirSync(session)
@@ -85,7 +85,10 @@ test('the first host: npx tsc, then node; the files at the places that three var
     SESSION_INBOUND_DB_PATH: join(session, 'inbound.db'),
     SESSION_OUTBOUND_DB_PATH: join(session, 'outbound.db'),
     SESSION_HEARTBEAT_PATH: join(session, '.heartbeat'),
+    NANOCLAW_DRAIN: '700ms',
   }
-  run(`cd ${app} && npx tsc --outDir ${app}/out --pretty && node ${app}/out/index.js`, env)
+  const child = run(`cd ${app} && npx tsc --outDir ${app}/out --pretty && node ${app}/out/index.js`, env)
   await answered(join(session, 'outbound.db'), id)
+  child.kill('SIGTERM')
+  expect(await once(child, 'exit')).toEqual([0, null])
 })

@@ -92,6 +92,20 @@ test('two files of one name both arrive', () => {
   expect(readdirSync(join(dir, 'inbox', 'm')).sort()).toEqual(['a.tar-2.gz', 'a.tar.gz'])
 })
 
+test.each([
+  ['with an extension', `${'x'.repeat(251)}.pdf`, `${'x'.repeat(249)}-2.pdf`],
+  ['without one', 'x'.repeat(255), `${'x'.repeat(253)}-2`],
+  ['that is all extension', `.${'x'.repeat(254)}`, `.${'x'.repeat(252)}-2`],
+  ['of wide characters', `${'ü'.repeat(125)}.jpeg`, `${'ü'.repeat(124)}-2.jpeg`],
+])('209: two files of one name that is as long as a name may be both arrive (%s)', (_, name, second) => {
+  const { dir, host } = hostFixture()
+  const attachments = ['one', 'two'].map((text) => ({ name, data: bytes(text) }))
+  host.enqueue({ id: 'm', kind: 'chat', content: {}, attachments })
+  const folder = join(dir, 'inbox', 'm')
+  expect(readdirSync(folder).sort()).toEqual([name, second].sort())
+  expect(readFileSync(join(folder, second), 'utf8')).toBe('two')
+})
+
 test('a duplicate leaves the files of the first message as they are', () => {
   const { dir, host } = hostFixture()
   const send = (text: string) =>

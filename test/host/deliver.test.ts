@@ -7,6 +7,16 @@ import { delivered, reply, settled, settledAll, start } from '../support/deliver
 import { insertRow, openDb, tempDir } from '../support/files.ts'
 import { hostFixture } from '../support/host.ts'
 
+test('146: a reply for a year with five digits is held, not sent at once', async () => {
+  const fixture = hostFixture()
+  reply(fixture, 'far', { deliver_after: '+012026-11-24T06:02:20.000Z' })
+  reply(fixture, 'now', {})
+  const sent: string[] = []
+  start(fixture, ({ id }) => void sent.push(id))
+  await settled(() => expect(delivered(fixture)).toEqual([['now', 'delivered', null]]))
+  expect(sent).toEqual(['now'])
+})
+
 test('a reply is handed over whole, and what the platform calls it is recorded', async () => {
   const fixture = hostFixture()
   reply(fixture, 'm:0', { channel_type: 'slack', thread_id: 't', in_reply_to: 'm', content: '{"text":"hi"}' })
@@ -152,15 +162,12 @@ test('files of a reply are handed over and cleared after it was sent; links and 
   const files = ['a.txt', 'link', '../../inbound.db', '/etc/passwd', 'missing', 'folder', 7]
   reply(fixture, 'r', { content: JSON.stringify({ text: 'see', files }) })
   const handed: unknown[] = []
-  let there = false
-  start(fixture, (out) => {
-    handed.push(...out.files)
-    there = existsSync(out.files[0]!.path)
+  start(fixture, async (out) => {
+    for (const file of out.files) handed.push([file.name, file.size, String(await file.bytes())])
   })
 
   await settled(() => expect(delivered(fixture)).toHaveLength(1))
-  expect(handed).toEqual([{ name: 'a.txt', path: join(folder, 'a.txt') }])
-  expect(there).toBe(true)
+  expect(handed).toEqual([['a.txt', 1, 'a']])
   await settled(() => expect(existsSync(folder)).toBe(false))
   expect(existsSync(outside)).toBe(true)
 })

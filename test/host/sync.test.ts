@@ -51,6 +51,17 @@ test('W19: completed stays completed, failed stays failed, and what is not ended
   expect(host.sync()).toEqual({ readable: true, completed: 0, failed: 0, pending: 2, ...NOTHING_REPEATS })
 })
 
+test('187: an ack in a word of a newer runner is an end: only what is processing goes on, only completed is a success', () => {
+  const { host, ack, statuses, send } = open()
+  send('skipped', 'provider', 'running')
+  ack('skipped', 'script-skip:error')
+  ack('provider', 'provider-error')
+  ack('running', 'processing')
+  expect(host.status('skipped')?.state).toBe('failed')
+  expect(host.sync()).toMatchObject({ completed: 0, failed: 2, pending: 1 })
+  expect(statuses()).toEqual({ skipped: 'failed', provider: 'failed', running: 'pending' })
+})
+
 test('W20: a pause during processing survives, and the end is carried over when it is lifted', () => {
   const { host, inbound, ack, statuses, send } = open()
   send('task')
@@ -107,7 +118,7 @@ test('W14, 50: a sync that cannot read outbound.db says why, changes nothing, an
     completed: 0,
     reason: expect.stringMatching(/outbound\.db: a writer died/),
   })
-  expect(host.status('done')?.state).toBe('pending')
+  expect(() => host.status('done')).toThrow(expect.objectContaining({ code: 'not_readable_yet' }))
   expect(statuses()).toEqual({ done: 'pending' })
 
   openDb(path).prepare('select count(*) from filler').get()

@@ -17,9 +17,11 @@ test('a failed message is redriven as a new one that names the old one, once for
   host.enqueue({ id: 'm', kind: 'chat', content: { text: 'hi' }, threadId: 't', processAfter: '1m' })
   ack('m', 'failed')
 
-  expect(host.redrive('m')).toEqual({ id: 'm.redrive-1', seq: 4, duplicate: false })
-  expect(host.redrive('m')).toEqual({ id: 'm.redrive-2', seq: 6, duplicate: false })
-  expect(row(fixture, 'm.redrive-1')).toMatchObject({
+  const id = expect.stringMatching(/^m\.redrive-[0-9a-f-]{36}$/)
+  const again = host.redrive('m')
+  expect(again).toEqual({ id, seq: 4, duplicate: false })
+  expect(host.redrive('m')).toEqual({ id, seq: 6, duplicate: false })
+  expect(row(fixture, again.id)).toMatchObject({
     kind: 'chat',
     content: '{"text":"hi"}',
     thread_id: 't',
@@ -31,14 +33,38 @@ test('a failed message is redriven as a new one that names the old one, once for
   })
 })
 
+test('190: what is redriven, forgotten and redriven once more runs again: its id is one that no runtime knows', () => {
+  const { host, outbound, ack, setTime } = hostFixture()
+  host.enqueueMany(['m', 'last'].map((id) => ({ id, kind: 'chat', content: 0 })))
+  ack('m', 'failed')
+  host.sync()
+  const first = host.redrive('m').id
+  ack(first, 'completed')
+  host.sync()
+  host.enqueue({ kind: 'chat', content: 0 })
+  setTime('2027-01-01T00:00:00Z')
+  outbound.exec(`update processing_ack set status_changed = '2026-12-31T00:00:00Z' where message_id = 'm'`)
+  expect(host.prune({ olderThan: '7d' }).messages).toBe(1)
+
+  const second = host.redrive('m').id
+  expect(second).not.toBe(first)
+  expect(host.status(second)?.state).toBe('pending')
+})
+
+test('190: a redriven restart note does not wait for the next start', () => {
+  const fixture = hostFixture()
+  fixture.host.enqueue({ id: 'note', kind: 'chat', content: 0, onWake: true })
+  fixture.ack('note', 'failed')
+  expect(row(fixture, fixture.host.redrive('note').id)).toMatchObject({ on_wake: 0 })
+})
+
 test('a redriven occurrence belongs to its series without doubling it', () => {
   const fixture = hostFixture()
   const { host, ack } = fixture
   host.enqueue({ id: 'digest', kind: 'task', content: 0, recurrence: '0 9 * * *' })
   ack('digest', 'failed')
   host.sync()
-  host.redrive('digest')
-  ack('digest.redrive-1', 'completed')
+  ack(host.redrive('digest').id, 'completed')
 
   expect(host.sync()).toMatchObject({ completed: 1, recurred: 0 })
   expect(host.tasks.list()).toMatchObject([{ seriesId: 'digest', recurrence: { cron: '0 9 * * *' } }])

@@ -164,6 +164,18 @@ export const MUTANTS: readonly Mutant[] = [
     'if (dispatch.alone) return false',
     'if (dispatch.n < 0) return false',
   ),
+  one(
+    'a process that has lost its channel is neither used nor ended',
+    CHILD,
+    'this.#process.onChannelLost(() => this.#lostChannel(), LAST_WORDS_MS)',
+    '',
+  ),
+  one(
+    'a lost channel is blamed on a message that had not begun',
+    CHILD,
+    'this.#channelLost && this.#served > 0 && !dispatch.alone',
+    'false',
+  ),
 
   // Order.
   one('a lane gives out while something of it runs', LANES, 'if (!head || lane.out > 0 ||', 'if (!head ||'),
@@ -190,8 +202,8 @@ export const MUTANTS: readonly Mutant[] = [
   one(
     'a full page skips what is behind it',
     'store/page.ts',
-    'const seq = full ? (numbered.at(-1)?.seq ?? bound)',
-    'const seq = full ? bound',
+    'const last = full ? placeOf(numbered.at(-1)!) : bound',
+    'const last = bound',
   ),
   one(
     'what a look has read is believed though the host has committed since',
@@ -208,15 +220,10 @@ export const MUTANTS: readonly Mutant[] = [
   one(
     'the mark passes what it has no room to list',
     SESSION,
-    'open.length <= openMax ? this.#walked.seq :',
-    'open.length >= 0 ? this.#walked.seq :',
+    'open.length <= openMax ? this.#walked :',
+    'open.length >= 0 ? this.#walked :',
   ),
-  one(
-    'a stop before the first look unsays the mark',
-    SESSION,
-    'if (this.#firstWalk && this.#walked.seq === mark.seq) return mark',
-    '',
-  ),
+  one('a stop before the first look unsays the mark', SESSION, 'if (!this.#markRead) return mark', ''),
   one(
     'nobody looks again at what the host has changed',
     SESSION,
@@ -247,6 +254,13 @@ export const MUTANTS: readonly Mutant[] = [
   one('replies have even numbers', OUTBOX, 'this.#seq += this.#seq % 2 === 0 ? 1 : 2', 'this.#seq += 2'),
   one('what stands behind a message that is gone gets no turn', EXECUTE, '        this.nudge()\n', ''),
   one('a commit that met a lock is not tried again', 'commit-pause.ts', '      again()\n', ''),
+  one(
+    'context is run alone',
+    'catalog/catalog.ts',
+    '    if (!wakes.has(doesWake(message))) return false\n',
+    '',
+  ),
+  one('context waits for a function', ADMISSION, 'this.#router.isContext(row) ? this.#passOver(id) : ', ''),
   one(
     'a stop does not wait for refusals',
     EXECUTE,

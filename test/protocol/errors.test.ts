@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
+  type ErrorInfo,
   errorInfo,
   errorText,
   NanoclawError,
@@ -88,11 +89,94 @@ describe('a value that fights back is data all the same', () => {
   })
 })
 
-test('causes that form a circle are left out, not followed', () => {
+test('causes that form a circle end where the circle closes', () => {
   const a = new Error('a')
   const b = new Error('b', { cause: a })
   a.cause = b
-  expect(errorInfo(a)).toEqual({ name: 'Error', message: 'a', stack: expect.stringContaining('Error: a') })
+  const said = (message: string) => ({ name: 'Error', message, stack: expect.stringContaining(message) })
+  expect(errorInfo(a)).toEqual({ ...said('a'), cause: said('b') })
+})
+
+const chain = (links: number): Error => {
+  let error = new Error('the first')
+  for (let link = 1; link < links; link++) error = new Error(`link ${link}`, { cause: error })
+  return error
+}
+const depthOf = ({ cause }: ErrorInfo): number => (cause ? 1 + depthOf(cause) : 0)
+
+describe('what an error was caused by', () => {
+  test.each<[string, unknown, object]>([
+    [
+      'a cause',
+      new Error('m', { cause: new TypeError('c') }),
+      { cause: { name: 'TypeError', message: 'c' } },
+    ],
+    ['a cause that is text', new Error('m', { cause: 'why' }), { cause: { name: 'string', message: 'why' } }],
+    [
+      'a cause that is data',
+      new Error('m', { cause: { code: 7 } }),
+      { cause: { message: 'thrown value: {"code":7}' } },
+    ],
+    ['a code', Object.assign(new Error('m'), { code: 'ECONNREFUSED' }), { code: 'ECONNREFUSED' }],
+    ['a code that is a number', Object.assign(new Error('m'), { code: 14 }), { code: '14' }],
+    [
+      'parts',
+      new AggregateError([new Error('a'), 'b'], 'm'),
+      { errors: [{ message: 'a' }, { name: 'string', message: 'b' }] },
+    ],
+  ])('%s', (_, thrown, expected) => {
+    expect(errorInfo(thrown)).toMatchObject({ message: 'm', ...expected })
+  })
+
+  test.each<[string, unknown]>([
+    ['no cause', new Error('m', { cause: undefined })],
+    ['a cause that throws when it is read', Object.defineProperty(new Error('m'), 'cause', { get: refuse })],
+    ['a code that throws when it is read', Object.defineProperty(new Error('m'), 'code', { get: refuse })],
+    ['parts that throw when they are read', Object.defineProperty(new Error('m'), 'errors', { get: refuse })],
+    [
+      'itself',
+      Object.defineProperty(new Error('m'), 'cause', {
+        get(this: Error) {
+          return this
+        },
+      }),
+    ],
+    ['the number of a DOMException', new DOMException('m', 'Error')],
+  ])('%s leaves the rest', (_, thrown) => {
+    expect(errorInfo(thrown)).toEqual({ name: 'Error', message: 'm', stack: expect.any(String) })
+  })
+
+  test('has an end in depth, in number and in size', () => {
+    expect(depthOf(errorInfo(chain(100)))).toBe(5)
+    const wide = errorInfo(new AggregateError(Array.from({ length: 1_000 }, (_, n) => chain(3 + (n % 2)))))
+    expect(JSON.stringify(wide).match(/"message"/g)).toHaveLength(11)
+    const big = new Error('x'.repeat(1_000_000))
+    big.stack = big.message
+    const parts = Array.from({ length: 20 }, () =>
+      Object.assign(new Error(big.message, { cause: big }), { stack: big.stack }),
+    )
+    expect(JSON.stringify(errorInfo(new AggregateError(parts))).length).toBeLessThan(150_000)
+  })
+
+  test('comes before the stack, since long lines are cut at their end', () => {
+    expect(Object.keys(errorInfo(chain(2)))).toEqual(['name', 'message', 'cause', 'stack'])
+  })
+
+  test('stands in the one line for people, each text once', () => {
+    const refused = Object.assign(new Error('connect ECONNREFUSED ::1:9'), { code: 'ECONNREFUSED' })
+    expect(errorText(new TypeError('fetch failed', { cause: refused }))).toBe(
+      'TypeError: fetch failed; caused by connect ECONNREFUSED ::1:9',
+    )
+    expect(errorText(new Error('no answer: connect ECONNREFUSED ::1:9', { cause: refused }))).toBe(
+      'no answer: connect ECONNREFUSED ::1:9',
+    )
+    expect(errorText(Object.assign(new Error('no such table'), { code: '42P01' }))).toBe(
+      'no such table (42P01)',
+    )
+    expect(errorText(Object.assign(new AggregateError([refused]), { code: 'ECONNREFUSED' }))).toBe(
+      'AggregateError: ECONNREFUSED; with connect ECONNREFUSED ::1:9',
+    )
+  })
 })
 
 test('a stack is kept up to its limit, and an overflow of the stack itself can be told', () => {

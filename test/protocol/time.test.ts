@@ -21,6 +21,8 @@ describe('reads', () => {
     ['2026-11-24 06:02:20.123', Date.UTC(2026, 10, 24, 6, 2, 20, 123)],
     ['2026-11-24T06:02:20.123456789Z', Date.UTC(2026, 10, 24, 6, 2, 20, 123)],
     ['2026-11-24T06:02:20,5Z', Date.UTC(2026, 10, 24, 6, 2, 20, 500)],
+    ['+012026-11-24T06:02:20.000Z', Date.UTC(12026, 10, 24, 6, 2, 20)],
+    ['-000001-11-24 06:02:20', Date.UTC(-1, 10, 24, 6, 2, 20)],
     ['2026-11-24T14:00:00+02:00', NOON],
     ['2026-11-24T14:00:00+0200', NOON],
     ['2026-11-24T14:00:00+02', NOON],
@@ -52,7 +54,7 @@ describe('refuses', () => {
     ['a date with a zone and no time', '2026-11-24Z'],
     ['a short year', '26-11-24'],
     ['a long year', '12026-11-24'],
-    ['a year with a sign', '+002026-11-24T06:02:20Z'],
+    ['a year of four digits with a sign', '+2026-11-24T06:02:20Z'],
     ['a day of one digit', '2026-11-4'],
     ['digits of another script', '２０２６-11-24'],
     ['February 30', '2026-02-30'],
@@ -112,6 +114,11 @@ test('any instant of the years 0000 to 9999 comes back from both forms, to the m
     }),
     { examples: [[FIRST_MS], [LAST_MS], [0], [-1]] },
   )
+})
+
+test('146: what is later than text can sort is the last instant that can', () => {
+  for (const atMs of [LAST_MS + 1, Date.UTC(12026, 0), 8.64e15])
+    expect(sqliteTime(atMs)).toBe('9999-12-31 23:59:59.999')
 })
 
 test('either form sorts as text as the instants sort', () => {

@@ -11,7 +11,7 @@ import { type Fate, policyOf } from './cast.ts'
 import { Disk, type StoredReply } from './disk.ts'
 import type { Outbound } from './files.ts'
 import { isDeath, judge } from './judge.ts'
-import { isOver, isRefused, type Told } from './messages.ts'
+import { isOver, isPassedOver, isRefused, type Told } from './messages.ts'
 
 export class Violation extends Error {
   override readonly name = 'Violation'
@@ -38,7 +38,7 @@ export class Books {
   /** By the number of its dispatch: what is in a process, or on its way to one. */
   readonly #dispatched = new Map<number, { readonly told: Told; readonly alone: boolean; begun: boolean }>()
   /** Processes that have answered twice for a message: the runtime ends them, whatever has come to be in them. */
-  readonly #forgers = new Set<number>()
+  readonly #outlived = new Set<number>()
   #aborted = false
   #justClaimed = new Set<string>()
   #epoch = 0
@@ -133,7 +133,7 @@ export class Books {
     const committed = commit()
     this.#justClaimed = new Set()
     for (const ending of turn.endings) this.#end(ending, committed.lost.has(ending.id))
-    for (const { id } of turn.refusals) this.#refuse(this.#told(id))
+    for (const refusal of turn.refusals) this.#refuse(this.#told(refusal.id), refusal.ack)
     for (const claim of turn.claims) this.#claim(claim, turn.nowMs, committed.refused.has(claim.id))
     this.#checkDisk(turn, committed)
     if (turn.mark) this.#checkMark(turn.mark)
@@ -165,8 +165,8 @@ export class Books {
     }
   }
 
-  forges(pid: number): void {
-    this.#forgers.add(pid)
+  outlived(pid: number): void {
+    this.#outlived.add(pid)
   }
 
   /** All that is in one process. */
@@ -212,7 +212,7 @@ export class Books {
         this.#dispatched.get(n) ?? this.fail(`dispatch ${n} ends and was not made`)
       this.#dispatched.delete(n)
       // Of one that was suspected already, it is believed.
-      const believed = alone && this.#forgers.has(told.run?.worker ?? 0)
+      const believed = alone && this.#outlived.has(told.run?.worker ?? 0)
       if (outcome.type !== 'cancelled' && !begun && !believed)
         this.fail(`${told.id} ${outcome.type}, and has not begun`)
       if (isDeath(outcome) && this.#aborted) this.fail(`${told.id} is blamed for the end of the runtime`)
@@ -235,7 +235,7 @@ export class Books {
     for (const message of this.#messages.values()) {
       if (message.status !== 'pending' || isOver(message)) continue
       const due = isRefused(message) || message.dueAtMs <= nowMs
-      const taken = kinds.has(message.kind) && (onWakeToo || !message.onWake)
+      const taken = isPassedOver(message) || (kinds.has(message.kind) && (onWakeToo || !message.onWake))
       if (due && (taken || isRefused(message))) yield message
     }
   }
@@ -316,10 +316,12 @@ export class Books {
     if (before) this.fail(`${told.id} (seq ${told.seq}) is over before ${before.id} (seq ${before.seq})`)
   }
 
-  #refuse(told: Told): void {
+  #refuse(told: Told, ack: 'failed' | 'completed' = 'failed'): void {
     if (told.ack !== 'none') return
-    if (!isRefused(told) && told.strict) this.fail(`${told.id} is refused, and nothing is wrong with it`)
-    told.ack = 'failed'
+    if (isPassedOver(told) !== (ack === 'completed')) this.fail(`${told.id} ends as ${ack} without a run`)
+    if (!isRefused(told) && !isPassedOver(told) && told.strict)
+      this.fail(`${told.id} is refused, and nothing is wrong with it`)
+    told.ack = ack
   }
 
   #claim({ id, run, attempt, worker, alone }: Claim, nowMs: number, refused: boolean): void {
@@ -328,6 +330,7 @@ export class Books {
     if (told.ack === 'none' ? refused && !told.renumbered : !refused)
       this.fail(`${id}: its ack is ${told.ack}, claim refused: ${refused}`)
     if (refused) return
+    if (isPassedOver(told)) this.fail(`${id} is context for a function that does not ask for it, and starts`)
     if (told.status !== 'pending') this.fail(`${id} starts though it is ${told.status}`)
     if (told.dueAtMs > nowMs) this.fail(`${id} starts ${told.dueAtMs - nowMs} ms before its time`)
     const early = Math.min(told.notBefore.wallMs - nowMs, told.notBefore.ms - this.#parts.clock.monotonic())

@@ -25,6 +25,8 @@ export interface Fate {
   readonly heeds: boolean
   /** Its process answers a second time for it. */
   readonly twice: boolean
+  /** Its process closes the channel to the runtime and lives on: instead of an answer, or some time after it. */
+  readonly cuts: 'no' | 'instead' | 'afterwards'
 }
 
 const POLICIES: Readonly<Record<Exclude<Kind, 'nobody'>, RetryPolicy>> = {
@@ -36,6 +38,8 @@ const POLICIES: Readonly<Record<Exclude<Kind, 'nobody'>, RetryPolicy>> = {
 }
 const KEYS: Readonly<Record<string, KeyRule>> = { free: 'none', user: [['content', 'user']] }
 const TIMEOUT_MS = 300
+/** Its function asks for context, too. */
+export const CONTEXT_KIND: Kind = 'free'
 
 /** Functions of a version: its bundles are new; `late` is there in odd ones, and `nobody` never. */
 export function catalogOf(version: number): Catalog {
@@ -47,7 +51,7 @@ function specOf(name: keyof typeof POLICIES, version: number): FunctionSpec {
   return {
     name,
     file: `functions/${name}.ts`,
-    rule: { kind: [name], content: [] },
+    rule: { kind: [name], ...(name === CONTEXT_KIND && { trigger: [true, false] }), content: [] },
     timeoutMs: TIMEOUT_MS,
     retry: POLICIES[name],
     concurrency: name === 'slow' ? 2 : 3,
@@ -79,7 +83,13 @@ export function fateOf(kind: Kind, plan: number, start: number): Fate {
     ms: durationMs(kind, plan, start),
     replies: mix(plan, start, 5) % 3,
   } as const
-  const plain = { ...good, blocks: mix(plan, start, 6) % 4 === 0, heeds: true, twice: false }
+  const plain = {
+    ...good,
+    blocks: mix(plan, start, 6) % 4 === 0,
+    heeds: true,
+    twice: false,
+    cuts: cutOf(plan, start),
+  }
   if (character < 65) return plain
   if (character < 80) return start <= fails ? { ...plain, end: bad } : plain
   if (character < 84) return { ...plain, end: 'throws' }
@@ -90,6 +100,13 @@ export function fateOf(kind: Kind, plan: number, start: number): Fate {
   if (character < 97) return { ...plain, ms: Number.POSITIVE_INFINITY, blocks: stuck, heeds: !stuck }
   if (character < 98) return { ...plain, twice: true }
   return { ...plain, end: stuck ? bad : 'replies', ms: stuck ? Number.POSITIVE_INFINITY : plain.ms }
+}
+
+/** A first start only, so that a message that does so ends all the same. */
+function cutOf(plan: number, start: number): Fate['cuts'] {
+  const chance = mix(plan, 10) % 100
+  if (start > 1 || chance >= 4) return 'no'
+  return chance < 2 ? 'instead' : 'afterwards'
 }
 
 /** How long a handler wishes to wait that asks for a later attempt. */

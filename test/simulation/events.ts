@@ -12,7 +12,7 @@ export interface NewMessage {
   /** Which address, and so which lane; 3: none. */
   readonly address: number
   readonly due: 'now' | 'past' | 'soon' | 'later' | 'far' | 'unreadable'
-  readonly odd: 'no' | 'bad-json' | 'too-large' | 'on-wake' | 'numberless'
+  readonly odd: 'no' | 'bad-json' | 'too-large' | 'on-wake' | 'numberless' | 'context'
 }
 
 export const KINDS = ['quick', 'slow', 'free', 'user', 'late', 'nobody'] as const
@@ -180,6 +180,7 @@ const ODDS: readonly (readonly [number, NewMessage['odd']])[] = [
   [0.5, 'too-large'],
   [1, 'on-wake'],
   [2, 'numberless'],
+  [2, 'context'],
 ]
 const HINTS: readonly (readonly [number, Hint])[] = [
   [6, 'now'],

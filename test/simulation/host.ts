@@ -122,8 +122,9 @@ export class Host {
       this.#seqMax = Math.max(this.#seqMax, message.seq)
     }
     message.status = 'pending'
-    const { id, seq, kind, processAfter, address, content, onWake } = message
-    this.#sql.insert.run(id, seq, kind, processAfter, address && 'chat', address, content, onWake ? 1 : 0)
+    const { id, seq, kind, processAfter, address, content, onWake, context } = message
+    const flags = [onWake, !context].map(Number)
+    this.#sql.insert.run(id, seq, kind, processAfter, address && 'chat', address, content, ...flags)
   }
 
   #setStatus(message: Told, status: 'pending' | 'paused' | 'completed'): void {
@@ -149,8 +150,8 @@ const CANDIDATES: Readonly<Record<Change['do'], (message: Told) => boolean>> = {
 
 const SQL = {
   maxSeq: 'select coalesce(max(seq), 0) from messages_in',
-  insert: `insert into messages_in (id, seq, kind, timestamp, process_after, channel_type, platform_id, content, on_wake)
-    values (?, ?, ?, '2026-11-24 12:00:00', ?, ?, ?, ?, ?)`,
+  insert: `insert into messages_in (id, seq, kind, timestamp, process_after, channel_type, platform_id, content, on_wake, trigger)
+    values (?, ?, ?, '2026-11-24 12:00:00', ?, ?, ?, ?, ?, ?)`,
   setTime: 'update messages_in set process_after = ? where id = ?',
   setStatus: 'update messages_in set status = ? where id = ?',
   delete: 'delete from messages_in where id = ?',

@@ -48,6 +48,7 @@ const POOL_LIMITS = {
   concurrency: 4,
   warmMax: 7,
   startsMax: 2,
+  quickMax: 2,
   loadTimeoutMs: 500,
   abortGraceMs: ABORT_GRACE_MS,
   killGraceMs: 50,
@@ -100,6 +101,8 @@ export class Life {
             clock,
             birth: world.birth,
             delayMs: world.delayMs,
+            limits: POOL_LIMITS,
+            left: (pid, why) => books.fail(`process ${pid} ${why}, and is neither of use nor ended`),
             wishMs: ({ message }) => wishMs(world.messages.get(message.id)!.plan),
             begins: (pid, dispatch) => {
               world.say(() => `  ${dispatch.message.id} begins in ${pid}`)
@@ -111,7 +114,7 @@ export class Life {
               world.say(() => `  ${dispatch.message.id} ${how} in ${pid}`)
               books.handlerEnded(this.epoch, dispatch, how)
             },
-            forges: (pid) => books.forges(pid),
+            outlived: (pid) => books.outlived(pid),
             holds: (pid, dispatches) => books.holds(this.epoch, pid, dispatches),
           }),
       }),
@@ -303,6 +306,7 @@ export class Life {
         read('some rows', () => inbox.getPendingByIds(...about)),
       getMessages: (ids: readonly string[]) => read('messages', () => inbox.getMessages(ids)),
       maxSeq: () => read('the last seq', () => inbox.maxSeq()),
+      placeOf: (seq: number, id: string) => read('the row of the mark', () => inbox.placeOf(seq, id)),
       rawId: (rowid: number) => inbox.rawId(rowid),
     }
   }

@@ -2,7 +2,7 @@
 // and what its handler has done. The simulated host writes the first part, the books keep the rest.
 import type { Outcome } from '../../runtime/protocol/outcome.ts'
 import { isoTime, sqliteTime } from '../../runtime/protocol/time.ts'
-import { laneOf } from './cast.ts'
+import { CONTEXT_KIND, laneOf } from './cast.ts'
 import type { Kind, NewMessage } from './events.ts'
 
 export interface Told {
@@ -14,6 +14,8 @@ export interface Told {
   readonly address: string | null
   readonly content: string
   readonly onWake: boolean
+  /** Its trigger is 0: only a function that asks for context runs on it. */
+  readonly context: boolean
   seq: number | null
   /** In the file, with this status. */
   status: 'pending' | 'paused' | 'completed' | 'deleted'
@@ -69,12 +71,18 @@ export function messageOf(from: NewMessage, nowMs: number): Told {
     lane: laneOf(kind, address, user),
     content: odd === 'bad-json' ? 'no json' : JSON.stringify({ user, ...(odd === 'too-large' && { LONG }) }),
     onWake: odd === 'on-wake',
+    context: odd === 'context',
     seq: odd === 'numberless' ? null : 0,
     status: 'pending',
     processAfter,
     dueAtMs,
     strict:
-      due === 'now' && odd !== 'numberless' && odd !== 'on-wake' && kind !== 'late' && kind !== 'nobody',
+      due === 'now' &&
+      odd !== 'numberless' &&
+      odd !== 'on-wake' &&
+      odd !== 'context' &&
+      kind !== 'late' &&
+      kind !== 'nobody',
     renumbered: false,
     ack: 'none',
     run: undefined,
@@ -90,6 +98,11 @@ export function messageOf(from: NewMessage, nowMs: number): Told {
     started: 0,
     replied: false,
   }
+}
+
+/** It ends as completed without a run: no function asks for it. */
+export function isPassedOver(message: Told): boolean {
+  return message.context && message.kind !== CONTEXT_KIND && !isRefused(message)
 }
 
 /** It ends as failed without a run, if it is ever looked at. */

@@ -6,6 +6,7 @@ import type { Dispatch, Report, Result } from '../../runtime/protocol/ipc.ts'
 import { type Order, unpack } from '../../runtime/protocol/wire.ts'
 import type { Process, SpawnOptions } from '../../runtime/workers/process.ts'
 import type { Fate } from './cast.ts'
+import { mix } from './random.ts'
 
 /** How a process behaves that is about to be started. */
 export interface Birth {
@@ -19,13 +20,17 @@ export interface Stage {
   /** A message is handed to its handler. */
   readonly begins: (pid: number, dispatch: Dispatch) => Fate
   readonly ended: (pid: number, dispatch: Dispatch, how: Fate['end'] | 'cut-off') => void
-  /** It answers for a message that it has answered for. */
-  readonly forges: (pid: number) => void
+  /** A message that it has answered for ends it: by a second answer, or by the channel that it closes afterwards. */
+  readonly outlived: (pid: number) => void
   /** All that is in the process now, the running message first. */
   readonly holds: (pid: number, dispatches: readonly Dispatch[]) => void
   /** How long something travels through a channel, or a signal takes. */
   readonly delayMs: () => number
   readonly wishMs: (dispatch: Dispatch) => number
+  /** What the runtime says its processes may take, and how long a lost channel stays unnoticed. */
+  readonly limits: { readonly loadTimeoutMs: number; readonly killGraceMs: number }
+  /** A process lives on that ought to have been ended. */
+  readonly left: (pid: number, why: string) => void
 }
 
 interface Current {
@@ -36,6 +41,9 @@ interface Current {
 }
 
 const HAND_BACK_MS = 20
+/** How long after its answer a process closes its channel, and how long the runtime waits for its end then. */
+const CUT_AFTER_MS = 30
+const LAST_WORDS_MS = 100
 const ERROR = { name: 'Error', message: 'as planned' }
 
 export class SimulatedProcess implements Process {
@@ -43,12 +51,15 @@ export class SimulatedProcess implements Process {
   readonly #stage: Stage
   #report: (report: unknown) => void = () => undefined
   #end: (code: number | null, signal: string | null) => void = () => undefined
+  #channelLost: () => void = () => undefined
   #stderr: { write(text: string): void } | undefined
   readonly #queue: Dispatch[] = []
   readonly #unheard: (() => void)[] = []
   #results: Result[] = []
   #current: Current | undefined
   #alive = true
+  #connected = true
+  #loaded = false
   #orderAtMs = 0
   #reportAtMs = 0
 
@@ -56,11 +67,13 @@ export class SimulatedProcess implements Process {
     this.pid = pid
     this.#stage = stage
     if (setup) this.become()
+    else if (mix(pid, 1) % 20 === 0) stage.clock.after(mix(pid, 2) % 2_000, () => this.#cut())
   }
 
   become(): void {
     const { clock, birth } = this.#stage
     const { loads, afterMs } = birth(this.pid)
+    this.#mustEnd(this.#stage.limits.loadTimeoutMs, 'has not loaded', () => !this.#loaded)
     if (loads === 'never') return
     clock.after(afterMs, () => {
       if (!this.#alive) return
@@ -77,7 +90,7 @@ export class SimulatedProcess implements Process {
   }
 
   get alive(): boolean {
-    return this.#alive
+    return this.#alive && this.#connected
   }
 
   onReport(listener: (report: unknown) => void): void {
@@ -92,11 +105,16 @@ export class SimulatedProcess implements Process {
     this.#end = listener
   }
 
+  onChannelLost(listener: () => void): void {
+    this.#channelLost = listener
+  }
+
   kill(signal: 'SIGTERM' | 'SIGKILL' | 'SIGCONT'): void {
     if (signal === 'SIGKILL') this.#die(null, signal)
     else if (signal === 'SIGTERM') {
       // A handler that blocks and would not heed an abort has a listener for this signal, too.
       if (!this.#current?.fate.blocks || this.#current.fate.heeds) this.#die(null, signal)
+      else this.#mustEnd(this.#stage.limits.killGraceMs, 'does not heed SIGTERM')
     }
   }
 
@@ -142,13 +160,15 @@ export class SimulatedProcess implements Process {
     const current = this.#current
     if (!current) return
     const { dispatch, fate } = current
+    if (fate.cuts === 'instead') return this.#cut()
     const result = this.#resultOf(how, current)
     if (!result) return this.#perish(how)
     this.#current = undefined
     this.#stage.ended(this.pid, dispatch, how === 'bad-message' ? 'throws' : how)
     this.#tell(result)
+    if (fate.cuts === 'afterwards') this.#stage.clock.after(CUT_AFTER_MS, () => this.#cut())
     if (fate.twice) {
-      this.#stage.forges(this.pid)
+      this.#stage.outlived(this.pid)
       this.#tell(result)
     }
     const { lane } = dispatch
@@ -200,6 +220,27 @@ export class SimulatedProcess implements Process {
     clock.after(atMs - clock.monotonic(), () => this.#end(code, signal))
   }
 
+  /** What it says from now on is not heard, and it hears nothing; the runtime notices that after a while. */
+  #cut(): void {
+    if (!this.#alive || !this.#connected) return
+    this.#connected = false
+    if (this.#current?.fate.cuts !== 'instead') this.#stage.outlived(this.pid)
+    const { clock, delayMs } = this.#stage
+    const atMs = Math.max(this.#reportAtMs, clock.monotonic()) + delayMs() + LAST_WORDS_MS
+    clock.after(atMs - clock.monotonic(), () => {
+      if (this.#alive) this.#channelLost()
+      this.#mustEnd(this.#stage.limits.killGraceMs, 'has lost its channel')
+    })
+  }
+
+  /** Each process is on its way up, can be given work, or is on its way out: none stays as it is for longer than its state may last. */
+  #mustEnd(withinMs: number, why: string, stillSo = () => true): void {
+    // The timer of the runtime for the same moment may have been set after this one.
+    this.#stage.clock.after(withinMs + 1, () => {
+      if (this.#alive && stillSo()) this.#stage.left(this.pid, why)
+    })
+  }
+
   /** What waits behind a slow message is given back, as long as the loop turns. */
   #handBackSoon(current: Current): void {
     if (this.#queue.length === 0 || current.fate.blocks) return
@@ -227,6 +268,8 @@ export class SimulatedProcess implements Process {
   }
 
   #say(report: Report): void {
+    if (!this.#connected) return
+    if (report.type === 'loaded') this.#loaded = true
     const { clock, delayMs } = this.#stage
     this.#reportAtMs = Math.max(this.#reportAtMs, clock.monotonic() + delayMs())
     // As JSON, so that nobody on the other side shares an object with this one.
@@ -236,7 +279,7 @@ export class SimulatedProcess implements Process {
 
   /** What comes in while the loop is blocked is heard when it turns again. */
   #hear(call: () => void): void {
-    if (!this.#alive) return
+    if (!this.#alive || !this.#connected) return
     if (this.#current?.fate.blocks) this.#unheard.push(call)
     else call()
   }

@@ -21,8 +21,15 @@ export interface RunResult {
 }
 
 const CRASH_LIMIT = 4
-const BIG_LIMITS = { page: 500, readyMax: 20_000, laterMax: 20_000, heldMax: 10_000, openMax: 1_000 }
-const SMALL_LIMITS = { page: 5, readyMax: 8, laterMax: 4, heldMax: 2, openMax: 6 }
+const BIG_LIMITS = {
+  page: 500,
+  readyMax: 20_000,
+  shareMax: 2_000,
+  laterMax: 20_000,
+  heldMax: 10_000,
+  openMax: 1_000,
+}
+const SMALL_LIMITS = { page: 5, readyMax: 8, shareMax: 2, laterMax: 4, heldMax: 2, openMax: 6 }
 /** What is inserted is due within this, but for what is due in weeks; nor does anything wait longer for its next attempt. */
 const HORIZON_MS = 600_000
 /** Whoever watches over a runtime that does not start tries again after this. */

@@ -54,7 +54,7 @@ describe.each<[string, string, string, Verdict, Verdict]>([
   ['a disk that does not sync', 'SQLITE_IOERR_FSYNC', 'disk I/O error', 'damaged', 'hold'],
   ['a full disk', 'SQLITE_FULL', 'database or disk is full', 'hold', 'hold'],
   ['no memory', 'SQLITE_NOMEM', '', 'hold', 'hold'],
-  ['a value of 600 MB', 'SQLITE_TOOBIG', 'string or blob too big', 'bug', 'bug'],
+  ['a value of 600 MB', 'SQLITE_TOOBIG', 'string or blob too big', 'wait', 'bug'],
   ['a second row of one id', 'SQLITE_CONSTRAINT_PRIMARYKEY', '', 'bug', 'bug'],
   ['a second row of one number', 'SQLITE_CONSTRAINT_UNIQUE', '', 'bug', 'bug'],
   ['a value of the wrong type', 'SQLITE_CONSTRAINT_DATATYPE', '', 'bug', 'bug'],
@@ -66,7 +66,7 @@ describe.each<[string, string, string, Verdict, Verdict]>([
 
 /** By family; a family that SQLite gains and this table lacks fails the test below. */
 const FAMILIES: Readonly<Record<string, readonly [read: Verdict, write: Verdict]>> = {
-  SQLITE_ERROR: ['bug', 'bug'],
+  SQLITE_ERROR: ['wait', 'bug'],
   SQLITE_INTERNAL: ['bug', 'bug'],
   SQLITE_PERM: ['wait', 'misplaced'],
   SQLITE_ABORT: ['retry', 'retry'],
@@ -82,9 +82,9 @@ const FAMILIES: Readonly<Record<string, readonly [read: Verdict, write: Verdict]
   SQLITE_CANTOPEN: ['wait', 'hold'],
   SQLITE_PROTOCOL: ['retry', 'retry'],
   SQLITE_SCHEMA: ['retry', 'retry'],
-  SQLITE_TOOBIG: ['bug', 'bug'],
+  SQLITE_TOOBIG: ['wait', 'bug'],
   SQLITE_CONSTRAINT: ['bug', 'bug'],
-  SQLITE_MISMATCH: ['bug', 'bug'],
+  SQLITE_MISMATCH: ['wait', 'bug'],
   SQLITE_MISUSE: ['bug', 'bug'],
   SQLITE_AUTH: ['wait', 'misplaced'],
   SQLITE_RANGE: ['bug', 'bug'],

@@ -294,7 +294,8 @@ describe('status of a workspace', () => {
   test('does without a note that is cut off', () => {
     const paths = workspace()
     writeFileSync(join(dirname(paths.lock), '.runtime.json'), '{"pid":')
-    expect(statusOf(paths).runtime).toEqual({ running: false, note: null, heartbeatAtMs: null })
+    const heartbeatAtMs = expect.any(Number)
+    expect(statusOf(paths).runtime).toEqual({ running: false, note: null, heartbeatAtMs })
   })
 
   test('leaves the folder as it was', () => {

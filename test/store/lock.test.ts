@@ -1,11 +1,12 @@
 // One runtime per workspace, held by the kernel: whoever dies loses it, whoever sleeps keeps it.
-import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { existsSync, linkSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
 import { isLocked, Lock } from '../../runtime/store/lock.ts'
-import { tempDir } from '../support/files.ts'
+import { attacker } from '../support/attacker.ts'
+import { headInbound, tempDir } from '../support/files.ts'
 import { until } from '../support/runtime.ts'
 
 const CHILD = fileURLToPath(new URL('../support/lock-child.ts', import.meta.url))
@@ -122,6 +123,49 @@ test.each<[string, (path: string) => void]>([
       message: expect.stringMatching(new RegExp(`^Cannot lock ${path}: .* for uid \\d+\\.$`)),
     }),
   )
+})
+
+test.each<[string, (target: string, path: string) => void, RegExp]>([
+  ['a link to inbound.db', symlinkSync, /it is a symbolic link\. Remove it\.$/],
+  ['a hard link to it', linkSync, /it is a hard link to another file\. Remove it\.$/],
+  ['a link to nothing', (target, path) => symlinkSync(`${target}-none`, path), /it is a symbolic link/],
+  ['a FIFO', (_, path) => execFileSync('mkfifo', [path]), /it is no regular file\. Remove it\.$/],
+  ['a database', (_, path) => headInbound(path).close(), /is a database with tables\. Remove it\.$/],
+])(
+  '210: %s in the place of the lock is refused, locks the host out of nothing, and makes no file',
+  (_, put, text) => {
+    const path = lockPath()
+    const target = join(dirname(path), 'inbound.db')
+    const inbound = headInbound(target)
+    put(target, path)
+    expect(() => acquire(path)).toThrow(
+      expect.objectContaining({ code: 'outbound_unusable', message: expect.stringMatching(text) }),
+    )
+    inbound.exec('begin exclusive')
+    expect(isLocked(path)).toBe(false)
+    expect(existsSync(`${target}-none`)).toBe(false)
+  },
+)
+
+test('210: nor does a link lock the host out that comes and goes while the lock is taken', async () => {
+  const path = lockPath()
+  const target = join(dirname(path), 'inbound.db')
+  const inbound = headInbound(target)
+  inbound.pragma('busy_timeout = 0')
+  writeFileSync(path, '')
+  await attacker('swap', path, target)
+  let taken = 0
+  for (let round = 0; round < 300; round++) {
+    try {
+      const lock = Lock.acquire(path, () => '')
+      inbound.exec('begin exclusive; commit')
+      lock.release()
+      taken++
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'outbound_unusable' })
+    }
+  }
+  expect(taken).toBeGreaterThan(0)
 })
 
 test('two workspaces have nothing to do with each other', () => {

@@ -135,7 +135,7 @@ describe('in the place of outbound.db is refused at once, and left alone:', () =
 
 test('opening and closing any number of times changes nothing but who holds the file', () => {
   const { path, outbox, db } = openOutbox()
-  outbox.commit(turn({ claims: [claim('a')], mark: { seq: 8, open: ['x'] } }))
+  outbox.commit(turn({ claims: [claim('a')], mark: { seq: 8, id: null, open: ['x'] } }))
   outbox.commit(turn({ endings: [completed('a', reply())] }))
   outbox.close()
   const before = db.prepare('select * from messages_out').all()
@@ -143,7 +143,7 @@ test('opening and closing any number of times changes nothing but who holds the 
     const again = openOutbox(path, NOW + n)
     expect(again.recovery).toEqual({
       epoch: n,
-      mark: { seq: 8, open: ['x'] },
+      mark: { seq: 8, id: null, open: ['x'] },
       interrupted: 0,
       quarantined: [],
     })

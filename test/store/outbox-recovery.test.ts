@@ -200,23 +200,23 @@ test('recovery may be cut short and repeated any number of times: the epoch rise
 describe('how far the file had been read', () => {
   test('comes back as it was last written, and before the first time means: nothing yet', () => {
     const open = openOutbox()
-    expect(open.recovery.mark).toEqual({ seq: Number.MIN_SAFE_INTEGER, open: [] })
-    open.outbox.commit(turn({ mark: { seq: 40, open: ['a', 'b'] } }))
+    expect(open.recovery.mark).toEqual({ seq: Number.MIN_SAFE_INTEGER, id: null, open: [] })
+    open.outbox.commit(turn({ mark: { seq: 40, id: 'm', open: ['a', 'b'] } }))
     open.outbox.commit(turn({ claims: [claim('c')] }))
     const second = restart(open)
-    expect(second.recovery.mark).toEqual({ seq: 40, open: ['a', 'b'] })
-    second.outbox.commit(turn({ mark: { seq: 52, open: ['b', 'ü 😀'] } }))
-    expect(restart(second).recovery.mark).toEqual({ seq: 52, open: ['b', 'ü 😀'] })
+    expect(second.recovery.mark).toEqual({ seq: 40, id: 'm', open: ['a', 'b'] })
+    second.outbox.commit(turn({ mark: { seq: 52, id: null, open: ['b', 'ü 😀'] } }))
+    expect(restart(second).recovery.mark).toEqual({ seq: 52, id: null, open: ['b', 'ü 😀'] })
   })
 
   test('may go back, and may name many', () => {
     const open = openOutbox()
     const many = Array.from({ length: 1_000 }, (_, n) => `m-${String(n).padStart(4, '0')}`)
-    open.outbox.commit(turn({ mark: { seq: 4_000_000_000_000, open: many } }))
+    open.outbox.commit(turn({ mark: { seq: 4_000_000_000_000, id: null, open: many } }))
     const second = restart(open)
-    expect(second.recovery.mark).toEqual({ seq: 4_000_000_000_000, open: many })
-    second.outbox.commit(turn({ mark: { seq: -3, open: [] } }))
-    expect(restart(second).recovery.mark).toEqual({ seq: -3, open: [] })
+    expect(second.recovery.mark).toEqual({ seq: 4_000_000_000_000, id: null, open: many })
+    second.outbox.commit(turn({ mark: { seq: -3, id: null, open: [] } }))
+    expect(restart(second).recovery.mark).toEqual({ seq: -3, id: null, open: [] })
   })
 })
 

@@ -68,7 +68,7 @@ describe('a turn that cannot be written', () => {
       endings: [completed('a', reply('small')), completed('b', ...big)],
       claims: [claim('c')],
       refusals: [{ id: 'd', reason: 'bad_id', detail: '' }],
-      mark: { seq: 12, open: ['e'] },
+      mark: { seq: 12, id: null, open: ['e'] },
       inboundSeq: 100,
     })
     const pages = own.pragma('page_count', { simple: true }) as number
@@ -127,7 +127,7 @@ test('a runtime that was replaced writes nothing more, and says who it is', () =
     turn({ endings: [completed('a', reply())] }),
     turn({ claims: [claim('b')] }),
     turn({ refusals: [{ id: 'c', reason: 'bad_id', detail: '' }] }),
-    turn({ mark: { seq: 4, open: [] } }),
+    turn({ mark: { seq: 4, id: null, open: [] } }),
     turn({}),
   ]
   for (const each of attempts) {

@@ -267,7 +267,11 @@ describe('the number of a reply', () => {
   test('stays a whole number for a host that counts in halves', () => {
     const open = claimed('a')
     open.outbox.commit(
-      turn({ inboundSeq: 8.5, endings: [completed('a', reply(), reply())], mark: { seq: 8.5, open: [] } }),
+      turn({
+        inboundSeq: 8.5,
+        endings: [completed('a', reply(), reply())],
+        mark: { seq: 8.5, id: null, open: [] },
+      }),
     )
     expect(seqs(open)).toEqual([11, 13])
   })
@@ -298,7 +302,7 @@ test('any text is an id: it is claimed, remembered and answered under exactly th
   const answered = open.db.prepare('select in_reply_to, content from messages_out').raw().all()
   for (const [id, content] of answered as [string, string][]) expect(JSON.parse(content)).toBe(id)
   expect(answered).toHaveLength(all.size)
-  open.outbox.commit(turn({ mark: { seq: 2, open: [...all] } }))
+  open.outbox.commit(turn({ mark: { seq: 2, id: null, open: [...all] } }))
   open.outbox.close()
   expect(new Set(openOutbox(open.path).recovery.mark.open)).toEqual(all)
 })

@@ -1,5 +1,5 @@
 // Functions that cannot be used for a while, though the runtime lives: what is said, and that nothing waits for ever.
-import { readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
 import type { RuntimeEvents } from '../../runtime/protocol/events.ts'
@@ -53,10 +53,10 @@ it('one that did not load is tried again, though the folder could not be read me
   onTestFinished(() => bench.runtime.stop())
   await bench.runtime.start()
   const id = bench.send('late')
-  const link = join(root, 'functions', 'dead.js')
-  symlinkSync('/nowhere/at/all.js', link)
+  const aside = join(root, 'aside')
+  renameSync(join(root, 'functions'), aside)
   await until(() => broken.some(({ functionName }) => functionName === '*'))
-  rmSync(link)
+  renameSync(aside, join(root, 'functions'))
   writeFileSync(join(root, 'functions', 'late.js'), answer('at last'))
   await bench.ended(id)
   expect(bench.ack(id)).toBe('completed')
@@ -98,6 +98,84 @@ it('a message is held for another reason once its function is mended, and that i
   )
   await bench.runtime.reload()
   expect(told).toEqual(['held b', 'changed', 'held b'])
+})
+
+it.each<[string, (functions: string) => void, string, string]>([
+  [
+    'a name that is not legal',
+    (dir) => writeFileSync(join(dir, 'talk copy.js'), ''),
+    'talk copy',
+    'functions/talk copy.js: "talk copy"',
+  ],
+  [
+    'a name that another file has',
+    (dir) => writeFileSync(join(dir, 'talk.ts'), ''),
+    'talk',
+    'functions/talk.js and functions/talk.ts are both',
+  ],
+  [
+    'a link that leads nowhere',
+    (dir) => symlinkSync('/nowhere/x.js', join(dir, 'dead.js')),
+    'dead',
+    'functions/dead.js is a link',
+  ],
+  [
+    'a rule that another function has',
+    (dir) => writeFileSync(join(dir, 'twin.js'), `export default { on: { kind: 'talk' }, handler() {} }`),
+    'twin',
+    'functions/talk.js and functions/twin.js could both',
+  ],
+])('122: a file with %s is told, and all others are reloaded', async (_, spoil, name, text) => {
+  const bench = await workbench([], {}, { 'talk.js': answer('talk'), 'other.js': answer('old') })
+  const { broken, changed } = heard(bench)
+  spoil(bench.config.functions)
+  writeFileSync(join(bench.config.functions, 'other.js'), answer('new'))
+  await bench.runtime.reload()
+  expect(changed).toEqual([['other']])
+  expect(broken).toEqual([
+    expect.objectContaining({
+      functionName: name,
+      message: expect.stringContaining(text),
+      stillServed: name === 'talk',
+    }),
+  ])
+  const [talk, other] = [bench.send('talk'), bench.send('other')]
+  await bench.ended(talk, other)
+  expect([talk, other].map((id) => bench.replies(id)[0]?.content)).toEqual([
+    { text: 'talk' },
+    { text: 'new' },
+  ])
+})
+
+it('two that clash since both have changed stay what they were', async () => {
+  const kind = (name: string) => `export default { on: { kind: '${name}' }, handler: () => '${name}' }`
+  const bench = await workbench([], {}, { 'a.js': kind('a'), 'b.js': kind('b'), 'c.js': kind('c') })
+  const { broken } = heard(bench)
+  const write = (file: string, text: string) => writeFileSync(join(bench.config.functions, file), text)
+  // b and c swap with a third: b wants a's kind, and a wants c's, which only c's own change would have made free.
+  write('a.js', kind('c'))
+  write('b.js', kind('a'))
+  await bench.runtime.reload()
+  expect(broken.map(({ functionName, stillServed }) => [functionName, stillServed])).toEqual([
+    ['a', true],
+    ['b', true],
+  ])
+  const ids = ['a', 'b', 'c'].map((name) => bench.send(name))
+  await bench.ended(...ids)
+  expect(ids.map((id) => bench.replies(id)[0]?.content.text)).toEqual(['a', 'b', 'c'])
+  write('c.js', kind('b'))
+  await bench.runtime.reload()
+  expect(bench.runtime.functions.map(({ rule }) => rule.kind)).toEqual([['c'], ['a'], ['b']])
+})
+
+it('a start names all that are wrong, each once', async () => {
+  const kind = `export default { on: { kind: 'x' }, handler() {} }`
+  const root = project([], { 'a.js': kind, 'b.js': kind, 'c d.js': '', 'e.js': 'export default {' })
+  const bench = benchOf(testConfig(root))
+  const error: Error = await bench.runtime.start().catch((error) => error)
+  const found = (text: string) => error.message.split(text).length - 1
+  expect(error).toMatchObject({ code: 'bad_function' })
+  expect(['could both take', '"c d" cannot be', 'e.js cannot be bundled'].map(found)).toEqual([1, 1, 1])
 })
 
 it('one whose bundle somebody has tidied away is built again', async () => {

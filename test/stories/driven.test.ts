@@ -54,12 +54,14 @@ describe('the newest host', () => {
     await ended(...ids)
   })
 
-  it('W2: has a message answered that ten context rows stand behind, and those too', async () => {
+  it('W2: has a message answered that ten context rows stand behind; those end without an answer', async () => {
     const ids = ['asked', ...Array.from({ length: 10 }, (_, n) => `context-${n}`)]
     for (const [n, id] of ids.entries())
       host.insert({ id, kind: 'chat', content: { text: id }, trigger: n === 0 ? 1 : 0, ...CHAT })
     await ended(...ids)
     expect(host.dueCount()).toBe(0)
+    host.deliver()
+    expect(host.sent.filter(({ in_reply_to }) => ids.includes(in_reply_to ?? '')).length).toBe(1)
   })
 
   it('W24: is not woken for ever by an answer to a question that nobody asks any more', async () => {
@@ -79,6 +81,20 @@ describe('the newest host', () => {
     host.aheadMs = 90_000
     expect(await host.sweep()).toEqual({ woken: false, killed: null, reset: [] })
     host.aheadMs = 0
+  })
+
+  it('187: is not asked to run again what another runner has ended in a word of its own', async () => {
+    const outbound = openDb(join(host.dir, 'outbound.db'))
+    outbound
+      .prepare(`insert into processing_ack values ('skipped', 'script-skip:error', '2026-11-24 06:00:00')`)
+      .run()
+    host.insert({ id: 'skipped', kind: 'chat', content: { text: 'no' }, ...CHAT })
+    host.insert({ id: 'behind', kind: 'chat', content: { text: 'behind' }, ...CHAT })
+    await acked('behind')
+    expect(
+      outbound.prepare(`select count(*) from nanoclaw_run where message_id = 'skipped'`).pluck().get(),
+    ).toBe(0)
+    host.forget('skipped')
   })
 
   it('W12: takes the claim of a container that it believes dead and that lives: one answer, after another run', async () => {

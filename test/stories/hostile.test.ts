@@ -193,8 +193,8 @@ function ackOf(rowid: number): { status: string; reason: string | null; content:
     .pluck()
     .get(id[0]) as string | null | undefined
   const reply = outbound
-    .prepare(`select content from messages_out where in_reply_to = ${key} and id = ${key} || ':0'`)
+    .prepare(`select content from messages_out where in_reply_to = ${key}`)
     .pluck()
-    .get(id[0], id[0]) as string | undefined
+    .get(id[0]) as string | undefined
   return { status: ack, reason: reason ?? null, content: reply && JSON.parse(reply).content }
 }

@@ -12,6 +12,7 @@ import {
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Config } from '../../runtime/protocol/config.ts'
 import { createEvents } from '../../runtime/protocol/events.ts'
+import { notePath } from '../../runtime/protocol/note.ts'
 import { createRuntime } from '../../runtime/runtime.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { openDb, tempDir, wireOutbound } from '../support/files.ts'
@@ -188,14 +189,35 @@ describe('a start', () => {
     expect(seenByTheFirst).toEqual([])
   })
 
-  it('touches the heartbeat at once, after each claim and while idle', async () => {
-    const bench = await workbench(['echo'], { heartbeatMs: 150 })
-    const mtimes = new Set<number>()
-    await until(() => mtimes.add(statSync(bench.config.paths.heartbeat).mtimeMs).size >= 4)
+  it('183: beats at its start, after each claim and while something runs, and not while idle; its note says that it lives', async () => {
+    const bench = await workbench(
+      ['echo'],
+      { heartbeatMs: 100, abortGraceMs: 100 },
+      {
+        'hold.js':
+          'export default { on: { kind: "hold" }, handler: (_, { signal }) => new Promise((end) => signal.addEventListener("abort", end)) }',
+      },
+    )
+    const touchedMs = (path: string) => statSync(path).mtimeMs
+    const { heartbeat, lock } = bench.config.paths
+    const atStartMs = touchedMs(heartbeat)
+    const lives = new Set<number>()
+    await until(() => lives.add(touchedMs(notePath(lock))).size >= 3)
+    expect(touchedMs(heartbeat)).toBe(atStartMs)
+
     const id = bench.send('echo')
     await bench.ended(id)
-    const claimed = bench.outbound.prepare('select started_at from nanoclaw_run').pluck().get() as number
-    expect(statSync(bench.config.paths.heartbeat).mtimeMs).toBeGreaterThanOrEqual(claimed - 1)
+    const claimedMs = bench.outbound.prepare('select started_at from nanoclaw_run').pluck().get() as number
+    const lastMs = touchedMs(heartbeat)
+    expect(lastMs).toBeGreaterThanOrEqual(claimedMs - 1)
+    lives.clear()
+    await until(() => lives.add(touchedMs(notePath(lock))).size >= 3)
+    // A beat that was due when the run had just ended may still have come.
+    expect(touchedMs(heartbeat) - lastMs).toBeLessThan(500)
+
+    bench.send('hold')
+    const beats = new Set<number>()
+    await until(() => beats.add(touchedMs(heartbeat)).size >= 8)
   })
 })
 

@@ -1,5 +1,13 @@
 // What a handler may do to itself and its process, and what becomes of its message: the ack, the replies, the record.
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import { describe, expect, it } from 'vitest'
+import { nameAndMessage } from '../../runtime/cli/describe.ts'
+import { messageLines } from '../../runtime/cli/show.ts'
+import { settledLines } from '../../runtime/cli/view.ts'
+import { createLog } from '../../runtime/observe/log.ts'
+import { RETRY_AFTER_MAX_MS } from '../../runtime/protocol/outcome.ts'
+import { readMessage } from '../../runtime/store/inspect-message.ts'
 import { sharedBench, until, workbench } from '../support/runtime.ts'
 
 const shared = sharedBench(
@@ -150,6 +158,72 @@ describe('a handler that fails', () => {
   })
 })
 
+describe('an error that another one caused', () => {
+  const bench = sharedBench(
+    [],
+    {},
+    {
+      'asks.js': `export default {
+        retry: { attempts: 1 },
+        async handler({ content }, ctx) {
+          try {
+            if (content.url) return await fetch(content.url)
+            await Promise.any(['first', 'second'].map((name) => Promise.reject(new Error(name + ' refused'))))
+          } catch (err) {
+            console.error(err)
+            ctx.log.error('no answer', { err })
+            throw err
+          }
+        },
+      }`,
+    },
+  )
+
+  it('142: fetch failed is shown with what failed, in the record, the log, the screen, and by show', async () => {
+    const { events, config, send, ended, runs } = bench()
+    const written: string[] = []
+    createLog(events, {
+      level: 'info',
+      to: { writableLength: 0, write: (text: string) => written.push(text) > 0, on: () => undefined },
+    })
+    const screen: string[] = []
+    const paint = (_style: unknown, text: string) => text
+    events.on('settled', (all) => screen.push(...all.flatMap((each) => settledLines(each, paint))))
+    const output: string[] = []
+    events.on('output', ({ line }) => output.push(line))
+
+    const address = `127.0.0.1:${await closedPort()}`
+    const id = send('asks', { url: `http://${address}/` })
+    await ended(id)
+
+    expect(runs(id)[0]?.error).toMatchObject({
+      name: 'TypeError',
+      message: 'fetch failed',
+      cause: { message: `connect ECONNREFUSED ${address}`, code: 'ECONNREFUSED' },
+    })
+    const text = `TypeError: fetch failed; caused by connect ECONNREFUSED ${address}`
+    expect(screen.join('\n')).toContain(text)
+    expect(messageLines(readMessage(config.paths, id), NOT_RUNNING, 0, paint).join('\n')).toContain(text)
+    const logged = written.map((line) => JSON.parse(line))
+    const line = (msg: string) => logged.find((each) => each.msg === msg)
+    const failed = { cause: { code: 'ECONNREFUSED' } }
+    expect(line('failed')).toMatchObject({ error: failed })
+    expect(line('no answer')).toMatchObject({ fields: { err: failed } })
+    await until(() => output.some((line) => line.includes(`connect ECONNREFUSED ${address}`)))
+  })
+
+  it('142: the parts of an AggregateError are named', async () => {
+    const { send, ended, runs } = bench()
+    const id = send('asks')
+    await ended(id)
+    const { error } = runs(id)[0]!
+    expect(error).toMatchObject({ errors: [{ message: 'first refused' }, { message: 'second refused' }] })
+    expect(nameAndMessage(error)).toBe(
+      'AggregateError: All promises were rejected; with first refused; with second refused',
+    )
+  })
+})
+
 describe('a handler that takes too long', () => {
   it('W29, 3: is stopped when its time is up, its process replaced, its message tried again', async () => {
     const bench = shared()
@@ -241,6 +315,33 @@ describe('a reply that cannot be stored', () => {
     },
   )
 
+  it.each([
+    ['lossy', 'reply.items[1].price is NaN'],
+    ['set', 'reply.tags is a Set; use [...it]'],
+    ['date', 'reply.at is an invalid Date'],
+    ['response', 'reply is a Response; use await it.text()'],
+    ['generator', 'reply is an AsyncGenerator; its body has not run'],
+    ['promise', 'reply.user is a Promise; await it'],
+  ])(
+    '140: %s, which JSON would store as {} or null, fails at once and the place is named',
+    async (value, text) => {
+      const bench = shared()
+      const id = bench.send('bad-reply', { value })
+      await bench.ended(id)
+      expect([bench.ack(id), bench.replies(id)]).toEqual(['failed', []])
+      expect(bench.runs(id)).toMatchObject([
+        { reason: 'unserialisable_reply', error: { message: expect.stringContaining(text) } },
+      ])
+    },
+  )
+
+  it('a field that is undefined is left out, as JSON.stringify does', async () => {
+    const bench = shared()
+    const id = bench.send('bad-reply', { value: 'partial' })
+    await bench.ended(id)
+    expect(bench.replies(id).map(({ content }) => content)).toEqual([{ text: 'x' }])
+  })
+
   it('14: more than maxReplyBytes fails at once', async () => {
     const bench = shared()
     const id = bench.send('bad-reply', { value: 'huge' })
@@ -261,6 +362,119 @@ describe('a reply that cannot be stored', () => {
       .get(id)
     expect(stored).toContain('"__proto__":{"polluted":true}')
     expect(({} as { polluted?: boolean }).polluted).toBeUndefined()
+  })
+})
+
+describe('whatever a handler does, its process reports what is legal', () => {
+  const bench = sharedBench(
+    [],
+    {},
+    {
+      'wish.js': `import { RetryAfterError } from 'nanoclaw-functions'
+        const WISHES = { huge: 1e300, 'not a number': NaN, negative: -5, endless: Infinity, 'no date': new Date(NaN),
+          'an own date': Object.assign(new Date(), { getTime: () => 1e300 }), text: 'soon', object: {} }
+        export default {
+          key: null,
+          retry: { minDelay: 1 },
+          handler({ content }, ctx) {
+            if (ctx.attempt > 1) return 'done'
+            if (content.wish !== 'getter') throw new RetryAfterError('later', WISHES[content.wish])
+            throw new Proxy(new RetryAfterError('later', 1), { get(target, name) {
+              if (name === 'retryAfter') throw new Error('not for you')
+              return target[name]
+            }, getPrototypeOf() { throw new Error('not for you') } })
+          },
+        }`,
+      'odd.js': `const ODD = {
+          'many replies': (message, ctx) => { for (let n = 0; n <= 10_000; n++) ctx.reply(n) },
+          'a changed message': (message) => {
+            message.kind = 7
+            message.platformId = { an: 'object' }
+            delete message.threadId
+            return 'x'
+          },
+          'a changed clock': () => { performance.now = () => 'noon'; return 'x' },
+          'a changed date': (message, ctx) =>
+            ctx.reply('x', { deliverAfter: Object.assign(new Date(0), { getTime: () => 1e300 }) }),
+          'odd log lines': (message, ctx) => {
+            ctx.log.info(Object.create(null), 7)
+            ctx.log.info(Symbol('s'), { toJSON() { throw new Error('no') } })
+            return 'x'
+          },
+          'another number': (message, ctx) => { ctx.n = 99; return 'x' },
+          'the year 10000': (message, ctx) => ctx.reply('x', { deliverAfter: new Date(8.64e15) }),
+        }
+        export default { key: null, retry: { attempts: 1 }, handler: (message, ctx) => ODD[message.content.odd](message, ctx) }`,
+    },
+  )
+
+  it.each(['not a number', 'negative', 'endless', 'no date', 'text', 'object', 'getter', 'an own date'])(
+    '143: a RetryAfterError with %s for a delay is tried again as other errors are',
+    async (wish) => {
+      const { send, ended, runs } = bench()
+      const id = send('wish', { wish })
+      await ended(id)
+      expect(runs(id).map(({ outcome }) => outcome)).toEqual(['threw', 'replied'])
+    },
+  )
+
+  it('143: a RetryAfterError with a huge delay waits for the longest that there is', async () => {
+    const { send, runs, outbound } = bench()
+    const id = send('wish', { wish: 'huge' })
+    await until(() => runs(id)[0]?.outcome != null)
+    expect(runs(id)).toMatchObject([{ outcome: 'threw', error: { name: 'RetryAfterError' } }])
+    const sql = 'select next_at - ended_at from nanoclaw_run where message_id = ?'
+    expect(outbound.prepare(sql).pluck().get(id)).toBeCloseTo(RETRY_AFTER_MAX_MS, -4)
+  })
+
+  it('144: more replies than a run may have fail at once', async () => {
+    const { send, ended, runs, replies } = bench()
+    const id = send('odd', { odd: 'many replies' })
+    await ended(id)
+    const message = expect.stringContaining('A run may reply 10000 times')
+    expect(runs(id)).toMatchObject([{ outcome: 'bad-reply', reason: 'too_many_replies', error: { message } }])
+    expect(replies(id)).toEqual([])
+  })
+
+  it('144: more text in replies than the runtime takes from one run fails at once', async () => {
+    const source = `export default (message, ctx) => { for (;;) ctx.reply('x'.repeat(1_000_000)) }`
+    const { send, ended, runs, replies } = await workbench([], { maxMemoryMb: 512 }, { 'big.js': source })
+    const id = send('big')
+    await ended(id)
+    const message = expect.stringContaining('67108864 characters together')
+    expect(runs(id)).toMatchObject([{ outcome: 'bad-reply', reason: 'reply_too_large', error: { message } }])
+    expect(replies(id)).toEqual([])
+  })
+
+  it.each(['a changed message', 'a changed clock', 'a changed date', 'odd log lines'])(
+    '145: %s costs nothing',
+    async (odd) => {
+      const { send, ended, runs, outbound } = bench()
+      const id = send('odd', { odd }, { platform_id: 'p', channel_type: 'c', thread_id: 't' })
+      await ended(id)
+      expect(runs(id)).toMatchObject([{ outcome: 'replied' }])
+      const sql = 'select kind, platform_id, channel_type, thread_id from messages_out where in_reply_to = ?'
+      expect(outbound.prepare(sql).raw().all(id)).toEqual([['odd', 'p', 'c', 't']])
+    },
+  )
+
+  it('145: a handler cannot answer by mistake for another message', async () => {
+    const { send, ended, runs } = bench()
+    const id = send('odd', { odd: 'another number' })
+    await ended(id)
+    expect(runs(id)).toMatchObject([{ outcome: 'threw', error: { name: 'TypeError' } }])
+  })
+
+  it('146: a reply for a year with five digits is held, by whoever compares times as text', async () => {
+    const { send, ended, outbound } = bench()
+    const id = send('odd', { odd: 'the year 10000' })
+    await ended(id)
+    const row = outbound
+      .prepare(
+        `select deliver_after as at, deliver_after > datetime('now') as held from messages_out where in_reply_to = ?`,
+      )
+      .get(id)
+    expect(row).toEqual({ at: '9999-12-31 23:59:59.999', held: 1 })
   })
 })
 
@@ -330,6 +544,17 @@ describe('a process that misbehaves between messages', () => {
     await until(() => !alive(grandchild))
   })
 })
+
+const NOT_RUNNING = { running: false, note: null, heartbeatAtMs: null }
+
+/** A port on which nothing listens. */
+async function closedPort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
 
 function alive(pid: number): boolean {
   try {

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { expect, it, onTestFinished } from 'vitest'
 import { type Clock, realClock } from '../../runtime/clock.ts'
+import { replyId } from '../../runtime/protocol/reply-id.ts'
 import { Retention } from '../../runtime/retention.ts'
 import { classifyWrite } from '../../runtime/store/classify.ts'
 import { Inbox } from '../../runtime/store/inbox.ts'
@@ -37,7 +38,11 @@ function past(count = 1) {
     },
     delivers: (...some: string[]) =>
       some.forEach((id) =>
-        insertRow(inbound, 'delivered', { message_out_id: `${id}:0`, status: 'delivered', delivered_at: '' }),
+        insertRow(inbound, 'delivered', {
+          message_out_id: replyId(id, 0),
+          status: 'delivered',
+          delivered_at: '',
+        }),
       ),
   }
   const inbox = new Inbox(path)
@@ -155,6 +160,24 @@ it('the numbers of replies go on above what was forgotten, and an ack whose id b
   outbox.commit(turn({ claims: [claim('next')] }))
   outbox.commit(turn({ endings: [completed('next', reply('next'))] }))
   expect(db.prepare('select seq from messages_out order by seq').pluck().all()).toEqual([3, 5])
+})
+
+it('185: what was replied to a message whose id is no plain name is forgotten with it, under whichever name', () => {
+  const { outbox, db, inbound, host, ids, laps } = past()
+  const odd = ['spaces/A:1', '../b']
+  for (const id of odd) insertMessage(inbound, { id, kind: 'f' })
+  outbox.commit(turn({ claims: odd.map((id) => claim(id)) }))
+  outbox.commit(turn({ endings: odd.map((id) => completed(id, reply('odd'))) }))
+  // As earlier versions named it.
+  db.exec(`update messages_out set id = '../b:0' where in_reply_to = '../b'`)
+  host.consumes(...ids, ...odd)
+  insertRow(inbound, 'delivered', { message_out_id: '../b:0', status: 'delivered', delivered_at: '' })
+  insertMessage(inbound, { id: 'last', kind: 'f' })
+  outbox.commit(turn({ claims: [claim('last')] }))
+  outbox.commit(turn({ endings: [completed('last', reply('last'))] }))
+  laps()
+  expect(acks(db)).toEqual({ last: 'completed' })
+  expect(db.prepare('select in_reply_to from messages_out').pluck().all()).toEqual(['last'])
 })
 
 it('a runtime that was replaced forgets nothing', () => {

@@ -5,7 +5,14 @@ const [, , path = ''] = process.argv
 const outbox = new LastingOutbox(path, 'delete')
 outbox.recover(0, 3)
 const marked = (seq: number) =>
-  outbox.commit({ nowMs: 0, endings: [], claims: [], refusals: [], inboundSeq: 0, mark: { seq, open: [] } })
+  outbox.commit({
+    nowMs: 0,
+    endings: [],
+    claims: [],
+    refusals: [],
+    inboundSeq: 0,
+    mark: { seq, id: null, open: [] },
+  })
 marked(2)
 try {
   marked(4)

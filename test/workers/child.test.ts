@@ -20,14 +20,16 @@ const LIMITS = {
 function child() {
   let report: (said: unknown) => void = () => undefined
   let end: (code: number | null, signal: string | null) => void = () => undefined
+  let lose: () => void = () => undefined
   let killed: string | undefined
+  const clock = new FakeClock()
   const ended: Ended[] = []
   const nobody = () => undefined
   const child = new Child(
     'echo',
     'echo.mjs',
     {
-      clock: new FakeClock(),
+      clock,
       limits: LIMITS,
       spawner: {
         spawn: () => ({
@@ -38,6 +40,7 @@ function child() {
           onReport: (listener) => (report = listener),
           onData: nobody,
           onEnd: (listener) => (end = listener),
+          onChannelLost: (listener) => (lose = listener),
           kill: (signal) => (killed = signal),
         }),
         stop: async () => undefined,
@@ -53,8 +56,31 @@ function child() {
   const answer = (...ns: number[]) =>
     report({ type: 'results', results: ns.map((n) => ({ n, ms: 0, end: 'replied', replies: [] })) })
   const dies = () => killed !== undefined && end(null, killed)
-  return { run, answer, dies, outcome: (n: number) => ended.find((each) => each.n === n)?.outcome }
+  const outcome = (n: number) => ended.find((each) => each.n === n)?.outcome
+  return { child, clock, run, answer, dies, outcome, lose: () => lose(), killed: () => killed }
 }
+
+test('164: a process that ignores SIGTERM is killed when its grace is over, however often it is told to go', () => {
+  const { child: it, clock, killed } = child()
+  for (let n = 0; n < 4; n++) {
+    it.retire('its function has changed')
+    expect(killed()).toBe('SIGTERM')
+    clock.advance(30)
+  }
+  expect(killed()).toBe('SIGKILL')
+})
+
+test('160: a process that loses its channel is killed; one that is ending already keeps its time for that', () => {
+  const usable = child()
+  usable.lose()
+  expect(usable.killed()).toBe('SIGKILL')
+  const leaving = child()
+  leaving.child.retire('its function has changed')
+  leaving.lose()
+  expect(leaving.killed()).toBe('SIGTERM')
+  leaving.clock.advance(100)
+  expect(leaving.killed()).toBe('SIGKILL')
+})
 
 test('18: a second answer for one message ends the process, and is not held against the message behind it', () => {
   const { run, answer, dies, outcome } = child()

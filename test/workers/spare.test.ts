@@ -1,5 +1,5 @@
 // A process that waits for a function serves it as any other does, and costs nobody anything when it is gone. Real processes.
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { afterAll, expect, onTestFinished, test } from 'vitest'
 import { realClock } from '../../runtime/clock.ts'
 import type { Dispatch } from '../../runtime/protocol/ipc.ts'
@@ -136,6 +136,25 @@ test('one that has died is not given to anybody', async () => {
   const { outcome } = await start(path)
   expect(made).toHaveLength(3)
   expect(await outcome()).toMatchObject({ type: 'replied' })
+})
+
+test('163: one that loses its channel and lives on is ended, and not given to a function', async () => {
+  const { root, bundle } = await bundles()
+  const cut = `${root}/cut.cjs`
+  writeFileSync(
+    cut,
+    `if (process.argv[2] === 'spare') { setInterval(() => undefined, 1_000); setTimeout(() => require('fs').closeSync(3), 10) }`,
+  )
+  const { made, start, calm } = pool(root, true, [`--require=${cut}`])
+  const path = await bundle('add')
+  await start(path)
+  calm()
+  await until(() => !made[1]!.process.alive)
+  const { outcome } = await start(path)
+  expect(await outcome()).toMatchObject({ type: 'replied' })
+  await until(() => made[1]!.ended)
+  calm()
+  await until(() => made[3]!.ended)
 })
 
 test('whoever asks late hears of its end all the same', async () => {

@@ -2,7 +2,7 @@
 // from data to words. Values of the environment go through the environment of the engine's client, which hands them on by
 // name, so no secret stands in a list of processes.
 import { createHash } from 'node:crypto'
-import { basename } from 'node:path'
+import { basename, join } from 'node:path'
 import { NanoclawError } from '../../protocol/errors.ts'
 
 export interface Mount {
@@ -44,7 +44,7 @@ export interface ContainerCommand {
   readonly engine: Engine
   readonly image: string
   readonly env?: Readonly<Record<string, string>>
-  /** Beside the session folder, which is mounted at `/workspace`. */
+  /** Beside the session folder, which is mounted at `/workspace`, and its inbox, which is read-only there. */
   readonly mounts?: readonly Mount[]
   /** Further options of the engine, before the image: `['--memory', '512m']`. */
   readonly args?: readonly string[]
@@ -58,6 +58,8 @@ export type Engine = 'docker' | 'podman' | 'apple'
 export type Command = LocalCommand | ContainerCommand | ((run: Run) => Launch)
 
 const WORKSPACE = '/workspace'
+/** Only the host writes there. A handler that could replace a folder by a link would decide where. */
+export const READONLY = 'inbox'
 
 export function launchOf(command: Command, run: Run): Launch {
   if (typeof command === 'function') return command(run)
@@ -75,7 +77,11 @@ function containerRun(
 ): Launch {
   const { program, remove, knowsHosts } = ENGINES[engine]
   const env = { ...given.env, ...run.env }
-  const mounts = [{ source: run.folder, target: WORKSPACE }, ...(given.mounts ?? []), ...run.mounts]
+  const more = [...(given.mounts ?? []), ...run.mounts]
+  const inbox = { source: join(run.folder, READONLY), target: `${WORKSPACE}/${READONLY}`, readonly: true }
+  // An engine refuses two mounts of one target; the given one is meant.
+  const own = more.some(({ target }) => target === inbox.target) ? [] : [inbox]
+  const mounts = [{ source: run.folder, target: WORKSPACE }, ...own, ...more]
   return {
     argv: [
       ...[program, 'run', '--rm', '--name', run.name],

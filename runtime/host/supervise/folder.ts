@@ -8,10 +8,11 @@
 //                            refused ◄── its configuration is wrong, or it could not be prepared
 //
 // An end is noticed when the process ends. Only the instance that was started here is ever judged or killed.
-import { statSync } from 'node:fs'
+import { lstatSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
 import { errorText } from '../../protocol/errors.ts'
 import { filesIn } from '../../protocol/files.ts'
+import { notePath } from '../../protocol/note.ts'
 import { type Ended, Instance } from './instance.ts'
 import { decideAfterEnd, decideStale, endReason } from './judge.ts'
 import { type PrepareParts, prepareLaunch } from './prepare.ts'
@@ -129,7 +130,7 @@ export class SupervisedFolder {
     const { clock, folder, limits } = this.#parts
     const { spawnedAtMs } = life
     const work = this.#look.read()
-    const heartbeatAtMs = statSync(filesIn(folder).heartbeat, { throwIfNoEntry: false })?.mtimeMs
+    const heartbeatAtMs = lastSignMs(folder)
     const stale = decideStale({ nowMs: clock.now(), spawnedAtMs, heartbeatAtMs, ...work }, limits)
     if (stale !== undefined) {
       life.stale = true
@@ -193,6 +194,15 @@ export class SupervisedFolder {
     this.#state = state
     this.#parts.changed(state)
   }
+}
+
+/** A heartbeat says that something runs; a runtime of this project touches its note besides, idle or not. */
+function lastSignMs(folder: string): number | undefined {
+  const { heartbeat, outbound } = filesIn(folder)
+  const signs = [heartbeat, notePath(outbound)].flatMap(
+    (path) => lstatSync(path, { throwIfNoEntry: false })?.mtimeMs ?? [],
+  )
+  return signs.length > 0 ? Math.max(...signs) : undefined
 }
 
 function pidOf({ instance: { pid } }: Life): { readonly pid?: number } {

@@ -1,6 +1,7 @@
 // What happens before a start: the host's own hook, with a limit of time, and the command line made from what it says.
 import type { Clock } from '../../clock.ts'
-import { type Command, type Launch, launchOf, type Mount, runName } from './containers.ts'
+import { FolderHandle } from '../folder-handle.ts'
+import { type Command, type Launch, launchOf, type Mount, READONLY, runName } from './containers.ts'
 import type { Limits } from './judge.ts'
 
 /** What a runtime of this folder is given beside the command. */
@@ -23,10 +24,12 @@ export interface PrepareParts {
   readonly limits: Limits
 }
 
-/** @throws what the hook throws, the signal's reason, or that it took too long */
+/** @throws what the hook throws, the signal's reason, that it took too long, or that the inbox is no folder to mount */
 export async function prepareLaunch(parts: PrepareParts, stopping: AbortSignal): Promise<Launch> {
   const { folder, command } = parts
   const { env = {}, mounts = [], hosts = [] } = await inTime(parts, stopping)
+  // Engines mount what a link leads to. Nothing of this folder runs now that could replace it after this look.
+  if ('engine' in command) FolderHandle.made(folder, READONLY).close()
   return launchOf(command, { folder, name: runName(folder), env, mounts, hosts })
 }
 

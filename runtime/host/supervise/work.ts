@@ -8,6 +8,7 @@ import { HostFile } from '../../store/host-file.ts'
 import { HostOutbox } from '../../store/host-outbox.ts'
 import {
   type Claim,
+  type Claims,
   claimsNow,
   nextAttemptMs,
   unended,
@@ -26,6 +27,9 @@ export interface Work {
 }
 
 const NOTHING: Work = { due: false, nextDueMs: Number.POSITIVE_INFINITY, claims: [], declaredMs: 0 }
+
+/** Of a file that only the next runtime can heal. */
+const UNCLAIMED: Claims = { claims: [], declaredMs: 0 }
 
 const PAGE_ROWS = 500
 /**
@@ -64,11 +68,19 @@ export class WorkLook {
     return this.#inbound
   }
 
-  /** When the next message or attempt is due that is not yet, whatever is due now. Reads all that is pending. */
+  /**
+   * When the next message or attempt is due that is not yet, whatever is due now. Reads all that is pending. While outbound.db
+   * cannot be read an attempt may be due at any moment: now.
+   */
   nextDueMs(): number {
     const nowMs = this.#clock.now()
-    const retry = nextAttemptMs(this.#outbox, nowMs)
-    let nextMs = (retry.readable ? retry.value : null) ?? Number.POSITIVE_INFINITY
+    const retryMs = this.#outbox
+      .patiently(() => nextAttemptMs(this.#outbox, nowMs))
+      .either(
+        (atMs) => atMs ?? Number.POSITIVE_INFINITY,
+        () => nowMs,
+      )
+    let nextMs = retryMs
     for (let cursor = 0; this.#file; ) {
       const page = wakingAfter(this.#file, cursor, PAGE_ROWS)
       if (page.length === 0) break
@@ -104,17 +116,21 @@ export class WorkLook {
 
   #readWith(file: HostFile, nowMs: number): Work | undefined {
     const blind = !existsSync(this.#outbox.path) || ++this.#unreadable >= UNREADABLE_LOOKS
-    const next = nextAttemptMs(this.#outbox, nowMs)
-    const claims = claimsNow(this.#outbox)
-    if (!(next.readable && claims.readable) && !blind) return undefined
+    const retryMs = nextAttemptMs(this.#outbox, nowMs).either(
+      (atMs) => atMs ?? Number.POSITIVE_INFINITY,
+      () => (blind ? Number.POSITIVE_INFINITY : undefined),
+    )
+    const claims = claimsNow(this.#outbox).either(
+      (found) => found,
+      () => (blind ? UNCLAIMED : undefined),
+    )
+    if (retryMs === undefined || !claims) return undefined
     const waking = this.#waking(file, nowMs, blind)
     if (!waking) return undefined
-    const retryMs = next.readable ? (next.value ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY
     return {
       due: waking.due,
       nextDueMs: Math.min(waking.nextDueMs, retryMs),
-      claims: claims.readable ? claims.value.claims : [],
-      declaredMs: claims.readable ? claims.value.declaredMs : 0,
+      ...claims,
     }
   }
 
@@ -135,9 +151,12 @@ export class WorkLook {
         else nextDueMs = Math.min(nextDueMs, atMs)
       }
       if (due.length === 0) continue
-      const open = unended(this.#outbox, due, nowMs)
-      if (!open.readable && !blind) return undefined
-      if (open.readable ? open.value.length > 0 : due.length > 0) return { due: true, nextDueMs }
+      const open = unended(this.#outbox, due, nowMs).either(
+        (ids) => ids.length > 0,
+        () => (blind ? true : undefined),
+      )
+      if (open === undefined) return undefined
+      if (open) return { due: true, nextDueMs }
     }
   }
 }

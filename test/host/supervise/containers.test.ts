@@ -10,6 +10,7 @@ const HOOKED: Run = {
   mounts: [{ source: '/var/ca.pem', target: '/tmp/ca.pem', readonly: true }],
   hosts: ['host.docker.internal:host-gateway'],
 }
+const INBOX = 'type=bind,source=/srv/s 1/inbox,target=/workspace/inbox,readonly'
 
 test.each<[string, Command, Run, Launch]>([
   [
@@ -25,7 +26,7 @@ test.each<[string, Command, Run, Launch]>([
     {
       argv: [
         ...['docker', 'run', '--rm', '--name', 'nanoclaw-s-1-0a'],
-        ...['--mount', 'type=bind,source=/srv/s 1,target=/workspace', 'f:1'],
+        ...['--mount', 'type=bind,source=/srv/s 1,target=/workspace', '--mount', INBOX, 'f:1'],
       ],
       env: {},
       kill: ['docker', 'rm', '--force', 'nanoclaw-s-1-0a'],
@@ -45,7 +46,7 @@ test.each<[string, Command, Run, Launch]>([
     {
       argv: [
         ...['podman', 'run', '--rm', '--name', 'nanoclaw-s-1-0a', '--env', 'TZ', '--env', 'HTTPS_PROXY'],
-        ...['--mount', 'type=bind,source=/srv/s 1,target=/workspace'],
+        ...['--mount', 'type=bind,source=/srv/s 1,target=/workspace', '--mount', INBOX],
         ...['--mount', 'type=bind,source=/srv/group,target=/workspace/agent'],
         ...['--mount', 'type=bind,source=/var/ca.pem,target=/tmp/ca.pem,readonly'],
         ...['--add-host', 'host.docker.internal:host-gateway'],
@@ -56,13 +57,31 @@ test.each<[string, Command, Run, Launch]>([
     },
   ],
   [
+    'an inbox that is given takes the place of ours',
+    {
+      engine: 'docker',
+      image: 'f:1',
+      mounts: [{ source: '/srv/in', target: '/workspace/inbox', readonly: true }],
+    },
+    RUN,
+    {
+      argv: [
+        ...['docker', 'run', '--rm', '--name', 'nanoclaw-s-1-0a'],
+        ...['--mount', 'type=bind,source=/srv/s 1,target=/workspace'],
+        ...['--mount', 'type=bind,source=/srv/in,target=/workspace/inbox,readonly', 'f:1'],
+      ],
+      env: {},
+      kill: ['docker', 'rm', '--force', 'nanoclaw-s-1-0a'],
+    },
+  ],
+  [
     'Apple’s container knows no hosts',
     { engine: 'apple', image: 'f:1' },
     HOOKED,
     {
       argv: [
         ...['container', 'run', '--rm', '--name', 'nanoclaw-s-1-0a', '--env', 'HTTPS_PROXY'],
-        ...['--mount', 'type=bind,source=/srv/s 1,target=/workspace'],
+        ...['--mount', 'type=bind,source=/srv/s 1,target=/workspace', '--mount', INBOX],
         ...['--mount', 'type=bind,source=/var/ca.pem,target=/tmp/ca.pem,readonly', 'f:1'],
       ],
       env: { HTTPS_PROXY: 'http://x:secret@gate:1' },

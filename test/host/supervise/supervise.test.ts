@@ -78,6 +78,15 @@ test('a program that is not there is a failure like any other', async () => {
   expect(reason).toMatch(/could not be started: .*ENOENT/)
 })
 
+test('205: a container whose inbox is a link is not started: the engine would mount what it leads to', async () => {
+  const folder = session()
+  symlinkSync(tempDir(), join(folder, 'inbox'))
+  const { supervisor, becomes } = supervised({ command: { engine: 'docker', image: 'never-started' } })
+  supervisor.add(folder)
+  const { reason } = await becomes(folder, 'refused')
+  expect(reason).toMatch(/inbox is not a real folder; move away what is there/)
+})
+
 test('a folder that somebody else serves is left to them, and looked at again later', async () => {
   const folder = session()
   const { supervisor, becomes } = supervised({
@@ -147,6 +156,22 @@ test('a heartbeat that stops costs the instance its life; one from before its st
 
   const { reason } = await becomes(folder, 'stopping')
   expect(reason).toMatch(/no heartbeat for (0\.[2-9]|[1-9][\d.]*) s/)
+})
+
+test('an idle runtime of ours has no heartbeat and is not stale for that: its note says that it lives', async () => {
+  const folder = session()
+  const note = '"$NANOCLAW_WORKSPACE/.runtime.json"'
+  const { supervisor, becomes } = supervised({
+    command: script(
+      `touch "$NANOCLAW_WORKSPACE/.heartbeat"; for n in $(seq 40); do touch ${note}; sleep 0.05; done; touch "$NANOCLAW_WORKSPACE/frozen"; exec sleep 60`,
+    ),
+    limits: { heartbeatMs: 700 },
+  })
+  supervisor.add(folder)
+
+  const { reason } = await becomes(folder, 'stopping')
+  expect(reason).toMatch(/no heartbeat/)
+  expect(existsSync(join(folder, 'frozen'))).toBe(true)
 })
 
 test('W27: only the instance that was started here is judged: claims and heartbeats of others are not', async () => {

@@ -122,16 +122,22 @@ export default {
         return
       case 'ask':
         ctx.reply(
-          { type: 'ask_question', questionId: id + ':0', title: 'Sure?', question: 'Sure?', options: content.options },
+          { type: 'ask_question', questionId: content.questionId, title: 'Sure?', question: 'Sure?', options: content.options },
           { kind: 'chat-sdk' },
         )
         return
       case 'copy': {
         const workspace = process.env.NANOCLAW_WORKSPACE
         const [{ name, localPath }] = content.attachments
-        mkdirSync(join(workspace, 'outbox', id + ':0'), { recursive: true })
-        writeFileSync(join(workspace, 'outbox', id + ':0', name), readFileSync(join(workspace, localPath)))
+        mkdirSync(join(workspace, 'outbox', ctx.replyId), { recursive: true })
+        writeFileSync(join(workspace, 'outbox', ctx.replyId, name), readFileSync(join(workspace, localPath)))
         return { text: 'here', files: [name] }
+      }
+      case 'file': {
+        const folder = join(process.env.NANOCLAW_WORKSPACE, 'outbox', ctx.replyId)
+        mkdirSync(folder, { recursive: true })
+        writeFileSync(join(folder, 'a.txt'), 'text')
+        return { text: 'here', files: ['a.txt'] }
       }
       case 'stranger':
         ctx.reply('psst', { channelType: 'slack', platformId: 'elsewhere' })

@@ -81,7 +81,7 @@ async function main(root: string): Promise<unknown> {
     'restarted',
     'daily',
     'ask',
-    'qr-ask:0',
+    'qr-q',
     'order',
     'stranger',
     'copy',
@@ -90,7 +90,7 @@ async function main(root: string): Promise<unknown> {
 
   const [first, newest] = await Promise.all([
     drive(seed, ends),
-    drive(head, [...ends, ...headEnds], () => head.click('ask:0', 'yes')),
+    drive(head, [...ends, ...headEnds], () => head.asked.forEach((id) => head.click(id, 'yes'))),
   ])
   const next = newest.statuses.pending?.find((id) => id.startsWith('task-daily')) ?? ''
   return {
@@ -104,7 +104,7 @@ async function main(root: string): Promise<unknown> {
 
 /** Ids of this host that have the time of their making in them. */
 function withoutTimes<T extends object>(report: T): T {
-  return JSON.parse(JSON.stringify(report).replace(/(qr-ask:0|task-daily)-\d+/g, '$1'))
+  return JSON.parse(JSON.stringify(report).replace(/(qr-q|task-daily)-[\w-]*\d+/g, '$1'))
 }
 
 process.stdout.write(JSON.stringify(await main(process.argv[2] ?? '')))

@@ -9,6 +9,8 @@ import { type Container, type Incoming, type Outgoing, type Swept, UpstreamHost 
 const CEILING_MS = 30 * 60_000
 const CLAIM_TOLERANCE_MS = 60_000
 const DELIVERY_TRIES = 3
+/** What the narrowest platform takes. */
+const BUTTON_BYTES = 64
 
 export interface Address {
   readonly channel_type: string
@@ -65,16 +67,28 @@ export class HeadHost extends UpstreamHost {
     await this.container.start()
   }
 
-  /** Somebody presses a button of a question that was sent. */
-  click(questionId: string, option: string): void {
-    const asked = this.#questions.get(questionId)
+  /** Ids of questions that were sent and are not answered. */
+  get asked(): readonly string[] {
+    return [...this.#questions.keys()]
+  }
+
+  /**
+   * A button of a question is pressed: the chat bridge has joined id and option, and reads the id up to the first colon.
+   * `newer`: as later hosts do it, which keep the question, so that a second click is a second message.
+   */
+  click(questionId: string, option: string, newer = false): void {
+    const data = `ncq:${questionId}:${option}`
+    if (Buffer.byteLength(data) > BUTTON_BYTES) throw new Error(`a button cannot carry ${data}`)
+    const [, id = '', ...rest] = data.split(':')
+    const asked = this.#questions.get(id)
     if (!asked) return
-    this.#questions.delete(questionId)
+    if (!newer) this.#questions.delete(id)
     this.insert({
       ...asked,
-      id: `qr-${questionId}-${this.nowMs}`,
+      id: `qr-${id}-${this.nowMs}`,
       kind: 'system',
-      content: { type: 'question_response', questionId, selectedOption: option, userId: 'u' },
+      ...(newer && { trigger: 0 }),
+      content: { type: 'question_response', questionId: id, selectedOption: rest.join(':'), userId: 'u' },
     })
   }
 

@@ -1,0 +1,39 @@
+// Functions whose rules could take the same message. In a reload the ones that changed are at fault: they stay what they were, or
+// are left out, and all others go on. Pure.
+import type { Built } from './built.ts'
+import { clashOf } from './specificity.ts'
+
+/** `before`: what was in use, which holds no clash, by name. */
+export function withoutClashes(
+  built: readonly Built[],
+  before: ReadonlyMap<string, Built>,
+): readonly Built[] {
+  let all = built
+  // Each round takes one rule at least out of those that are new.
+  for (;;) {
+    const faults = clashFaults(all, before)
+    if (faults.size === 0) return all
+    all = all.map((each) => {
+      const text = faults.get(each.source.name)
+      if (text === undefined) return each
+      const { spec: _, ...rest } = each
+      const spec = before.get(each.source.name)?.spec
+      const told = [...(each.fault ? [each.fault.text] : []), ...text].join('\n')
+      return { ...rest, fault: { text: told, passes: false }, ...(spec && { spec }) }
+    })
+  }
+}
+
+function clashFaults(built: readonly Built[], before: ReadonlyMap<string, Built>): Map<string, string[]> {
+  const faults = new Map<string, string[]>()
+  for (const [at, a] of built.entries())
+    for (const b of built.slice(at + 1)) {
+      const clash = a.spec && b.spec && clashOf(a.spec, b.spec)
+      if (clash === undefined) continue
+      for (const { source, spec } of [a, b]) {
+        if (JSON.stringify(spec?.rule) === JSON.stringify(before.get(source.name)?.spec?.rule)) continue
+        faults.set(source.name, [...(faults.get(source.name) ?? []), clash])
+      }
+    }
+  return faults
+}

@@ -1,0 +1,148 @@
+// Which folder is the project, and what a command does where there is none.
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { openDb, tempDir } from '../support/files.ts'
+import { initProject, nanoclaw, startNanoclaw } from './cli.ts'
+
+const BELOW = ['functions', 'functions/deep/er', '.nanoclaw', 'notes']
+
+test.each(BELOW)(
+  '128: in %s of a project, commands find the project above, and make nothing there',
+  async (below) => {
+    const dir = await initProject()
+    const folder = join(dir, below)
+    mkdirSync(folder, { recursive: true })
+    const before = readdirSync(folder)
+    const dev = startNanoclaw(folder, ['dev'])
+    await dev.says('Ctrl+C stops.')
+    expect(await nanoclaw(folder, ['send', 'chat', 'hello', '--id', 'm', '--wait'])).toMatchObject({
+      code: 0,
+      stdout: 'm\nYou said: hello\n',
+    })
+    expect((await nanoclaw(folder, ['show', 'm'])).stdout).toContain('completed')
+    expect((await nanoclaw(folder, ['status'])).stdout).toMatch(/^workspace +.*\n.*running/)
+    expect((await nanoclaw(folder, ['conform'])).code).toBe(0)
+    dev.child.kill('SIGINT')
+    expect((await dev.ended()).code).toBe(0)
+    const start = startNanoclaw(folder, ['start'])
+    await expect.poll(() => start.stderr()).toContain('"msg":"started"')
+    start.child.kill('SIGINT')
+    await start.ended()
+    if (below !== '.nanoclaw') expect(readdirSync(folder)).toEqual(before)
+    const inbound = openDb(join(dir, '.nanoclaw/inbound.db'), { readonly: true })
+    expect(inbound.prepare('select id from messages_in').pluck().all()).toEqual(['m'])
+  },
+)
+
+test('128: a project without a config file is found from its functions folder', async () => {
+  const dir = tempDir()
+  mkdirSync(join(dir, 'functions/deep'), { recursive: true })
+  expect((await nanoclaw(join(dir, 'functions/deep'), ['send', 'chat', 'hello'])).code).toBe(0)
+  expect(existsSync(join(dir, '.nanoclaw/inbound.db'))).toBe(true)
+  expect(readdirSync(join(dir, 'functions/deep'))).toEqual([])
+})
+
+test('a folder called functions makes no project of the folders beside it', async () => {
+  const dir = tempDir()
+  for (const name of ['functions', 'beside']) mkdirSync(join(dir, name))
+  expect((await nanoclaw(join(dir, 'beside'), ['send', 'chat', 'hello'])).code).toBe(2)
+})
+
+test.each([
+  [['send', 'chat', 'hello'], 2],
+  [['status'], 2],
+  [['show', 'm'], 2],
+  [['conform'], 2],
+  [['dev'], 78],
+  [['start'], 78],
+])('128: where no project is, %j writes nothing and says so', async (args, exitCode) => {
+  const dir = tempDir()
+  const { code, stderr, stdout } = await nanoclaw(dir, args)
+  expect({ code, stdout }).toEqual({ code: exitCode, stdout: '' })
+  expect(stderr).toContain(dir)
+  expect(stderr).toContain('Nothing was written.')
+  expect(readdirSync(dir)).toEqual([])
+})
+
+test.each([
+  [['--workspace', 'here'], {}],
+  [[], { NANOCLAW_WORKSPACE: 'here' }],
+])('where no project is, a workspace that is named is used: %j %j', async (flags, env) => {
+  const dir = tempDir()
+  expect((await nanoclaw(dir, ['send', 'chat', 'hello', ...flags], { env })).code).toBe(0)
+  expect(readdirSync(dir)).toEqual(['here'])
+})
+
+test('128: init makes no project in the functions folder of another', async () => {
+  const dir = await initProject()
+  for (const [cwd, args] of [
+    ['functions', ['init']],
+    ['functions', ['init', 'more']],
+    ['.', ['init', 'functions/more']],
+  ] as const) {
+    const { code, stderr } = await nanoclaw(join(dir, cwd), args)
+    expect(code).toBe(2)
+    expect(stderr).toContain(`lies in the functions folder of ${dir}`)
+  }
+  expect(readdirSync(join(dir, 'functions'))).toEqual(['chat.ts'])
+  expect((await nanoclaw(dir, ['init', 'packages/more'])).code).toBe(0)
+})
+
+const OBJECT = `{ workspace: 'elsewhere' }`
+
+test.each([
+  ['ts', `const config: object = ${OBJECT}\nexport default config`],
+  ['mts', `export default ${OBJECT}`],
+  ['cts', `const config: object = ${OBJECT}\nmodule.exports = config`],
+  ['cts', `export default ${OBJECT}`],
+  ['js', `export default ${OBJECT}`],
+  ['js', `module.exports = ${OBJECT}`],
+  ['mjs', `export default ${OBJECT}`],
+  ['cjs', `const { defineConfig } = require('nanoclaw-functions')\nmodule.exports = defineConfig(${OBJECT})`],
+  ['cjs', `module.exports = require('./settings.cjs')`],
+  ['json', `{ "workspace": "elsewhere" }`],
+])('126: nanoclaw.config.%s is read: %s', async (ending, text) => {
+  const dir = tempDir()
+  mkdirSync(join(dir, 'functions'))
+  writeFileSync(join(dir, 'settings.cjs'), `module.exports = ${OBJECT}`)
+  writeFileSync(join(dir, `nanoclaw.config.${ending}`), text)
+  const { stdout, stderr } = await nanoclaw(dir, ['status'])
+  expect(stderr).toBe('')
+  expect(stdout).toContain(`workspace    ${join(dir, 'elsewhere')}\n`)
+})
+
+test.each(['yaml', 'yml', 'toml', 'json5', 'jsonc', 'tsx', 'TS', ''])(
+  '127: nanoclaw.config.%s is not read: it is named, with exit code 78',
+  async (ending) => {
+    const dir = tempDir()
+    mkdirSync(join(dir, 'functions'))
+    const name = ending === '' ? 'nanoclaw.config' : `nanoclaw.config.${ending}`
+    writeFileSync(join(dir, name), '')
+    for (const command of [['start'], ['status'], ['send', 'chat']]) {
+      const { code, stderr } = await nanoclaw(dir, command)
+      expect(code).toBe(78)
+      expect(stderr).toContain(`${name} in ${dir} is not read; expected one that ends in .ts,`)
+    }
+  },
+)
+
+test('127: two config files are named, with exit code 78, also when one of them would not be read', async () => {
+  const dir = tempDir()
+  for (const ending of ['ts', 'cjs', 'yaml']) writeFileSync(join(dir, `nanoclaw.config.${ending}`), '')
+  const { code, stderr } = await nanoclaw(dir, ['start'])
+  expect(code).toBe(78)
+  expect(stderr).toContain('nanoclaw.config.yaml in')
+  expect(stderr).toContain('nanoclaw.config.ts and nanoclaw.config.cjs both exist')
+})
+
+test.each([
+  'nanoclaw.config.ts.bak',
+  'nanoclaw.config.example',
+  'nanoclaw.config.d.ts',
+  'nanoclaw.config.ts~',
+])('%s beside the config is left alone', async (name) => {
+  const dir = await initProject()
+  writeFileSync(join(dir, name), 'x')
+  expect(await nanoclaw(dir, ['status'])).toMatchObject({ code: 0, stderr: '' })
+})

@@ -1,0 +1,64 @@
+// A process that loses its channel to the runtime and lives on can be given nothing and can answer nothing: it is ended.
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { benchOf, project, testConfig, until, workbench } from '../support/runtime.ts'
+import { isAlive } from '../support/supervise.ts'
+
+const LIVES_ON = `process.removeAllListeners('disconnect'); setInterval(() => undefined, 1_000)`
+const WAYS = {
+  'closes descriptor 3': `${LIVES_ON}; fs.closeSync(3)`,
+  disconnects: `${LIVES_ON}; process.disconnect()`,
+}
+
+describe.each(Object.entries(WAYS))('a process that %s and lives on', (_way, cut) => {
+  const functions = {
+    'after.js': `import fs from 'node:fs'
+    export default () => { setTimeout(() => { ${cut} }, 20); return { pid: process.pid } }`,
+    'during.js': `import fs from 'node:fs'
+    export default { retry: { attempts: 1 }, timeout: '10m', handler() { ${cut}; return new Promise(() => undefined) } }`,
+    'other.js': `export default () => 'well'`,
+  }
+
+  it('160: after its answer is ended and named, and every other function goes on', async () => {
+    const bench = await workbench([], { concurrency: 1, warmMax: 1 }, functions)
+    const ended: { pid: number; why: string; unexpected: boolean }[] = []
+    bench.events.on('worker-ended', (about) => ended.push(about))
+    const id = bench.send('after')
+    await bench.ended(id)
+    const { pid } = bench.replies(id)[0]!.content
+    await until(() => ended.some((each) => each.pid === pid))
+    expect(ended.find((each) => each.pid === pid)).toMatchObject({
+      why: expect.stringContaining('closed its channel to the runtime'),
+      unexpected: true,
+    })
+    await until(() => !isAlive(pid))
+    const other = bench.send('other')
+    await bench.ended(other)
+    expect(bench.ack(other)).toBe('completed')
+  })
+
+  it('161: while a message runs is ended at once, long before the timeout, and the run says why', async () => {
+    const bench = await workbench([], {}, functions)
+    const id = bench.send('during')
+    await bench.ended(id)
+    expect(bench.runs(id)).toMatchObject([
+      {
+        outcome: 'exited',
+        reason: 'worker_exit',
+        error: { message: expect.stringContaining('closed its channel to the runtime') },
+      },
+    ])
+    await until(() => !isAlive(bench.runs(id)[0]!.worker))
+  })
+})
+
+it('162: a module that closes the channel while it loads is noticed long before its load time is up', async () => {
+  const root = project([], {
+    'loads.js': `${WAYS.disconnects}; await new Promise(() => undefined); export default () => 1`,
+  })
+  const bench = benchOf(testConfig(root, { loadTimeoutMs: 600_000 }))
+  onTestFinished(() => bench.runtime.stop())
+  const why: string[] = []
+  bench.events.on('function-broken', ({ message }) => why.push(message))
+  await bench.runtime.start()
+  expect(why[0]).toContain('closed its channel to the runtime')
+})

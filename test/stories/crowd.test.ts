@@ -1,0 +1,50 @@
+// More messages of one function than a runtime keeps in memory: whatever keeps them, every other function goes on.
+import { expect, test } from 'vitest'
+import { SESSION_LIMITS } from '../../runtime/session.ts'
+import { readStatus } from '../../runtime/store/inspect.ts'
+import { until, type Workbench, workbench } from '../support/runtime.ts'
+
+const { readyMax } = SESSION_LIMITS
+/** As at any other time, but for a busy machine. */
+const AT_ONCE_MS = 10_000
+
+function fill(bench: Workbench, kind: string, rows: number): void {
+  bench.inbound.pragma('synchronous = off')
+  bench.inbound
+    .prepare(
+      `insert into messages_in (id, seq, kind, timestamp, thread_id, content)
+       with recursive n (i) as (select 1 union all select i + 1 from n where i < ?)
+       select ? || '-' || i, 2 * i, ?, '2026-11-24 06:02:20', ? || '-' || i, '{}' from n`,
+    )
+    .run(rows, kind, kind, kind)
+}
+
+const countRuns = (bench: Workbench) =>
+  bench.outbound.prepare('select count(*) from nanoclaw_run').pluck().get() as number
+
+const crowdedOf = ({ config }: Workbench) =>
+  readStatus(config.paths, { nowMs: Date.now() }).runtime.note?.crowded
+
+test('225: 20,500 messages in a retry pause keep no other function waiting, and `status` says what stands still', async () => {
+  const source = `export default { retry: { attempts: 2, minDelay: '1h' }, handler() { throw new Error('not now') } }`
+  const bench = await workbench(['echo'], {}, { 'later.js': source })
+  fill(bench, 'later', readyMax + 500)
+  await until(() => countRuns(bench) >= readyMax)
+  const echo = bench.send('echo', { text: 'hello' }, { thread_id: 'another' })
+  await until(() => bench.ack(echo) === 'completed', undefined, AT_ONCE_MS)
+  await until(() => crowdedOf(bench)?.[0]?.retrying === crowdedOf(bench)?.[0]?.ready)
+  expect(crowdedOf(bench)).toMatchObject([{ name: 'later' }])
+})
+
+test('226: a backlog of 21,000 of one slow function keeps no other function waiting', async () => {
+  const source = `export default { handler: () => new Promise((resolve) => setTimeout(resolve, 200)) }`
+  const bench = await workbench(['echo'], {}, { 'slow.js': source })
+  fill(bench, 'slow', readyMax + 1_000)
+  await until(() => crowdedOf(bench) !== undefined)
+  const [free, behind] = ['another', `slow-${readyMax + 900}`].map((thread) =>
+    bench.send('echo', { text: 'hello' }, { thread_id: thread }),
+  )
+  await until(() => bench.ack(free!) === 'completed', undefined, AT_ONCE_MS)
+  expect(bench.ack(behind!), 'one of the same conversation comes in its turn').toBeUndefined()
+  expect(crowdedOf(bench)).toMatchObject([{ name: 'slow', retrying: 0 }])
+})

@@ -1,0 +1,164 @@
+// A runtime that watches its sources, and what people do to files: each change below must be noticed without any other.
+import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { expect, it, onTestFinished } from 'vitest'
+import { benchOf, project, testConfig, until } from '../support/runtime.ts'
+
+const answer = (text: string) => `export default () => '${text}'`
+
+it.each<[string, (root: string) => void]>([
+  ['a source is written', (root) => put(root, 'functions/talk.js', answer('new'))],
+  [
+    'a source is replaced by a rename, as editors do',
+    (root) => {
+      put(root, 'functions/.talk.js.tmp', answer('new'))
+      renameSync(join(root, 'functions/.talk.js.tmp'), join(root, 'functions/talk.js'))
+    },
+  ],
+  [
+    'the folder is swapped by two renames',
+    (root) => {
+      put(root, 'next/talk.js', answer('new'))
+      renameSync(join(root, 'functions'), join(root, 'old'))
+      renameSync(join(root, 'next'), join(root, 'functions'))
+    },
+  ],
+  [
+    'the folder is removed, and made again',
+    (root) => {
+      rmSync(join(root, 'functions'), { recursive: true })
+      put(root, 'functions/talk.js', answer('new'))
+    },
+  ],
+])('121: %s, and once more', async (_, change) => {
+  const bench = await watched({ 'talk.js': answer('old') })
+  await bench.isSeeing()
+  change(bench.root)
+  await bench.until('new')
+  rmSync(join(bench.root, 'old'), { recursive: true, force: true })
+  put(bench.root, 'functions/talk.js', answer('last'))
+  await bench.until('last')
+})
+
+it('121: the folder is a link that is pointed elsewhere', async () => {
+  const bench = await watched({ 'talk.js': answer('old') }, (root) => {
+    renameSync(join(root, 'functions'), join(root, 'one'))
+    symlinkSync('one', join(root, 'functions'))
+  })
+  await bench.isSeeing()
+  put(bench.root, 'two/added.js', answer('new'))
+  symlinkSync('two', join(bench.root, 'functions.next'))
+  renameSync(join(bench.root, 'functions.next'), join(bench.root, 'functions'))
+  await bench.until('new', 'added')
+  put(bench.root, 'two/added.js', answer('last'))
+  await bench.until('last', 'added')
+})
+
+const imports = (from: string) => `import text from '${from}'\nexport default () => text`
+const text = (value: string) => `export default '${value}'`
+
+it.each<[string, string, (root: string) => void]>([
+  ['a file beside the folder', '../lib/x.js', (root) => put(root, 'lib/x.js', text('new'))],
+  [
+    'a file below folders that are missing too',
+    '../lib/deep/er/x.js',
+    (root) => put(root, 'lib/deep/er/x.js', text('new')),
+  ],
+  ['a file in a hidden folder', './.shared/x.js', (root) => put(root, 'functions/.shared/x.js', text('new'))],
+  [
+    'a package',
+    'leftpad',
+    (root) => {
+      put(root, 'node_modules/leftpad/index.js', text('new'))
+      put(root, 'node_modules/leftpad/package.json', '{ "type": "module", "main": "index.js" }')
+    },
+  ],
+  [
+    'a package of a scope',
+    '@us/leftpad',
+    (root) => {
+      put(root, 'node_modules/@us/leftpad/package.json', '{ "type": "module", "main": "index.js" }')
+      put(root, 'node_modules/@us/leftpad/index.js', text('new'))
+    },
+  ],
+])('123: %s is missing at first, and appears', async (_, from, change) => {
+  const bench = await watched({ 'talk.js': imports(from), 'other.js': answer('other') })
+  expect(bench.broken()).toContain('talk')
+  change(bench.root)
+  await bench.until('new')
+})
+
+it.each<[string, string, string]>([
+  ['beside the folder', '../lib/x.js', 'lib/x.js'],
+  ['in a hidden folder', './.shared/x.js', 'functions/.shared/x.js'],
+  ['in a package', 'leftpad', 'node_modules/leftpad/index.js'],
+])('121: a file %s is changed, replaced, and swapped with its folder', async (_, from, file) => {
+  const bench = await watched({ 'talk.js': imports(from) }, (root) => put(root, file, text('one')))
+  await bench.until('one')
+  put(bench.root, file, text('two'))
+  await bench.until('two')
+  put(bench.root, 'aside.js', text('three'))
+  renameSync(join(bench.root, 'aside.js'), join(bench.root, file))
+  await bench.until('three')
+  const folder = dirname(file)
+  put(bench.root, `next/${file.split('/').at(-1)}`, text('four'))
+  renameSync(join(bench.root, folder), join(bench.root, 'before'))
+  renameSync(join(bench.root, 'next'), join(bench.root, folder))
+  await bench.until('four')
+})
+
+it('124: a start in development leaves out what is wrong, names it, and takes it when it is right', async () => {
+  const bench = await watched({ 'talk.js': 'export default (', 'other.js': answer('other') })
+  expect(bench.broken()).toEqual(['talk'])
+  put(bench.root, 'functions/talk.js', answer('right'))
+  await bench.until('right')
+})
+
+it('sources are read although something beside them is written without a pause', async () => {
+  const bench = await watched({ 'talk.js': answer('old') })
+  const noise = setInterval(() => put(bench.root, 'functions/noise.txt', String(Math.random())), 20)
+  onTestFinished(() => clearInterval(noise))
+  put(bench.root, 'functions/talk.js', answer('new'))
+  await bench.until('new')
+})
+
+/** A runtime that watches. `until` sends messages until one is answered so. */
+async function watched(sources: Readonly<Record<string, string>>, prepare = (_root: string) => {}) {
+  const root = project([], sources)
+  prepare(root)
+  const bench = benchOf(testConfig(root), undefined, { tolerant: true })
+  const broken: string[] = []
+  bench.events.on('function-broken', ({ functionName }) => broken.push(functionName))
+  onTestFinished(() => bench.runtime.stop())
+  await bench.runtime.start()
+  bench.runtime.watchSources()
+  return {
+    root,
+    broken: () => broken,
+    /** It has noticed one change, so it looks by now. */
+    async isSeeing() {
+      put(root, 'functions/talk.js', answer('seen'))
+      await this.until('seen')
+    },
+    async until(answer: string, kind = 'talk') {
+      const answers = new Set<string>()
+      let last: string | undefined
+      await until(
+        () => {
+          if (last === undefined) last = bench.send(kind)
+          if (bench.ack(last) !== 'completed') return false
+          const [reply] = bench.replies(last)
+          answers.add(reply?.content.text)
+          last = undefined
+          return answers.has(answer)
+        },
+        () => `answers: ${[...answers].join(', ')}; broken: ${broken.join(', ')}`,
+      )
+    },
+  }
+}
+
+function put(root: string, file: string, content: string): void {
+  mkdirSync(dirname(join(root, file)), { recursive: true })
+  writeFileSync(join(root, file), content)
+}
