@@ -132,7 +132,9 @@ export class Host {
    * @throws NanoclawError `bad_usage`
    */
   prune({ olderThan }: PruneOptions): PruneReport {
-    return prune(this.#open(), this.#outbox, this.dir, instantBefore(olderThan, this.#clock.now()))
+    const file = this.#open()
+    const beforeMs = instantBefore(olderThan, this.#clock.now())
+    return this.#outbox.patiently(() => prune(file, this.#outbox, this.dir, beforeMs))
   }
 
   /**

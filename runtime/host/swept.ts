@@ -1,6 +1,6 @@
 // One folder of a sweep: opened at its first visit, and then looked into only when its files may have changed or a reply is
 // due. Between two visits nothing of it is open.
-import type { Clock } from '../clock.ts'
+import type { Clock, Timer } from '../clock.ts'
 import { errorText } from '../protocol/errors.ts'
 import { type Adapter, courierParts, type DeliverOptions } from './adapter.ts'
 import { Courier } from './courier.ts'
@@ -28,6 +28,8 @@ export interface SweptParts {
 
 /** For each folder: one slow platform must not take all sends of a sweep. */
 const CONCURRENCY = 8
+/** A folder whose outbound.db cannot be read, mostly for a lock, is visited again after this, then ever later; in the end with the rounds. */
+const AGAIN_MS = [25, 50, 100, 200, 400, 800]
 /** Between two tries to write down what became of a reply. */
 const NOTE_POLL_MS = 50
 
@@ -36,6 +38,8 @@ export class SweptFolder {
   readonly #glance: Glance
   readonly #stopping = new AbortController()
   #open: OpenFolder | undefined
+  #unreadable = 0
+  #again: Timer | undefined
   #courier: Courier | undefined
 
   constructor(parts: SweptParts) {
@@ -75,6 +79,7 @@ export class SweptFolder {
 
   async stop(): Promise<void> {
     this.#stopping.abort()
+    this.#again?.cancel()
     await this.#courier?.drained()
     this.#open?.host.close()
   }
@@ -93,8 +98,18 @@ export class SweptFolder {
     const report = host.sync()
     const { completed, failed, recurred, stopped } = report
     if (completed + failed + recurred + stopped.length > 0) this.#parts.synced(report)
-    if (!report.readable) this.#parts.trouble(report.reason ?? 'outbound.db cannot be read')
+    if (report.readable) this.#unreadable = 0
+    else {
+      this.#parts.trouble(report.reason ?? 'outbound.db cannot be read')
+      this.#visitAgain()
+    }
     return report.readable
+  }
+
+  #visitAgain(): void {
+    const pauseMs = AGAIN_MS[this.#unreadable++]
+    this.#again?.cancel()
+    if (pauseMs !== undefined) this.#again = this.#parts.clock.after(pauseMs, () => this.#parts.visitSoon())
   }
 
   /** The first time it is left open, for the visit that follows to use and to close. */

@@ -203,3 +203,14 @@ test('a folder that is new is made, one that was removed is left alone, and stop
   expect(ended).toBe(2)
   await all.stop()
 })
+
+test('255: a lock on outbound.db costs a folder moments, however long the rounds are', async () => {
+  const dir = answered()
+  const outbound = openDb(join(dir, 'outbound.db'))
+  outbound.exec('begin exclusive')
+  const { of } = swept({ pauseMs: 3_600_000 }, dir)
+  await until(() => of('trouble').length > 0)
+  outbound.exec('commit')
+  await until(() => of('synced').length > 0)
+  expect(of('synced')).toMatchObject([{ completed: 1 }])
+})

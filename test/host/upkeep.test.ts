@@ -1,7 +1,9 @@
 // redrive, prune, answer: what a host does around the messages themselves.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { insertRow } from '../support/files.ts'
 import { hostFixture } from '../support/host.ts'
 
@@ -245,4 +247,23 @@ test.each(['nobody asked', '%', 'q'])('an answer to %j is refused: there is no s
     content: '"a reply"',
   })
   expect(() => fixture.host.answer(id, 'yes')).toThrow(/there is no question/)
+})
+
+test('255: prune waits for a lock on outbound.db that another process holds for a moment', async () => {
+  const { dir, host, ack, setTime } = hostFixture()
+  host.enqueueMany(['m', 'last'].map((id) => ({ id, kind: 'chat', content: 0 })))
+  ack('m', 'completed')
+  host.sync()
+  setTime('2027-01-01T00:00:00Z')
+  const script = `import Database from 'better-sqlite3'
+    const db = new Database(process.argv[1])
+    db.exec('begin exclusive')
+    process.stdout.write('held')
+    setTimeout(() => db.exec('commit'), 300)`
+  const holder = spawn(process.execPath, ['--input-type=module', '-e', script, join(dir, 'outbound.db')], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  onTestFinished(() => void holder.kill('SIGKILL'))
+  await once(holder.stdout, 'data')
+  expect(host.prune({ olderThan: '7d' })).toMatchObject({ readable: true, messages: 1 })
 })
