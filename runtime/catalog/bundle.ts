@@ -102,11 +102,11 @@ export class Bundler {
       this.#builder = undefined
       throw error
     })
-    const { sources, inputs, tools, code, map, starter } = await (await this.#builder).build(job)
+    const { sources, inputs, deciders, tools, code, map, starter } = await (await this.#builder).build(job)
     const { cache, root, name } = job
     const shelved = await shelve(cache, { root, name, code, map, starter })
     const made = { ...shelved, inputs }
-    await memory.keep(key, made, [...sources, ...tools], sinceMs)
+    await memory.keep(key, made, [...sources, ...tools], sinceMs, deciders)
     return made
   }
 }
