@@ -30,7 +30,7 @@ export interface Job extends Source {
   /** Where the bundle will lie: its map names the sources from there. */
   readonly cache: string
   readonly external: readonly string[]
-  /** The code that node runs first: it imports the shim and the author's module. */
+  /** The code that node runs first: it imports the shim and the author's module, both by their URLs. */
   readonly entry: string
   /** What an import from `nanoclaw-functions` gets. */
   readonly index: string
@@ -128,8 +128,9 @@ function importsOutside({ inputs }: Metafile): boolean {
 }
 
 async function starterOf({ root, starter }: Job): Promise<string> {
-  const contents = `import { start } from ${JSON.stringify(starter)}\nstart(__filename)`
-  const { outputFiles } = await esbuild({ ...COMMON, stdin: { contents, resolveDir: root }, format: 'cjs' })
+  const contents = `import { start } from ${urlOf(starter)}\nstart(__filename)`
+  const stdin = { contents, resolveDir: root, sourcefile: ENTRY }
+  const { outputFiles } = await esbuild({ ...COMMON, stdin, format: 'cjs', plugins: [byUrl()] })
   return outputFiles[0]?.text ?? ''
 }
 
@@ -157,7 +158,7 @@ function settingsOf({ entry, root, cache, name, external, index }: Job, { read, 
     sourcemap: 'external',
     keepNames: true,
     define: HERE_NAMES,
-    plugins: [ourselves(index), externals(external, imports), here(read)],
+    plugins: [byUrl(), ourselves(index), externals(external, imports), here(read)],
   } as const satisfies BuildOptions
 }
 
@@ -192,6 +193,17 @@ function importsOf({ root }: Job, { inputs }: Metafile): Import[] {
 function authorsOf({ own }: Job, files: readonly string[]): string[] {
   const authors = files.filter((file) => !own.some((path) => file.startsWith(path)))
   return [...authors, ...tsconfigsOf(authors)].sort()
+}
+
+/** What the entry imports. In a path, `*` would have a meaning of its own: a folder may have it in its name. */
+function byUrl(): Plugin {
+  return {
+    name: 'by URL',
+    setup: ({ onResolve }) =>
+      onResolve({ filter: /^file:/ }, ({ path, importer }) =>
+        importer.endsWith(ENTRY) ? { path: fileURLToPath(path) } : undefined,
+      ),
+  }
 }
 
 /** A handler needs no node_modules: what it imports from us is us. */
