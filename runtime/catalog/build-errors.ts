@@ -41,8 +41,8 @@ export function causesOf(errors: readonly BuildError[], root: string, read: Iter
     if (!location) continue
     const file = resolve(root, location.file)
     inputs.add(file)
-    const missing = text.match(/^Could not resolve "([^"]+)"/)?.[1]
-    for (const path of missing === undefined ? [] : lookupsOf(file, missing))
+    const specifier = text.match(/^Could not resolve "([^"]+)"/)?.[1]
+    for (const path of specifier === undefined ? [] : lookupsOf({ importer: file, specifier }))
       for (const folder of [standing(path), standing(dirname(path))])
         if (within(folder) || !path.includes(`${sep}node_modules${sep}`)) awaited.add(folder)
   }

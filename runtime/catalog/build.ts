@@ -23,13 +23,14 @@ import { covers } from './covers.ts'
 import type { Source } from './discover.ts'
 import { HERE_NAMES, META, sayHere } from './here.ts'
 import { type Linked, linkImports } from './live-imports.ts'
+import { type Deciders, decidersOf, type Import, tsconfigsOf } from './lookups.ts'
 
 export interface Job extends Source {
   readonly root: string
   /** Where the bundle will lie: its map names the sources from there. */
   readonly cache: string
   readonly external: readonly string[]
-  /** The code that node runs first: it imports the shim and the author's module. */
+  /** The code that node runs first: it imports the shim and the author's module, both by their URLs. */
   readonly entry: string
   /** What an import from `nanoclaw-functions` gets. */
   readonly index: string
@@ -47,8 +48,10 @@ export interface Built {
   readonly starter?: string
   /** Every file whose code is in it. */
   readonly sources: readonly string[]
-  /** Those of the author. */
+  /** Those of the author, and the author's tsconfig files. */
   readonly inputs: readonly string[]
+  /** What else has decided what it is made of. */
+  readonly deciders: Deciders
   /** What has built it: another one may build the same sources differently. */
   readonly tools: readonly string[]
 }
@@ -60,26 +63,34 @@ export async function release(): Promise<void> {
   await stop()
 }
 
+/** What a build has met on its way. */
+interface Trace {
+  /** Files of code. */
+  readonly read: Set<string>
+  /** Of external packages: the bundle names where they were found. */
+  readonly imports: Import[]
+}
+
 /** @throws BuildFault with every error of the build, by the job's code */
 export async function build(job: Job): Promise<Built> {
-  const read = new Set([job.path])
+  const trace: Trace = { read: new Set([job.path]), imports: [] }
   try {
-    return (await asScript(job, read)) ?? (await asModule(job, read))
+    return (await asScript(job, trace)) ?? (await asModule(job, trace))
   } catch (error) {
     if (!isBuildFailure(error)) throw error
-    const { inputs, awaited } = causesOf(error.errors, job.root, read)
+    const { inputs, awaited } = causesOf(error.errors, job.root, trace.read)
     const causes = { inputs: authorsOf(job, inputs), awaited }
     throw new BuildFault(job.code, explainBuild(job.file, error.errors), causes, { cause: error })
   }
 }
 
 /** undefined: it has to be a module, or is wrong in a way that the other form tells as well. */
-async function asScript(job: Job, read: Set<string>): Promise<Built | undefined> {
+async function asScript(job: Job, trace: Trace): Promise<Built | undefined> {
   // A function that child/start.ts calls, as strict as a module is.
   const js = `(function (__nanoclawRequire) { 'use strict'; const require = __nanoclawRequire(${urlOf(job.path)});`
   try {
-    const made = await esbuild({ ...settingsOf(job, read), ...SCRIPT, banner: { js } })
-    const built = builtOf(job, made)
+    const made = await esbuild({ ...settingsOf(job, trace), ...SCRIPT, banner: { js } })
+    const built = builtOf(job, made, trace)
     if (importsOutside(made.metafile) || built.code.includes(META)) return undefined
     // Old dependencies may do what strict code must not (`with`, say); esbuild tells that of a module only.
     new Script(built.code)
@@ -91,10 +102,14 @@ async function asScript(job: Job, read: Set<string>): Promise<Built | undefined>
   }
 }
 
-async function asModule(job: Job, read: Set<string>): Promise<Built> {
+async function asModule(job: Job, trace: Trace): Promise<Built> {
   // Dependencies in CommonJS ask for node's modules by `require`, which an ES module has not.
   const js = `import { createRequire as __nanoclawRequire } from 'node:module'; const require = __nanoclawRequire(${urlOf(job.path)});`
-  const built = builtOf(job, await esbuild({ ...settingsOf(job, read), format: 'esm', banner: { js } }))
+  const built = builtOf(
+    job,
+    await esbuild({ ...settingsOf(job, trace), format: 'esm', banner: { js } }),
+    trace,
+  )
   return { ...built, code: (await linked(job, built)).code }
 }
 
@@ -113,8 +128,9 @@ function importsOutside({ inputs }: Metafile): boolean {
 }
 
 async function starterOf({ root, starter }: Job): Promise<string> {
-  const contents = `import { start } from ${JSON.stringify(starter)}\nstart(__filename)`
-  const { outputFiles } = await esbuild({ ...COMMON, stdin: { contents, resolveDir: root }, format: 'cjs' })
+  const contents = `import { start } from ${urlOf(starter)}\nstart(__filename)`
+  const stdin = { contents, resolveDir: root, sourcefile: ENTRY }
+  const { outputFiles } = await esbuild({ ...COMMON, stdin, format: 'cjs', plugins: [byUrl()] })
   return outputFiles[0]?.text ?? ''
 }
 
@@ -132,7 +148,7 @@ const SCRIPT = {
   define: { ...HERE_NAMES, 'import.meta': META },
 } as const satisfies BuildOptions
 
-function settingsOf({ entry, root, cache, name, external, index }: Job, read: Set<string>) {
+function settingsOf({ entry, root, cache, name, external, index }: Job, { read, imports }: Trace) {
   return {
     ...COMMON,
     stdin: { contents: entry, resolveDir: root, sourcefile: ENTRY, loader: 'js' },
@@ -142,7 +158,7 @@ function settingsOf({ entry, root, cache, name, external, index }: Job, read: Se
     sourcemap: 'external',
     keepNames: true,
     define: HERE_NAMES,
-    plugins: [ourselves(index), externals(external), here(read)],
+    plugins: [byUrl(), ourselves(index), externals(external, imports), here(read)],
   } as const satisfies BuildOptions
 }
 
@@ -151,17 +167,43 @@ function bundleOf({ cache, name }: Pick<Job, 'cache' | 'name'>): string {
   return resolve(cache, `${name}.js`)
 }
 
-function builtOf(job: Job, { metafile, outputFiles }: BuildResult<{ metafile: true; write: false }>): Built {
+function builtOf(
+  job: Job,
+  { metafile, outputFiles }: BuildResult<{ metafile: true; write: false }>,
+  { imports }: Trace,
+): Built {
   const textOf = (ending: string) => outputFiles.find(({ path }) => path.endsWith(ending))?.text ?? ''
   const sources = Object.keys(metafile.inputs)
     .filter((input) => input !== ENTRY)
     .map((input) => resolve(job.root, input))
+  const deciders = decidersOf(sources, [...importsOf(job, metafile), ...imports])
   const inputs = authorsOf(job, sources)
-  return { code: textOf('.js'), map: textOf('.js.map'), sources, inputs, tools: [...TOOLS, job.starter] }
+  const tools = [...TOOLS, job.starter]
+  return { code: textOf('.js'), map: textOf('.js.map'), sources, inputs, deciders, tools }
 }
 
+/** As they stand in the sources, but those of external packages. */
+function importsOf({ root }: Job, { inputs }: Metafile): Import[] {
+  return Object.entries(inputs).flatMap(([input, { imports }]) =>
+    imports.map(({ original, path }) => ({ importer: resolve(root, input), specifier: original ?? path })),
+  )
+}
+
+/** With the tsconfig files that count for them. */
 function authorsOf({ own }: Job, files: readonly string[]): string[] {
-  return files.filter((file) => !own.some((path) => file.startsWith(path))).sort()
+  const authors = files.filter((file) => !own.some((path) => file.startsWith(path)))
+  return [...authors, ...tsconfigsOf(authors)].sort()
+}
+
+/** What the entry imports. In a path, `*` would have a meaning of its own: a folder may have it in its name. */
+function byUrl(): Plugin {
+  return {
+    name: 'by URL',
+    setup: ({ onResolve }) =>
+      onResolve({ filter: /^file:/ }, ({ path, importer }) =>
+        importer.endsWith(ENTRY) ? { path: fileURLToPath(path) } : undefined,
+      ),
+  }
 }
 
 /** A handler needs no node_modules: what it imports from us is us. */
@@ -177,13 +219,14 @@ function ourselves(index: string): Plugin {
  * An external package is found from the file that imports it and named by its full path: the bundle lies in the cache,
  * from where node might find another one, or none.
  */
-function externals(names: readonly string[]): Plugin {
+function externals(names: readonly string[], imports: Import[]): Plugin {
   const seen = Symbol('already on its way')
   return {
     name: 'external',
     setup: ({ onResolve, resolve: find }) =>
       onResolve({ filter: /^[^./]/ }, async ({ path, kind, importer, resolveDir, pluginData }) => {
         if (pluginData === seen || !names.some((name) => covers(name, path))) return undefined
+        imports.push({ importer, specifier: path })
         const found = await find(path, { kind, importer, resolveDir, pluginData: seen })
         if (found.external) return found
         if (found.errors.length === 0) {

@@ -2,7 +2,7 @@
 // author's module, which the shim loads by a dynamic import, so that an error thrown at load is caught and reported like any
 // other. Only node's own modules and `external` packages stay outside. How it is built stands in build.ts.
 import { relative, resolve, sep } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { realClock } from '../clock.ts'
 import type { Job } from './build.ts'
 import type { Source } from './discover.ts'
@@ -51,7 +51,7 @@ export class Bundler {
       code: 'bad_function',
       index: ours('index'),
       starter: ours('child/start'),
-      entry: `import { serve } from ${quote(shim)}\nserve(() => import(${quote(source.path)}))`,
+      entry: `import { serve } from ${urlOf(shim)}\nserve(() => import(${urlOf(source.path)}))`,
     })
   }
 
@@ -72,7 +72,7 @@ export class Bundler {
       code: 'bad_config',
       index: ours('index'),
       starter: ours('child/start'),
-      entry: `import { reportConfig } from ${quote(report)}\nreportConfig(${quote(file)}, () => import(${quote(path)}))`,
+      entry: `import { reportConfig } from ${urlOf(report)}\nreportConfig(${JSON.stringify(file)}, () => import(${urlOf(path)}))`,
     })
   }
 
@@ -102,11 +102,11 @@ export class Bundler {
       this.#builder = undefined
       throw error
     })
-    const { sources, inputs, tools, code, map, starter } = await (await this.#builder).build(job)
+    const { sources, inputs, deciders, tools, code, map, starter } = await (await this.#builder).build(job)
     const { cache, root, name } = job
     const shelved = await shelve(cache, { root, name, code, map, starter })
     const made = { ...shelved, inputs }
-    await memory.keep(key, made, [...sources, ...tools], sinceMs)
+    await memory.keep(key, made, [...sources, ...tools], sinceMs, deciders)
     return made
   }
 }
@@ -115,6 +115,6 @@ function ours(module: string): string {
   return resolve(OURS, module + ENDING)
 }
 
-function quote(text: string): string {
-  return JSON.stringify(text)
+function urlOf(path: string): string {
+  return JSON.stringify(pathToFileURL(path).href)
 }

@@ -79,7 +79,10 @@ function filesAt(code: string, map: string, bundle: string): (at: number) => str
     const before = code.slice(0, at)
     const lineAt = before.lastIndexOf('\n') + 1
     const found = sources.findEntry(before.split('\n').length - 1, at - lineAt)
-    return 'originalSource' in found ? resolve(dirname(bundle), found.originalSource) : bundle
+    // The sources of a map are URLs.
+    return 'originalSource' in found
+      ? resolve(dirname(bundle), decodeURIComponent(found.originalSource))
+      : bundle
   }
 }
 

@@ -1,8 +1,10 @@
 // What was built the last time, so that a start need not build again: for each bundle one file beside it in the cache that
 // says from which files it was made and, once a child has told, what it defines. It counts only while every one of those
-// files, and every folder that holds one (a new file there could be found in its place), is as it was then.
-import { readFile, stat } from 'node:fs/promises'
+// files, every folder that holds one (a new file there could be found in its place), and what decided that it was made from
+// these (lookups.ts) is as it was then.
+import { readFile, realpath, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import type { Deciders } from './lookups.ts'
 import { digest, put } from './shelf.ts'
 
 export interface Remembered {
@@ -17,6 +19,8 @@ interface Memory {
   readonly key: string
   /** Path → how it looked. */
   readonly looks: Readonly<Record<string, string>>
+  /** Path → where it leads. */
+  readonly places: Readonly<Record<string, string>>
   readonly bundle: Remembered
   /** What the bundle defines, by the environment that it saw. */
   readonly definitions: Readonly<Record<string, unknown>>
@@ -25,6 +29,7 @@ interface Memory {
 /** A file that was written so shortly before it was read may have changed again within the same tick of the clock. */
 const FRESH_MS = 20
 const KEY_CHARS = 16
+const GONE = 'gone'
 
 export class BuildMemory {
   readonly #cache: string
@@ -42,22 +47,30 @@ export class BuildMemory {
   async recall(key: string): Promise<Remembered | undefined> {
     const memory = await this.#read()
     if (memory?.key !== key) return undefined
-    const paths = Object.keys(memory.looks)
-    const looks = await Promise.all(paths.map(lookOf))
-    return looks.every((look, n) => look === memory.looks[paths[n]!]) ? memory.bundle : undefined
+    const same = await Promise.all([isStill(memory.looks, lookOf), isStill(memory.places, placeOf)])
+    return same.every(Boolean) ? memory.bundle : undefined
   }
 
   /** `read`: every file that went into it; `sinceMs`: when the build began. */
-  async keep(key: string, bundle: Remembered, read: readonly string[], sinceMs: number): Promise<void> {
+  async keep(
+    key: string,
+    bundle: Remembered,
+    read: readonly string[],
+    sinceMs: number,
+    deciders: Deciders,
+  ): Promise<void> {
     const settings = ['package.json', 'tsconfig.json'].map((file) => join(this.#root, file))
-    const paths = new Set([...bundle.files, ...settings, ...read.flatMap((path) => [path, dirname(path)])])
+    const folders = read.map((path) => dirname(path))
+    const paths = new Set([...bundle.files, ...settings, ...read, ...folders, ...deciders.looks])
     const looks: Record<string, string> = {}
     for (const path of paths) {
       const look = await lookOf(path)
       if (read.includes(path) && !(Number(look.split(' ', 1)) < sinceMs - FRESH_MS)) return
       looks[path] = look
     }
-    await this.#write({ key, looks, bundle, definitions: {} })
+    const places: Record<string, string> = {}
+    for (const path of deciders.places) places[path] = await placeOf(path)
+    await this.#write({ key, looks, places, bundle, definitions: {} })
   }
 
   async definition(hash: string, env: Readonly<Record<string, string>>): Promise<unknown> {
@@ -94,7 +107,19 @@ function keyOf(env: Readonly<Record<string, string>>): string {
   return digest(JSON.stringify(env), KEY_CHARS)
 }
 
+async function isStill(
+  then: Readonly<Record<string, string>>,
+  ask: (path: string) => Promise<string>,
+): Promise<boolean> {
+  const now = await Promise.all(Object.keys(then).map(ask))
+  return Object.values(then).every((value, n) => value === now[n])
+}
+
+async function placeOf(path: string): Promise<string> {
+  return realpath(path).catch(() => GONE)
+}
+
 async function lookOf(path: string): Promise<string> {
   const file = await stat(path).catch(() => undefined)
-  return file ? `${file.mtimeMs} ${file.size} ${file.ino}` : 'gone'
+  return file ? `${file.mtimeMs} ${file.size} ${file.ino}` : GONE
 }

@@ -29,7 +29,9 @@ function original(frame: string, place: RegExp, bundle: string, map: SourceMap):
   return frame.replace(place, (here, line: string, column: string) => {
     const found = map.findEntry(Number(line) - 1, Number(column) - 1)
     if (!('originalSource' in found)) return here
-    return `${resolve(dirname(bundle), found.originalSource)}:${found.originalLine + 1}:${found.originalColumn + 1}`
+    // The sources of a map are URLs.
+    const source = resolve(dirname(bundle), decodeURIComponent(found.originalSource))
+    return `${source}:${found.originalLine + 1}:${found.originalColumn + 1}`
   })
 }
 

@@ -130,6 +130,45 @@ describe('a bundle runs on its own', () => {
     })
   })
 
+  test.each([
+    ['st*r'],
+    ['*'],
+    ['wh?t'],
+    ['br[a]ck'],
+    ['ha#sh'],
+    ['pe%20r'],
+    ['sp ace'],
+    [`quo't"e`],
+    ['{a,b}!(c)'],
+  ])('102: from a project in a folder %s, into a cache in another one of that name', async (name) => {
+    const at = project({
+      [`${name}/functions/f.ts`]: `
+          import { near } from './_near.ts'
+          import dep from 'dep'
+          import outside from 'outside'
+          const file = () => './_late.mjs'
+          export default async () => [near, dep, outside, (await import(file())).default, import.meta.dirname]`,
+      [`${name}/functions/_near.ts`]: `export { near } from '../lib/far.ts'`,
+      [`${name}/functions/_late.mjs`]: `export default 'late'`,
+      [`${name}/lib/far.ts`]: `export const near = 'far'`,
+      [`${name}/node_modules/dep/index.js`]: `module.exports = 'dep'`,
+      [`${name}/node_modules/outside/index.js`]: `module.exports = 'outside'`,
+    })
+    const path = at.at(`${name}/functions/f.ts`)
+    const options = {
+      ...at.options,
+      root: at.at(name),
+      cache: at.at(`caches/${name}`),
+      external: ['outside'],
+    }
+    const made = await bundleFunction({ name: 'f', file: 'functions/f.ts', path }, options)
+    const { messages, printed } = await run(made.path)
+    expect(messages, printed).toEqual([
+      { gave: ['far', 'dep', 'outside', 'late', at.at(`${name}/functions`)] },
+    ])
+    expect(made.inputs).toContain(at.at(`${name}/lib/far.ts`))
+  })
+
   test('names of functions and classes survive', async () => {
     const at = project({
       'functions/names.ts': `

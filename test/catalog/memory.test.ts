@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { BuildMemory } from '../../runtime/catalog/memory.ts'
 import { tempDir } from '../support/files.ts'
 
+const NOTHING_ELSE = { looks: new Set<string>(), places: new Set<string>() }
 const LONG_AGO = new Date('2026-01-01T00:00:00Z')
 
 async function remembered() {
@@ -18,7 +19,7 @@ async function remembered() {
   const memory = new BuildMemory(at('cache'), root, 'a')
   const path = at('cache/a.mjs')
   const bundle = { path, files: [path, at('cache/a.mjs.map')], hash: 'h', inputs: [at('functions/a.ts')] }
-  await memory.keep('key', bundle, [at('functions/a.ts'), at('lib/b.ts')], Date.now())
+  await memory.keep('key', bundle, [at('functions/a.ts'), at('lib/b.ts')], Date.now(), NOTHING_ELSE)
   return { root, at, memory, bundle }
 }
 
@@ -68,7 +69,7 @@ describe('a build is needed', () => {
   test('when a source was written while it was built, or just before', async () => {
     const { at, memory, bundle } = await remembered()
     writeFileSync(at('functions/a.ts'), '{ }')
-    await memory.keep('key', bundle, [at('functions/a.ts')], Date.now())
+    await memory.keep('key', bundle, [at('functions/a.ts')], Date.now(), NOTHING_ELSE)
     writeFileSync(at('functions/a.ts'), '{}')
     expect(await memory.recall('key')).toBeUndefined()
   })
