@@ -1,12 +1,13 @@
-// `nanoclaw init [DIR]`: a folder that works at once. It never overwrites anything.
+// `nanoclaw init [DIR]`: a folder that works at once. It never overwrites anything;
+// a package.json that is there is kept.
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join, relative, resolve, sep } from 'node:path'
 import { findProject } from '../config/file.ts'
 import { errorText } from '../protocol/errors.ts'
 import { addExamples, type Cli, type Define } from './command.ts'
 import { EXIT, Refused } from './exit.ts'
+import { dependencySpec, dependsOnUs } from './own-package.ts'
 import { packageName, projectFiles } from './template.ts'
-import { ownVersion } from './version.ts'
 
 export const define: Define = (command, cli) => {
   addExamples(command, [
@@ -26,7 +27,11 @@ function init(root: string, asJson: boolean, { print, cwd }: Cli): void {
     const what = `${root} lies in the functions folder of ${outer}, and would be a function of it; nothing was written`
     throw new Refused(`${what}. Name a folder outside: nanoclaw init DIR`, EXIT.usage)
   }
-  const files = projectFiles(packageName(basename(root)), ownVersion())
+  const dependency = dependencySpec(root)
+  const files = new Map(projectFiles(packageName(basename(root)), dependency))
+  // One that npm has made when it installed this package, say.
+  const hasManifest = existsSync(join(root, 'package.json'))
+  if (hasManifest) files.delete('package.json')
   const inTheWay = [...files.keys()].filter((path) => existsSync(join(root, path)))
   if (inTheWay.length > 0) {
     const what = `${inTheWay.join(', ')} ${inTheWay.length === 1 ? 'exists' : 'exist'} in ${root} already`
@@ -36,7 +41,7 @@ function init(root: string, asJson: boolean, { print, cwd }: Cli): void {
 
   const next = [
     ...(root === cwd ? [] : [`cd ${quoted(relative(cwd, root))}`]),
-    'npm install',
+    hasManifest && !dependsOnUs(root) ? `npm install ${quoted(dependency)}` : 'npm install',
     'npx nanoclaw dev',
   ]
   const send = 'npx nanoclaw send chat hello --wait'
@@ -54,7 +59,7 @@ function projectAround(root: string): string | undefined {
 
 /** As a shell reads it. */
 function quoted(path: string): string {
-  return /^[\w./@+-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`
+  return /^[\w:./@+-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`
 }
 
 function write(path: string, content: string): void {

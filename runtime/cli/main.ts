@@ -6,9 +6,9 @@ import { Command } from 'commander'
 import { errorText } from '../protocol/errors.ts'
 import { addLegalUsage, type Cli, type Define } from './command.ts'
 import { EXIT, exitCodeOf, lastWords, Refused } from './exit.ts'
+import { ownVersion } from './own-package.ts'
 import { Print } from './print.ts'
 import { outliveScreens } from './screen.ts'
-import { ownVersion } from './version.ts'
 
 interface Entry {
   readonly name: string

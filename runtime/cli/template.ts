@@ -1,9 +1,9 @@
 // The files of a new project, as `nanoclaw init` writes them: small enough to be read in two minutes, and each one works.
 
-/** Paths relative to the project, with their content. */
-export function projectFiles(name: string, version: string): ReadonlyMap<string, string> {
+/** Paths relative to the project, with their content. `dependency`: how npm finds this package. */
+export function projectFiles(name: string, dependency: string): ReadonlyMap<string, string> {
   return new Map([
-    ['package.json', packageJson(name, version)],
+    ['package.json', packageJson(name, dependency)],
     ['nanoclaw.config.ts', CONFIG],
     ['functions/chat.ts', CHAT],
     ['tsconfig.json', TSCONFIG],
@@ -21,13 +21,15 @@ export function packageName(folder: string): string {
   return name.slice(0, 214) || 'my-functions'
 }
 
-function packageJson(name: string, version: string): string {
+function packageJson(name: string, dependency: string): string {
   const content = {
     name,
     private: true,
     type: 'module',
     scripts: { dev: 'nanoclaw dev', start: 'nanoclaw start' },
-    dependencies: { 'nanoclaw-functions': `^${version}` },
+    dependencies: { 'nanoclaw-functions': dependency },
+    // npm from version 12 on asks for this before it builds a native module.
+    allowScripts: { 'better-sqlite3': true, esbuild: true },
   }
   return `${JSON.stringify(content, null, 2)}\n`
 }

@@ -1,9 +1,10 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
 import { expect, test } from 'vitest'
+import { dependencySpec } from '../../runtime/cli/own-package.ts'
 import { packageName } from '../../runtime/cli/template.ts'
 import { tempDir } from '../support/files.ts'
-import { nanoclaw } from './cli.ts'
+import { nanoclaw, REPOSITORY } from './cli.ts'
 
 const FILES = [
   'package.json',
@@ -22,11 +23,10 @@ test('a new folder gets its files, and the next commands are said', async () => 
   expect(stderr).toMatch(/cd 'my project'\n {2}npm install\n {2}npx nanoclaw dev\n/)
   for (const file of FILES) expect(existsSync(join(dir, 'my project', file))).toBe(true)
   const { name, type, dependencies } = JSON.parse(readFileSync(join(dir, 'my project/package.json'), 'utf8'))
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
   expect({ name, type, dependencies }).toEqual({
     name: 'my-project',
     type: 'module',
-    dependencies: { 'nanoclaw-functions': `^${version}` },
+    dependencies: { 'nanoclaw-functions': `file:${relative(join(dir, 'my project'), REPOSITORY)}` },
   })
 })
 
@@ -55,4 +55,58 @@ test.each([
   ['ok.name-1', 'ok.name-1'],
 ])('the folder %j makes a package called %s', (folder, name) => {
   expect(packageName(folder)).toBe(name)
+})
+
+test.each<[string, string, Record<string, string>, string]>([
+  ['a clone', 'clone', {}, 'file:../clone'],
+  [
+    'a tarball',
+    'x/node_modules/nanoclaw-functions',
+    { dependencies: 'file:../pack.tgz' },
+    'file:../pack.tgz',
+  ],
+  [
+    'a tarball, for development',
+    'x/node_modules/nanoclaw-functions',
+    { devDependencies: 'file:../pack.tgz' },
+    'file:../pack.tgz',
+  ],
+  [
+    'a tarball that is gone',
+    'x/node_modules/nanoclaw-functions',
+    { dependencies: 'file:../gone.tgz' },
+    'file:../x/node_modules/nanoclaw-functions',
+  ],
+  ['a registry', 'x/node_modules/nanoclaw-functions', { dependencies: '^0.1.0' }, '^0.1.0'],
+  ['a repository', 'x/node_modules/nanoclaw-functions', { dependencies: 'github:a/b#c' }, 'github:a/b#c'],
+  [
+    'a workspace',
+    'x/node_modules/nanoclaw-functions',
+    { dependencies: 'workspace:*' },
+    'file:../x/node_modules/nanoclaw-functions',
+  ],
+  [
+    'pnpm',
+    'x/node_modules/.pnpm/n@1/node_modules/nanoclaw-functions',
+    { dependencies: 'file:../pack.tgz' },
+    'file:../pack.tgz',
+  ],
+  ['a global folder', 'x/node_modules/nanoclaw-functions', {}, 'file:../x/node_modules/nanoclaw-functions'],
+])('131: installed from %s, the new project depends on what npm finds', (_, own, named, spec) => {
+  const dir = tempDir()
+  mkdirSync(join(dir, own), { recursive: true })
+  writeFileSync(join(dir, 'pack.tgz'), '')
+  const manifest = Object.entries(named).map(([field, value]) => [field, { 'nanoclaw-functions': value }])
+  if (own !== 'clone')
+    writeFileSync(join(dir, 'x/package.json'), JSON.stringify(Object.fromEntries(manifest)))
+  expect(dependencySpec(join(dir, 'new'), join(dir, own))).toBe(spec)
+})
+
+test('131: a package.json that is there is kept, and the next step adds what it lacks', async () => {
+  const dir = tempDir()
+  writeFileSync(join(dir, 'package.json'), '{}')
+  const { code, stderr } = await nanoclaw(dir, ['init'])
+  expect(code).toBe(0)
+  expect(stderr).toContain(`npm install file:${relative(dir, REPOSITORY)}`)
+  expect(readFileSync(join(dir, 'package.json'), 'utf8')).toBe('{}')
 })
