@@ -1,6 +1,8 @@
 // One runtime per workspace. The lock is an exclusive transaction on a database file of its own: the kernel frees it when
 // its holder dies in whatever way, and keeps it for a holder that is only stopped. No pid is trusted, no file grows old.
 // Never touch that file with `fs`: closing a descriptor of it would drop the lock.
+// Its one table says which stop was in order though outbound.db took no writes: what that runtime had claimed was not cut off
+// by its death, and the next start must not count one.
 import { existsSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { NanoclawError } from '../protocol/errors.ts'
@@ -24,6 +26,7 @@ export class Lock {
     try {
       const db = new Database(path, { timeout: LOOKED_AT_MS })
       try {
+        db.pragma('synchronous = full')
         db.exec('begin exclusive')
         return new Lock(db)
       } catch (error) {
@@ -49,8 +52,32 @@ export class Lock {
     }
   }
 
-  release(): void {
-    if (this.#db.open) this.#db.close()
+  /** The epoch of the last runtime that stopped in order and could not write that down in outbound.db; 0: none. */
+  get stoppedEpoch(): number {
+    try {
+      return (this.#db.prepare('select max(epoch) from stopped').pluck().get() as number | null) ?? 0
+    } catch {
+      return 0
+    }
+  }
+
+  /** `stoppedEpoch`: of a runtime whose claims are left in outbound.db, on disk before the lock is free. */
+  release(stoppedEpoch?: number): void {
+    if (!this.#db.open) return
+    try {
+      if (stoppedEpoch !== undefined) this.#note(stoppedEpoch)
+    } catch {
+      // Then they count as deaths, as after a kill.
+    } finally {
+      this.#db.close()
+    }
+  }
+
+  #note(epoch: number): void {
+    this.#db.exec('create table if not exists stopped (epoch integer primary key)')
+    this.#db.exec('delete from stopped')
+    this.#db.prepare('insert into stopped (epoch) values (?)').run(epoch)
+    this.#db.exec('commit')
   }
 }
 
