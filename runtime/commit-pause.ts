@@ -24,6 +24,8 @@ const PAUSE_MS: Readonly<Record<Passing, readonly [min: number, max: number]>> =
   hold: [100, 5_000],
   doubt: [100, 5_000],
 }
+/** Between two tries while the runtime stops: a reader that reads again and again leaves gaps, and one of them is enough. */
+const HURRY_MAX_MS = 20
 /** A lock that lasts longer is no reader's. */
 const LOCK_TOLD_MS = 1_000
 /** With the pauses, about half a minute of a disk that does not do its work. */
@@ -36,6 +38,7 @@ export class CommitPause {
   #doubts = 0
   #sinceMs = 0
   #told = false
+  #hurry = false
 
   constructor(parts: CommitPauseParts) {
     this.#parts = parts
@@ -52,13 +55,25 @@ export class CommitPause {
     if (this.#failures === 0) this.#sinceMs = nowMs
     if (meaning === 'doubt' && ++this.#doubts > DOUBTS_MAX) return false
     const [min, max] = PAUSE_MS[meaning]
-    const retryMs = Math.min(min * 2 ** this.#failures++, max)
+    const retryMs = Math.min(
+      min * 2 ** this.#failures++,
+      this.#hurry && meaning !== 'doubt' ? HURRY_MAX_MS : max,
+    )
     if (meaning !== 'retry' || nowMs - this.#sinceMs >= LOCK_TOLD_MS) this.#tell(error, held, retryMs)
     this.#timer = clock.after(retryMs, () => {
       this.#timer = undefined
       again()
     })
     return true
+  }
+
+  /** The runtime stops: what has ended is tried again often, and now, since there is little time left. */
+  hurry(): void {
+    this.#hurry = true
+    if (!this.#timer) return
+    this.#timer.cancel()
+    this.#timer = undefined
+    this.#parts.again()
   }
 
   /** The disk has taken a commit. */

@@ -140,6 +140,12 @@ export class Executor {
     return this.#running.size + this.#closing.length
   }
 
+  /** What has a claim on disk, and no end; `results`: of these, handlers that have ended. */
+  get unwritten(): { readonly claims: number; readonly results: number } {
+    const results = this.#closing.filter(({ outcome }) => outcome.type !== 'cancelled').length
+    return { claims: this.running, results }
+  }
+
   /** Asks for a turn; any number of calls before it make one. */
   nudge(): void {
     if (this.#closed) return
@@ -158,6 +164,7 @@ export class Executor {
   /** Claims nothing from now on. True when everything that runs has ended and is on disk, false once closed. */
   async drain(): Promise<boolean> {
     this.#claiming = false
+    this.#pause.hurry()
     this.nudge()
     return !this.#closed && new Promise((resolve) => this.#whenIdle.push(() => resolve(true)))
   }

@@ -66,8 +66,11 @@ interface Running {
 const NOTE_MS = 1_000
 /** Idle processes that do not leave on SIGTERM get SIGKILL after this: with the drain, a stop takes less than 8 s. */
 const IDLE_GRACE_MS = 300
-/** After the drain's time is up, its last commit has this long. */
-const LAST_COMMIT_MS = 500
+/**
+ * After the drain's time is up, its last commits have this long, tried every few milliseconds: with the default drain a stop
+ * takes less than 8 s, after which some containers are killed.
+ */
+const LAST_COMMITS_MS = 800
 
 export class Runtime {
   readonly #config: Config
@@ -87,6 +90,9 @@ export class Runtime {
   #stopping: Promise<void> | undefined
   #reloading: Promise<void> = Promise.resolve()
   #releaseEarly: (() => void)[] = []
+  /** Set when a stop leaves claims behind. */
+  #stoppedEpoch: number | undefined
+  #failed = false
   /** Nobody's, but in the crash soak. */
   readonly #reach: CrashHook | undefined = crashHook(process.env.NANOCLAW_CRASH_AT)
 
@@ -170,8 +176,8 @@ export class Runtime {
     try {
       makeFolders(this.#config)
       const lock = Lock.acquire(this.#config.paths.lock, () => this.#note.holder())
-      this.#releaseEarly.push(() => lock.release())
-      const { outbox, recovery } = await this.#openOutbox()
+      this.#releaseEarly.push(() => lock.release(this.#stoppedEpoch))
+      const { outbox, recovery } = await this.#openOutbox(lock.stoppedEpoch)
       if (this.#stopping) return
       const heartbeat = this.#startHeartbeat()
       await this.#functions.start(this.#tolerant)
@@ -198,12 +204,13 @@ export class Runtime {
     }
   }
 
-  async #openOutbox(): Promise<{ outbox: LastingOutbox; recovery: Recovery }> {
+  async #openOutbox(stoppedEpoch: number): Promise<{ outbox: LastingOutbox; recovery: Recovery }> {
     const { paths, journal, crashLimit } = this.#config
     const patience = new Patience(this.#clock, paths.outbound, () => this.#stopping !== undefined)
     const outbox = await patience.with(() => new LastingOutbox(paths.outbound, journal, this.#reach))
     this.#releaseEarly.push(() => outbox.close())
-    return { outbox, recovery: await patience.with(() => outbox.recover(this.#clock.now(), crashLimit)) }
+    const recover = () => outbox.recover(this.#clock.now(), crashLimit, stoppedEpoch)
+    return { outbox, recovery: await patience.with(recover) }
   }
 
   #startHeartbeat(): Heartbeat {
@@ -305,7 +312,7 @@ export class Runtime {
     this.#events.emit('stopped')
   }
 
-  async #drain({ session, executor, retention, outbox }: Running): Promise<void> {
+  async #drain({ session, executor, retention, outbox, recovery }: Running): Promise<void> {
     const { drainMs, abortGraceMs } = this.#config
     this.#events.emit('stopping', { running: executor.running })
     session.stop()
@@ -321,12 +328,17 @@ export class Runtime {
       }),
     ]
     const tooLong = new Promise<'late'>((resolve) =>
-      timers.push(this.#clock.after(drainMs + LAST_COMMIT_MS, () => resolve('late'))),
+      timers.push(this.#clock.after(drainMs + LAST_COMMITS_MS, () => resolve('late'))),
     )
     const end = await Promise.race([drained, tooLong])
     for (const timer of timers) timer.cancel()
+    const left = executor.unwritten
     executor.close()
     this.#reach?.('in-shutdown')
+    if (end === 'late' && left.claims > 0 && !this.#failed) {
+      this.#stoppedEpoch = recovery.epoch
+      this.#events.emit('unwritten', left)
+    }
     if (end !== true) return
     const nothing = { endings: [], claims: [], refusals: [], inboundSeq: 0 }
     try {
@@ -348,6 +360,7 @@ export class Runtime {
   }
 
   #fatal(cause: unknown): void {
+    this.#failed = true
     this.kill()
     const error = classifyWrite(cause) === 'bug' ? cause : outboundError(this.#config.paths.outbound, cause)
     this.#events.emit('fatal', {

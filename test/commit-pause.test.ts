@@ -58,3 +58,25 @@ test('71, 72: a disk that does not do its work is given up after a row of chance
   ])
   expect(play('doubt', 'SQLITE_CORRUPT', DOUBTS_MAX)).toMatchObject({ givenUp: false, healed: [3] })
 })
+
+test('167: while the runtime stops a lock is tried again at once and often, and a disk in doubt no oftener than before', () => {
+  const clock = new FakeClock()
+  const tries = (meaning: Passing, code: string) => {
+    const triesMs: number[] = []
+    const again = () => {
+      triesMs.push(clock.monotonic())
+      pause.begin(meaning, error(code), 1)
+    }
+    const pause = new CommitPause({ clock, events: createEvents(), again })
+    again()
+    clock.advance(5_000)
+    triesMs.splice(0)
+    pause.hurry()
+    clock.advance(800)
+    pause.stop()
+    return triesMs.length
+  }
+  expect(tries('retry', 'SQLITE_BUSY')).toBeGreaterThanOrEqual(40)
+  expect(tries('hold', 'SQLITE_FULL')).toBeGreaterThanOrEqual(40)
+  expect(tries('doubt', 'SQLITE_IOERR_FSYNC')).toBe(1)
+})

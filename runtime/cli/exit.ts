@@ -5,7 +5,7 @@ import { errorInfo, NanoclawError } from '../protocol/errors.ts'
 import { type Print, plainLines } from './print.ts'
 
 /** The numbers of sysexits.h where it has one; they are part of the interface. */
-export const EXIT = { ok: 0, bug: 1, usage: 2, locked: 75, configuration: 78 } as const
+export const EXIT = { ok: 0, bug: 1, usage: 2, unwritten: 74, locked: 75, configuration: 78 } as const
 
 /** The command did what it could and has said so; the code says that it was not what was wanted. */
 export class Refused extends Error {

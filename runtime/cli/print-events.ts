@@ -31,6 +31,7 @@ const EVENTS: Readonly<Record<keyof RuntimeEvents, true>> = {
   started: true,
   stopping: true,
   stopped: true,
+  unwritten: true,
   waiting: true,
   readable: true,
   'inbound-wal': true,

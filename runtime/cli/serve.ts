@@ -3,7 +3,7 @@
 import { errorText } from '../protocol/errors.ts'
 import type { Events } from '../protocol/events.ts'
 import type { Runtime } from '../runtime.ts'
-import { Refused } from './exit.ts'
+import { EXIT, Refused } from './exit.ts'
 
 /** SIGHUP: the terminal was closed. */
 const SIGNALS = { SIGINT: 2, SIGTERM: 15, SIGHUP: 1 } as const
@@ -20,16 +20,23 @@ export interface Served {
 
 /**
  * Resolves when the runtime was told to stop and has stopped.
- * @throws what start() throws; Refused with the exit code of a runtime that could not go on
+ * @throws what start() throws; Refused with the exit code of a runtime that could not go on, or could not write down how it ended
  */
 export async function serve({ runtime, events, started }: Served): Promise<void> {
   let stop: (() => void) | undefined
   let stopping = false
+  let lost: Refused | undefined
   const stopped = new Promise<void>((resolve, reject) => {
     stop = () => {
       stopping = true
-      runtime.stop().then(resolve, reject)
+      runtime.stop().then(() => (lost ? reject(lost) : resolve()), reject)
     }
+    events.once('unwritten', ({ claims, results }) => {
+      lost = new Refused(
+        `outbound.db took no writes until the time of the stop was up: ${results} results are not written, and ${claims} messages run again at the next start.`,
+        EXIT.unwritten,
+      )
+    })
     events.once('fatal', ({ error, exitCode }) => reject(new Refused(errorText(error), exitCode)))
   })
   const releaseSignals = onSignals({

@@ -26,6 +26,7 @@ export const define: Define = (command, cli) => {
 }
 
 const EXIT_CODES = `
-Exit codes: 0 stopped and drained, 1 a bug, 2 wrong usage, 75 another runtime serves this workspace,
+Exit codes: 0 stopped and drained, 1 a bug, 2 wrong usage, 74 stopped, but outbound.db took no
+writes, 75 another runtime serves this workspace,
 78 wrong configuration. SIGTERM or SIGINT stops it gently, a second one at once.
 `

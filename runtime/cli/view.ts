@@ -55,6 +55,13 @@ export function showEvents(events: Events, functions: () => readonly FunctionSpe
       say('cyan', 'reload', `${paint('bold', plain(name))}  ${spec ? ruleText(spec.rule) : 'is gone'}`)
     }
   })
+  events.on('unwritten', ({ claims, results }) =>
+    say(
+      'red',
+      'disk',
+      `outbound.db took no writes; ${results} results are lost, ${claims} messages run again`,
+    ),
+  )
   events.on('function-capped', ({ functionName, concurrency, setting }) =>
     say(
       'yellow',

@@ -33,6 +33,9 @@ export function createLog(events: Events, { level, to }: LogOptions): void {
     for (const id of quarantined) log.error({ id, reason: 'crash_limit' }, 'failed')
   })
   events.on('stopping', (about) => log.info(about, 'stopping'))
+  events.on('unwritten', (about) =>
+    log.error(about, 'outbound.db took no writes; these messages run again at the next start'),
+  )
   events.on('stopped', () => log.info('stopped'))
   events.on('waiting', ({ path, reason }) => log.warn({ path, reason }, `waiting for ${basename(path)}`))
   events.on('readable', ({ path }) => log.info({ path }, `${basename(path)} is readable`))

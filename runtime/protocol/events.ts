@@ -30,6 +30,11 @@ export interface RuntimeEvents {
   ]
   stopping: [{ readonly running: number }]
   stopped: []
+  /**
+   * The stop is in order, but outbound.db took no writes until its time was up: so many claims stay, `results` of them of
+   * handlers that have ended. The next start runs these messages again, and counts no death.
+   */
+  unwritten: [{ readonly claims: number; readonly results: number }]
   /** What the runtime cannot work without: emitted once when it goes missing, once when it is back. */
   waiting: [{ readonly path: string; readonly reason: string }]
   readable: [{ readonly path: string }]

@@ -36,8 +36,8 @@ export class LastingOutbox {
   }
 
   /** See Outbox. */
-  recover(nowMs: number, crashLimit: number): Recovery {
-    return this.#use((outbox) => outbox.recover(nowMs, crashLimit))
+  recover(nowMs: number, crashLimit: number, stoppedEpoch = 0): Recovery {
+    return this.#use((outbox) => outbox.recover(nowMs, crashLimit, stoppedEpoch))
   }
 
   /** See Outbox. */

@@ -2,6 +2,8 @@
 // its holder dies in whatever way, and keeps it for a holder that is only stopped. No pid is trusted, no file grows old.
 // Never open a lock that is there with `fs`: closing a descriptor of it would drop the lock. A link in its place is refused: it
 // could lead to inbound.db, and an exclusive transaction there would keep the host out.
+// Its one table keeps which stop was orderly though outbound.db took no writes: what that runtime had claimed was not cut off
+// by its death, and the next start must not count one.
 import { closeSync, constants, lstatSync, openSync } from 'node:fs'
 import { basename } from 'node:path'
 import type Database from 'better-sqlite3'
@@ -32,6 +34,7 @@ export class Lock {
       const db = openDatabase(path, { timeout: LOOKED_AT_MS, fileMustExist: true })
       try {
         refuseOther(db, path)
+        db.pragma('synchronous = full')
         db.exec('begin exclusive')
         refuseContent(db, path)
         return new Lock(db)
@@ -55,8 +58,32 @@ export class Lock {
     }
   }
 
-  release(): void {
-    if (this.#db.open) this.#db.close()
+  /** The epoch of the last runtime that stopped in order and could not write that down in outbound.db; 0: none. */
+  get stoppedEpoch(): number {
+    try {
+      return (this.#db.prepare('select max(epoch) from stopped').pluck().get() as number | null) ?? 0
+    } catch {
+      return 0
+    }
+  }
+
+  /** `stoppedEpoch`: of a runtime whose claims are left in outbound.db, on disk before the lock is free. */
+  release(stoppedEpoch?: number): void {
+    if (!this.#db.open) return
+    try {
+      if (stoppedEpoch !== undefined) this.#note(stoppedEpoch)
+    } catch {
+      // Then they count as deaths, as after a kill.
+    } finally {
+      this.#db.close()
+    }
+  }
+
+  #note(epoch: number): void {
+    this.#db.exec('create table if not exists stopped (epoch integer primary key)')
+    this.#db.exec('delete from stopped')
+    this.#db.prepare('insert into stopped (epoch) values (?)').run(epoch)
+    this.#db.exec('commit')
   }
 }
 
@@ -102,10 +129,10 @@ function refuseOther(db: Database.Database, path: string): void {
   if (opened !== undefined) throw new NotOurs(`it leads to ${opened}`)
 }
 
-/** A lock is empty; tables are those of somebody's data. */
+/** A lock has one table at most; any other holds data that is not ours. */
 function refuseContent(db: Database.Database, path: string): void {
-  if (db.prepare('select name from sqlite_schema').get() !== undefined)
-    throw new NotOurs(`${basename(path)} is a database with tables`)
+  if (db.prepare("select name from sqlite_schema where name <> 'stopped'").get() !== undefined)
+    throw new NotOurs(`${basename(path)} is a database with other tables`)
 }
 
 function isBusy(error: unknown): boolean {

@@ -58,23 +58,26 @@ export class Outbox {
 
   /**
    * Takes the file over: raises the epoch, and ends what an earlier runtime left running. Such a run is not the handler's
-   * attempt; but a message that was alone in its process each time, `crashLimit` times, ends as failed.
+   * attempt; but a message that was alone in its process each time, `crashLimit` times, ends as failed. A runtime of the epoch
+   * `stoppedEpoch` has stopped in order and could not write here: its runs were cut off by that stop, and by no death.
    * May be repeated after a crash at any point.
    */
-  recover(nowMs: number, crashLimit: number): Recovery {
+  recover(nowMs: number, crashLimit: number, stoppedEpoch = 0): Recovery {
     this.#claims.clear()
     return this.#db
       .transaction(() => {
         const left = this.#sql.running.all() as Left[]
         const epoch = this.#sql.epoch.get() as number
+        const died = epoch === 0 || epoch !== stoppedEpoch
         const quarantined: string[] = []
         for (const { message_id: id, crashes, ...was } of left) {
-          const deaths = crashes + was.alone
-          const poison = deaths >= crashLimit
-          const reason = poison ? 'crash_limit' : 'runtime_died'
-          const nextAtMs = poison ? null : nowMs + restartDelayMs(deaths)
+          const deaths = crashes + (died ? was.alone : 0)
+          const poison = died && deaths >= crashLimit
+          const outcome = died ? 'interrupted' : 'cancelled'
+          const reason = poison ? 'crash_limit' : died ? 'runtime_died' : 'shutdown'
+          const nextAtMs = poison || !died ? null : nowMs + restartDelayMs(deaths)
           const run = [id, was.run, was.attempt, epoch, was.function, was.worker, was.alone, was.started_at]
-          this.#sql.endRun.run(...run, nowMs, null, 'interrupted', reason, null, nextAtMs)
+          this.#sql.endRun.run(...run, nowMs, null, outcome, reason, null, nextAtMs)
           if (!poison) this.#sql.dropClaim.run(id)
           else this.#sql.setAck.run(id, 'failed', isoTime(nowMs))
           if (poison) quarantined.push(id)

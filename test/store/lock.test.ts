@@ -172,3 +172,21 @@ test('two workspaces have nothing to do with each other', () => {
   acquire(lockPath())
   acquire(lockPath())
 })
+
+test('167: says which stop was in order, to the next one that takes it and to no other file', () => {
+  const path = lockPath()
+  const take = () => Lock.acquire(path, () => 'the test')
+  const first = take()
+  expect(first.stoppedEpoch).toBe(0)
+  first.release(7)
+  for (let n = 0; n < 2; n++) {
+    const next = take()
+    expect([next.stoppedEpoch, isLocked(path)]).toEqual([7, true])
+    next.release()
+  }
+  take().release(9)
+  const last = take()
+  expect(last.stoppedEpoch).toBe(9)
+  last.release()
+  expect(isLocked(path)).toBe(false)
+})

@@ -217,6 +217,16 @@ test('recovery may be cut short and repeated any number of times: the epoch rise
   expect(last.outbox.recover(NOW, 3)).toMatchObject({ epoch: 8, interrupted: 0 })
 })
 
+test('167: what a runtime left that has stopped in order is no death, of that epoch alone', () => {
+  const open = openOutbox()
+  const left = (id: string) => open.outbox.commit(turn({ claims: [claim(id, { alone: true })] }))
+  left('a')
+  expect(open.outbox.recover(NOW, 1, 1)).toMatchObject({ epoch: 2, interrupted: 1, quarantined: [] })
+  expect(open.outbox.history(['a']).get('a')).toMatchObject({ attempts: 0, crashes: 0, interrupted: false })
+  left('b')
+  expect(open.outbox.recover(NOW, 1, 1)).toMatchObject({ epoch: 3, quarantined: ['b'] })
+})
+
 describe('how far the file had been read', () => {
   test('comes back as it was last written, and before the first time means: nothing yet', () => {
     const open = openOutbox()
