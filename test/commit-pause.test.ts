@@ -67,7 +67,7 @@ test('167: while the runtime stops a lock is tried again at once and often, and 
       triesMs.push(clock.monotonic())
       pause.begin(meaning, error(code), 1)
     }
-    const pause = new CommitPause({ clock, events: createEvents(), again })
+    const pause = new CommitPause({ clock, events: createEvents(), explain, again })
     again()
     clock.advance(5_000)
     triesMs.splice(0)

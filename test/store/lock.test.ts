@@ -130,7 +130,7 @@ test.each<[string, (target: string, path: string) => void, RegExp]>([
   ['a hard link to it', linkSync, /it is a hard link to another file\. Remove it\.$/],
   ['a link to nothing', (target, path) => symlinkSync(`${target}-none`, path), /it is a symbolic link/],
   ['a FIFO', (_, path) => execFileSync('mkfifo', [path]), /it is no regular file\. Remove it\.$/],
-  ['a database', (_, path) => headInbound(path).close(), /is a database with tables\. Remove it\.$/],
+  ['a database', (_, path) => headInbound(path).close(), /is a database with other tables\. Remove it\.$/],
 ])(
   '210: %s in the place of the lock is refused, locks the host out of nothing, and makes no file',
   (_, put, text) => {
