@@ -6,6 +6,7 @@ import type { Delivery, Host } from '../host/index.ts'
 import { errorText } from '../protocol/errors.ts'
 import { isLocked } from '../store/lock.ts'
 import { addExamples, type Cli, type Define } from './command.ts'
+import { routableOf } from './held.ts'
 import { plain } from './print.ts'
 import { addAllSettings, loadSettings } from './settings.ts'
 
@@ -24,26 +25,35 @@ export const define: Define = (command, cli) => {
 async function dev(flags: Record<string, unknown>, cli: Cli): Promise<void> {
   const { print } = cli
   const config = await loadSettings(flags, cli)
-  const [{ createEvents, createRuntime }, { openHost }, { hostFolder }, { serve }, view, json, { deliver }] =
-    await Promise.all([
-      import('../runtime.ts'),
-      import('../host/index.ts'),
-      import('./host-folder.ts'),
-      import('./serve.ts'),
-      import('./view.ts'),
-      import('./print-events.ts'),
-      import('./deliver.ts'),
-    ])
+  const [
+    { createEvents, createRuntime },
+    { openHost },
+    { hostFolder },
+    { serve },
+    view,
+    json,
+    { deliver },
+    { readMessage },
+  ] = await Promise.all([
+    import('../runtime.ts'),
+    import('../host/index.ts'),
+    import('./host-folder.ts'),
+    import('./serve.ts'),
+    import('./view.ts'),
+    import('./print-events.ts'),
+    import('./deliver.ts'),
+    import('../store/inspect-message.ts'),
+  ])
   const events = createEvents()
   const runtime = createRuntime(config, events, { tolerant: true })
   if (flags.json) json.printEvents(events, print)
   else {
-    const { root, workspace } = config
+    const { root, workspace, paths } = config
     const functions = () => runtime.functions
     events.once('started', () => {
       print.data(...view.openingLines({ root, workspace, functions: functions() }, print.paint))
     })
-    view.showEvents(events, functions, print)
+    view.showEvents(events, functions, (id) => routableOf(readMessage(paths, id).message), print)
   }
   // A workspace that another runtime serves is left as it is: start() then says who that is.
   const host = isLocked(config.paths.lock) ? undefined : openHost(hostFolder(config.workspace, config.paths))

@@ -1,6 +1,7 @@
 // What a runtime says about itself in a small file beside its lock, for people: `status`, and the error that a second
 // runtime gets. Written by runtime.ts, read by store/inspect. Nothing decides by it, and a stale one does no harm.
 import { dirname, join } from 'node:path'
+import type { Rule } from './function.ts'
 
 export interface Note {
   readonly pid: number
@@ -13,6 +14,8 @@ export interface Note {
     readonly file: string
     readonly broken?: string
     readonly stillServed?: boolean
+    /** Which messages it takes, while it is in use. */
+    readonly rule?: Rule
   }[]
   /** Messages that no function takes, by kind. */
   readonly unroutable: Readonly<Record<string, number>>
