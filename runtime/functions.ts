@@ -68,8 +68,9 @@ export class Functions {
   /** Every function, and what is wrong with it, if anything. `stillServed`: its last good version goes on answering. */
   get list(): Note['functions'] {
     return this.#built.map(({ source: { name, file }, spec, fault }) => {
-      if (!fault) return { name, file }
-      return { name, file, broken: fault.text, ...(spec && { stillServed: true }) }
+      const rule = spec && { rule: spec.rule }
+      if (!fault) return { name, file, ...rule }
+      return { name, file, broken: fault.text, ...rule, ...(spec && { stillServed: true }) }
     })
   }
 

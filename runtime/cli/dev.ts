@@ -9,6 +9,7 @@ import { errorText } from '../protocol/errors.ts'
 import { isMoved } from '../store/classify.ts'
 import { isLocked } from '../store/lock.ts'
 import { addExamples, type Cli, type Define } from './command.ts'
+import { routableOf } from './held.ts'
 import { plain } from './print.ts'
 import { addAllSettings, loadSettings } from './settings.ts'
 
@@ -36,6 +37,7 @@ async function dev(flags: Record<string, unknown>, cli: Cli, afresh = false): Pr
     view,
     json,
     { deliver },
+    { readMessage },
   ] = await Promise.all([
     import('../runtime.ts'),
     import('../host/index.ts'),
@@ -44,18 +46,19 @@ async function dev(flags: Record<string, unknown>, cli: Cli, afresh = false): Pr
     import('./view.ts'),
     import('./print-events.ts'),
     import('./deliver.ts'),
+    import('../store/inspect-message.ts'),
   ])
   const events = createEvents()
   const runtime = createRuntime(config, events, { tolerant: true })
   if (flags.json) json.printEvents(events, print)
   else {
-    const { root, workspace } = config
+    const { root, workspace, paths } = config
     const functions = () => runtime.functions
     events.once('started', () => {
       if (afresh) return
       print.data(...view.openingLines({ root, workspace, functions: functions() }, print.paint))
     })
-    view.showEvents(events, functions, print)
+    view.showEvents(events, functions, (id) => routableOf(readMessage(paths, id).message), print)
   }
   // A workspace that another runtime serves is left as it is: start() then says who that is.
   const host = isLocked(config.paths.lock) ? undefined : openHost(hostFolder(config.workspace, config.paths))

@@ -1,11 +1,12 @@
 // Why a message has not ended yet, as far as the files and the runtime's note tell, and what to do about it.
 import { formatDuration } from '../protocol/duration.ts'
 import type { Events } from '../protocol/events.ts'
-import type { FunctionSpec } from '../protocol/function.ts'
+import type { FunctionSpec, Routable } from '../protocol/function.ts'
 import type { Note } from '../protocol/note.ts'
 import { parseTime } from '../protocol/time.ts'
 import type { RuntimeSeen } from '../store/inspect.ts'
-import type { MessageReport } from '../store/inspect-message.ts'
+import type { MessageReport, Row } from '../store/inspect-message.ts'
+import { missedText } from './example.ts'
 import { plain } from './print.ts'
 
 /** Undefined: it has ended, runs, or may begin at any moment. */
@@ -27,22 +28,49 @@ export function whyItWaits(
   if (dueAtMs > nowMs) return `it is due in ${formatDuration(dueAtMs - nowMs)}`
   if (note?.waitingFor !== undefined) return `the runtime waits for ${plain(note.waitingFor, 400)}`
   const kind = String(message.kind)
-  return note && Object.hasOwn(note.unroutable, kind) ? heldText(kind, note.functions) : undefined
+  return note && Object.hasOwn(note.unroutable, kind)
+    ? heldText(kind, note.functions, routableOf(message))
+    : undefined
 }
 
 function laterOf(a: number | undefined, b: number | null | undefined): number {
   return Math.max(a ?? 0, b ?? 0)
 }
 
-type Listed = Pick<Note['functions'][number], 'name' | 'file' | 'broken' | 'stillServed'>
+type Listed = Pick<Note['functions'][number], 'name' | 'file' | 'broken' | 'stillServed' | 'rule'>
+
+/** The part of a row that rules look at. */
+export function routableOf(row: Row | null): Routable | undefined {
+  if (row === null) return undefined
+  const text = (column: string) => (typeof row[column] === 'string' ? row[column] : null)
+  return {
+    kind: String(row.kind),
+    channelType: text('channel_type'),
+    platformId: text('platform_id'),
+    threadId: text('thread_id'),
+    content: text('content'),
+  }
+}
 
 /** Why messages of this kind are held, when some are. */
-function heldText(kind: string, functions: readonly Listed[]): string {
+function heldText(kind: string, functions: readonly Listed[], message: Routable | undefined): string {
+  const broken = mendText(kind, functions)
+  if (broken !== undefined) return broken
+  const missed = functions.flatMap(
+    ({ name, rule }) => (rule && message && missedText(name, rule, message)) ?? [],
+  )
+  if (missed.length > 0) return missed.slice(0, 2).join('. ')
   const same = functions.find(({ name }) => name === kind)
-  if (!same) return `no function takes kind ${plain(kind)}; functions/${plain(kind)}.ts would take it`
-  const what = `what ${plain(same.file)} takes, its \`on\` says`
-  return mendText(kind, functions) ?? `no function takes this message of kind ${plain(kind)}; ${what}`
+  if (same)
+    return `no function takes this message of kind ${plain(kind)}; what ${plain(same.file)} takes, its \`on\` says`
+  const some = functions.find(({ rule }) => rule?.kind?.includes(kind))
+  if (some)
+    return `no function takes this message of kind ${plain(kind)}; what ${plain(some.file)} takes, its \`on\` says`
+  return `no function takes kind ${plain(kind)}; ${IS_NAME.test(kind) ? `functions/${kind}.ts` : `one with on: { kind: ${plain(JSON.stringify(kind))} }`} would take it`
 }
+
+/** As catalog/discover.ts has it. */
+const IS_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 
 /** What to do for messages of this kind, when the function of that name is broken and does not answer. */
 export function mendText(kind: string, functions: readonly Listed[]): string | undefined {
@@ -51,10 +79,15 @@ export function mendText(kind: string, functions: readonly Listed[]): string | u
   return `${plain(same.file)} is broken and must be mended`
 }
 
+export interface Sight {
+  readonly functions: () => readonly FunctionSpec[]
+  readonly messageOf: (id: string) => Routable | undefined
+}
+
 /** Tells of each kind once why its messages are held, and anew when functions have changed. */
 export function onHeld(
   events: Events,
-  functions: () => readonly FunctionSpec[],
+  { functions, messageOf }: Sight,
   tell: (id: string, why: string) => void,
 ): void {
   const told = new Set<string>()
@@ -72,6 +105,6 @@ export function onHeld(
     if (told.has(kind)) return
     told.add(kind)
     const bad = [...broken].map(([name, why]) => ({ name, file: `function ${name}`, broken: why }))
-    tell(id, heldText(kind, [...functions(), ...bad]))
+    tell(id, heldText(kind, [...functions(), ...bad], messageOf(id)))
   })
 }

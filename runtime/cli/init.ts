@@ -5,6 +5,7 @@ import { basename, dirname, join, relative, resolve, sep } from 'node:path'
 import { findProject } from '../config/file.ts'
 import { errorText } from '../protocol/errors.ts'
 import { addExamples, type Cli, type Define } from './command.ts'
+import { quoted } from './example.ts'
 import { EXIT, Refused } from './exit.ts'
 import { dependencySpec, dependsOnUs } from './own-package.ts'
 import { packageName, projectFiles } from './template.ts'
@@ -55,11 +56,6 @@ function projectAround(root: string): string | undefined {
   const { root: outer, file } = findProject({ cwd: dirname(root), env: {} })
   if (relative(outer, root).split(sep)[0] !== 'functions') return undefined
   return file !== null || existsSync(join(outer, 'package.json')) ? outer : undefined
-}
-
-/** As a shell reads it. */
-function quoted(path: string): string {
-  return /^[\w:./@+-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`
 }
 
 function write(path: string, content: string): void {

@@ -28,7 +28,7 @@ function packageJson(name: string, dependency: string): string {
     type: 'module',
     scripts: { dev: 'nanoclaw dev', start: 'nanoclaw start' },
     dependencies: { 'nanoclaw-functions': dependency },
-    // npm from version 12 on asks for this before it builds a native module.
+    // npm asks for this, in its newer versions, before it builds a native module.
     allowScripts: { 'better-sqlite3': true, esbuild: true },
   }
   return `${JSON.stringify(content, null, 2)}\n`

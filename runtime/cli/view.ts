@@ -4,15 +4,21 @@ import { realClock } from '../clock.ts'
 import { formatDuration } from '../protocol/duration.ts'
 import { errorText } from '../protocol/errors.ts'
 import type { Events, RuntimeEvents, Settled } from '../protocol/events.ts'
-import type { FunctionSpec } from '../protocol/function.ts'
+import type { FunctionSpec, Routable } from '../protocol/function.ts'
 import { isMoved } from '../store/classify.ts'
 import type { ShowAction } from './deliver.ts'
 import { outcomeText, ruleText, usefulLines } from './describe.ts'
+import { sendExample } from './example.ts'
 import { onHeld } from './held.ts'
 import { type Paint, type Print, plain, plainLines, type Style, table } from './print.ts'
 import { replyText } from './reply-text.ts'
 
-export function showEvents(events: Events, functions: () => readonly FunctionSpec[], print: Print): void {
+export function showEvents(
+  events: Events,
+  functions: () => readonly FunctionSpec[],
+  messageOf: (id: string) => Routable | undefined,
+  print: Print,
+): void {
   const { paint } = print
   const say = (style: Style, word: string, text: string) => print.data(eventLine(paint, style, word, text))
 
@@ -27,7 +33,7 @@ export function showEvents(events: Events, functions: () => readonly FunctionSpe
   events.on('context', ({ id }) =>
     say('dim', 'context', `${plain(id)}  trigger is 0: completed without a run`),
   )
-  onHeld(events, functions, (id, why) => say('yellow', 'held', `${plain(id)}  ${why}`))
+  onHeld(events, { functions, messageOf }, (id, why) => say('yellow', 'held', `${plain(id)}  ${why}`))
   events.on('output', ({ line, stream, ...from }) => {
     print.data(foreignLine(paint, from, line, stream === 'stderr' ? 'yellow' : 'dim'))
   })
@@ -131,8 +137,7 @@ export function openingLines({ root, workspace, functions }: Opening, paint: Pai
     ruleText(rule),
     paint('dim', plain(file)),
   ])
-  const [first] = functions
-  const kind = first?.rule.kind?.[0] ?? 'chat'
+  const example = sendExample(functions)
   return [
     `${paint('bold', 'nanoclaw dev')}  ${plain(root)}  ${paint('dim', `workspace ${plain(workspace)}`)}`,
     '',
@@ -140,7 +145,7 @@ export function openingLines({ root, workspace, functions }: Opening, paint: Pai
       ? table(rows, '  ')
       : [`  ${paint('yellow', 'no functions yet')}: make functions/chat.ts`]),
     '',
-    `  ${paint('dim', 'send one from another terminal:')} npx nanoclaw send ${plain(kind)} hello --wait`,
+    ...(example === undefined ? [] : [`  ${paint('dim', 'send one from another terminal:')} ${example}`]),
     `  ${paint('dim', 'Ctrl+C stops.')}`,
     '',
   ]

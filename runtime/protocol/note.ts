@@ -2,6 +2,7 @@
 // runtime gets. Written by runtime.ts, read by store/inspect. Its modification time is the runtime's sign of life, each second
 // as long as its event loop turns; what it says decides nothing, and a stale one does no harm.
 import { dirname, join } from 'node:path'
+import type { Rule } from './function.ts'
 
 export interface Note {
   readonly pid: number
@@ -14,6 +15,8 @@ export interface Note {
     readonly file: string
     readonly broken?: string
     readonly stillServed?: boolean
+    /** Which messages it takes, while it is in use. */
+    readonly rule?: Rule
   }[]
   /** Messages that no function takes, by kind. */
   readonly unroutable: Readonly<Record<string, number>>

@@ -14,7 +14,15 @@ function viewed(show: (events: Events, print: Print) => void) {
   return { events, shown: () => shown }
 }
 
-const forPeople = () => viewed((events, print) => showEvents(events, () => [], print))
+const forPeople = () =>
+  viewed((events, print) =>
+    showEvents(
+      events,
+      () => [],
+      () => undefined,
+      print,
+    ),
+  )
 const forPrograms = () => viewed(printEvents)
 
 test('every event there is becomes a JSON line', () => {
