@@ -216,7 +216,7 @@ export const MUTANTS: readonly Mutant[] = [
     'a later message of a key that was passed over is let in',
     'schedule/passed-over.ts',
     'return bits !== undefined && places',
-    'return bits === undefined && places',
+    'return bits !== undefined && key.length === 0 && places',
   ),
   one(
     'what a look has read is believed though the host has committed since',
