@@ -15,6 +15,7 @@ export function sendExample(functions: readonly FunctionSpec[]): string | undefi
   return undefined
 }
 
+/** What `send` writes always starts a run: it has no flag for `trigger`. */
 function exampleOf(kind: string, { channelType, platformId, threadId, content }: Rule): Routable {
   const value: Record<string, unknown> = {}
   for (const { path, values } of content) put(value, path, values[0] ?? null)
@@ -23,6 +24,7 @@ function exampleOf(kind: string, { channelType, platformId, threadId, content }:
     channelType: channelType?.[0] ?? null,
     platformId: platformId?.[0] ?? null,
     threadId: threadId?.[0] ?? null,
+    trigger: true,
     content: JSON.stringify(content.length > 0 ? value : { text: 'hello' }),
   }
 }

@@ -48,6 +48,7 @@ export function routableOf(row: Row | null): Routable | undefined {
     channelType: text('channel_type'),
     platformId: text('platform_id'),
     threadId: text('thread_id'),
+    trigger: row.trigger !== 0,
     content: text('content'),
   }
 }

@@ -9,7 +9,13 @@ const RULE = {
   channelType: ['github'],
   content: [{ path: ['content', 'action'], values: ['opened', 'closed'] }],
 }
-const MESSAGE = { kind: 'webhook', channelType: 'github', platformId: null, threadId: null }
+const MESSAGE = {
+  trigger: true,
+  kind: 'webhook',
+  channelType: 'github',
+  platformId: null,
+  threadId: null,
+}
 
 test.each([
   [{}, { content: { action: 'opened' } }, undefined],

@@ -212,6 +212,31 @@ export const MUTANTS: readonly Mutant[] = [
     'const last = bound',
   ),
   one(
+    'of rows that share a number those behind a full page are skipped',
+    'store/page.ts',
+    'const same = sameSeq.all(upTo, after.seq, after.seqRowid, limit) as Raw[]',
+    'const same: Raw[] = []',
+  ),
+  one('a mark is believed in another file', SESSION, 'if (id !== null) return inbound.placeOf(seq, id)', ''),
+  one(
+    'a function that fills the lanes keeps all others waiting',
+    SESSION,
+    'else if (this.#router.names.length > 1) this.#lookBeyond()',
+    '',
+  ),
+  one(
+    'what was passed over is not found again',
+    SESSION,
+    '    this.#walked = cursor\n    if (this.#beyond && (end',
+    '    this.#walked = this.#beyond ?? cursor\n    if (this.#beyond && (end',
+  ),
+  one(
+    'a later message of a key that was passed over is let in',
+    'schedule/passed-over.ts',
+    'return bits !== undefined && places',
+    'return bits !== undefined && key.length === 0 && places',
+  ),
+  one(
     'what a look has read is believed though the host has committed since',
     'store/fresh-rows.ts',
     'if (version !== this.#version) this.clear()\n    if (this.#rows.size === 0)',

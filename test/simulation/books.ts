@@ -240,6 +240,22 @@ export class Books {
     }
   }
 
+  /** Whatever of one function stands still: a message of another one, with none before it, has begun. */
+  checkOthersGoOn(): void {
+    const left = [...this.#messages.values()].filter((told) => !isOver(told) && told.status !== 'deleted')
+    const waiting = left.filter(
+      ({ kind, strict, started, renumbered }) =>
+        strict && started === 0 && !renumbered && (kind === 'free' || kind === 'quick'),
+    )
+    for (const told of waiting) {
+      const before = left.some(
+        (each) => each !== told && each.lane === told.lane && (each.seq === null || each.seq < told.seq!),
+      )
+      if (told.status === 'pending' && (told.lane === null || !before))
+        this.fail(`${told.id} (seq ${told.seq}) has not begun, and nothing goes wrong`)
+    }
+  }
+
   /** When the last pause ends, by the steady clock. */
   get pausesUntilMs(): number {
     return Math.max(0, ...[...this.#messages.values()].map(({ notBefore }) => notBefore.ms))

@@ -34,9 +34,10 @@ const POLICIES: Readonly<Record<Exclude<Kind, 'nobody'>, RetryPolicy>> = {
   slow: { attempts: 2, minDelayMs: 500, maxDelayMs: 60_000, factor: 3 },
   free: { attempts: 4, minDelayMs: 0, maxDelayMs: 0, factor: 1 },
   user: { attempts: 3, minDelayMs: 5, maxDelayMs: 5, factor: 1 },
+  stuck: { attempts: 2, minDelayMs: 100_000, maxDelayMs: 100_000, factor: 1 },
   late: { attempts: 2, minDelayMs: 1_000, maxDelayMs: 1_000, factor: 1 },
 }
-const KEYS: Readonly<Record<string, KeyRule>> = { free: 'none', user: [['content', 'user']] }
+const KEYS: Readonly<Record<string, KeyRule>> = { free: 'none', stuck: 'none', user: [['content', 'user']] }
 const TIMEOUT_MS = 300
 /** Its function asks for context, too. */
 export const CONTEXT_KIND: Kind = 'free'
@@ -68,12 +69,13 @@ export function policyOf(kind: Kind): RetryPolicy {
 
 /** Messages with the same one must run in order; null: in none. */
 export function laneOf(kind: Kind, address: string | null, user: string | null): string | null {
-  if (kind === 'free') return null
+  if (kind === 'free' || kind === 'stuck') return null
   return kind === 'user' ? user && `user ${user}` : address && `address ${address}`
 }
 
 /** What the handler does when a message is started for the n-th time. */
 export function fateOf(kind: Kind, plan: number, start: number): Fate {
+  if (kind === 'stuck') return start === 1 ? STUCK : { ...STUCK, end: 'replies' }
   const character = mix(plan, 1) % 100
   const fails = 1 + (mix(plan, 2) % 3)
   const bad = BAD_ENDS[mix(plan, start, 3) % BAD_ENDS.length]!
@@ -114,6 +116,7 @@ export function wishMs(plan: number): number {
   return [0, 50, 3_000][mix(plan, 8) % 3]!
 }
 
+const STUCK: Fate = { end: 'throws', ms: 0, replies: 0, blocks: false, heeds: true, twice: false, cuts: 'no' }
 const DEATHS = ['exits', 'is-killed', 'runs-out-of-memory', 'throws-uncaught'] as const
 const BAD_ENDS = ['throws', 'throws', ...DEATHS] as const
 

@@ -15,11 +15,17 @@ export interface NewMessage {
   readonly odd: 'no' | 'bad-json' | 'too-large' | 'on-wake' | 'numberless' | 'context'
 }
 
-export const KINDS = ['quick', 'slow', 'free', 'user', 'late', 'nobody'] as const
+export const KINDS = ['quick', 'slow', 'free', 'user', 'stuck', 'late', 'nobody'] as const
 export type Kind = (typeof KINDS)[number]
 
 export type Event =
   | { readonly do: 'insert'; readonly messages: readonly NewMessage[]; readonly hint: Hint }
+  /** More messages than there is room for, of a function whose retries wait for long. */
+  | { readonly do: 'crowd'; readonly plan: number; readonly hint: 'now' }
+  /** Nothing goes wrong for a while: what is due and has no other before it begins. */
+  | { readonly do: 'quiet' }
+  /** While no runtime is up, another file is put in place, which has other rows under the numbers that were walked last. */
+  | { readonly do: 'replace'; readonly messages: readonly NewMessage[]; readonly downMs: number }
   /** The host changes a row: gives it another time, pauses, resumes, cancels, deletes, or inserts its id again. */
   | { readonly do: RowChange; readonly pick: number; readonly hint: Hint }
   /** Copies acks into inbound.db, and deletes old rows that ended. */
@@ -62,6 +68,14 @@ function randomEvent(random: Random): Event {
   switch (what) {
     case 'insert':
       return { do: what, messages: randomMessages(random), hint: randomHint(random) }
+    case 'crowd':
+      return { do: what, plan: random.int(2 ** 31), hint: 'now' }
+    case 'replace':
+      return {
+        do: what,
+        messages: [...randomMessages(random), ...randomMessages(random), ...randomMessages(random)],
+        downMs: random.pick(DOWNS),
+      }
     case 'sync':
       return { do: what, prune: random.next() < 0.3, hint: randomHint(random) }
     case 'unclaim': {
@@ -73,6 +87,7 @@ function randomEvent(random: Random): Event {
     case 'call':
     case 'hint':
     case 'take-over':
+    case 'quiet':
       return { do: what }
     case 'crash':
       return { do: what, afterEffects: random.int(40), downMs: random.pick(DOWNS) }
@@ -120,6 +135,9 @@ const WEIGHTS: readonly (readonly [number, Event['do']])[] = [
   [6, 'pass'],
   [13, 'insert'],
   [5, 'sync'],
+  [0.2, 'crowd'],
+  [0.2, 'quiet'],
+  [0.5, 'replace'],
   [1, 'earlier'],
   [1, 'later'],
   [1.5, 'pause'],

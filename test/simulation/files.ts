@@ -1,6 +1,6 @@
 // The two files of a world: made once for a process and emptied for each run, since making them, and statements for them,
-// costs more than a whole run of few steps. inbound.db is a real one, in WAL mode in every other world, as some hosts have
-// it; outbound.db is in memory, and stays when the runtime that uses it dies.
+// costs more than a whole run of few steps. inbound.db is a real one, in WAL mode in every third world, as some hosts have
+// it, and in another third with a table whose numbers need not be unique; outbound.db is in memory, and stays when the runtime that uses it dies.
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,6 +14,9 @@ export interface Outbound {
   readonly prepare: (sql: string) => Database.Statement
 }
 
+/** A table that does not say that numbers are unique, as some host might make it. */
+const LOOSE = 'loose'
+
 export class Files {
   readonly outbound: Outbound
   readonly #folder: string
@@ -23,7 +26,7 @@ export class Files {
 
   constructor() {
     this.#folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'nanoclaw-simulation-'))
-    this.#inbounds = ['memory', 'wal'].map((journal) => inboundIn(join(this.#folder, journal), journal))
+    this.#inbounds = ['memory', 'wal', LOOSE].map((kind) => inboundIn(join(this.#folder, kind), kind))
     this.#inbound = this.#inbounds[0]!
     const db = new Database(':memory:')
     const unwatched = db.prepare.bind(db) as Outbound['prepare']
@@ -33,6 +36,11 @@ export class Files {
 
   get inbound(): Database.Database {
     return this.#inbound
+  }
+
+  /** Its rows may share a number. */
+  get isLoose(): boolean {
+    return this.#inbound === this.#inbounds[2]
   }
 
   /** A run begins in this world, and these are its faults. */
@@ -59,12 +67,12 @@ export class Files {
   }
 }
 
-function inboundIn(folder: string, journal: string): Database.Database {
+function inboundIn(folder: string, kind: string): Database.Database {
   mkdirSync(folder)
   const db = new Database(join(folder, 'inbound.db'))
-  db.pragma(`journal_mode = ${journal}`)
+  db.pragma(`journal_mode = ${kind === LOOSE ? 'memory' : kind}`)
   db.pragma('synchronous = off')
-  db.exec(HOST_TABLES)
+  db.exec(kind === LOOSE ? HOST_TABLES.replace('seq integer unique', 'seq integer') : HOST_TABLES)
   return db
 }
 

@@ -13,14 +13,18 @@ export class Host {
   readonly messages = new Map<string, Told>()
   readonly #files: Files
   readonly #nowMs: () => number
+  readonly #isLoose: boolean
   readonly #sql: Readonly<Record<keyof typeof SQL, Statement>>
   #seqMax = 0
+  /** Numbers begin above it. */
+  #seqBelow = 0
   #away = false
 
   constructor(files: Files, nowMs: () => number) {
     this.#files = files
     this.#nowMs = nowMs
     this.#sql = prepare(files.inbound)
+    this.#isLoose = files.isLoose
   }
 
   /** Returns what was new. */
@@ -34,6 +38,16 @@ export class Host {
         return message
       }),
     )()
+  }
+
+  /** Another file: its rows begin a little below the numbers that the one before ended with. Returns them. */
+  replace({ messages }: Extract<Event, { do: 'replace' }>): readonly Told[] {
+    return this.#files.inbound.transaction(() => {
+      for (const message of this.messages.values()) if (message.status !== 'deleted') this.#delete(message)
+      this.#seqMax = Math.max(0, this.#seqMax - 2 * Math.ceil(messages.length / 2))
+      this.#seqBelow = this.#seqMax
+      return this.insert({ do: 'insert', messages, hint: 'lost' })
+    })()
   }
 
   /** Changes one row; returns which. */
@@ -117,7 +131,8 @@ export class Host {
 
   #put(message: Told): void {
     if (message.seq !== null) {
-      message.seq = (this.#sql.maxSeq.pluck().get() as number) + 2
+      const last = Math.max(this.#sql.maxSeq.pluck().get() as number, this.#seqBelow)
+      message.seq = this.#isLoose && last > this.#seqBelow && message.plan % 3 > 0 ? last : last + 2
       if (message.seq <= this.#seqMax) message.strict = false
       this.#seqMax = Math.max(this.#seqMax, message.seq)
     }

@@ -20,7 +20,8 @@ async function findingIn(seed: number, events: readonly Event[]): Promise<string
 
 async function firstFailure() {
   for (let seed = 1; ; seed++) {
-    const events = randomEvents(seed, STEPS)
+    // A commit of a runtime that was replaced fails too, so that less would do than a full disk.
+    const events = randomEvents(seed, STEPS).filter((event) => event.do !== 'take-over')
     if (await findingIn(seed, events)) return { seed, events }
   }
 }

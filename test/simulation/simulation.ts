@@ -3,7 +3,7 @@
 import { FakeClock } from '../support/fake-clock.ts'
 import { Books } from './books.ts'
 import { catalogOf } from './cast.ts'
-import { type Event, type Hint, KINDS } from './events.ts'
+import { type Event, type Hint, KINDS, type NewMessage } from './events.ts'
 import { Crash, Faults } from './faults.ts'
 import type { Files } from './files.ts'
 import { Host } from './host.ts'
@@ -36,6 +36,10 @@ const HORIZON_MS = 600_000
 const RESTART_MS = 100
 /** Calls that so little time may bring. */
 const CALLS_MAX = 5_000
+/** Longer than a process that does not start makes others wait, shorter than a stuck message waits for its retry. */
+const QUIET_MS = 40_000
+/** More than a small runtime has room for. */
+const CROWD = 12
 /** Without faults, everything ends within this. */
 const PATIENCE_MS = 120_000
 
@@ -151,6 +155,15 @@ class Simulation implements RunResult {
       case 'insert':
         this.books.inserted(this.#host.insert(event))
         return this.#hint(event.hint)
+      case 'crowd':
+        this.books.inserted(this.#host.insert({ ...event, do: 'insert', messages: crowdOf(event.plan) }))
+        return this.#hint(event.hint)
+      case 'quiet':
+        return this.#quiet()
+      case 'replace':
+        this.#downMs = event.downMs
+        this.#life?.kill()
+        return this.books.inserted(this.#host.replace(event))
       case 'sync':
         this.#host.sync(event)
         return this.#hint(event.hint)
@@ -192,6 +205,16 @@ class Simulation implements RunResult {
     this.#latestMs = Math.max(this.#latestMs, this.#clock.now())
     this.books.jumps(ms)
     this.#clock.jump(ms)
+  }
+
+  async #quiet(): Promise<void> {
+    if (this.#life?.drained !== 'not') return
+    this.#faults.end()
+    this.#host.away(false)
+    this.#calm = true
+    await this.#pass(QUIET_MS)
+    this.#calm = false
+    this.books.checkOthersGoOn()
   }
 
   /** Lets time pass, and things happen in it; at most so many. */
@@ -323,4 +346,14 @@ class Simulation implements RunResult {
   #say(text: () => string): void {
     if (this.#tracing) this.trace.push(`${this.#clock.monotonic().toFixed(2).padStart(10)}  ${text()}`)
   }
+}
+
+function crowdOf(plan: number): NewMessage[] {
+  return Array.from({ length: CROWD }, (_, n) => ({
+    plan: plan + n,
+    kind: n < CROWD - 1 ? 'stuck' : 'free',
+    address: n % 4,
+    due: 'now',
+    odd: 'no',
+  }))
 }
