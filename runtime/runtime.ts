@@ -61,7 +61,7 @@ interface Running {
 
 /**
  * How often the note beside the lock is brought up to date and touched (its time says that this runtime lives), and looked
- * whether outbound.db is still in its place.
+ * whether outbound.db and the lock are still in their places.
  */
 const NOTE_MS = 1_000
 /** Idle processes that do not leave on SIGTERM get SIGKILL after this: with the drain, a stop takes less than 8 s. */
@@ -82,6 +82,7 @@ export class Runtime {
   readonly #pool: Pool
   readonly #functions: Functions
   readonly #note: NoteFile
+  #lock: Lock | undefined
   #running: Running | undefined
   #sources: SourcesTrigger | undefined
   #startedAt = ''
@@ -176,7 +177,8 @@ export class Runtime {
     try {
       makeFolders(this.#config)
       const lock = Lock.acquire(this.#config.paths.lock, () => this.#note.holder())
-      this.#releaseEarly.push(() => lock.release(this.#stoppedEpoch))
+      this.#lock = lock
+      this.#releaseEarly.push(() => this.#lock?.release(this.#stoppedEpoch))
       const { outbox, recovery } = await this.#openOutbox(lock.stoppedEpoch)
       if (this.#stopping) return
       const heartbeat = this.#startHeartbeat()
@@ -359,6 +361,22 @@ export class Runtime {
     }
   }
 
+  /** Where the file of the lock was deleted, it is taken anew. False: another runtime has it now, which ends this one. */
+  #keepLock(): boolean {
+    const lock = this.#lock
+    if (!lock || lock.isInPlace) return true
+    try {
+      this.#lock = Lock.acquire(this.#config.paths.lock, () => this.#note.holder())
+      lock.release()
+    } catch (error) {
+      // That it cannot be made for now is no reason to end: outbound.db has an epoch as well.
+      if (!(error instanceof NanoclawError && error.code === 'locked')) return true
+      this.#fatal(error)
+      return false
+    }
+    return true
+  }
+
   #fatal(cause: unknown): void {
     this.#failed = true
     this.kill()
@@ -372,6 +390,7 @@ export class Runtime {
   #keepNote(): void {
     if (this.#stopping) return
     if (this.#running && !this.#isInPlace(this.#running.outbox)) return
+    if (!this.#keepLock()) return
     this.#writeNote(this.#running?.session.waitingFor === undefined ? 'running' : 'waiting')
     this.#noteTimer = this.#clock.after(NOTE_MS, () => this.#keepNote())
   }
@@ -403,5 +422,5 @@ function makeFolders({ workspace, cache, paths }: Config): void {
 /** 75: another runtime has the workspace. 78: a person has to mend the file. 1: our own mistake. */
 function exitCodeOf(error: unknown): 75 | 78 | 1 {
   if (!(error instanceof NanoclawError)) return 1
-  return error.code === 'fenced' ? 75 : 78
+  return error.code === 'fenced' || error.code === 'locked' ? 75 : 78
 }

@@ -10,7 +10,7 @@ import type Database from 'better-sqlite3'
 import { NanoclawError } from '../protocol/errors.ts'
 import { sqliteCode } from './classify.ts'
 import { openDatabase } from './driver.ts'
-import { openedBehindLink } from './open.ts'
+import { fileAt, isAt, openedBehindLink } from './open.ts'
 import { denialOf } from './rights.ts'
 
 /** Whoever looks whether it is held keeps a starter out for a moment; a holder keeps it for longer than this. */
@@ -18,9 +18,13 @@ const LOOKED_AT_MS = 500
 
 export class Lock {
   readonly #db: Database.Database
+  readonly #path: string
+  readonly #file: ReturnType<typeof fileAt>
 
-  private constructor(db: Database.Database) {
+  private constructor(db: Database.Database, path: string) {
     this.#db = db
+    this.#path = path
+    this.#file = fileAt(path)
   }
 
   /**
@@ -37,7 +41,7 @@ export class Lock {
         db.pragma('synchronous = full')
         db.exec('begin exclusive')
         refuseContent(db, path)
-        return new Lock(db)
+        return new Lock(db, path)
       } catch (error) {
         db.close()
         throw error
@@ -56,6 +60,11 @@ export class Lock {
         cause: error,
       })
     }
+  }
+
+  /** False: its file was deleted or moved, so that it keeps no other runtime out any more. */
+  get isInPlace(): boolean {
+    return isAt(this.#path, this.#file)
   }
 
   /** The epoch of the last runtime that stopped in order and could not write that down in outbound.db; 0: none. */

@@ -1,8 +1,10 @@
 // The workspace taken away from under a runtime that works: outbound.db, or all of the folder, deleted, moved or exchanged.
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { createEvents } from '../../runtime/protocol/events.ts'
+import { createRuntime } from '../../runtime/runtime.ts'
 import { headInbound, insertMessage } from '../support/files.ts'
-import { project, testConfig, until, workbench } from '../support/runtime.ts'
+import { project, testConfig, until, workbench, workbenchAt } from '../support/runtime.ts'
 import { acksAt, serve } from '../support/serve.ts'
 
 /** The runtime may write a file there in the middle of it. */
@@ -71,3 +73,23 @@ async function serving() {
   await until(() => acksAt(paths.outbound)[id] === 'completed')
   return { runtime, workspace }
 }
+
+it('256: a lock whose file was deleted is taken anew, and keeps a second runtime out again', async () => {
+  const bench = await workbench(['echo'])
+  const { lock } = bench.config.paths
+  rmSync(lock)
+  await until(() => existsSync(lock))
+  await expect(createRuntime(bench.config, createEvents()).start()).rejects.toMatchObject({ code: 'locked' })
+  await bench.ended(bench.send('echo'))
+})
+
+it('256: when a second runtime was quicker, the first ends with 75, also without work', async () => {
+  const bench = await workbench(['echo'])
+  const fatal: number[] = []
+  bench.events.on('fatal', ({ exitCode }) => fatal.push(exitCode))
+  rmSync(bench.config.paths.lock)
+  const second = await workbenchAt(bench.config.root)
+  await until(() => fatal.length > 0)
+  expect(fatal).toEqual([75])
+  await second.ended(second.send('echo'))
+})
