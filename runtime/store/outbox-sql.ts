@@ -47,7 +47,7 @@ export function makeTables(db: WritableDb, path: string): void {
 }
 
 export function prepareOutbox(db: WritableDb): Statements {
-  const plucked = new Set(['epoch', 'raiseEpoch', 'open', 'maxSeq'])
+  const plucked = new Set(['epoch', 'raiseEpoch', 'open', 'maxSeq', 'stops'])
   const entries = Object.entries(TEXTS).map(([name, sql]) => [
     name,
     plucked.has(name) ? db.prepare(sql).pluck() : db.prepare(sql),
@@ -78,6 +78,7 @@ const TEXTS = {
       select json_group_array(json(value)) from json_each(runs)
       where json_extract(value, '$[0]') not in (select value from json_each(?)))
     where batch = ?`,
+  stops: `select count(*) from nanoclaw_run where message_id = ? and outcome = 'cancelled' and reason = 'shutdown'`,
   stopWaiting: 'update nanoclaw_run set next_at = null where message_id = ? and next_at is not null',
 
   completeAll: `update processing_ack set status = 'completed', status_changed = ?

@@ -75,7 +75,11 @@ export class Outbox {
           const poison = died && deaths >= crashLimit
           const outcome = died ? 'interrupted' : 'cancelled'
           const reason = poison ? 'crash_limit' : died ? 'runtime_died' : 'shutdown'
-          const nextAtMs = poison || !died ? null : nowMs + restartDelayMs(deaths)
+          const nextAtMs = poison
+            ? null
+            : died
+              ? nowMs + restartDelayMs(deaths)
+              : this.#afterStop(id, was.run, nowMs)
           const run = [id, was.run, was.attempt, epoch, was.function, was.worker, was.alone, was.started_at]
           this.#sql.endRun.run(...run, nowMs, null, outcome, reason, null, nextAtMs)
           if (!poison) this.#sql.dropClaim.run(id)
@@ -232,7 +236,7 @@ export class Outbox {
   }
 
   #endRun(ending: Ending, { claim, startedAtMs }: Held, ours: boolean, { nowMs }: Stamps): void {
-    const { id, run, verdict, durationMs, error } = ending
+    const { id, run, durationMs, error } = ending
     this.#sql.endRun.run(
       id,
       run,
@@ -247,8 +251,23 @@ export class Outbox {
       ours ? ending.outcome : 'cancelled',
       ours ? ending.reason : 'claim_lost',
       error,
-      ours && verdict.type === 'retry' ? verdict.nextAtMs : null,
+      ours ? this.#nextAt(ending, nowMs) : null,
     )
+  }
+
+  #nextAt({ id, run, verdict, reason }: Ending, nowMs: number): number | null {
+    if (verdict.type === 'retry') return verdict.nextAtMs
+    return verdict.type === 'released' && reason === 'shutdown' ? this.#afterStop(id, run, nowMs) : null
+  }
+
+  /**
+   * When a message may run again that a stop has interrupted; null: at once. A handler that stops its runtime looks like one
+   * that meets a deploy, so it is never given up for that; but it waits longer each time, and others get their turn.
+   */
+  #afterStop(id: string, run: number, nowMs: number): number | null {
+    const delayMs = restartDelayMs((this.#sql.stops.get(id) as number) + 1)
+    // Those that were interrupted together must not begin together again.
+    return delayMs === 0 ? null : nowMs + Math.round(delayMs * (0.5 + spread(id, run) / 2))
   }
 
   #reply(id: string, index: number, reply: Reply, { sqlite }: Stamps): void {
@@ -307,6 +326,13 @@ export class Outbox {
 /** The first death is answered at once, since most are nobody's fault; a message that goes on killing waits longer each time. */
 function restartDelayMs(deaths: number): number {
   return deaths <= 1 ? 0 : Math.min(1000 * 2 ** (deaths - 2), 60_000)
+}
+
+/** 0 ≤ spread < 1, the same for the same run. */
+function spread(id: string, run: number): number {
+  let hash = run
+  for (const char of id) hash = (Math.imul(hash, 31) + char.charCodeAt(0)) >>> 0
+  return (Math.imul(hash, 2654435761) >>> 0) / 2 ** 32
 }
 
 const EMPTY_TURN = { endings: [], claims: [], refusals: [], inboundSeq: 0, mark: null } as const

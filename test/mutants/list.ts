@@ -149,7 +149,7 @@ export const MUTANTS: readonly Mutant[] = [
   one(
     'what takes the runtime with it is never given up',
     OUTBOX,
-    'const poison = deaths >= crashLimit',
+    'const poison = died && deaths >= crashLimit',
     'const poison = deaths > 1_000',
   ),
   one(
@@ -169,6 +169,12 @@ export const MUTANTS: readonly Mutant[] = [
     CHILD,
     'if (dispatch.alone) return false',
     'if (dispatch.n < 0) return false',
+  ),
+  one(
+    'a stop that could not write its ends counts as a death',
+    OUTBOX,
+    'const died = epoch === 0 || epoch !== stoppedEpoch',
+    'const died = true',
   ),
   one(
     'a process that has lost its channel is neither used nor ended',

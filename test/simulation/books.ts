@@ -89,7 +89,9 @@ export class Books {
     }
   }
 
-  recovered({ epoch, interrupted, quarantined }: Recovery): void {
+  /** `stoppedEpoch`: of the last runtime that stopped in order and could not write that down. */
+  recovered({ epoch, interrupted, quarantined }: Recovery, stoppedEpoch: number): void {
+    const died = stoppedEpoch === 0 || stoppedEpoch !== epoch - 1
     if (epoch <= this.#epoch) this.fail(`epoch ${epoch} comes after ${this.#epoch}`)
     this.#epoch = epoch
     this.#forget()
@@ -99,10 +101,10 @@ export class Books {
     for (const { run } of left) together.set(run!.worker, (together.get(run!.worker) ?? 0) + 1)
     for (const message of left) {
       const { alone, worker } = message.run!
-      if (alone && together.get(worker) === 1) message.deaths++
-      message.interrupted = true
+      if (died && alone && together.get(worker) === 1) message.deaths++
+      message.interrupted ||= died
       message.run = undefined
-      const poison = message.deaths >= this.#parts.crashLimit
+      const poison = died && message.deaths >= this.#parts.crashLimit
       if (poison !== quarantined.includes(message.id))
         this.fail(`${message.id} died ${message.deaths} times alone; quarantined: ${!poison}`)
       message.ack = poison ? 'failed' : isOver(message) ? message.ack : 'none'

@@ -33,6 +33,8 @@ export interface World {
   readonly limits: SessionLimits
   readonly pollMs: number
   readonly crashLimit: number
+  /** What stands in the file of the lock. */
+  readonly lock: { stoppedEpoch: number }
   readonly nextPid: () => number
   readonly birth: () => Birth
   /** How long a channel or a signal takes. */
@@ -78,8 +80,8 @@ export class Life {
     const { faults, books, outbound, crashLimit, inboundPath } = world
     this.#outbox = new Outbox(outbound.db, 'delete')
     faults.begin()
-    const recovery = this.#outbox.recover(world.clock.now(), crashLimit)
-    books.recovered(recovery)
+    const recovery = this.#outbox.recover(world.clock.now(), crashLimit, world.lock.stoppedEpoch)
+    books.recovered(recovery, world.lock.stoppedEpoch)
     world.say(() => `starts, epoch ${recovery.epoch}, mark ${recovery.mark.seq} [${recovery.mark.open}]`)
     this.epoch = recovery.epoch
     this.#inbox = new Inbox(inboundPath)
@@ -224,6 +226,7 @@ export class Life {
   #stopped(how: 'in-peace' | 'late', timers: readonly Timer[]): void {
     if (this.#drained !== 'draining') return
     for (const timer of timers) timer.cancel()
+    if (how === 'late' && this.#executor.unwritten.claims > 0) this.#world.lock.stoppedEpoch = this.epoch
     this.#executor.close()
     if (how === 'in-peace') {
       this.#world.books.checkNothingRuns()

@@ -77,6 +77,7 @@ class Simulation implements RunResult {
   #life: Life | undefined
   /** Lives that were replaced and do not know. */
   readonly #others = new Set<Life>()
+  readonly #lock = { stoppedEpoch: 0 }
   #lastPid = 100
   #downMs = 0
   /** Wall time; before the clock was set back, if that was later than now. */
@@ -279,6 +280,7 @@ class Simulation implements RunResult {
           limits: this.#small ? SMALL_LIMITS : BIG_LIMITS,
           pollMs: this.#pollMs,
           crashLimit: CRASH_LIMIT,
+          lock: this.#lock,
           nextPid: () => ++this.#lastPid,
           birth: () => this.#birth(),
           delayMs: () => this.#delayMs(),

@@ -1,4 +1,5 @@
 // A process that loses its channel to the runtime and lives on can be given nothing and can answer nothing: it is ended.
+import { readFileSync } from 'node:fs'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { benchOf, project, testConfig, until, workbench } from '../support/runtime.ts'
 import { isAlive } from '../support/supervise.ts'
@@ -62,3 +63,34 @@ it('162: a module that closes the channel while it loads is noticed long before 
   await bench.runtime.start()
   expect(why[0]).toContain('closed its channel to the runtime')
 })
+
+it.skipIf(process.platform !== 'linux')(
+  '169: a process that is stopped while it is idle costs one timeout at most, and a stop of the runtime nothing',
+  async () => {
+    const bench = await workbench(
+      [],
+      { concurrency: 1, warmMax: 1 },
+      {
+        'stops.js': `export default { retry: { attempts: 2, minDelay: 1, maxDelay: 1 }, timeout: '300ms', handler: ({ content }) => {
+        if (content.stop) setTimeout(() => process.kill(process.pid, 'SIGSTOP'), 10)
+        return { pid: process.pid }
+      } }`,
+      },
+    )
+    const stopped = async () => {
+      const id = bench.send('stops', { stop: true })
+      await bench.ended(id)
+      const { pid } = bench.replies(id)[0]!.content as { pid: number }
+      await until(() => /^State:\s+T/m.test(readFileSync(`/proc/${pid}/status`, 'utf8')))
+      return pid
+    }
+    const first = await stopped()
+    const next = bench.send('stops')
+    await bench.ended(next)
+    expect(bench.runs(next)).toMatchObject([{ outcome: 'timed-out', worker: first }, { outcome: 'replied' }])
+    await until(() => !isAlive(first))
+    const second = await stopped()
+    await bench.runtime.stop()
+    expect(isAlive(second)).toBe(false)
+  },
+)
