@@ -54,16 +54,19 @@ export function explainBuild(file: string, errors: readonly BuildError[]): strin
 }
 
 function explain({ text, location }: BuildError): string {
-  const advised = text + adviceFor(text)
+  const advised = text + adviceFor(text, location?.file ?? '')
   if (!location) return advised
   const { file, line, column, lineText } = location
   const shift = line === 1 ? bytesBeforeAuthor(lineText) : 0
   return `${file}:${line}:${column - shift + 1}: ${advised}`
 }
 
-function adviceFor(text: string): string {
-  if (/^Could not resolve "[^./]/.test(text)) return ' (not installed? npm install it in the project)'
+function adviceFor(text: string, file: string): string {
+  const name = file.match(/.*(?:^|[/\\])node_modules[/\\]((?:@[^/\\]+[/\\])?[^/\\]+)[/\\]/)?.[1]
+  const external = `name ${name ? `'${name}'` : 'its package'} in \`external\` of nanoclaw.config.ts`
+  if (/^Could not resolve "[^./]/.test(text))
+    return ` (not installed? npm install it in the project${name ? `; or, if ${name} can do without it, ${external}` : ''})`
   if (text.startsWith('No loader is configured for ".node"'))
-    return ' (a native module cannot be bundled: name its package in `external` of nanoclaw.config.ts)'
+    return ` (a native module cannot be bundled: ${external})`
   return ''
 }

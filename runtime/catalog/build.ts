@@ -3,7 +3,7 @@
 // that cannot be a script is an ES module.
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { Script } from 'node:vm'
 import {
@@ -23,7 +23,7 @@ import { covers } from './covers.ts'
 import type { Source } from './discover.ts'
 import { HERE_NAMES, META, sayHere } from './here.ts'
 import { type Linked, linkImports } from './live-imports.ts'
-import { type Deciders, decidersOf, type Import, tsconfigsOf } from './lookups.ts'
+import { type Deciders, decidersOf, type Import, packageFolderOf, tsconfigsOf } from './lookups.ts'
 
 export interface Job extends Source {
   readonly root: string
@@ -57,6 +57,9 @@ export interface Built {
 }
 
 const TOOLS = [fileURLToPath(import.meta.url), createRequire(import.meta.url).resolve('esbuild/package.json')]
+
+/** The namespace of modules that stand for `bindings`. */
+const ADDONS = 'addons'
 
 /** Ends esbuild's helper process; the next build starts another. */
 export async function release(): Promise<void> {
@@ -158,7 +161,7 @@ function settingsOf({ entry, root, cache, name, external, index }: Job, { read, 
     sourcemap: 'external',
     keepNames: true,
     define: HERE_NAMES,
-    plugins: [byUrl(), ourselves(index), externals(external, imports), here(read)],
+    plugins: [byUrl(), ourselves(index), externals(external, imports), addons(), here(read)],
   } as const satisfies BuildOptions
 }
 
@@ -174,7 +177,7 @@ function builtOf(
 ): Built {
   const textOf = (ending: string) => outputFiles.find(({ path }) => path.endsWith(ending))?.text ?? ''
   const sources = Object.keys(metafile.inputs)
-    .filter((input) => input !== ENTRY)
+    .filter((input) => input !== ENTRY && !input.startsWith(`${ADDONS}:`))
     .map((input) => resolve(job.root, input))
   const deciders = decidersOf(sources, [...importsOf(job, metafile), ...imports])
   const inputs = authorsOf(job, sources)
@@ -195,13 +198,13 @@ function authorsOf({ own }: Job, files: readonly string[]): string[] {
   return [...authors, ...tsconfigsOf(authors)].sort()
 }
 
-/** What the entry imports. In a path, `*` would have a meaning of its own: a folder may have it in its name. */
+/** What a generated module imports. In a path, `*` would have a meaning of its own: a folder may have it in its name. */
 function byUrl(): Plugin {
   return {
     name: 'by URL',
     setup: ({ onResolve }) =>
-      onResolve({ filter: /^file:/ }, ({ path, importer }) =>
-        importer.endsWith(ENTRY) ? { path: fileURLToPath(path) } : undefined,
+      onResolve({ filter: /^file:/ }, ({ path, importer, namespace }) =>
+        importer.endsWith(ENTRY) || namespace === ADDONS ? { path: fileURLToPath(path) } : undefined,
       ),
   }
 }
@@ -243,6 +246,36 @@ function externals(names: readonly string[], imports: Import[]): Plugin {
           ],
         }
       }),
+  }
+}
+
+/**
+ * The package `bindings` loads a native addon from the package that calls it, which it finds by the call's stack; in a bundle
+ * that names the cache. So each package that imports it gets one that knows its folder.
+ */
+function addons(): Plugin {
+  const seen = Symbol('already on its way')
+  return {
+    name: ADDONS,
+    setup({ onResolve, onLoad, resolve: find }) {
+      onResolve({ filter: /^bindings$/ }, async ({ path, kind, importer, resolveDir, pluginData }) => {
+        if (pluginData === seen) return undefined
+        const {
+          errors,
+          external,
+          path: found,
+        } = await find(path, { kind, importer, resolveDir, pluginData: seen })
+        if (errors.length > 0 || external) return undefined
+        return { path: importer, namespace: ADDONS, pluginData: found }
+      })
+      onLoad({ filter: /./, namespace: ADDONS }, ({ path, pluginData: found }) => ({
+        contents: `const bindings = require(${urlOf(found)})
+          const from = { module_root: ${JSON.stringify(packageFolderOf(path))} }
+          module.exports = (given) => bindings({ ...from, ...(typeof given === 'string' ? { bindings: given } : given) })
+          Object.assign(module.exports, bindings)`,
+        resolveDir: dirname(path),
+      }))
+    },
   }
 }
 

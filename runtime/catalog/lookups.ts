@@ -66,6 +66,12 @@ export function standing(path: string): string {
   return isFolder(path) || dirname(path) === path ? path : standing(dirname(path))
 }
 
+/** The folder of the package that a file is of: the nearest with a package.json. */
+export function packageFolderOf(path: string): string {
+  const isPackage = (folder: string) => isFile(join(folder, 'package.json'))
+  return foldersAbove(path).find(isPackage) ?? dirname(path)
+}
+
 /** This path, or the first above it that is missing as well. */
 function firstMissing(path: string): string {
   const folder = dirname(path)
