@@ -240,10 +240,11 @@ class Simulation implements RunResult {
   }
 
   async #until(what: string, holds: () => boolean): Promise<void> {
-    const sinceMs = this.#clock.monotonic()
+    let untilMs = this.#clock.monotonic() + PATIENCE_MS
     while (!holds()) {
       // One pause may follow another.
-      if (this.#clock.monotonic() > Math.max(sinceMs, this.books.pausesUntilMs) + PATIENCE_MS) {
+      untilMs = Math.max(untilMs, this.books.pausesUntilMs + PATIENCE_MS)
+      if (this.#clock.monotonic() > untilMs) {
         const left = this.#unfinished(true).map(({ id, seq, ack }) => `${id} (seq ${seq}, ack ${ack})`)
         this.books.fail(
           `without any fault, ${what}; after ${PATIENCE_MS} ms this had not: [${left.join('; ')}]`,
