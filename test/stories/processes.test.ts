@@ -37,14 +37,17 @@ const shared = sharedBench(
 
 describe('a handler', () => {
   it.skipIf(!has('prlimit'))(
-    '9: that fills memory outside the heap gets an error where its process has a limit',
+    '9, 150: that fills memory outside the heap gets an error where its process has a limit, and is not told of its heap',
     async () => {
       const bench = shared()
       const id = bench.send('buffers')
       await bench.ended(id)
-      expect(bench.runs(id)).toMatchObject([
-        { reason: 'handler_error', error: { message: expect.stringMatching(/allocation failed/) } },
-      ])
+      // Some versions of V8 abort where they get no memory for their own heap, which is not at its limit.
+      const [run] = bench.runs(id)
+      expect(['handler_error', 'worker_signal']).toContain(run?.reason)
+      expect(JSON.stringify(run?.error)).toMatch(
+        /allocation failed|Failed to allocate memory|Committing semi space failed/i,
+      )
     },
   )
 
