@@ -1,6 +1,7 @@
 // The far side of reading nanoclaw.config.ts, bundled together with it: the config is somebody else's code, so it runs in
 // a process of its own, which says one thing over its channel and ends. It prints nothing.
 import { type ErrorInfo, errorInfo } from '../protocol/errors.ts'
+import { type Send, takeSend } from './channel.ts'
 import { mapStacks } from './stack.ts'
 
 export type ConfigReport =
@@ -9,7 +10,9 @@ export type ConfigReport =
 
 /** Loads the config, reports it to the parent (if there is one) and ends the process. */
 export function reportConfig(file: string, load: () => Promise<Record<string, unknown>>): void {
+  const send = takeSend()
   mapStacks(process.argv[1] ?? '')
+  const tell = (report: ConfigReport) => leave(report, send)
   process.once('beforeExit', () =>
     tell(failed(new Error(`${file} never finishes loading: a promise that it waits for does not settle`))),
   )
@@ -36,7 +39,7 @@ function failed(error: unknown): ConfigReport {
 }
 
 /** Leaving is part of it: a timer or a connection that the config opened would keep the process, and who waits for it. */
-function tell(report: ConfigReport): void {
-  if (process.send) process.send(report, undefined, undefined, () => process.exit(0))
+function leave(report: ConfigReport, send: Send | undefined): void {
+  if (send) send(report, () => process.exit(0))
   else process.exit(report.type === 'value' ? 0 : 1)
 }

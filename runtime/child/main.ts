@@ -5,6 +5,7 @@ import { errorInfo } from '../protocol/errors.ts'
 import type { Handler, Message } from '../protocol/handler.ts'
 import type { ChildSetup, Dispatch, Report, Result } from '../protocol/ipc.ts'
 import { type Order, unpack } from '../protocol/wire.ts'
+import { type Send, takeSend } from './channel.ts'
 import { Run } from './run.ts'
 import { mapStacks } from './stack.ts'
 
@@ -13,10 +14,11 @@ const HAND_BACK_MS = 20
 
 /** Runs for ever: loads the module, reports its definition, then obeys. */
 export function serve(load: () => Promise<Record<string, unknown>>): void {
-  if (!process.send) throw new Error('A function bundle is started by the runtime, not by hand.')
+  const send = takeSend()
+  if (!send) throw new Error('A function bundle is started by the runtime, not by hand.')
   const setup = JSON.parse(process.argv[2] ?? '{}') as ChildSetup
   mapStacks(process.argv[1] ?? '')
-  const worker = new Worker(setup, say)
+  const worker = new Worker(setup, (report) => say(report, send))
   // The parent may have died before the kernel was asked to tell us.
   if (process.ppid !== setup.parent) process.exit(0)
   if (setup.watchParent) dieWith(setup.parent)
@@ -28,9 +30,9 @@ export function serve(load: () => Promise<Record<string, unknown>>): void {
 }
 
 /** The parent may be gone before anybody here listens for that; a report that fails would be the next uncaught error, for ever. */
-function say(report: Report): void {
+function say(report: Report, send: Send): void {
   if (!process.connected) process.exit(0)
-  process.send?.(report)
+  send(report)
 }
 
 /** From a thread, since a handler may block this one for ever. The channel's end is the usual way; this is for the rest. */

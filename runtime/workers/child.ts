@@ -110,7 +110,7 @@ export class Child {
     this.#process.onReport((said) => {
       const report = parseReport(said, limits.maxReplyBytes)
       if (report) this.#report(report)
-      else this.#end('sent a report that is none', 'SIGKILL')
+      else this.#senseless(said)
     })
     this.#process.onEnd((code, signal) => this.#ended(code, signal), LAST_WORDS_MS)
     this.#process.onChannelLost(() => this.#lostChannel(), LAST_WORDS_MS)
@@ -216,6 +216,12 @@ export class Child {
       default:
         return report satisfies never
     }
+  }
+
+  /** Nothing that this process says can be believed any more. */
+  #senseless(said: unknown): void {
+    const error = { name: 'InvalidReport', message: `sent an invalid report: ${shown(said)}` }
+    this.#end((this.#uncaught ??= error).message, 'SIGKILL')
   }
 
   #results(results: readonly Result[]): void {
@@ -363,6 +369,14 @@ export class Child {
       line,
     )
   }
+}
+
+const SHOWN_CHARS_MAX = 200
+
+/** What came as JSON; undefined: bytes that are none. */
+function shown(said: unknown): string {
+  const text = said === undefined ? 'bytes that are no JSON' : JSON.stringify(said)
+  return text.length > SHOWN_CHARS_MAX ? `${text.slice(0, SHOWN_CHARS_MAX)}…` : text
 }
 
 /** With its causes in the first line, since a screen may show few of the others. */

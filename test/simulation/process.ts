@@ -203,7 +203,9 @@ export class SimulatedProcess implements Process {
     if (how === 'exits') return this.#die(0, null)
     if (how === 'is-killed') return this.#die(null, 'SIGSEGV')
     if (how === 'runs-out-of-memory') {
-      this.#stderr?.write('FATAL ERROR: JavaScript heap out of memory\n')
+      this.#stderr?.write(
+        'FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory\n',
+      )
       return this.#die(null, 'SIGABRT')
     }
     this.#flush()

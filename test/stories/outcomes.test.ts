@@ -520,6 +520,32 @@ describe('a process that misbehaves between messages', () => {
     },
   )
 
+  it('148: what its runtime cannot understand is the reason on record', async () => {
+    const bench = await workbench(['forge'])
+    const id = bench.send('forge', { what: 'nonsense' })
+    await bench.ended(id)
+    expect(bench.runs(id)[0]).toMatchObject({
+      outcome: 'threw',
+      error: { name: 'InvalidReport', message: 'sent an invalid report: {"type":"give me root"}' },
+    })
+  })
+
+  it('149: process.send in a library does nothing, while it is loaded and later', async () => {
+    const source = `let sent = 0
+      if (process.connected) process.send('loading', () => sent++)
+      export default async () => {
+        process.send?.('ready')
+        const answer = process.send({ cmd: 'hello' }, undefined, { swallowErrors: true }, () => sent++)
+        await new Promise((resolve) => setImmediate(resolve))
+        return { answer, sent }
+      }`
+    const bench = await workbench([], {}, { 'chatty.js': source })
+    const ids = [bench.send('chatty'), bench.send('chatty')]
+    await bench.ended(...ids)
+    expect(ids.map((id) => bench.runs(id).map(({ outcome }) => outcome))).toEqual([['replied'], ['replied']])
+    expect(bench.replies(ids[0]!)[0]?.content).toMatchObject({ answer: true })
+  })
+
   it.each(['fake', 'endless', 'flood'])('11, 12, 13: output (%s) is bounded and harmless', async (what) => {
     const bench = shared()
     const lines: string[] = []

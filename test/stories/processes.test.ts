@@ -12,9 +12,6 @@ import { acksAt, CLI, serve } from '../support/serve.ts'
 
 const has = (command: string) => spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0
 
-/** Where a buffer has no room: up to Node 24 its allocation throws. */
-const V8_ENDS_THE_PROCESS = Number(process.versions.node.split('.')[0]) >= 26
-
 const shared = sharedBench(
   ['echo'],
   { concurrency: 4, maxMessagesPerWorker: 2, warmMax: 8 },
@@ -42,16 +39,17 @@ import { join } from 'node:path'
 
 describe('a handler', () => {
   it.skipIf(!has('prlimit'))(
-    '9: that fills memory outside the heap gets an error, or ends its process, where that has a limit',
+    '9, 150: that fills memory outside the heap gets an error where its process has a limit, and is not told of its heap',
     async () => {
       const bench = shared()
       const id = bench.send('buffers')
       await bench.ended(id)
-      expect(bench.runs(id)).toMatchObject([
-        V8_ENDS_THE_PROCESS
-          ? { reason: 'out_of_memory', error: { name: 'OutOfMemory' } }
-          : { reason: 'handler_error', error: { message: expect.stringMatching(/allocation failed/) } },
-      ])
+      // Some versions of V8 abort where they get no memory for their own heap, which is not at its limit.
+      const [run] = bench.runs(id)
+      expect(['handler_error', 'worker_signal']).toContain(run?.reason)
+      expect(JSON.stringify(run?.error)).toMatch(
+        /allocation failed|Failed to allocate memory|Committing semi space failed/i,
+      )
     },
   )
 
