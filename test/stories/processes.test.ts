@@ -12,8 +12,8 @@ import { acksAt, CLI, serve } from '../support/serve.ts'
 
 const has = (command: string) => spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0
 
-/** Where a buffer has no room: up to Node 24 its allocation throws. */
-const V8_ENDS_THE_PROCESS = Number(process.versions.node.split('.')[0]) >= 26
+/** Where a buffer has no room its allocation throws; since Node 24 V8 may end the process instead. */
+const V8_MAY_END_THE_PROCESS = Number(process.versions.node.split('.')[0]) >= 24
 
 const shared = sharedBench(
   ['echo'],
@@ -47,11 +47,14 @@ describe('a handler', () => {
       const bench = shared()
       const id = bench.send('buffers')
       await bench.ended(id)
-      expect(bench.runs(id)).toMatchObject([
-        V8_ENDS_THE_PROCESS
-          ? { reason: 'out_of_memory', error: { name: 'OutOfMemory' } }
-          : { reason: 'handler_error', error: { message: expect.stringMatching(/allocation failed/) } },
-      ])
+      const [run] = bench.runs(id)
+      if (V8_MAY_END_THE_PROCESS && run?.reason === 'out_of_memory')
+        expect(run.error.name).toBe('OutOfMemory')
+      else
+        expect(run).toMatchObject({
+          reason: 'handler_error',
+          error: { message: expect.stringMatching(/allocation failed/) },
+        })
     },
   )
 
