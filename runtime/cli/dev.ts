@@ -71,7 +71,11 @@ async function dev(flags: Record<string, unknown>, cli: Cli, afresh = false): Pr
       () => openHost(host.dir).close(),
       (text) => print.talk(print.paintTalk('yellow', plain(text, 1_000))),
     )
-  const showAction = flags.json ? json.actionPrinter(print) : view.actionViewer(print)
+  const show = flags.json ? json.actionPrinter(print) : view.actionViewer(print)
+  // An inbound.db that is gone is made anew at once, and that is shown.
+  const showAction: typeof show = (event, action) => {
+    if (event.type !== 'blocked' || existsSync(config.paths.inbound)) show(event, action)
+  }
   let delivery: Delivery | undefined
   const started = () => {
     runtime.watchSources()
