@@ -5,7 +5,7 @@ import { availableParallelism, cpus, loadavg, totalmem } from 'node:os'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { WIRE_TABLES } from '../runtime/protocol/schema.ts'
-import { BatchSize } from '../runtime/schedule/batch-size.ts'
+import { BatchSize } from '../runtime/queue/batch-size.ts'
 import { scratch } from './lab.ts'
 import { percentile, round } from './table.ts'
 

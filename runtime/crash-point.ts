@@ -2,7 +2,7 @@
 // NANOCLAW_CRASH_AT=<point>:<nth> kills it with SIGKILL, from within, when it comes to that place for the nth time. Nothing
 // else is done here, and nothing can be: a process that was killed there is what must be tested, so no mode of the
 // product changes. Without the variable nobody holds a hook, and a turn costs what it costs without this file.
-import type { ExecutorParts } from './execute.ts'
+import type { DispatcherParts } from './dispatcher.ts'
 
 export const CRASH_POINTS = [
   // A turn has read its messages; nothing is claimed.
@@ -40,7 +40,7 @@ export function crashHook(asked: string | undefined): CrashHook | undefined {
   }
 }
 
-type Ports = Pick<ExecutorParts, 'reader' | 'writer' | 'workers'>
+type Ports = Pick<DispatcherParts, 'reader' | 'writer' | 'workers'>
 
 /** The executor's ports, with the hook around them: what lies between two of its steps lies at one of these. */
 export function withCrashPoints({ reader, writer, workers }: Ports, reach: CrashHook | undefined): Ports {

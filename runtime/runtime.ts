@@ -3,34 +3,34 @@
 import { availableParallelism } from 'node:os'
 import { dirname } from 'node:path'
 import { Bundler } from './catalog/bundle.ts'
-import { type Clock, realClock, type Timer } from './clock.ts'
+import { Functions } from './catalog/functions.ts'
 import { type CrashHook, crashHook, withCrashPoints } from './crash-point.ts'
-import { Executor } from './execute.ts'
+import { Dispatcher } from './dispatcher.ts'
 import { makeFolder } from './folder.ts'
-import { Functions } from './functions.ts'
-import { Heartbeat } from './heartbeat.ts'
-import { LongRuns } from './long-runs.ts'
-import { NoteFile } from './note.ts'
-import { Patience } from './patience.ts'
+import { Heartbeat } from './observe/heartbeat.ts'
+import { StatusFile } from './observe/status-file.ts'
+import { type Clock, realClock, type Timer } from './protocol/clock.ts'
 import type { Config } from './protocol/config.ts'
 import { errorText, NanoclawError } from './protocol/errors.ts'
 import type { Events } from './protocol/events.ts'
 import type { FunctionSpec } from './protocol/function.ts'
 import { isoTime } from './protocol/time.ts'
-import { Retention } from './retention.ts'
-import { Lanes } from './schedule/lanes.ts'
-import { SESSION_LIMITS, Session } from './session.ts'
-import { classifyWrite, explain, outboundError, readTrouble, writeTrouble } from './store/classify.ts'
-import { Inbox, START } from './store/inbox.ts'
-import { LastingOutbox, type Recovery } from './store/lasting-outbox.ts'
-import { Lock } from './store/lock.ts'
-import { denialOf } from './store/rights.ts'
-import { DatabaseTrigger } from './triggers/database.ts'
-import { SourcesTrigger } from './triggers/sources.ts'
+import { Lanes } from './queue/lanes.ts'
+import { INBOUND_LIMITS, InboundSource } from './sources/inbound.ts'
+import { OpenWithRetry } from './store/open-with-retry.ts'
+import { Retention } from './store/retention.ts'
+import { classifyWrite, explain, outboundError, readTrouble, writeTrouble } from './store/sqlite/classify.ts'
+import { Inbox, START } from './store/sqlite/inbox.ts'
+import { Lock } from './store/sqlite/lock.ts'
+import { type Recovery, ReopeningOutbox } from './store/sqlite/reopening-outbox.ts'
+import { denialOf } from './store/sqlite/rights.ts'
+import { TimeoutDeclaration } from './store/timeout-declaration.ts'
+import { CodeWatcher } from './watch/code-watcher.ts'
+import { InboundWatcher } from './watch/inbound-watcher.ts'
 import { childEnv } from './workers/child-env.ts'
 import { Pool } from './workers/pool.ts'
+import { Prewarm } from './workers/prewarm.ts'
 import { nodeSpawner } from './workers/process.ts'
-import { Spare } from './workers/spare.ts'
 
 export type { Config } from './protocol/config.ts'
 export { createEvents, type Events, type RuntimeEvents, type Settled } from './protocol/events.ts'
@@ -50,13 +50,13 @@ export function createRuntime(config: Config, events: Events, options: RuntimeOp
 /** Everything that must be open while the runtime works. */
 interface Running {
   readonly inbox: Inbox
-  readonly outbox: LastingOutbox
+  readonly outbox: ReopeningOutbox
   readonly recovery: Recovery
   readonly heartbeat: Heartbeat
-  readonly session: Session
-  readonly executor: Executor
+  readonly session: InboundSource
+  readonly executor: Dispatcher
   readonly retention: Retention
-  readonly trigger: DatabaseTrigger | undefined
+  readonly trigger: InboundWatcher | undefined
 }
 
 /**
@@ -81,10 +81,10 @@ export class Runtime {
   readonly #bundler = new Bundler()
   readonly #pool: Pool
   readonly #functions: Functions
-  readonly #note: NoteFile
+  readonly #note: StatusFile
   #lock: Lock | undefined
   #running: Running | undefined
-  #sources: SourcesTrigger | undefined
+  #sources: CodeWatcher | undefined
   #startedAt = ''
   #noteTimer: Timer | undefined
   #starting: Promise<void> | undefined
@@ -103,7 +103,7 @@ export class Runtime {
     this.#events = events
     this.#clock = clock
     this.#random = random
-    this.#note = new NoteFile(config.paths.lock, events)
+    this.#note = new StatusFile(config.paths.lock, events)
     const limits = {
       ...config,
       startsMax: Math.max(2, availableParallelism()),
@@ -115,7 +115,7 @@ export class Runtime {
       clock,
       events,
       limits,
-      spawner: new Spare({ clock, spawn: nodeSpawner(), keep: config.spare }),
+      spawner: new Prewarm({ clock, spawn: nodeSpawner(), keep: config.spare }),
       onRoom: () => this.#running?.executor.nudge(),
       onStartFailed: (bundle) => this.#functions.startFailed(bundle),
     })
@@ -163,7 +163,7 @@ export class Runtime {
 
   /** For development: reloads whenever a source changes. */
   watchSources(): void {
-    this.#sources ??= new SourcesTrigger(this.#clock, this.#config.functions, () => void this.reload())
+    this.#sources ??= new CodeWatcher(this.#clock, this.#config.functions, () => void this.reload())
     this.#watchAll()
   }
 
@@ -206,10 +206,10 @@ export class Runtime {
     }
   }
 
-  async #openOutbox(stoppedEpoch: number): Promise<{ outbox: LastingOutbox; recovery: Recovery }> {
+  async #openOutbox(stoppedEpoch: number): Promise<{ outbox: ReopeningOutbox; recovery: Recovery }> {
     const { paths, journal, crashLimit } = this.#config
-    const patience = new Patience(this.#clock, paths.outbound, () => this.#stopping !== undefined)
-    const outbox = await patience.with(() => new LastingOutbox(paths.outbound, journal, this.#reach))
+    const patience = new OpenWithRetry(this.#clock, paths.outbound, () => this.#stopping !== undefined)
+    const outbox = await patience.with(() => new ReopeningOutbox(paths.outbound, journal, this.#reach))
     this.#releaseEarly.push(() => outbox.close())
     const recover = () => outbox.recover(this.#clock.now(), crashLimit, stoppedEpoch)
     return { outbox, recovery: await patience.with(recover) }
@@ -237,8 +237,8 @@ export class Runtime {
     const { paths, crashLimit, maxContentBytes, pollMs, watch } = this.#config
     const [clock, events] = [this.#clock, this.#events]
     const lanes = new Lanes(this.#config.maxMessagesPerWorker)
-    const writer = new LongRuns(outbox, (name) => this.#functions.limitMsOf(name))
-    const session = new Session(
+    const writer = new TimeoutDeclaration(outbox, (name) => this.#functions.limitMsOf(name))
+    const session = new InboundSource(
       {
         clock,
         events,
@@ -246,7 +246,7 @@ export class Runtime {
         inbound: inbox,
         history: (ids) => outbox.history(ids),
         start: START,
-        limits: SESSION_LIMITS,
+        limits: INBOUND_LIMITS,
         mark: recovery.mark,
         maxContentBytes,
         pollMs,
@@ -256,7 +256,7 @@ export class Runtime {
       },
       this.#functions.catalog,
     )
-    const executor = new Executor({
+    const executor = new Dispatcher({
       clock,
       random: this.#random,
       events,
@@ -279,7 +279,7 @@ export class Runtime {
       onBug: (error) => this.#fatal(error),
     })
     const trigger = watch
-      ? new DatabaseTrigger({
+      ? new InboundWatcher({
           clock,
           path: paths.inbound,
           onHint: () => session.look('now'),
@@ -351,7 +351,7 @@ export class Runtime {
   }
 
   /** False: outbound.db has gone, and the runtime with it. */
-  #isInPlace(outbox: LastingOutbox): boolean {
+  #isInPlace(outbox: ReopeningOutbox): boolean {
     try {
       outbox.checkPlace()
       return true

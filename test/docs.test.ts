@@ -107,13 +107,13 @@ describe('codes', () => {
   const explained = read('docs/errors.md')
   const sources: readonly (readonly [what: string, file: string, pattern: RegExp])[] = [
     ['error code', 'runtime/protocol/errors.ts', unionOf('ErrorCode')],
-    ['reason of a failure', 'runtime/schedule/backoff.ts', unionOf('FailReason')],
+    ['reason of a failure', 'runtime/queue/retry-policy.ts', unionOf('FailReason')],
     ['reason of a release', 'runtime/protocol/outcome.ts', unionOf('CancelReason')],
     ['outcome of a run', 'runtime/protocol/outcome.ts', /readonly type: ('[\w-]+')/g],
-    ['reason of a refusal', 'runtime/admission.ts', /#refuse\(\s*\w+,\s*('\w+')|reason: ('\w+')/g],
+    ['reason of a refusal', 'runtime/queue/admission.ts', /#refuse\(\s*\w+,\s*('\w+')|reason: ('\w+')/g],
     [
       'outcome or reason that the store writes',
-      'runtime/store/outbox.ts',
+      'runtime/store/sqlite/outbox.ts',
       /('interrupted'|'refused'|'runtime_died'|'claim_lost')/g,
     ],
     ['exit code', 'runtime/cli/exit.ts', /\bEXIT = \{([^}]*)\}/g],

@@ -14,38 +14,51 @@ import { type Ban, type Exception, type Explained, type Foreign, Tidy } from './
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // Told from below: what is written down, the time, and the rooms that know only these.
   protocol: [],
-  'clock.ts': [],
-  store: ['protocol', 'clock.ts'],
-  catalog: ['protocol', 'clock.ts'],
-  schedule: ['protocol', 'clock.ts'],
-  config: ['protocol', 'clock.ts'],
-  workers: ['protocol', 'clock.ts', 'schedule'],
-  triggers: ['protocol', 'clock.ts', 'schedule'],
+  'protocol/clock.ts': [],
+  store: ['protocol', 'protocol/clock.ts'],
+  catalog: ['protocol', 'protocol/clock.ts'],
+  schedule: ['protocol', 'protocol/clock.ts'],
+  config: ['protocol', 'protocol/clock.ts'],
+  workers: ['protocol', 'protocol/clock.ts', 'schedule'],
+  triggers: ['protocol', 'protocol/clock.ts', 'schedule'],
   observe: ['protocol'],
   // The other side of the two files.
-  host: ['protocol', 'clock.ts', 'folder.ts', 'schedule', 'store/host-*'],
+  host: ['protocol', 'protocol/clock.ts', 'folder.ts', 'schedule', 'store/host-*'],
   // The far side of the pipe, and what is bundled into every function.
   child: ['protocol'],
   'index.ts': ['protocol', 'config (types)'],
   // The story, and what stands beside it.
-  'note.ts': ['protocol'],
+  'observe/status-file.ts': ['protocol'],
   'folder.ts': ['protocol'],
-  'heartbeat.ts': ['protocol', 'clock.ts'],
-  'functions.ts': ['protocol', 'clock.ts', 'catalog', 'definitions.ts'],
-  'definitions.ts': ['protocol', 'clock.ts', 'catalog'],
-  'closing.ts': ['protocol', 'clock.ts', 'schedule'],
-  'retention.ts': ['protocol', 'clock.ts'],
-  'patience.ts': ['protocol', 'clock.ts', 'store'],
-  'commit-pause.ts': ['protocol', 'clock.ts'],
-  'execute.ts': ['protocol', 'clock.ts', 'schedule', 'closing.ts', 'commit-pause.ts'],
-  'evaluate-file.ts': ['catalog', 'workers'],
-  'long-runs.ts': ['protocol', 'execute.ts (types)'],
-  'reading.ts': ['protocol', 'clock.ts'],
-  'admission.ts': ['protocol', 'clock.ts', 'schedule', 'execute.ts (types)'],
-  'session.ts': ['protocol', 'clock.ts', 'schedule', 'reading.ts', 'admission.ts', 'execute.ts (types)'],
-  'crash-point.ts': ['execute.ts (types)'],
+  'observe/heartbeat.ts': ['protocol', 'protocol/clock.ts'],
+  'catalog/functions.ts': ['protocol', 'protocol/clock.ts', 'catalog', 'catalog/definitions.ts'],
+  'catalog/definitions.ts': ['protocol', 'protocol/clock.ts', 'catalog'],
+  'queue/run-result.ts': ['protocol', 'protocol/clock.ts', 'schedule'],
+  'store/retention.ts': ['protocol', 'protocol/clock.ts'],
+  'store/open-with-retry.ts': ['protocol', 'protocol/clock.ts', 'store'],
+  'store/commit-retry.ts': ['protocol', 'protocol/clock.ts'],
+  'dispatcher.ts': [
+    'protocol',
+    'protocol/clock.ts',
+    'schedule',
+    'queue/run-result.ts',
+    'store/commit-retry.ts',
+  ],
+  'cli/evaluate-file.ts': ['catalog', 'workers'],
+  'store/timeout-declaration.ts': ['protocol', 'dispatcher.ts (types)'],
+  'sources/retrying-reader.ts': ['protocol', 'protocol/clock.ts'],
+  'queue/admission.ts': ['protocol', 'protocol/clock.ts', 'schedule', 'dispatcher.ts (types)'],
+  'sources/inbound.ts': [
+    'protocol',
+    'protocol/clock.ts',
+    'schedule',
+    'sources/retrying-reader.ts',
+    'queue/admission.ts',
+    'dispatcher.ts (types)',
+  ],
+  'crash-point.ts': ['dispatcher.ts (types)'],
   // Both sides judged from outside.
-  conform: ['protocol', 'clock.ts', 'store'],
+  conform: ['protocol', 'protocol/clock.ts', 'store'],
   // Everybody by name.
   'runtime.ts': ['*'],
   cli: ['*'],
@@ -54,12 +67,12 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 /** Each package, and each of node's heavy modules, enters in one place. Nothing that is not listed enters at all. */
 const ONE_PLACE: Readonly<Record<string, readonly string[]>> = {
   'better-sqlite3': ['runtime/store/'],
-  execa: ['runtime/workers/process.ts', 'runtime/conform/command.ts'],
+  execa: ['runtime/workers/process.ts', 'runtime/conformance/command.ts'],
   esbuild: ['runtime/catalog/build.ts'],
   pino: ['runtime/observe/'],
   commander: ['runtime/cli/'],
-  croner: ['runtime/schedule/cron.ts'],
-  'node:child_process': ['runtime/host/supervise/instance.ts'],
+  croner: ['runtime/protocol/cron.ts'],
+  'node:child_process': ['runtime/supervisor/instance.ts'],
   // Only for the thread that watches whether the parent lives.
   'node:worker_threads': ['runtime/child/main.ts'],
   'node:cluster': [],
@@ -78,12 +91,12 @@ const ENTRIES: Readonly<Record<string, string>> = {
   'runtime/child/main.ts': 'bundled by path into every function',
   'runtime/child/start.ts': 'bundled by path, runs a bundle that is a script',
   'runtime/child/config.ts': 'bundled by path with nanoclaw.config.ts',
-  'runtime/conform/dying-host.ts': 'a process of its own, started by path',
+  'runtime/conformance/dying-host.ts': 'a process of its own, started by path',
   'test/support/properties.ts': 'run by vitest before each test file',
 }
 
 /** Files of the runtime that do not run in the runtime's own process. */
-const FAR_SIDE = ['runtime/child/', 'runtime/conform/dying-host.ts']
+const FAR_SIDE = ['runtime/child/', 'runtime/conformance/dying-host.ts']
 
 const BANS: readonly Ban[] = [
   {
@@ -100,7 +113,7 @@ const BANS: readonly Ban[] = [
       /\bDate\.now\b|\bnew Date\(\)|\bperformance\.now\b|\bprocess\.hrtime\b|\b(?:setTimeout|setInterval|setImmediate)\(/g,
     text: 'code',
     in: ['runtime/'],
-    except: ['runtime/clock.ts', ...FAR_SIDE],
+    except: ['runtime/protocol/clock.ts', ...FAR_SIDE],
     remedy: 'take a Clock through the constructor, so that a test can own time',
   },
   {
@@ -223,7 +236,7 @@ const BANS: readonly Ban[] = [
       /^(?!export\b|import\b|function\b|async function\b|class\b)[a-z][\w.]*(?:\(|\s*(?:\(|=[^=>]|\{))/gm,
     text: 'code',
     in: ['runtime/'],
-    except: ['runtime/cli/main.ts', 'runtime/conform/dying-host.ts'],
+    except: ['runtime/cli/main.ts', 'runtime/conformance/dying-host.ts'],
     remedy: 'move it into a function that somebody calls',
   },
   {
@@ -275,15 +288,15 @@ const TOP_LEVEL: readonly string[] = [
 /** Words that docs/errors.md has to explain: the members of these unions, and what these patterns find. */
 const EXPLAINED: readonly Explained[] = [
   { file: 'runtime/protocol/errors.ts', what: 'ErrorCode', pattern: unionOf('ErrorCode') },
-  { file: 'runtime/schedule/backoff.ts', what: 'FailReason', pattern: unionOf('FailReason') },
+  { file: 'runtime/queue/retry-policy.ts', what: 'FailReason', pattern: unionOf('FailReason') },
   { file: 'runtime/protocol/outcome.ts', what: 'BadReplyReason', pattern: unionOf('BadReplyReason') },
   {
-    file: 'runtime/admission.ts',
+    file: 'runtime/queue/admission.ts',
     what: 'reason of a refusal',
     pattern: /(?:#refuse\(\s*id,\s*|\breason: )('\w+')/g,
   },
   {
-    file: 'runtime/store/outbox.ts',
+    file: 'runtime/store/sqlite/outbox.ts',
     what: 'reason of a run',
     pattern: /((?:'\w+'|\breason) : '\w+')/g,
   },
@@ -322,7 +335,7 @@ const KNOWN: readonly Exception[] = [
     why: 'child.ts has a Clock to give',
   },
   {
-    file: 'runtime/store/open.ts',
+    file: 'runtime/store/sqlite/open.ts',
     rule: 'no dead exports',
     why: 'WRITE_BUSY_MS is exported for nobody',
   },

@@ -5,12 +5,12 @@ import { once } from 'node:events'
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Bundler } from '../../runtime/catalog/bundle.ts'
-import { realClock } from '../../runtime/clock.ts'
+import { realClock } from '../../runtime/protocol/clock.ts'
 import type { Dispatch } from '../../runtime/protocol/ipc.ts'
-import { Child } from '../../runtime/workers/child.ts'
 import { childEnv } from '../../runtime/workers/child-env.ts'
+import { Prewarm } from '../../runtime/workers/prewarm.ts'
 import { nodeSpawner, type Spawner } from '../../runtime/workers/process.ts'
-import { Spare } from '../../runtime/workers/spare.ts'
+import { Worker } from '../../runtime/workers/worker.ts'
 import { scratch } from '../lab.ts'
 import { moduleOf } from '../module.ts'
 import { type Row, ratio, spread, type Target } from '../table.ts'
@@ -58,7 +58,7 @@ export async function coldStartOf(
   world: World,
 ): Promise<Row[]> {
   const root = scratch('cold')
-  const spare = new Spare({ clock: realClock, spawn: nodeSpawner(), keep: true })
+  const spare = new Prewarm({ clock: realClock, spawn: nodeSpawner(), keep: true })
   try {
     const empty = join(root, 'empty.cjs')
     writeFileSync(empty, `process.send('up')`)
@@ -147,7 +147,7 @@ function firstResultMs(root: string, bundle: string, spawner: Spawner, livesMs: 
   return new Promise((resolve, reject) => {
     let tookMs: number | undefined
     const fromMs = performance.now()
-    const child = new Child(
+    const child = new Worker(
       'cold',
       bundle,
       { clock: realClock, limits, spawner },

@@ -1,7 +1,7 @@
 // One look at inbound.db that finds nothing new, behind a long history: when nothing was committed, and when something was
 // that holds no work.
 import { join } from 'node:path'
-import { Inbox, START } from '../../runtime/store/inbox.ts'
+import { Inbox, START } from '../../runtime/store/sqlite/inbox.ts'
 import { type Row, round, spread } from '../table.ts'
 import type { Benchmark } from '../world.ts'
 import { LONG } from './history.ts'

@@ -1,8 +1,8 @@
 // What a start has to read: opening outbound.db, taking it over, and the first page of inbound.db behind the mark; with a
 // million messages of history and with none. Beside it the whole start as a user waits for it, functions built and loaded.
 import { join } from 'node:path'
-import { Inbox, START } from '../../runtime/store/inbox.ts'
-import { Outbox } from '../../runtime/store/outbox.ts'
+import { Inbox, START } from '../../runtime/store/sqlite/inbox.ts'
+import { Outbox } from '../../runtime/store/sqlite/outbox.ts'
 import type { Lab } from '../lab.ts'
 import { type Row, round, spread } from '../table.ts'
 import type { Benchmark } from '../world.ts'

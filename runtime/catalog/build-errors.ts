@@ -2,8 +2,8 @@
 // terminals can follow it, with the way out where we know one.
 import { dirname, resolve, sep } from 'node:path'
 import { type ErrorCode, NanoclawError } from '../protocol/errors.ts'
-import { bytesBeforeAuthor } from './here.ts'
 import { lookupsOf, standing } from './lookups.ts'
+import { bytesBeforeAuthor } from './package-paths.ts'
 
 /** As esbuild reports it: lines from 1, columns from 0 and in bytes, the file relative to the project. */
 export interface BuildError {

@@ -21,9 +21,9 @@ import { ENTRY, NOT_KEPT } from '../protocol/ipc.ts'
 import { BuildFault, causesOf, explainBuild } from './build-errors.ts'
 import { covers } from './covers.ts'
 import type { Source } from './discover.ts'
-import { HERE_NAMES, META, sayHere } from './here.ts'
 import { type Linked, linkImports } from './live-imports.ts'
 import { type Deciders, decidersOf, type Import, packageFolderOf, tsconfigsOf } from './lookups.ts'
+import { HERE_NAMES, META, sayHere } from './package-paths.ts'
 
 export interface Job extends Source {
   readonly root: string

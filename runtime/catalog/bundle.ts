@@ -3,11 +3,11 @@
 // other. Only node's own modules and `external` packages stay outside. How it is built stands in build.ts.
 import { relative, resolve, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { realClock } from '../clock.ts'
+import { realClock } from '../protocol/clock.ts'
 import type { Job } from './build.ts'
+import { digest, realFolder, shelve } from './bundle-cache.ts'
+import { BuildMemory } from './definition-cache.ts'
 import type { Source } from './discover.ts'
-import { BuildMemory } from './memory.ts'
-import { digest, realFolder, shelve } from './shelf.ts'
 
 export interface Bundle {
   /** What node is to run. */

@@ -13,7 +13,7 @@ const KEEP_AFTER_MS = 500
 
 /**
  * `starter`: the path of the file that node was told to run, which becomes this; `.js` in place of its `.cjs` is the code.
- * In a spare process (workers/spare.ts) it is any function's starter, and waits to be told whose code is to be run.
+ * In a spare process (workers/prewarm.ts) it is any function's starter, and waits to be told whose code is to be run.
  */
 export function start(starter: string): void {
   if (process.argv[2] !== SPARE) return run(starter)

@@ -2,12 +2,12 @@
 // with a command it starts that as a runtime and plays its host.
 import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { realClock } from '../clock.ts'
-import { CHECKS, type Finding } from '../conform/checks.ts'
+import { CHECKS, type Finding } from '../conformance/checks.ts'
+import { realClock } from '../protocol/clock.ts'
 import { formatDuration, parseDuration } from '../protocol/duration.ts'
 import { NanoclawError } from '../protocol/errors.ts'
 import { filesIn } from '../protocol/files.ts'
-import { checkDriver } from '../store/driver.ts'
+import { checkDriver } from '../store/sqlite/driver.ts'
 import { addExamples, type Cli, type Define } from './command.ts'
 import { Refused } from './exit.ts'
 import { type Group, reportLines } from './findings.ts'
@@ -51,7 +51,7 @@ export const define: Define = (command, cli) => {
 }
 
 async function look(folder: string | undefined, flags: Flags, cli: Cli): Promise<Group[]> {
-  const { examineInbound, examineOutbound } = await import('../conform/folder.ts')
+  const { examineInbound, examineOutbound } = await import('../conformance/folder.ts')
   const paths =
     folder === undefined ? (await loadWorkspace(flags, cli)).paths : pathsIn(resolve(cli.cwd, folder))
   const groups = [
@@ -65,8 +65,8 @@ async function look(folder: string | undefined, flags: Flags, cli: Cli): Promise
 
 async function play(flags: Flags, cli: Cli): Promise<Group[]> {
   const [{ playHost }, { wordsOf }] = await Promise.all([
-    import('../conform/play.ts'),
-    import('../conform/command.ts'),
+    import('../conformance/play.ts'),
+    import('../conformance/command.ts'),
   ])
   const line = flags.command ?? ''
   const { env, print } = cli

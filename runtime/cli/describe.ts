@@ -3,7 +3,7 @@ import { formatDuration } from '../protocol/duration.ts'
 import { causesText, type ErrorInfo, innerErrors, lineText } from '../protocol/errors.ts'
 import type { Rule } from '../protocol/function.ts'
 import type { Outcome } from '../protocol/outcome.ts'
-import type { RunError } from '../store/inspect-message.ts'
+import type { RunError } from '../store/sqlite/inspect-message.ts'
 import { plain } from './print.ts'
 
 /** `kind chat or chat-sdk, channel slack, content.action opened`. */

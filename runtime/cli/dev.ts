@@ -2,12 +2,12 @@
 // changes, carries acks over each second and carries out what functions ask of their host, as a host does, and shows what
 // happens on stdout.
 import { existsSync } from 'node:fs'
-import { type Clock, realClock } from '../clock.ts'
 import type { Delivery, Host } from '../host/index.ts'
+import { type Clock, realClock } from '../protocol/clock.ts'
 import type { Paths } from '../protocol/config.ts'
 import { errorText } from '../protocol/errors.ts'
-import { isMoved } from '../store/classify.ts'
-import { isLocked } from '../store/lock.ts'
+import { isMoved } from '../store/sqlite/classify.ts'
+import { isLocked } from '../store/sqlite/lock.ts'
 import { addExamples, type Cli, type Define } from './command.ts'
 import { routableOf } from './held.ts'
 import { plain } from './print.ts'
@@ -46,7 +46,7 @@ async function dev(flags: Record<string, unknown>, cli: Cli, afresh = false): Pr
     import('./view.ts'),
     import('./print-events.ts'),
     import('./deliver.ts'),
-    import('../store/inspect-message.ts'),
+    import('../store/sqlite/inspect-message.ts'),
   ])
   const events = createEvents()
   const runtime = createRuntime(config, events, { tolerant: true })

@@ -1,6 +1,6 @@
 // What `conform` found, as people read it: a line for each check, and under one that failed what was seen, what to do and
 // where it is written. Fits a terminal of 80 columns.
-import { CHECKS, type Finding } from '../conform/checks.ts'
+import { CHECKS, type Finding } from '../conformance/checks.ts'
 import { type Paint, plain, plainLines, table } from './print.ts'
 
 const WIDTH = 78

@@ -2,10 +2,10 @@
 import { formatDuration } from '../protocol/duration.ts'
 import type { Events } from '../protocol/events.ts'
 import type { FunctionSpec, Routable } from '../protocol/function.ts'
-import type { Note } from '../protocol/note.ts'
+import type { RuntimeStatus } from '../protocol/status-file.ts'
 import { parseTime } from '../protocol/time.ts'
-import type { RuntimeSeen } from '../store/inspect.ts'
-import type { MessageReport, Row } from '../store/inspect-message.ts'
+import type { RuntimeSeen } from '../store/sqlite/inspect.ts'
+import type { MessageReport, Row } from '../store/sqlite/inspect-message.ts'
 import { missedText } from './example.ts'
 import { plain } from './print.ts'
 
@@ -37,7 +37,7 @@ function laterOf(a: number | undefined, b: number | null | undefined): number {
   return Math.max(a ?? 0, b ?? 0)
 }
 
-type Listed = Pick<Note['functions'][number], 'name' | 'file' | 'broken' | 'stillServed' | 'rule'>
+type Listed = Pick<RuntimeStatus['functions'][number], 'name' | 'file' | 'broken' | 'stillServed' | 'rule'>
 
 /** The part of a row that rules look at. */
 export function routableOf(row: Row | null): Routable | undefined {

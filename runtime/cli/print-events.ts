@@ -1,5 +1,5 @@
 // The runtime's events for programs, as `dev --json` prints them.
-import { realClock } from '../clock.ts'
+import { realClock } from '../protocol/clock.ts'
 import { errorText } from '../protocol/errors.ts'
 import type { Events, RuntimeEvents } from '../protocol/events.ts'
 import type { ShowAction } from './deliver.ts'

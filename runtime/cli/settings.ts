@@ -58,7 +58,7 @@ function addSetting(command: Command, name: SettingName, group: string): void {
 export async function loadSettings(flags: Flags, surroundings: Surroundings): Promise<Config> {
   const [{ loadConfig }, { checkDriver }] = await Promise.all([
     import('../config/load.ts'),
-    import('../store/driver.ts'),
+    import('../store/sqlite/driver.ts'),
   ])
   checkDriver()
   const config = await loadConfig(inputOf(flags, surroundings))
@@ -79,7 +79,7 @@ export async function loadWorkspace(
 ): Promise<Pick<Config, 'workspace' | 'paths'>> {
   const [{ loadPaths }, { checkDriver }] = await Promise.all([
     import('../config/load.ts'),
-    import('../store/driver.ts'),
+    import('../store/sqlite/driver.ts'),
   ])
   checkDriver()
   const { isGuess, ...place } = await loadPaths(inputOf(flags, surroundings))
@@ -98,6 +98,6 @@ function inputOf(flags: Flags, { cwd, env }: Surroundings): LoadInput {
 }
 
 const evaluate: LoadInput['evaluate'] = async (path, { root, cache }) => {
-  const { evaluateFile } = await import('../evaluate-file.ts')
+  const { evaluateFile } = await import('./evaluate-file.ts')
   return evaluateFile(path, root, cache)
 }

@@ -1,11 +1,11 @@
 // `nanoclaw show ID`: everything that the two files know about one message.
 
-import { realClock } from '../clock.ts'
 import { endOf } from '../protocol/ack.ts'
+import { realClock } from '../protocol/clock.ts'
 import { formatDuration } from '../protocol/duration.ts'
 import { isoTime } from '../protocol/time.ts'
-import type { RuntimeSeen } from '../store/inspect.ts'
-import type { Ack, MessageReport, Row, Run, StoredReply } from '../store/inspect-message.ts'
+import type { RuntimeSeen } from '../store/sqlite/inspect.ts'
+import type { Ack, MessageReport, Row, Run, StoredReply } from '../store/sqlite/inspect-message.ts'
 import { addExamples, type Define } from './command.ts'
 import { nameAndMessage, usefulLines } from './describe.ts'
 import { Refused } from './exit.ts'
@@ -24,8 +24,8 @@ export const define: Define = (command, cli) => {
   command.action(async (id: string, flags: Record<string, unknown>) => {
     const { paths } = await loadWorkspace(flags, cli)
     const [{ readMessage }, { readRuntime }] = await Promise.all([
-      import('../store/inspect-message.ts'),
-      import('../store/inspect.ts'),
+      import('../store/sqlite/inspect-message.ts'),
+      import('../store/sqlite/inspect.ts'),
     ])
     const report = readMessage(paths, id)
     if (!isKnown(report)) throw new Refused(unknownText(report))

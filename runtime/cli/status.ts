@@ -1,10 +1,10 @@
-// `nanoclaw status`: what waits, runs, has ended, has failed. It only looks; see store/inspect.ts.
-import { realClock } from '../clock.ts'
+// `nanoclaw status`: what waits, runs, has ended, has failed. It only looks; see store/sqlite/inspect.ts.
+import { realClock } from '../protocol/clock.ts'
 import { formatDuration } from '../protocol/duration.ts'
 import { parseTime } from '../protocol/time.ts'
-import type { Backlog } from '../store/backlog.ts'
-import type { Status } from '../store/inspect.ts'
-import type { FileState } from '../store/look.ts'
+import type { Backlog } from '../store/sqlite/backlog.ts'
+import type { FileState } from '../store/sqlite/file-probe.ts'
+import type { Status } from '../store/sqlite/inspect.ts'
 import { addExamples, type Define } from './command.ts'
 import { nameAndMessage } from './describe.ts'
 import { mendText } from './held.ts'
@@ -20,7 +20,7 @@ export const define: Define = (command, cli) => {
   command.option('--json', 'print one JSON object')
   command.action(async (flags: Record<string, unknown>) => {
     const { workspace, paths } = await loadWorkspace(flags, cli)
-    const { readStatus } = await import('../store/inspect.ts')
+    const { readStatus } = await import('../store/sqlite/inspect.ts')
     const nowMs = realClock.now()
     const status = readStatus(paths, { nowMs })
     if (flags.json) cli.print.json({ workspace, ...status, unroutable: unroutable(status) })

@@ -1,11 +1,11 @@
 // The live view of `dev`: the runtime's events as lines for people. One line a message when its run has ended, its replies
 // below it; everything that a function printed or said is escaped before it reaches the screen.
-import { realClock } from '../clock.ts'
+import { realClock } from '../protocol/clock.ts'
 import { formatDuration } from '../protocol/duration.ts'
 import { errorText } from '../protocol/errors.ts'
 import type { Events, RuntimeEvents, Settled } from '../protocol/events.ts'
 import type { FunctionSpec, Routable } from '../protocol/function.ts'
-import { isMoved } from '../store/classify.ts'
+import { isMoved } from '../store/sqlite/classify.ts'
 import type { ShowAction } from './deliver.ts'
 import { outcomeText, ruleText, usefulLines } from './describe.ts'
 import { sendExample } from './example.ts'

@@ -1,10 +1,11 @@
 // Until one message has ended. Replies are committed together with the ack that ends it, so they are read once, then; until
 // then only the ack is looked up, by its key.
-import type { Clock } from '../clock.ts'
+
 import { endOf } from '../protocol/ack.ts'
+import type { Clock } from '../protocol/clock.ts'
 import type { Paths } from '../protocol/config.ts'
-import { readRuntime } from '../store/inspect.ts'
-import { type RunError, readAck, readMessage, type StoredReply } from '../store/inspect-message.ts'
+import { readRuntime } from '../store/sqlite/inspect.ts'
+import { type RunError, readAck, readMessage, type StoredReply } from '../store/sqlite/inspect-message.ts'
 import { whyItWaits } from './held.ts'
 
 export interface End {

@@ -1,9 +1,9 @@
 // What a runtime asks of its host, as replies of kind `system`: an action by name, with its payload in the content. The five
 // for tasks are here; a host adds its own. Each may be carried out twice and changes nothing the second time.
 import { NonRetryableError } from '../protocol/errors.ts'
-import type { Enqueued } from '../store/host-inbox.ts'
 import type { NewMessage } from './message.ts'
 import type { HostReply } from './replies.ts'
+import type { Enqueued } from './sqlite/inbox.ts'
 import type { Tasks } from './tasks.ts'
 
 /** The part of a host that actions use. */

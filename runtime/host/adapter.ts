@@ -1,16 +1,16 @@
 // What a host gives to deliver(): the adapter that talks to the platforms, and how hard to try. One try is one call with a
 // time limit; an answer that comes later is not heard any more.
 import { basename } from 'node:path'
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../protocol/clock.ts'
 import { DURATION_FORMS, type Duration, parseDuration } from '../protocol/duration.ts'
 import { NanoclawError } from '../protocol/errors.ts'
 import type { RetryPolicy } from '../protocol/function.ts'
 import type { Retry } from '../protocol/handler.ts'
-import type { HostFile } from '../store/host-file.ts'
-import type { HostOutbox, ReplyRow } from '../store/host-outbox.ts'
 import { type Action, actionOf, TASK_ACTIONS, type TaskHost } from './actions.ts'
 import type { CourierParts } from './courier.ts'
 import { handOver, type Outgoing } from './outgoing.ts'
+import type { HostFile } from './sqlite/file.ts'
+import type { HostOutbox, ReplyRow } from './sqlite/outbox.ts'
 import type { DeliveryEvent } from './tried.ts'
 
 export interface SendContext {

@@ -1,13 +1,14 @@
 // Addresses that a host gives to a runner of the first kind, which has no other way to know them: it writes by name, or to the
 // session's own conversation. Our runtime asks for neither, since a reply goes where its message came from.
+
+import { optionalTextField, refusal, textField } from './fields.ts'
 import {
   type DestinationRow,
   type Routing,
   replaceDestinations,
   setSessionRouting,
-} from '../store/host-addresses.ts'
-import type { HostFile } from '../store/host-file.ts'
-import { optionalTextField, refusal, textField } from './fields.ts'
+} from './sqlite/addresses.ts'
+import type { HostFile } from './sqlite/file.ts'
 
 export interface Destination {
   readonly name: string

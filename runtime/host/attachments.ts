@@ -14,9 +14,9 @@ import {
 } from 'node:fs'
 import { basename, extname } from 'node:path'
 import { NanoclawError } from '../protocol/errors.ts'
-import type { MessageRow } from '../store/host-inbox.ts'
 import { FolderHandle } from './folder-handle.ts'
 import { isPlainName, NAME_BYTES_MAX } from './names.ts'
+import type { MessageRow } from './sqlite/inbox.ts'
 
 /** A file as bytes, or by its path. */
 export type Attachment = {

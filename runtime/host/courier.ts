@@ -2,18 +2,18 @@
 // one at a time for each destination, until it is sent or given up. Everything that is decided is written before the next
 // step, so a host that dies goes on where it was; what was in an adapter's hands then is sent again, under the same
 // idempotency key. Who drives it says when to look; a look that has nothing to do costs microseconds.
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../protocol/clock.ts'
 import { NonRetryableError } from '../protocol/errors.ts'
 import type { RetryPolicy } from '../protocol/function.ts'
 import { parseTime } from '../protocol/time.ts'
-import { type NewParcel, type Parcel, takeIn, takenUpTo } from '../store/host-delivery.ts'
-import type { HostFile } from '../store/host-file.ts'
-import { headsOf, queueTimes } from '../store/host-heads.ts'
-import type { HostOutbox, ReplyRow } from '../store/host-outbox.ts'
 import { Glance, type Look } from './glance.ts'
 import { Notes } from './notes.ts'
 import type { Outage } from './outage.ts'
 import { clearFiles } from './outgoing.ts'
+import { type NewParcel, type Parcel, takeIn, takenUpTo } from './sqlite/delivery.ts'
+import type { HostFile } from './sqlite/file.ts'
+import { headsOf, queueTimes } from './sqlite/heads.ts'
+import type { HostOutbox, ReplyRow } from './sqlite/outbox.ts'
 import { type DeliveryEvent, decideTried, type SendEnd } from './tried.ts'
 
 /** Sends one reply and returns the platform's id for it; throws when it could not be sent. */

@@ -1,10 +1,11 @@
 // The fields of a message, each checked and turned into its stored form. A value that is refused is named with the field,
 // what was found and what is legal; no file has been touched then.
+
+import { CRON_FORMS } from '../protocol/cron.ts'
 import { DURATION_FORMS, parseDuration } from '../protocol/duration.ts'
 import { NanoclawError } from '../protocol/errors.ts'
 import { toJson } from '../protocol/json.ts'
 import { isoTime, parseTime, sqliteTime } from '../protocol/time.ts'
-import { CRON_FORMS } from '../schedule/cron.ts'
 import { firstOccurrence, formatRecurrence, parseRecurrence } from './recurrence.ts'
 
 /** What the fields of one message are counted from. */

@@ -2,7 +2,6 @@
 // touched.
 import type { Duration } from '../protocol/duration.ts'
 import { NanoclawError } from '../protocol/errors.ts'
-import type { MessageRow } from '../store/host-inbox.ts'
 import type { Attachment } from './attachments.ts'
 import {
   contentField,
@@ -18,6 +17,7 @@ import {
   unknownField,
 } from './fields.ts'
 import type { Recurrence } from './recurrence.ts'
+import type { MessageRow } from './sqlite/inbox.ts'
 
 export interface NewMessage {
   /** Default: a new one. Enqueueing an id a second time changes nothing and says `duplicate: true`. */

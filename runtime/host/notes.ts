@@ -1,10 +1,10 @@
 // Notes of what became of tries: those that come within one turn of the event loop are written in one transaction. What has
 // been sent must not be sent again because a disk was full for a minute, so a note is tried until it is written.
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../protocol/clock.ts'
 import { sqliteTime } from '../protocol/time.ts'
-import { recordTried, type Tried } from '../store/host-delivery.ts'
-import type { HostFile } from '../store/host-file.ts'
 import type { Outage } from './outage.ts'
+import { recordTried, type Tried } from './sqlite/delivery.ts'
+import type { HostFile } from './sqlite/file.ts'
 
 interface Note {
   readonly tried: Tried

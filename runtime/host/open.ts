@@ -1,13 +1,13 @@
 // Opening a session folder from the host's side: what is missing is made, what is old is brought up to date.
 import { resolve } from 'node:path'
-import { type Clock, realClock } from '../clock.ts'
 import { makeFolder } from '../folder.ts'
+import { type Clock, realClock } from '../protocol/clock.ts'
+import { checkTimeZone } from '../protocol/cron.ts'
 import { NanoclawError } from '../protocol/errors.ts'
 import { filesIn } from '../protocol/files.ts'
-import { checkTimeZone } from '../schedule/cron.ts'
-import { createOutbound, HostFile } from '../store/host-file.ts'
-import { HostOutbox } from '../store/host-outbox.ts'
 import { Host } from './host.ts'
+import { createOutbound, HostFile } from './sqlite/file.ts'
+import { HostOutbox } from './sqlite/outbox.ts'
 
 export interface HostOptions {
   /**

@@ -1,6 +1,6 @@
 // A file that cannot be used for a while: locked, its disk full, its folder not mounted. Whoever works on it goes on trying,
 // and people hear of it once for each outage.
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../protocol/clock.ts'
 import { NanoclawError } from '../protocol/errors.ts'
 import { pause } from './replies.ts'
 

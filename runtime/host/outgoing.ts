@@ -5,10 +5,10 @@ import { closeSync, createReadStream, lstatSync, read } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { promisify } from 'node:util'
-import type { ReplyRow } from '../store/host-outbox.ts'
 import { FolderHandle, type OpenFile } from './folder-handle.ts'
 import { isPlainName } from './names.ts'
 import { type HostReply, hostReply } from './replies.ts'
+import type { ReplyRow } from './sqlite/outbox.ts'
 
 export interface OutgoingFile {
   readonly name: string

@@ -3,17 +3,17 @@
 import { DURATION_FORMS, type Duration, parseDuration } from '../protocol/duration.ts'
 import { errorText, NanoclawError } from '../protocol/errors.ts'
 import { parseTime } from '../protocol/time.ts'
-import type { HostFile } from '../store/host-file.ts'
-import type { Ack, HostOutbox } from '../store/host-outbox.ts'
+import { didYouMean, isInstant } from './fields.ts'
+import { FolderHandle } from './folder-handle.ts'
+import type { HostFile } from './sqlite/file.ts'
+import type { Ack, HostOutbox } from './sqlite/outbox.ts'
 import {
   deleteDelivered,
   deleteEnded,
   deliveredAfter,
   type EndedMessage,
   endedAfter,
-} from '../store/host-upkeep.ts'
-import { didYouMean, isInstant } from './fields.ts'
-import { FolderHandle } from './folder-handle.ts'
+} from './sqlite/upkeep.ts'
 
 export interface PruneOptions {
   /** A length of time since the end of a message, or the instant before which it must have ended. */

@@ -1,7 +1,7 @@
 // Messages that repeat. The recurrence stands in the column of that name as upstream's hosts write it, a cron expression;
 // one with a time zone of its own has `CRON_TZ=Europe/Berlin` in front, as in crontabs. One that cannot go on is kept,
 // marked, so that it is reported once and stays visible.
-import { checkTimeZone, lastOccurrence, nextOccurrence } from '../schedule/cron.ts'
+import { checkTimeZone, lastOccurrence, nextOccurrence } from '../protocol/cron.ts'
 
 export interface Recurrence {
   readonly cron: string

@@ -1,8 +1,8 @@
 // Replies as a stream: rows of messages_out, each once, in the order in which the runtime committed them. It looks again
 // every few milliseconds and keeps nothing open in between; whoever needs to go on later remembers the last seq.
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../protocol/clock.ts'
 import { NanoclawError } from '../protocol/errors.ts'
-import { type HostOutbox, type ReplyCursor, type ReplyRow, START } from '../store/host-outbox.ts'
+import { type HostOutbox, type ReplyCursor, type ReplyRow, START } from './sqlite/outbox.ts'
 
 export interface HostReply {
   readonly id: string

@@ -1,6 +1,6 @@
 // Going round many folders in one process: each is visited once a round, in slices, so that the event loop turns in between;
 // who asks for a visit gets it before the round goes on. What a visit throws concerns that folder alone.
-import type { Clock, Timer } from '../clock.ts'
+import type { Clock, Timer } from '../protocol/clock.ts'
 
 export interface RoundsParts {
   readonly clock: Clock

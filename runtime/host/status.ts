@@ -1,7 +1,7 @@
 // Where one message stands, decided from what the two files say about it.
 import { endOf } from '../protocol/ack.ts'
-import type { StoredMessage } from '../store/host-inbox.ts'
-import type { Ack } from '../store/host-outbox.ts'
+import type { StoredMessage } from './sqlite/inbox.ts'
+import type { Ack } from './sqlite/outbox.ts'
 
 /**
  * pending     waiting, for its time or for its turn; also when it runs again after a failure

@@ -1,7 +1,7 @@
 // One host for many session folders: goes round them, carries ends over, makes next occurrences and delivers replies. A folder
 // in which nothing has been written costs a few microseconds a round and holds no handle; a bad one never stops the others.
 import { realpathSync } from 'node:fs'
-import { type Clock, realClock } from '../clock.ts'
+import { type Clock, realClock } from '../protocol/clock.ts'
 import { errorText, NanoclawError } from '../protocol/errors.ts'
 import type { Adapter, DeliverOptions } from './adapter.ts'
 import type { Host } from './host.ts'

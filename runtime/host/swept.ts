@@ -1,6 +1,6 @@
 // One folder of a sweep: opened at its first visit, and then looked into only when its files may have changed or a reply is
 // due. Between two visits nothing of it is open.
-import type { Clock, Timer } from '../clock.ts'
+import type { Clock, Timer } from '../protocol/clock.ts'
 import { errorText } from '../protocol/errors.ts'
 import { type Adapter, courierParts, type DeliverOptions } from './adapter.ts'
 import { Courier } from './courier.ts'

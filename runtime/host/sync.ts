@@ -3,12 +3,12 @@
 // are looked up, so history costs nothing.
 import { endOf } from '../protocol/ack.ts'
 import { parseTime, sqliteTime } from '../protocol/time.ts'
-import type { HostFile } from '../store/host-file.ts'
-import { pendingAfter, settlePending, type TerminalAck } from '../store/host-inbox.ts'
-import type { Ack, HostOutbox } from '../store/host-outbox.ts'
-import { type EndedOccurrence, endedOccurrences, insertSuccessor, markStopped } from '../store/host-series.ts'
 import type { Intake } from './fields.ts'
 import { decideNext, STOPPED } from './recurrence.ts'
+import type { HostFile } from './sqlite/file.ts'
+import { pendingAfter, settlePending, type TerminalAck } from './sqlite/inbox.ts'
+import type { Ack, HostOutbox } from './sqlite/outbox.ts'
+import { type EndedOccurrence, endedOccurrences, insertSuccessor, markStopped } from './sqlite/series.ts'
 
 export interface SyncReport {
   /** False: outbound.db cannot be read at the moment, see `reason`; call again later. */

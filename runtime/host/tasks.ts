@@ -2,8 +2,10 @@
 // had. Everything here changes inbound.db alone; what a runtime has already begun is not stopped.
 import type { Duration } from '../protocol/duration.ts'
 import { sqliteTime } from '../protocol/time.ts'
-import type { HostFile } from '../store/host-file.ts'
-import { type Ack, type HostOutbox, Read } from '../store/host-outbox.ts'
+import { contentField, type Intake, processAfterField, recurrenceField, unknownField } from './fields.ts'
+import { parseRecurrence, type Recurrence, STOPPED } from './recurrence.ts'
+import type { HostFile } from './sqlite/file.ts'
+import { type Ack, type HostOutbox, Read } from './sqlite/outbox.ts'
 import {
   cancelSeries,
   listTasks,
@@ -13,9 +15,7 @@ import {
   type TaskChange,
   type TaskRow,
   updateSeries,
-} from '../store/host-tasks.ts'
-import { contentField, type Intake, processAfterField, recurrenceField, unknownField } from './fields.ts'
-import { parseRecurrence, type Recurrence, STOPPED } from './recurrence.ts'
+} from './sqlite/tasks.ts'
 import { sync } from './sync.ts'
 
 export interface Task {

@@ -3,9 +3,9 @@ import { parseDuration } from '../protocol/duration.ts'
 import { errorInfo, errorText, NanoclawError } from '../protocol/errors.ts'
 import type { RetryPolicy } from '../protocol/function.ts'
 import type { RetryWish } from '../protocol/outcome.ts'
-import { decideNext } from '../schedule/backoff.ts'
-import type { Tried } from '../store/host-delivery.ts'
+import { decideNext } from '../queue/retry-policy.ts'
 import { isInstant } from './fields.ts'
+import type { Tried } from './sqlite/delivery.ts'
 
 /** `blocked`: a file cannot be read or written at the moment; said once for each outage. */
 export type DeliveryEvent = Tried | { readonly type: 'blocked'; readonly error: string }

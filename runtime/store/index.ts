@@ -6,12 +6,21 @@
 //   const { rows, cursor } = inbox.getPendingMessages(START, 100, false)
 //   for (const id of outbox.markProcessing(ids, Date.now()))   claims those that nobody has
 //     outbox.markCompleted(id, replies, Date.now(), inbox.maxSeq())
+
+export type {
+  Checkpoint,
+  Claim,
+  CommitBatch,
+  CommitResult,
+  History,
+  Rejection,
+  RunResult,
+} from '../protocol/commit-batch.ts'
 export { NanoclawError } from '../protocol/errors.ts'
 export type { Reply } from '../protocol/outcome.ts'
 export { replyId } from '../protocol/reply-id.ts'
 export { isoTime, parseTime, sqliteTime } from '../protocol/time.ts'
-export type { Claim, Committed, Ending, History, Mark, Refusal, Turn } from '../protocol/turn.ts'
-export { classifyRead, classifyWrite, explain, type Verdict } from './classify.ts'
-export { type Cursor, Inbox, type MessageRow, type Page, type PendingRow, START } from './inbox.ts'
-export { Lock } from './lock.ts'
-export { Outbox, type Recovery } from './outbox.ts'
+export { classifyRead, classifyWrite, explain, type Verdict } from './sqlite/classify.ts'
+export { type Cursor, Inbox, type MessageRow, type Page, type PendingRow, START } from './sqlite/inbox.ts'
+export { Lock } from './sqlite/lock.ts'
+export { Outbox, type Recovery } from './sqlite/outbox.ts'

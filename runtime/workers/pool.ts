@@ -5,10 +5,10 @@
 // A function that cannot be started is tried again with a growing pause; no message is charged for it.
 import type { Events } from '../protocol/events.ts'
 import type { FunctionSpec } from '../protocol/function.ts'
-import { Child, type ChildLimits, type ChildParts } from './child.ts'
-import { Troubles } from './trouble.ts'
+import { StartBackoff } from './start-backoff.ts'
+import { Worker, type WorkerLimits, type WorkerParts } from './worker.ts'
 
-export interface PoolLimits extends ChildLimits {
+export interface PoolLimits extends WorkerLimits {
   readonly concurrency: number
   readonly warmMax: number
   readonly startsMax: number
@@ -21,7 +21,7 @@ interface Pace {
   readonly quick: boolean
 }
 
-export interface PoolParts extends ChildParts {
+export interface PoolParts extends WorkerParts {
   readonly events: Events
   readonly limits: PoolLimits
   /** A child has room, or may be started: somebody may want to offer it work. */
@@ -40,18 +40,18 @@ const BATCHES_MAX = 2
 
 export class Pool {
   readonly #parts: PoolParts
-  readonly #children = new Set<Child>()
-  readonly #batches = new Map<Child, number>()
-  readonly #idleSinceMs = new Map<Child, number>()
-  readonly #troubles: Troubles
-  readonly #loading = new Map<Child, Loading>()
+  readonly #children = new Set<Worker>()
+  readonly #batches = new Map<Worker, number>()
+  readonly #idleSinceMs = new Map<Worker, number>()
+  readonly #troubles: StartBackoff
+  readonly #loading = new Map<Worker, Loading>()
   readonly #toLoad: (() => void)[] = []
   #stopping = false
   #whenEmpty: (() => void)[] = []
 
   constructor(parts: PoolParts) {
     this.#parts = parts
-    this.#troubles = new Troubles(parts.clock, parts.onRoom)
+    this.#troubles = new StartBackoff(parts.clock, parts.onRoom)
   }
 
   /** Processes that live. */
@@ -125,11 +125,11 @@ export class Pool {
     await spares
   }
 
-  #takesMore(child: Child): boolean {
+  #takesMore(child: Worker): boolean {
     return child.takesMore && (this.#batches.get(child) ?? 0) < BATCHES_MAX
   }
 
-  #slot(child: Child): Slot {
+  #slot(child: Worker): Slot {
     return {
       pid: child.pid,
       idle: child.load === 0,
@@ -184,9 +184,9 @@ export class Pool {
     while (living > this.#childrenMax && this.#retireLongestIdle(NOBODY)) living--
   }
 
-  #start(name: string, bundle: string): Child {
+  #start(name: string, bundle: string): Worker {
     const { clock, events, onRoom } = this.#parts
-    const child = new Child(name, bundle, this.#parts, {
+    const child = new Worker(name, bundle, this.#parts, {
       loaded: (child, definition) => {
         this.#troubles.over(bundle)
         this.#idleSinceMs.set(child, clock.monotonic())
@@ -215,7 +215,7 @@ export class Pool {
     return child
   }
 
-  #gone(child: Child, why: string, unexpected: boolean): void {
+  #gone(child: Worker, why: string, unexpected: boolean): void {
     const { events, onRoom } = this.#parts
     this.#children.delete(child)
     this.#batches.delete(child)
@@ -230,7 +230,7 @@ export class Pool {
     if (!this.#stopping) onRoom()
   }
 
-  #startFailed({ name, bundle }: Child, why: string): void {
+  #startFailed({ name, bundle }: Worker, why: string): void {
     const { events, onStartFailed } = this.#parts
     const retryMs = this.#troubles.add(bundle)
     events.emit('function-broken', { functionName: name, message: why, retryMs, stillServed: false })
@@ -240,4 +240,4 @@ export class Pool {
 
 const NOBODY: ReadonlySet<number> = new Set()
 
-type Slot = Pick<Child, 'pid' | 'idle' | 'run'>
+type Slot = Pick<Worker, 'pid' | 'idle' | 'run'>

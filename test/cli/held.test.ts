@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
 import { whyItWaits } from '../../runtime/cli/held.ts'
-import type { Note } from '../../runtime/protocol/note.ts'
+import type { RuntimeStatus } from '../../runtime/protocol/status-file.ts'
 
 const NOW_MS = Date.UTC(2026, 10, 24, 12)
 const FILE = { path: '', readable: true, reason: null }
-const NOTE: Note = {
+const NOTE: RuntimeStatus = {
   pid: 1,
   host: 'h',
   startedAt: '',

@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { filesIn } from '../../runtime/protocol/files.ts'
 import { OWN_TABLES } from '../../runtime/protocol/schema.ts'
-import { LastingOutbox } from '../../runtime/store/lasting-outbox.ts'
-import { Lock } from '../../runtime/store/lock.ts'
+import { Lock } from '../../runtime/store/sqlite/lock.ts'
+import { ReopeningOutbox } from '../../runtime/store/sqlite/reopening-outbox.ts'
 import { headInbound, insertMessage, insertRow, openDb, wireOutbound } from '../support/files.ts'
 import { emptyProject, nanoclaw } from './cli.ts'
 
@@ -174,7 +174,7 @@ test('a run whose runtime was killed does not run any more, and the next start i
   const dir = usedWorkspace()
   const paths = filesIn(join(dir, '.nanoclaw'))
   insertMessage(openDb(paths.inbound), { id: 'cut' })
-  const outbound = new LastingOutbox(paths.outbound, 'delete')
+  const outbound = new ReopeningOutbox(paths.outbound, 'delete')
   outbound.recover(Date.now(), 1)
   const claim = { id: 'cut', run: 1, attempt: 1, functionName: 'chat', worker: 4711, alone: true }
   const nothing = { endings: [], refusals: [], inboundSeq: 0, mark: null }

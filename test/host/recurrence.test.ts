@@ -1,7 +1,7 @@
 // Messages that repeat: the next occurrence, what was missed, what cannot go on.
 import { openHost } from 'nanoclaw-functions/host'
 import { expect, onTestFinished, test } from 'vitest'
-import { realClock } from '../../runtime/clock.ts'
+import { realClock } from '../../runtime/protocol/clock.ts'
 import { insertMessage } from '../support/files.ts'
 import { hostFixture, START_TIME } from '../support/host.ts'
 

@@ -3,7 +3,7 @@ import { renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type HostReply, openHost } from 'nanoclaw-functions/host'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { type Clock, realClock } from '../../runtime/clock.ts'
+import { type Clock, realClock } from '../../runtime/protocol/clock.ts'
 import { type Db, insertRow, openDb, tempDir, wireOutbound } from '../support/files.ts'
 import { leaveHotJournal } from '../support/hot-journal.ts'
 

@@ -2,8 +2,8 @@
 import { join } from 'node:path'
 import { openHost } from 'nanoclaw-functions/host'
 import { expect, onTestFinished, test } from 'vitest'
-import { HostFile } from '../../runtime/store/host-file.ts'
-import { settlePending } from '../../runtime/store/host-inbox.ts'
+import { HostFile } from '../../runtime/host/sqlite/file.ts'
+import { settlePending } from '../../runtime/host/sqlite/inbox.ts'
 import { insertRow, openDb, tempDir } from '../support/files.ts'
 import { leaveHotJournal } from '../support/hot-journal.ts'
 

@@ -13,13 +13,13 @@ export interface Mutant {
   readonly changes: readonly Change[]
 }
 
-const ADMISSION = 'admission.ts'
-const BACKOFF = 'schedule/backoff.ts'
-const EXECUTE = 'execute.ts'
-const LANES = 'schedule/lanes.ts'
-const OUTBOX = 'store/outbox.ts'
-const SESSION = 'session.ts'
-const CHILD = 'workers/child.ts'
+const ADMISSION = 'queue/admission.ts'
+const BACKOFF = 'queue/retry-policy.ts'
+const EXECUTE = 'dispatcher.ts'
+const LANES = 'queue/lanes.ts'
+const OUTBOX = 'store/sqlite/outbox.ts'
+const SESSION = 'sources/inbound.ts'
+const CHILD = 'workers/worker.ts'
 
 export const MUTANTS: readonly Mutant[] = [
   // What is on disk before what.
@@ -120,7 +120,7 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   one(
     'a pause is as long as somebody sets the clock',
-    'closing.ts',
+    'queue/run-result.ts',
     `if (next.type !== 'retry' || `,
     `if (next.type === 'retry' || `,
   ),
@@ -213,13 +213,13 @@ export const MUTANTS: readonly Mutant[] = [
   // Finding what there is.
   one(
     'a full page skips what is behind it',
-    'store/page.ts',
+    'store/sqlite/page.ts',
     'const last = full ? placeOf(numbered.at(-1)!) : bound',
     'const last = bound',
   ),
   one(
     'of rows that share a number those behind a full page are skipped',
-    'store/page.ts',
+    'store/sqlite/page.ts',
     'const same = sameSeq.all(upTo, after.seq, after.seqRowid, limit) as Raw[]',
     'const same: Raw[] = []',
   ),
@@ -238,13 +238,13 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   one(
     'a later message of a key that was passed over is let in',
-    'schedule/passed-over.ts',
+    'queue/passed-over.ts',
     'return bits !== undefined && places',
     'return bits !== undefined && key.length === 0 && places',
   ),
   one(
     'what a look has read is believed though the host has committed since',
-    'store/fresh-rows.ts',
+    'store/sqlite/fresh-rows.ts',
     'if (version !== this.#version) this.clear()\n    if (this.#rows.size === 0)',
     'if (this.#rows.size === 0)',
   ),
@@ -269,7 +269,7 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   one(
     'a read that met a lock is not done again',
-    'reading.ts',
+    'sources/retrying-reader.ts',
     'return this.failed(error)',
     'reads.delete(read)\n          return this.failed(error)',
   ),
@@ -290,7 +290,7 @@ export const MUTANTS: readonly Mutant[] = [
   // The rest.
   one('replies have even numbers', OUTBOX, 'this.#seq += this.#seq % 2 === 0 ? 1 : 2', 'this.#seq += 2'),
   one('what stands behind a message that is gone gets no turn', EXECUTE, '        this.nudge()\n', ''),
-  one('a commit that met a lock is not tried again', 'commit-pause.ts', '      again()\n', ''),
+  one('a commit that met a lock is not tried again', 'store/commit-retry.ts', '      again()\n', ''),
   one(
     'context is run alone',
     'catalog/catalog.ts',

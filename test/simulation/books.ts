@@ -1,12 +1,18 @@
 // The books: what must hold, checked at every effect. They are kept beside the runtime, from what goes in and out of it, and
 // know what each commit has to change; then they look whether outbound.db says so. The first thing that does not hold is
 // kept and thrown, so that nothing in between can swallow it.
-import type { Clock } from '../../runtime/clock.ts'
+import type { Clock } from '../../runtime/protocol/clock.ts'
+import type {
+  Checkpoint,
+  Claim,
+  CommitBatch,
+  CommitResult,
+  RunResult,
+} from '../../runtime/protocol/commit-batch.ts'
 import { NanoclawError } from '../../runtime/protocol/errors.ts'
 import type { Settled } from '../../runtime/protocol/events.ts'
 import type { Dispatch } from '../../runtime/protocol/ipc.ts'
-import type { Claim, Committed, Ending, Mark, Turn } from '../../runtime/protocol/turn.ts'
-import type { Recovery } from '../../runtime/store/outbox.ts'
+import type { Recovery } from '../../runtime/store/sqlite/outbox.ts'
 import { type Fate, policyOf } from './cast.ts'
 import { Disk, type StoredReply } from './disk.ts'
 import type { Outbound } from './files.ts'
@@ -130,7 +136,7 @@ export class Books {
     }
   }
 
-  commit(epoch: number, turn: Turn, commit: () => Committed): Committed {
+  commit(epoch: number, turn: CommitBatch, commit: () => CommitResult): CommitResult {
     if (epoch !== this.#epoch) return this.#mustBeFenced(commit)
     const committed = commit()
     this.#justClaimed = new Set()
@@ -300,7 +306,7 @@ export class Books {
     return all.filter((each) => each.strict && !isOver(each) && each.status === 'pending' && each.seq! < seq)
   }
 
-  #mustBeFenced(commit: () => Committed): Committed {
+  #mustBeFenced(commit: () => CommitResult): CommitResult {
     try {
       commit()
     } catch (error) {
@@ -311,7 +317,7 @@ export class Books {
     return this.fail('a runtime that was replaced writes')
   }
 
-  #end(ending: Ending, lost: boolean): void {
+  #end(ending: RunResult, lost: boolean): void {
     const told = this.#told(ending.id)
     const { outcome, run } = told
     if (!outcome || run?.run !== ending.run)
@@ -364,7 +370,7 @@ export class Books {
   }
 
   /** A message up to the mark that nobody would look for after a start is lost; what the host has touched, patrol finds. */
-  #checkMark({ seq, open }: Mark): void {
+  #checkMark({ seq, open }: Checkpoint): void {
     const listed = new Set(open)
     for (const told of this.#messages.values()) {
       if (told.seq === null || told.seq > seq || isOver(told) || told.status !== 'pending') continue
@@ -374,7 +380,7 @@ export class Books {
   }
 
   /** The acks of what this turn was about, and all replies that are new with it. */
-  #checkDisk({ endings, refusals, claims }: Turn, { lost }: Committed): void {
+  #checkDisk({ endings, refusals, claims }: CommitBatch, { lost }: CommitResult): void {
     for (const { id } of [...endings, ...refusals, ...claims]) this.#compareAck(id, this.#disk.ack(id))
     const done = endings.filter(({ id, verdict }) => verdict.type === 'completed' && !lost.has(id))
     const ids = new Set(done.map(({ id }) => id))

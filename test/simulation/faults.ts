@@ -1,7 +1,7 @@
 // What goes wrong around the runtime, and when. Everything that the runtime does to the world is an effect and comes by
 // here first: a database that is locked, unreadable or full says so, and at the planned effect the runtime is killed.
 import Database from 'better-sqlite3'
-import type { Clock } from '../../runtime/clock.ts'
+import type { Clock } from '../../runtime/protocol/clock.ts'
 
 /** kill -9: unwinds whatever was going on; none of it may come to anything. */
 export class Crash extends Error {

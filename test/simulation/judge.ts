@@ -1,6 +1,7 @@
 // What must follow from how a run ended, said a second time and in other words than schedule/backoff says it.
+
+import type { RunResult } from '../../runtime/protocol/commit-batch.ts'
 import type { Outcome } from '../../runtime/protocol/outcome.ts'
-import type { Ending } from '../../runtime/protocol/turn.ts'
 import { policyOf } from './cast.ts'
 import type { Told } from './messages.ts'
 
@@ -9,7 +10,12 @@ export function isDeath({ type }: Outcome): boolean {
 }
 
 /** What is wrong with an ending, if anything is; `told` has been charged for the run already. */
-export function judge(told: Told, outcome: Outcome, ending: Ending, crashLimit: number): string | undefined {
+export function judge(
+  told: Told,
+  outcome: Outcome,
+  ending: RunResult,
+  crashLimit: number,
+): string | undefined {
   const { verdict } = ending
   const must = mustFollow(told, outcome, crashLimit)
   const said = `${outcome.type} (on record: ${ending.outcome}), ${told.charged} attempts and ${told.deaths} deaths`

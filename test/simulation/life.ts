@@ -2,18 +2,18 @@
 // outbox, put together as runtime.ts does it, with simulated time, processes and faults at the edges. When it is killed,
 // nothing of it ever happens again; what it has committed stays.
 import type { Catalog } from '../../runtime/catalog/catalog.ts'
-import type { Clock, Timer } from '../../runtime/clock.ts'
-import { Executor, type Workers } from '../../runtime/execute.ts'
+import { Dispatcher, type Workers } from '../../runtime/dispatcher.ts'
+import type { Clock, Timer } from '../../runtime/protocol/clock.ts'
+import type { CommitBatch } from '../../runtime/protocol/commit-batch.ts'
 import { NanoclawError } from '../../runtime/protocol/errors.ts'
 import { createEvents } from '../../runtime/protocol/events.ts'
-import type { Turn } from '../../runtime/protocol/turn.ts'
-import { Lanes } from '../../runtime/schedule/lanes.ts'
-import { Session, type SessionLimits } from '../../runtime/session.ts'
-import { classifyRead, classifyWrite, explain } from '../../runtime/store/classify.ts'
-import { Inbox, START } from '../../runtime/store/inbox.ts'
-import { Outbox } from '../../runtime/store/outbox.ts'
+import { Lanes } from '../../runtime/queue/lanes.ts'
+import { type InboundLimits, InboundSource } from '../../runtime/sources/inbound.ts'
+import { classifyRead, classifyWrite, explain } from '../../runtime/store/sqlite/classify.ts'
+import { Inbox, START } from '../../runtime/store/sqlite/inbox.ts'
+import { Outbox } from '../../runtime/store/sqlite/outbox.ts'
 import { Pool } from '../../runtime/workers/pool.ts'
-import { Spare } from '../../runtime/workers/spare.ts'
+import { Prewarm } from '../../runtime/workers/prewarm.ts'
 import { type Books, Violation } from './books.ts'
 import { fateOf, wishMs } from './cast.ts'
 import { Crash, type Faults } from './faults.ts'
@@ -30,7 +30,7 @@ export interface World {
   readonly messages: ReadonlyMap<string, Told>
   readonly inboundPath: string
   readonly random: Random
-  readonly limits: SessionLimits
+  readonly limits: InboundLimits
   readonly pollMs: number
   readonly crashLimit: number
   /** What stands in the file of the lock. */
@@ -68,8 +68,8 @@ export class Life {
   readonly #world: World
   readonly #inbox: Inbox
   readonly #outbox: Outbox
-  readonly #session: Session
-  readonly #executor: Executor
+  readonly #session: InboundSource
+  readonly #executor: Dispatcher
   readonly #pool: Pool
   #alive = true
   #drained: 'not' | 'draining' | 'in-peace' | 'late' = 'not'
@@ -95,7 +95,7 @@ export class Life {
       limits: POOL_LIMITS,
       onRoom: () => this.#executor.nudge(),
       onStartFailed: () => undefined,
-      spawner: new Spare({
+      spawner: new Prewarm({
         clock,
         keep: true,
         spawn: (options) =>
@@ -121,7 +121,7 @@ export class Life {
           }),
       }),
     })
-    this.#session = new Session(
+    this.#session = new InboundSource(
       {
         clock,
         events,
@@ -141,7 +141,7 @@ export class Life {
       },
       catalog,
     )
-    this.#executor = new Executor({
+    this.#executor = new Dispatcher({
       clock,
       events,
       lanes,
@@ -243,7 +243,7 @@ export class Life {
     this.#end()
   }
 
-  #commit(turn: Turn) {
+  #commit(turn: CommitBatch) {
     const { faults, books, say } = this.#world
     say(() => `  turn ${told(turn)}`)
     const committed = books.commit(this.epoch, turn, () => {
@@ -349,7 +349,7 @@ function writeTrouble(error: unknown): 'retry' | 'hold' | 'fatal' {
   return verdict === 'hold' ? 'hold' : 'fatal'
 }
 
-function told({ endings, claims, refusals, mark }: Turn): string {
+function told({ endings, claims, refusals, mark }: CommitBatch): string {
   return [
     ...endings.map(({ id, run, verdict, outcome }) => `${id}/${run} ${outcome}→${verdict.type}`),
     ...refusals.map(({ id, reason }) => `${id} refused: ${reason}`),

@@ -1,7 +1,7 @@
 // A process that only exists in simulated time: the far side of the pipe as child/main.ts is it (one message at a time, in
 // order; hands back what waits behind a slow one or behind a failure; results travel together), and the many ways in which
 // a process ends. Two channels, each in order, each as slow as it likes.
-import type { Clock, Timer } from '../../runtime/clock.ts'
+import type { Clock, Timer } from '../../runtime/protocol/clock.ts'
 import type { Dispatch, Report, Result } from '../../runtime/protocol/ipc.ts'
 import { type Order, unpack } from '../../runtime/protocol/wire.ts'
 import type { Process, SpawnOptions } from '../../runtime/workers/process.ts'

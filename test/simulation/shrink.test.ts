@@ -1,6 +1,6 @@
 // A bug put into the core for as long as the test runs: what the simulation finds of it comes down to a few events.
 import { afterAll, expect, test, vi } from 'vitest'
-import { Outbox } from '../../runtime/store/outbox.ts'
+import { Outbox } from '../../runtime/store/sqlite/outbox.ts'
 import { type Event, randomEvents } from './events.ts'
 import { Files } from './files.ts'
 import { shrink } from './shrink.ts'

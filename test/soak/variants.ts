@@ -9,7 +9,7 @@ export interface Variant {
 }
 
 /** Where a variant changes the compiled runtime. */
-export const CHANGED = 'dist/store/outbox.js'
+export const CHANGED = 'dist/store/sqlite/outbox.js'
 
 /** @throws Error when the text has no such place, or several */
 export function changed(text: string, { name, changes }: Variant): string {

@@ -9,7 +9,7 @@ import {
   PRIMARY_CODES,
   sqliteCode,
   type Verdict,
-} from '../../runtime/store/classify.ts'
+} from '../../runtime/store/sqlite/classify.ts'
 import { tempDir } from '../support/files.ts'
 
 const error = (code: string, message = '') => new Database.SqliteError(message, code)

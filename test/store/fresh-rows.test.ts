@@ -2,9 +2,9 @@
 import { rmSync } from 'node:fs'
 import type Database from 'better-sqlite3'
 import { expect, onTestFinished, test } from 'vitest'
-import { FreshRows, KEPT_CONTENT_MAX } from '../../runtime/store/fresh-rows.ts'
-import { Inbox, START } from '../../runtime/store/inbox.ts'
-import type { MessageRow, PendingRow } from '../../runtime/store/message-rows.ts'
+import { FreshRows, KEPT_CONTENT_MAX } from '../../runtime/store/sqlite/fresh-rows.ts'
+import { Inbox, START } from '../../runtime/store/sqlite/inbox.ts'
+import type { MessageRow, PendingRow } from '../../runtime/store/sqlite/message-rows.ts'
 import { headInbound, insertMessage } from '../support/files.ts'
 import { inboxOf } from '../support/inbox.ts'
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { openHost } from 'nanoclaw-functions/host'
 import { describe, expect, test } from 'vitest'
-import { START } from '../../runtime/store/inbox.ts'
+import { START } from '../../runtime/store/sqlite/inbox.ts'
 import { type Db, headInbound, insertMessage, openDb, tempDir } from '../support/files.ts'
 import { inboxOf, walk } from '../support/inbox.ts'
 

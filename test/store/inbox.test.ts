@@ -1,6 +1,6 @@
 // What the runtime reads in inbound.db: every shape of the table, every message by its exact name.
 import { describe, expect, test } from 'vitest'
-import { START } from '../../runtime/store/inbox.ts'
+import { START } from '../../runtime/store/sqlite/inbox.ts'
 import { headInbound, insertMessage, insertRow, openDb, seedInbound } from '../support/files.ts'
 import { inboxOf, walk } from '../support/inbox.ts'
 

@@ -4,10 +4,10 @@ import { describe, expect, test } from 'vitest'
 import type { Paths } from '../../runtime/protocol/config.ts'
 import { OWN_TABLES } from '../../runtime/protocol/schema.ts'
 import { isoTime, sqliteTime } from '../../runtime/protocol/time.ts'
-import { readStatus } from '../../runtime/store/inspect.ts'
-import { readMessage } from '../../runtime/store/inspect-message.ts'
-import { LastingOutbox } from '../../runtime/store/lasting-outbox.ts'
-import { Lock } from '../../runtime/store/lock.ts'
+import { readStatus } from '../../runtime/store/sqlite/inspect.ts'
+import { readMessage } from '../../runtime/store/sqlite/inspect-message.ts'
+import { Lock } from '../../runtime/store/sqlite/lock.ts'
+import { ReopeningOutbox } from '../../runtime/store/sqlite/reopening-outbox.ts'
 import {
   type Db,
   headInbound,
@@ -207,7 +207,7 @@ describe('status of a workspace', () => {
 
   test('shows a message whose id is no text among the failures, with its reason', () => {
     const paths = workspace()
-    const outbound = new LastingOutbox(paths.outbound, 'delete')
+    const outbound = new ReopeningOutbox(paths.outbound, 'delete')
     const refusals = [new Uint8Array([0xff, 0]), Buffer.from('a\xff', 'latin1')].map((bytes, n) => {
       const id = Buffer.from(bytes).toString('utf8')
       return { id, rawId: { bytes, isText: n === 1 }, reason: 'bad_id', detail: 'the id is not UTF-8 text' }

@@ -4,7 +4,7 @@ import { existsSync, linkSync, mkdirSync, symlinkSync, writeFileSync } from 'nod
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
-import { isLocked, Lock } from '../../runtime/store/lock.ts'
+import { isLocked, Lock } from '../../runtime/store/sqlite/lock.ts'
 import { attacker } from '../support/attacker.ts'
 import { headInbound, tempDir } from '../support/files.ts'
 import { until } from '../support/runtime.ts'

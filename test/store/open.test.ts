@@ -1,7 +1,7 @@
 // A handle for reading only, as every reader of a database file here gets it.
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { openReadonly, openWritable } from '../../runtime/store/open.ts'
+import { openReadonly, openWritable } from '../../runtime/store/sqlite/open.ts'
 import { attacker } from '../support/attacker.ts'
 import { openDb, tempDir } from '../support/files.ts'
 

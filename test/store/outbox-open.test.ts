@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { OWN_VERSION } from '../../runtime/protocol/schema.ts'
-import { Outbox } from '../../runtime/store/outbox.ts'
+import { Outbox } from '../../runtime/store/sqlite/outbox.ts'
 import { type Db, insertRow, openDb, runnerTables, tempDir, wireOutbound } from '../support/files.ts'
 import { leaveHotJournal } from '../support/hot-journal.ts'
 import { acks, claim, completed, NOW, openOutbox, reply, turn } from '../support/outbox.ts'

@@ -1,7 +1,7 @@
 // What a start finds after whatever ended the runtime before it, and what is remembered of a message across all that.
 import { describe, expect, test } from 'vitest'
 import { isoTime } from '../../runtime/protocol/time.ts'
-import { Outbox } from '../../runtime/store/outbox.ts'
+import { Outbox } from '../../runtime/store/sqlite/outbox.ts'
 import {
   acks,
   claim,

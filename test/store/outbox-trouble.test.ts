@@ -2,7 +2,7 @@
 // is, a turn is on disk whole or not at all.
 import Database from 'better-sqlite3'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { classifyWrite } from '../../runtime/store/classify.ts'
+import { classifyWrite } from '../../runtime/store/sqlite/classify.ts'
 import {
   acks,
   claim,

@@ -1,10 +1,10 @@
 // More messages of one function than a runtime keeps in memory: whatever keeps them, every other function goes on.
 import { expect, test } from 'vitest'
-import { SESSION_LIMITS } from '../../runtime/session.ts'
-import { readStatus } from '../../runtime/store/inspect.ts'
+import { INBOUND_LIMITS } from '../../runtime/sources/inbound.ts'
+import { readStatus } from '../../runtime/store/sqlite/inspect.ts'
 import { until, type Workbench, workbench } from '../support/runtime.ts'
 
-const { readyMax } = SESSION_LIMITS
+const { readyMax } = INBOUND_LIMITS
 /** As at any other time, but for a busy machine. */
 const AT_ONCE_MS = 10_000
 

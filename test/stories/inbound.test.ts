@@ -14,7 +14,7 @@ import {
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createEvents } from '../../runtime/protocol/events.ts'
-import { notePath } from '../../runtime/protocol/note.ts'
+import { statusPath } from '../../runtime/protocol/status-file.ts'
 import { createRuntime } from '../../runtime/runtime.ts'
 import { headInbound, insertMessage, openDb, seedInbound, tempDir } from '../support/files.ts'
 import { leaveHotJournal } from '../support/hot-journal.ts'
@@ -126,7 +126,7 @@ describe('inbound.db', () => {
     const id = bench.send('echo', {}, { process_after: new Date(Date.now() + 300).toISOString() })
     bench.inbound.exec('begin exclusive')
     const beats = new Set<number>()
-    await until(() => beats.add(statSync(notePath(bench.config.paths.lock)).mtimeMs).size >= 3)
+    await until(() => beats.add(statSync(statusPath(bench.config.paths.lock)).mtimeMs).size >= 3)
     bench.inbound.exec('commit')
     await bench.ended(id)
     expect(bench.ack(id)).toBe('completed')

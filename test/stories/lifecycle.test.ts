@@ -12,7 +12,7 @@ import {
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Config } from '../../runtime/protocol/config.ts'
 import { createEvents } from '../../runtime/protocol/events.ts'
-import { notePath } from '../../runtime/protocol/note.ts'
+import { statusPath } from '../../runtime/protocol/status-file.ts'
 import { createRuntime } from '../../runtime/runtime.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { openDb, tempDir, wireOutbound } from '../support/files.ts'
@@ -202,7 +202,7 @@ describe('a start', () => {
     const { heartbeat, lock } = bench.config.paths
     const atStartMs = touchedMs(heartbeat)
     const lives = new Set<number>()
-    await until(() => lives.add(touchedMs(notePath(lock))).size >= 3)
+    await until(() => lives.add(touchedMs(statusPath(lock))).size >= 3)
     expect(touchedMs(heartbeat)).toBe(atStartMs)
 
     const id = bench.send('echo')
@@ -211,7 +211,7 @@ describe('a start', () => {
     const lastMs = touchedMs(heartbeat)
     expect(lastMs).toBeGreaterThanOrEqual(claimedMs - 1)
     lives.clear()
-    await until(() => lives.add(touchedMs(notePath(lock))).size >= 3)
+    await until(() => lives.add(touchedMs(statusPath(lock))).size >= 3)
     // A beat that was due when the run had just ended may still have come.
     expect(touchedMs(heartbeat) - lastMs).toBeLessThan(500)
 

@@ -7,7 +7,7 @@ import { messageLines } from '../../runtime/cli/show.ts'
 import { settledLines } from '../../runtime/cli/view.ts'
 import { createLog } from '../../runtime/observe/log.ts'
 import { RETRY_AFTER_MAX_MS } from '../../runtime/protocol/outcome.ts'
-import { readMessage } from '../../runtime/store/inspect-message.ts'
+import { readMessage } from '../../runtime/store/sqlite/inspect-message.ts'
 import { sharedBench, until, workbench } from '../support/runtime.ts'
 
 const shared = sharedBench(

@@ -1,6 +1,6 @@
 // Time that a test owns. Nothing moves by itself: `advance` lets time pass and runs what comes due on the way, in order;
 // `jump` sets the wall clock alone, as a person or NTP does.
-import type { Clock, Timer } from '../../runtime/clock.ts'
+import type { Clock, Timer } from '../../runtime/protocol/clock.ts'
 
 interface Pending {
   readonly atMs: number

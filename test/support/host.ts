@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { type Host, type HostOptions, openHost } from 'nanoclaw-functions/host'
 import { onTestFinished } from 'vitest'
-import { type Clock, realClock } from '../../runtime/clock.ts'
+import { type Clock, realClock } from '../../runtime/protocol/clock.ts'
 import { type Db, insertRow, openDb, tempDir } from './files.ts'
 
 export interface HostFixture {

@@ -1,7 +1,7 @@
 // An inbox on a fresh file, and the walk over it that a session makes.
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
-import { type Cursor, Inbox, type PendingRow, START } from '../../runtime/store/inbox.ts'
+import { type Cursor, Inbox, type PendingRow, START } from '../../runtime/store/sqlite/inbox.ts'
 import { type Db, tempDir } from './files.ts'
 
 export function inboxOf(make: (path: string) => Db): { inbox: Inbox; db: Db } {

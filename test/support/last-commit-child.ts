@@ -1,8 +1,8 @@
 // The last two commits of a runtime that stops, and its close; says what the second of them came to.
-import { LastingOutbox } from '../../runtime/store/lasting-outbox.ts'
+import { ReopeningOutbox } from '../../runtime/store/sqlite/reopening-outbox.ts'
 
 const [, , path = ''] = process.argv
-const outbox = new LastingOutbox(path, 'delete')
+const outbox = new ReopeningOutbox(path, 'delete')
 outbox.recover(0, 3)
 const marked = (seq: number) =>
   outbox.commit({

@@ -2,10 +2,10 @@
 // handle that looks at the file as a host does.
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
+import type { Claim, CommitBatch, RunResult } from '../../runtime/protocol/commit-batch.ts'
 import type { Reply } from '../../runtime/protocol/outcome.ts'
 import { RUNNING } from '../../runtime/protocol/schema.ts'
-import type { Claim, Ending, Turn } from '../../runtime/protocol/turn.ts'
-import { Outbox, type Recovery } from '../../runtime/store/outbox.ts'
+import { Outbox, type Recovery } from '../../runtime/store/sqlite/outbox.ts'
 import { type Db, openDb, tempDir } from './files.ts'
 
 export const NOW = Date.UTC(2026, 10, 24, 6, 2, 20, 123)
@@ -33,7 +33,7 @@ export function claimed(...ids: readonly string[]): OpenOutbox {
   return open
 }
 
-export function turn(parts: Partial<Turn>): Turn {
+export function turn(parts: Partial<CommitBatch>): CommitBatch {
   return { nowMs: NOW, endings: [], claims: [], refusals: [], inboundSeq: 0, mark: null, ...parts }
 }
 
@@ -41,13 +41,13 @@ export function claim(id: string, parts: Partial<Claim> = {}): Claim {
   return { id, run: 1, attempt: 1, functionName: 'f', worker: 4711, alone: false, ...parts }
 }
 
-export function ending(id: string, verdict: Ending['verdict'], parts: Partial<Ending> = {}): Ending {
+export function ending(id: string, verdict: RunResult['verdict'], parts: Partial<RunResult> = {}): RunResult {
   const outcome =
     verdict.type === 'completed' ? 'replied' : verdict.type === 'released' ? 'cancelled' : 'threw'
   return { id, run: 1, verdict, outcome, reason: null, error: null, durationMs: 1.5, ...parts }
 }
 
-export function completed(id: string, ...replies: readonly Reply[]): Ending {
+export function completed(id: string, ...replies: readonly Reply[]): RunResult {
   return ending(id, { type: 'completed', replies })
 }
 

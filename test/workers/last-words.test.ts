@@ -1,6 +1,6 @@
 // What V8 says before it ends a process, on Node 20 to 26: only a heap at its limit is out of memory as maxMemory means it.
 import { expect, test } from 'vitest'
-import { LastWords } from '../../runtime/workers/last-words.ts'
+import { StderrTail } from '../../runtime/workers/stderr-tail.ts'
 
 test.each([
   'FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory',
@@ -27,8 +27,8 @@ test.each([
   expect(wordsOf(line).tail).toContain(line)
 })
 
-function wordsOf(line: string): LastWords {
-  const words = new LastWords()
+function wordsOf(line: string): StderrTail {
+  const words = new StderrTail()
   for (const each of ['<--- Last few GCs --->', line, '----- Native stack trace -----']) words.add(each)
   return words
 }

@@ -1,0 +1,220 @@
+// From source files to a catalog: discover, bundle, start a child that reports what the function is, check it, route by it.
+// The code of a function never enters this process. A reload builds the next catalog beside the one in use; a function that
+// got worse (it does not build, or says something illegal) stays what it was until its source is right again.
+// A start takes what the last one has built and heard, where nothing has changed since, and asks a child afterwards.
+import { existsSync } from 'node:fs'
+import type { Clock, Timer } from '../protocol/clock.ts'
+import type { Config } from '../protocol/config.ts'
+import { errorText, NanoclawError } from '../protocol/errors.ts'
+import type { Events } from '../protocol/events.ts'
+import type { FunctionSpec } from '../protocol/function.ts'
+import type { RuntimeStatus } from '../protocol/status-file.ts'
+import { BuildFault } from './build-errors.ts'
+import { type Built, orBefore, specsOf } from './built.ts'
+import type { Bundle, Bundler } from './bundle.ts'
+import { Catalog } from './catalog.ts'
+import { withoutClashes } from './clashes.ts'
+import { parseDefinition } from './definition.ts'
+import { Definitions, LoadError, type Loader } from './definitions.ts'
+import { discover, type Source } from './discover.ts'
+import { FaultNews } from './fault-news.ts'
+
+export interface FunctionsParts {
+  readonly config: Config
+  readonly clock: Clock
+  readonly events: Events
+  readonly bundler: Bundler
+  readonly loader: Loader & { keepOnly(bundles: ReadonlySet<string>): void }
+  /** What a child sees of the environment: its definition may depend on it. */
+  readonly env: Readonly<Record<string, string>>
+  /** Functions whose module did not load are to be tried again. */
+  readonly onRetry: () => void
+}
+
+/** A module that does not load is tried again after this, doubled each time up to the maximum. */
+const LOAD_RETRY_MIN_MS = 500
+const LOAD_RETRY_MAX_MS = 30_000
+/**
+ * Ctrl-C ends the bundler's helper, too, and a stop ends processes that still load: what fails then is no function's fault. The
+ * end of the helper may be noticed before the signal is, so a fault is looked at this long after it was found.
+ */
+const STOP_NOTICED_MS = 20
+
+export class Functions {
+  readonly #parts: FunctionsParts
+  readonly #definitions: Definitions
+  readonly #news: FaultNews
+  #catalog = new Catalog([])
+  #built: readonly Built[] = []
+  #retry: Timer | undefined
+  #failures = 0
+  #stopped = false
+
+  constructor(parts: FunctionsParts) {
+    this.#parts = parts
+    this.#definitions = new Definitions({ ...parts.config, ...parts })
+    this.#news = new FaultNews(parts.events)
+  }
+
+  get catalog(): Catalog {
+    return this.#catalog
+  }
+
+  /** Those in use, by name. */
+  get specs(): readonly FunctionSpec[] {
+    return this.#catalog.names.flatMap((name) => this.#catalog.get(name) ?? [])
+  }
+
+  /** Every function, and what is wrong with it, if anything. `stillServed`: its last good version goes on answering. */
+  get list(): RuntimeStatus['functions'] {
+    return this.#built.map(({ source: { name, file }, spec, fault }) => {
+      const rule = spec && { rule: spec.rule }
+      if (!fault) return { name, file, ...rule }
+      return { name, file, broken: fault.text, ...rule, ...(spec && { stillServed: true }) }
+    })
+  }
+
+  /** How long a run of this function may last, from its claim until its process is killed. */
+  limitMsOf(name: string): number {
+    const { abortGraceMs, killGraceMs } = this.#parts.config
+    return (this.#catalog.get(name)?.timeoutMs ?? 0) + abortGraceMs + killGraceMs
+  }
+
+  /** Source files, to be watched: of what is built, and of what did not build. */
+  get inputs(): readonly string[] {
+    return this.#built.flatMap(({ bundle, fault }) => [
+      ...(bundle?.inputs ?? []),
+      ...(fault?.causes?.inputs ?? []),
+    ])
+  }
+
+  /** Folders, to be watched without those below them: what a failed build lacks would appear there. */
+  get awaited(): readonly string[] {
+    return [...new Set(this.#built.flatMap(({ fault }) => fault?.causes?.awaited ?? []))]
+  }
+
+  /**
+   * Builds all functions. One that does not load is left out and tried again in the background; `tolerant`: so is one that is
+   * wrong, until its source is right.
+   * @throws NanoclawError `bad_function` naming every function that does not build, is not legal, or clashes with another
+   */
+  async start(tolerant = false): Promise<void> {
+    const built = withoutClashes(await this.#build(), new Map())
+    if (this.#stopped) return
+    const wrong = built.flatMap(({ fault }) => (fault && !fault.passes ? fault.text.split('\n') : []))
+    if (wrong.length > 0 && !tolerant) throw new NanoclawError('bad_function', [...new Set(wrong)].join('\n'))
+    this.#use(built)
+  }
+
+  /** Asks a child of each function that was taken up by hearsay; then nothing is to be built for a while. */
+  async confirm(): Promise<void> {
+    const right = await this.#definitions.confirm(specsOf(this.#built))
+    if (right) await this.#parts.bundler.release()
+    else if (!this.#stopped) this.#parts.onRetry()
+  }
+
+  /** Builds again what has changed; returns the names of functions that are different now, or usable again. Never rejects. */
+  async reload(): Promise<readonly string[]> {
+    const before = new Map(this.#built.map((each) => [each.source.name, each]))
+    try {
+      const built = await this.#build()
+      if (this.#stopped) return []
+      const kept = built.map((each) => orBefore(each, before.get(each.source.name)))
+      const mended = this.#use(withoutClashes(kept, before))
+      const after = new Map(this.#built.map((each) => [each.source.name, each]))
+      const names = [...new Set([...before.keys(), ...after.keys()])]
+      const changed = names.filter((name) => before.get(name)?.spec !== after.get(name)?.spec)
+      return [...new Set([...changed, ...mended])]
+    } catch (error) {
+      if (this.#stopped) return []
+      // The folder cannot be read.
+      this.#news.tellAll(errorText(error))
+      this.#tryAgainLater()
+      return []
+    }
+  }
+
+  /** No process of this bundle has come up: another runtime that shares the cache may have tidied it away. */
+  startFailed(bundle: string): void {
+    if (!this.#stopped && !existsSync(bundle)) this.#parts.onRetry()
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#retry?.cancel()
+  }
+
+  async #build(): Promise<readonly Built[]> {
+    const noticed = () => new Promise<void>((resolve) => this.#parts.clock.after(STOP_NOTICED_MS, resolve))
+    try {
+      const built = await this.#buildAll()
+      if (built.some(({ fault }) => fault)) await noticed()
+      return built
+    } catch (error) {
+      await noticed()
+      throw error
+    }
+  }
+
+  async #buildAll(): Promise<readonly Built[]> {
+    const { functions, root } = this.#parts.config
+    const { sources, refusals } = await discover(functions, root)
+    const refused = refusals.map(({ source, text }) => ({ source, fault: { text, passes: false } }))
+    return [...(await Promise.all(sources.map((source) => this.#buildOne(source)))), ...refused]
+  }
+
+  async #buildOne(source: Source): Promise<Built> {
+    const { config } = this.#parts
+    const { cache, root, external } = config
+    let bundle: Bundle | undefined
+    try {
+      // Nothing else of the config: a bundle is made anew when anything differs that is given here.
+      bundle = await this.#parts.bundler.function(source, { cache, root, external })
+      const { path } = bundle
+      const known = specsOf(this.#built).find((spec) => spec.bundle === path)
+      if (known && !this.#definitions.doubts(path)) return { source, bundle, spec: known }
+      const definition = await this.#definitions.of(source, bundle)
+      return { source, bundle, spec: parseDefinition(definition, source, path, config) }
+    } catch (error) {
+      if (error instanceof LoadError && bundle)
+        return {
+          source,
+          bundle,
+          fault: { text: `${source.file} does not load: ${error.message}`, passes: true },
+        }
+      if (error instanceof BuildFault)
+        return { source, fault: { text: error.message, passes: false, causes: error.causes } }
+      if (error instanceof NanoclawError && error.code === 'bad_function')
+        return { source, fault: { text: error.message, passes: false }, ...(bundle && { bundle }) }
+      throw error
+    }
+  }
+
+  /** Returns the names of those that had a fault, and have none any more. */
+  #use(built: readonly Built[]): readonly string[] {
+    const specs = specsOf(built)
+    const broken = built.flatMap(({ spec, source }) => (spec ? [] : source.name))
+    this.#tellCapped(specs.filter((spec) => this.#catalog.get(spec.name) !== spec))
+    this.#catalog = new Catalog(specs, broken)
+    this.#built = built
+    this.#parts.loader.keepOnly(new Set(specs.map(({ bundle }) => bundle)))
+    if (this.#news.any(built)) this.#failures = 0
+    return this.#news.tell(built, this.#tryAgainLater())
+  }
+
+  #tellCapped(specs: readonly FunctionSpec[]): void {
+    const { config, events } = this.#parts
+    for (const { name, concurrency } of specs)
+      if (concurrency > config.concurrency)
+        events.emit('function-capped', { functionName: name, concurrency, setting: config.concurrency })
+  }
+
+  /** Returns after how long those that did not load are; null: there are none. */
+  #tryAgainLater(): number | null {
+    this.#retry?.cancel()
+    if (this.#stopped || !this.#built.some(({ fault }) => fault?.passes)) return null
+    const retryMs = Math.min(LOAD_RETRY_MIN_MS * 2 ** this.#failures++, LOAD_RETRY_MAX_MS)
+    this.#retry = this.#parts.clock.after(retryMs, this.#parts.onRetry)
+    return retryMs
+  }
+}

@@ -1,0 +1,14 @@
+// How a config file in TypeScript or JavaScript becomes a value: its code is somebody else's, so it never enters this process.
+import { Bundler } from '../catalog/bundle.ts'
+import { evaluate } from '../workers/evaluate.ts'
+
+/** The default export of a config file, evaluated in a process of its own. */
+export async function evaluateFile(path: string, root: string, cache: string): Promise<unknown> {
+  const bundler = new Bundler()
+  try {
+    const bundle = await bundler.config(path, { cache, root })
+    return await evaluate(bundle.path, root, process.env)
+  } finally {
+    await bundler.release()
+  }
+}

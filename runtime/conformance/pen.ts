@@ -1,0 +1,119 @@
+// The host's hand on inbound.db while a runtime is tried. Between two writes of its own it compares the bytes of the file:
+// nobody else may have changed them.
+
+import { HostFile } from '../host/sqlite/file.ts'
+import { insertMessages, type MessageRow, settlePending, type TerminalAck } from '../host/sqlite/inbox.ts'
+import { pauseSeries, resumeSeries } from '../host/sqlite/tasks.ts'
+import type { Clock } from '../protocol/clock.ts'
+import { isoTime } from '../protocol/time.ts'
+import { fingerprint, lockOut } from '../store/sqlite/fault-injection.ts'
+import { sleep } from './sleep.ts'
+
+export type Message = Partial<Omit<MessageRow, 'id' | 'seriesId'>> & {
+  readonly id: string
+  /** False: it may end without a reply. */
+  readonly answered?: boolean
+  /** When it may run at the earliest, on the wall clock. */
+  readonly dueAtMs?: number
+}
+
+export class Pen {
+  readonly #path: string
+  readonly #kind: string
+  readonly #clock: Clock
+  /** What was changed while the host was quiet. */
+  readonly touched: string[] = []
+  /** How long the host's last write took. */
+  lastWriteMs = 0
+  #host: HostFile | undefined
+  #print: string | undefined
+
+  constructor(path: string, kind: string, clock: Clock) {
+    this.#path = path
+    this.#kind = kind
+    this.#clock = clock
+  }
+
+  makeFile(): void {
+    this.#write(() => {
+      this.#host = new HostFile(this.#path, false)
+    })
+  }
+
+  /** In one transaction. A message is a conversation of its own unless it says otherwise. */
+  send(messages: readonly Message[]): void {
+    const timestamp = isoTime(this.#clock.now())
+    const rows = messages.map(({ answered: _, dueAtMs: __, ...message }) => {
+      return {
+        ...DEFAULTS,
+        kind: this.#kind,
+        timestamp,
+        threadId: message.id,
+        ...message,
+        seriesId: message.id,
+      }
+    })
+    this.#write((host) => insertMessages(host, rows))
+  }
+
+  pause(id: string): void {
+    this.#write((host) => pauseSeries(host, id))
+  }
+
+  resume(id: string): void {
+    this.#write((host) => resumeSeries(host, id))
+  }
+
+  settle(acks: readonly TerminalAck[]): void {
+    this.#write((host) => settlePending(host, acks))
+  }
+
+  /** Nobody else can read the file for so long. */
+  async lock(lockedMs: number): Promise<void> {
+    this.compare()
+    const lock = lockOut(this.#path)
+    try {
+      await sleep(this.#clock, lockedMs)
+    } finally {
+      lock.release()
+    }
+    this.accept()
+  }
+
+  /** What is there now is what must stay: another process of the host has written it. */
+  accept(): void {
+    this.#print = fingerprint(this.#path)
+  }
+
+  /** Whether the file is as it was after the host's last write. */
+  compare(): void {
+    const now = fingerprint(this.#path)
+    if (this.#print !== undefined && now !== this.#print) this.touched.push(changeOf(this.#print, now))
+    this.#print = now
+  }
+
+  #write(work: (host: HostFile) => unknown): void {
+    this.compare()
+    const beganMs = this.#clock.monotonic()
+    work(this.#host!)
+    this.lastWriteMs = this.#clock.monotonic() - beganMs
+    this.accept()
+  }
+}
+
+const DEFAULTS = {
+  processAfter: null,
+  recurrence: null,
+  trigger: 1,
+  platformId: 'conform',
+  channelType: 'test',
+  content: '{"text":"hello"}',
+  sourceSessionId: null,
+  onWake: 0,
+} as const
+
+function changeOf(before: string, after: string): string {
+  const was = new Set(before.split('\n'))
+  const changed = after.split('\n').filter((line) => !was.has(line))
+  return changed.map((line) => line.split(' ')[0]).join(', ') || 'a file beside it is gone'
+}

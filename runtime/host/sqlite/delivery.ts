@@ -1,0 +1,130 @@
+// What the host remembers about delivering replies, in inbound.db, which it alone writes. `delivered` is the wire's own
+// table: a reply that stands in it is done with, sent or given up. `nanoclaw_outgoing` is the queue in front of it: every
+// reply enters once, in the order of its commit, together with the mark that says how far messages_out has been read.
+import type { HostFile } from './file.ts'
+
+/** A reply on its way, without its content. */
+export interface Parcel {
+  readonly id: string
+  /** Its destination; parcels of one lane go one after the other. */
+  readonly lane: string
+  readonly attempts: number
+  readonly dueAtMs: number
+}
+
+export interface NewParcel {
+  readonly id: string
+  readonly lane: string
+  readonly dueAtMs: number
+}
+
+/** What became of one try to send a reply. */
+export type Tried =
+  | {
+      readonly type: 'delivered'
+      readonly id: string
+      readonly attempt: number
+      readonly platformId: string | null
+    }
+  | {
+      readonly type: 'retry'
+      readonly id: string
+      readonly attempt: number
+      readonly error: string
+      readonly nextAtMs: number
+    }
+  | { readonly type: 'dead'; readonly id: string; readonly attempt: number; readonly error: string }
+
+/** A reply that was given up. */
+export interface DeadLetter {
+  readonly id: string
+  readonly failedAt: string
+  /** null: another host gave it up. */
+  readonly error: string | null
+  readonly attempts: number | null
+}
+
+/** The newest reply that has entered the queue. */
+export function takenUpTo(file: HostFile): string | undefined {
+  return file.use(
+    (db) => db.prepare('select message_out_id from nanoclaw_taken').pluck().get() as string | undefined,
+  )
+}
+
+/** Replies enter the queue and the mark moves behind them, or neither; those that are known are passed over. */
+export function takeIn(file: HostFile, parcels: readonly NewParcel[]): void {
+  file.transact((db) => {
+    const insert = db.prepare(
+      `insert into nanoclaw_outgoing (message_out_id, lane, due_at)
+       select @id, @lane, @dueAtMs where not exists (select 1 from delivered where message_out_id = @id)
+       on conflict (message_out_id) do nothing`,
+    )
+    for (const parcel of parcels) insert.run(parcel)
+    db.prepare(
+      `insert into nanoclaw_taken (id, message_out_id) values (1, ?)
+       on conflict (id) do update set message_out_id = excluded.message_out_id`,
+    ).run(parcels.at(-1)!.id)
+  })
+}
+
+/**
+ * What became of tries, all in one transaction. Sent: it leaves the queue and stands in `delivered`. Given up: it stands
+ * there as failed, and its error is kept.
+ */
+export function recordTried(file: HostFile, tried: readonly Tried[], at: string): void {
+  file.transact((db) => {
+    const leave = db.prepare('delete from nanoclaw_outgoing where message_out_id = ?')
+    const wait = db.prepare(
+      'update nanoclaw_outgoing set due_at = ?, attempts = ?, error = ? where message_out_id = ?',
+    )
+    const end = db.prepare(
+      `insert into delivered (message_out_id, platform_message_id, status, delivered_at) values (?, ?, ?, ?)
+       on conflict (message_out_id) do nothing`,
+    )
+    for (const one of tried) {
+      switch (one.type) {
+        case 'delivered':
+          leave.run(one.id)
+          end.run(one.id, one.platformId, 'delivered', at)
+          break
+        case 'retry':
+          wait.run(one.nextAtMs, one.attempt, one.error, one.id)
+          break
+        case 'dead':
+          wait.run(null, one.attempt, one.error, one.id)
+          end.run(one.id, null, 'failed', at)
+          break
+        default:
+          one satisfies never
+      }
+    }
+  })
+}
+
+export function listDeadLetters(file: HostFile): DeadLetter[] {
+  return file.use(
+    (db) =>
+      db
+        .prepare(
+          `select d.message_out_id as id, d.delivered_at as "failedAt", o.error, o.attempts
+           from delivered d left join nanoclaw_outgoing o on o.message_out_id = d.message_out_id
+           where d.status = 'failed' order by d.delivered_at`,
+        )
+        .all() as DeadLetter[],
+  )
+}
+
+/** A reply that was given up enters the queue again, in its old place where that is known; false when there is none. */
+export function redeliver(file: HostFile, { id, lane, dueAtMs }: NewParcel): boolean {
+  return file.transact((db) => {
+    const { changes } = db
+      .prepare(`delete from delivered where message_out_id = ? and status = 'failed'`)
+      .run(id)
+    if (changes === 0) return false
+    db.prepare(
+      `insert into nanoclaw_outgoing (message_out_id, lane, due_at) values (?, ?, ?)
+       on conflict (message_out_id) do update set due_at = excluded.due_at, attempts = 0, error = null`,
+    ).run(id, lane, dueAtMs)
+    return true
+  })
+}

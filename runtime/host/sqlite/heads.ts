@@ -1,0 +1,55 @@
+// Which replies of the delivery queue may go now, and when the next one may.
+import type { Parcel } from './delivery.ts'
+import type { HostFile } from './file.ts'
+
+/**
+ * The first parcel of each lane that may go now, up to `limit`, beginning behind the lane `after` and going round. A lane
+ * whose first parcel waits for another try waits with it; one that is not due yet lets the others by.
+ */
+export function headsOf(
+  file: HostFile,
+  { after, busy, limit, nowMs }: { after: string; busy: ReadonlySet<string>; limit: number; nowMs: number },
+): Parcel[] {
+  return file.use((db) => {
+    if (limit <= 0) return []
+    const nextLane = db
+      .prepare('select min(lane) from nanoclaw_outgoing where lane > ? and due_at is not null')
+      .pluck()
+    const head = db.prepare(
+      `select message_out_id as id, lane, attempts, due_at as "dueAtMs" from nanoclaw_outgoing
+       where lane = ? and due_at is not null and (attempts > 0 or due_at <= ?) order by position limit 1`,
+    )
+    const heads: Parcel[] = []
+    const walk = (from: string, upTo: string | undefined) => {
+      let lane = nextLane.get(from) as string | null
+      while (lane !== null && (upTo === undefined || lane <= upTo) && heads.length < limit) {
+        const parcel = busy.has(lane) ? undefined : (head.get(lane, nowMs) as Parcel | undefined)
+        if (parcel && parcel.dueAtMs <= nowMs) heads.push(parcel)
+        lane = nextLane.get(lane) as string | null
+      }
+    }
+    walk(after, undefined)
+    walk('', after)
+    return heads
+  })
+}
+
+export interface QueueTimes {
+  /** Nothing is on its way. */
+  readonly isEmpty: boolean
+  /** When a reply becomes due that is not yet; what is due now waits for its lane or for a place, and not for a time. */
+  readonly nextDueMs: number
+}
+
+export function queueTimes(file: HostFile, nowMs: number): QueueTimes {
+  return file.use((db) => {
+    const [first, next] = db
+      .prepare(
+        `select min(due_at), (select min(due_at) from nanoclaw_outgoing where due_at > ?)
+         from nanoclaw_outgoing where due_at is not null`,
+      )
+      .raw()
+      .get(nowMs) as [number | null, number | null]
+    return { isEmpty: first === null, nextDueMs: next ?? Number.POSITIVE_INFINITY }
+  })
+}

@@ -1,0 +1,95 @@
+// What one turn writes, and what is on record about a message: the words between the executor, which decides, and the
+// store, which keeps. A turn goes to disk whole or not at all.
+import type { Reply } from './outcome.ts'
+
+/** A run that is about to begin. */
+export interface Claim {
+  readonly id: string
+  /** Counts every run of this message, from 1. */
+  readonly run: number
+  /** Counts those charged to the handler, this one included. */
+  readonly attempt: number
+  readonly functionName: string
+  /** Process id. */
+  readonly worker: number
+  /** Nothing else runs in that process at the time, so its death is this message's doing. */
+  readonly alone: boolean
+}
+
+/** How a run ended, and what follows for its message. */
+export interface RunResult {
+  readonly id: string
+  readonly run: number
+  readonly verdict:
+    | { readonly type: 'completed'; readonly replies: readonly Reply[] }
+    | { readonly type: 'failed' }
+    | { readonly type: 'retry'; readonly nextAtMs: number }
+    /** Not charged; `keep`: the run stays on record. */
+    | { readonly type: 'released'; readonly keep: boolean }
+  readonly outcome: string
+  readonly reason: string | null
+  /** ErrorInfo as JSON text. */
+  readonly error: string | null
+  readonly durationMs: number
+}
+
+/** A message that ends without a run. */
+export interface Rejection {
+  /** As people read it. */
+  readonly id: string
+  /** As the file has it, when that is no text that could be bound as such: null for no id at all, so that no ack can name it. */
+  readonly rawId?: RawId | null
+  readonly reason: string
+  readonly detail: string
+  /** Default failed. completed: nothing is wrong with it, and nothing is to be done. */
+  readonly ack?: 'failed' | 'completed'
+}
+
+/** An id that is not well-formed text: bytes that are no UTF-8, or a blob. */
+export interface RawId {
+  readonly bytes: Uint8Array
+  readonly isText: boolean
+}
+
+/** Every message with a seq up to `seq` is done, or one of `open`. */
+export interface Checkpoint {
+  readonly seq: number
+  /** Of the row that has that seq: in a file that has another one there, the mark says nothing. null: not known. */
+  readonly id: string | null
+  readonly open: readonly string[]
+}
+
+export interface CommitBatch {
+  readonly nowMs: number
+  readonly endings: readonly RunResult[]
+  readonly claims: readonly Claim[]
+  readonly refusals: readonly Rejection[]
+  /** The highest seq of inbound.db, as far as known: replies are numbered above it. */
+  readonly inboundSeq: number
+  readonly mark: Checkpoint | null
+  /** The longest time that a run may take from now on, for hosts to know; null: none takes long; left out: as before. */
+  readonly longestRunMs?: number | null
+}
+
+export interface CommitResult {
+  /** Claims that were not made: the message has an ack already, or runs on record that the claim did not know of. */
+  readonly refused: ReadonlySet<string>
+  /** Endings that wrote nothing: the claim was no longer ours. */
+  readonly lost: ReadonlySet<string>
+}
+
+/** What is on record about a message. */
+export interface History {
+  readonly done: boolean
+  readonly runs: number
+  readonly attempts: number
+  /** When a run first ended as `retry_after`, which charges nothing; null: none has. */
+  readonly turnedAwaySinceMs: number | null
+  /** Runs that ended with the death of a process in which nothing else ran. */
+  readonly crashes: number
+  /** Some run was cut short by the death of the runtime. */
+  readonly interrupted: boolean
+  readonly nextAtMs: number | null
+  /** How long it was to wait when nextAtMs was written; null: not known. A clock that was set back must not make it longer. */
+  readonly waitMs: number | null
+}

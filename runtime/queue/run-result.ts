@@ -1,0 +1,105 @@
+// A run that has ended and is not on disk yet: what is decided about it, how that is written, and how it is told.
+
+import type { RunResult } from '../protocol/commit-batch.ts'
+import type { Settled } from '../protocol/events.ts'
+import type { Outcome } from '../protocol/outcome.ts'
+import type { Entry } from './lanes.ts'
+import { LATEST_MS, type Next } from './retry-policy.ts'
+
+export interface Closing {
+  readonly entry: Entry
+  readonly run: number
+  readonly attempt: number
+  readonly outcome: Outcome
+  readonly durationMs: number
+  readonly next: Next
+  /** How far the wall clock was ahead of the one that nobody sets, when this was decided. */
+  readonly aheadMs: number
+}
+
+/** Somebody may set the wall clock before a decision is on disk: the pause before a retry is a length, and stays as long. */
+export function byTheClock(closing: Closing, aheadMs: number): Closing {
+  const { next } = closing
+  const setMs = Math.round(aheadMs - closing.aheadMs)
+  // One of the two clocks knows whole milliseconds only.
+  if (next.type !== 'retry' || Math.abs(setMs) <= 1) return closing
+  return { ...closing, aheadMs, next: { ...next, nextAtMs: Math.min(next.nextAtMs + setMs, LATEST_MS) } }
+}
+
+/** As the store keeps it. */
+export function endingOf({ entry, run, outcome, durationMs, next }: Closing): RunResult {
+  return {
+    id: entry.id,
+    run,
+    verdict: next.type === 'completed' ? completedBy(outcome) : next,
+    outcome: outcome.type,
+    reason: reasonOf(next, outcome),
+    error: errorOf(outcome),
+    durationMs,
+  }
+}
+
+function completedBy(outcome: Outcome): RunResult['verdict'] {
+  if (outcome.type !== 'replied') throw new Error(`outcome ${outcome.type} cannot complete a message`)
+  return { type: 'completed', replies: outcome.replies }
+}
+
+/** As listeners hear of it, once it is on disk. `lost`: the host took the claim away meanwhile, so nothing was written. */
+export function settledOf(
+  { entry, run, attempt, outcome, durationMs, next }: Closing,
+  lost: boolean,
+): Settled {
+  return {
+    id: entry.id,
+    functionName: entry.spec.name,
+    run,
+    attempt,
+    outcome,
+    durationMs,
+    verdict: lost ? 'lost' : next.type === 'completed' ? 'done' : next.type,
+    reason: reasonOf(next, outcome),
+    nextAtMs: next.type === 'retry' ? next.nextAtMs : null,
+  }
+}
+
+function reasonOf(next: Next, outcome: Outcome): string | null {
+  if ('reason' in next) return next.reason
+  return outcome.type === 'cancelled' ? outcome.why : null
+}
+
+function errorOf(outcome: Outcome): string | null {
+  switch (outcome.type) {
+    case 'replied':
+    case 'cancelled':
+      return null
+    case 'threw':
+    case 'bad-reply':
+    case 'bad-message':
+      return JSON.stringify(outcome.error)
+    case 'timed-out':
+      return JSON.stringify({ name: 'Timeout', message: `no end after ${outcome.afterMs} ms` })
+    case 'exited':
+      return JSON.stringify({
+        name: 'ProcessExit',
+        message:
+          outcome.code === null
+            ? 'the process closed its channel to the runtime and went on, so it was ended'
+            : `the process exited with code ${outcome.code}`,
+        stderr: outcome.stderr,
+      })
+    case 'killed':
+      return JSON.stringify({
+        name: 'ProcessKilled',
+        message: `the process was killed by ${outcome.signal}`,
+        stderr: outcome.stderr,
+      })
+    case 'out-of-memory':
+      return JSON.stringify({
+        name: 'OutOfMemory',
+        message: 'the process ran out of heap',
+        stderr: outcome.stderr,
+      })
+    default:
+      return outcome satisfies never
+  }
+}

@@ -1,0 +1,98 @@
+// A commit that failed is tried again: soon when it met a lock, later when the disk takes no writes, after a growing pause
+// in both cases. Until then nothing is lost: what has ended is held, and nothing new is claimed. A lock is somebody's for a
+// moment as a rule, so it is told only when it lasts; a disk at once. Either is told once, and once when it is over.
+import type { Clock, Timer } from '../protocol/clock.ts'
+import type { Events } from '../protocol/events.ts'
+
+/**
+ * retry  somebody has a lock
+ * hold   the disk takes no writes, and may again whenever it likes
+ * doubt  the disk fails to do what it was told, or reads what nobody has written: it has a few chances to be right again
+ */
+export type Passing = 'retry' | 'hold' | 'doubt'
+
+export interface CommitRetryParts {
+  readonly clock: Clock
+  readonly events: Events
+  /** An error, for people. */
+  readonly explain: (error: unknown) => string
+  readonly again: () => void
+}
+
+const PAUSE_MS: Readonly<Record<Passing, readonly [min: number, max: number]>> = {
+  retry: [10, 1_000],
+  hold: [100, 5_000],
+  doubt: [100, 5_000],
+}
+/** Between two tries while the runtime stops: a reader that reads again and again leaves gaps, and one of them is enough. */
+const HURRY_MAX_MS = 20
+/** A lock that lasts longer is no reader's. */
+const LOCK_TOLD_MS = 1_000
+/** With the pauses, about half a minute of a disk that does not do its work. */
+export const DOUBTS_MAX = 10
+
+export class CommitRetry {
+  readonly #parts: CommitRetryParts
+  #timer: Timer | undefined
+  #failures = 0
+  #doubts = 0
+  #sinceMs = 0
+  #told = false
+  #hurry = false
+
+  constructor(parts: CommitRetryParts) {
+    this.#parts = parts
+  }
+
+  get on(): boolean {
+    return this.#timer !== undefined
+  }
+
+  /** False: this has failed too often, and no more is to be hoped for. `held`: runs that have ended and are not on disk. */
+  begin(meaning: Passing, error: unknown, held: number): boolean {
+    const { clock, again } = this.#parts
+    const nowMs = clock.monotonic()
+    if (this.#failures === 0) this.#sinceMs = nowMs
+    if (meaning === 'doubt' && ++this.#doubts > DOUBTS_MAX) return false
+    const [min, max] = PAUSE_MS[meaning]
+    const retryMs = Math.min(
+      min * 2 ** this.#failures++,
+      this.#hurry && meaning !== 'doubt' ? HURRY_MAX_MS : max,
+    )
+    if (meaning !== 'retry' || nowMs - this.#sinceMs >= LOCK_TOLD_MS) this.#tell(error, held, retryMs)
+    this.#timer = clock.after(retryMs, () => {
+      this.#timer = undefined
+      again()
+    })
+    return true
+  }
+
+  /** The runtime stops: what has ended is tried again often, and now, since there is little time left. */
+  hurry(): void {
+    this.#hurry = true
+    if (!this.#timer) return
+    this.#timer.cancel()
+    this.#timer = undefined
+    this.#parts.again()
+  }
+
+  /** The disk has taken a commit. */
+  healed(held: number): void {
+    if (this.#told) this.#parts.events.emit('commit-healed', { held })
+    this.#told = false
+    this.#failures = 0
+    this.#doubts = 0
+  }
+
+  stop(): void {
+    this.#timer?.cancel()
+  }
+
+  #tell(error: unknown, held: number, retryMs: number): void {
+    if (this.#told) return
+    this.#told = true
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+    const { events, explain } = this.#parts
+    events.emit('commit-failed', { code, message: explain(error), held, retryMs })
+  }
+}

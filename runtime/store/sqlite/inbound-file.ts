@@ -1,0 +1,153 @@
+// An open inbound.db: its shape found out, and the statements that fit it. Hosts have added columns over time; one that a
+// file lacks means its default.
+import { NanoclawError } from '../../protocol/errors.ts'
+import { MESSAGE_COLUMNS, SEQ_ABOVE, SEQ_MAX } from './message-rows.ts'
+import { fileAt, onFirstUse, openReadonly, type ReadonlyDb, type ReadStatement } from './open.ts'
+
+/** Columns that came later than the table, with the value that a row without them means. */
+const DEFAULTS: Readonly<Record<string, string>> = {
+  seq: 'null',
+  status: "'pending'",
+  process_after: 'null',
+  recurrence: 'null',
+  series_id: 'null',
+  tries: '0',
+  trigger: '1',
+  platform_id: 'null',
+  channel_type: 'null',
+  thread_id: 'null',
+  source_session_id: 'null',
+  on_wake: '0',
+}
+const REQUIRED = ['id', 'kind', 'timestamp', 'content']
+
+/** The first value of each is the length up to which content is read. */
+export interface Pages {
+  /** Behind a rowid, of one number: a host's table may have several rows of it. */
+  readonly sameSeq: ReadStatement
+  readonly bySeq: ReadStatement
+  readonly byRowid: ReadStatement
+  /** Text, or more than a number of ours can say: as good as none. By rowid, too; `+` leads SQLite to the index on seq. */
+  readonly misnumbered: ReadStatement
+  /** The same rows, looked for among all those behind a rowid. */
+  readonly misnumberedNear: ReadStatement
+  readonly byIds: ReadStatement
+}
+
+export interface InboundFile {
+  readonly db: ReadonlyDb
+  readonly ino: number
+  readonly dev: number
+  readonly dataVersion: ReadStatement
+  /** Another one after each change of the tables. */
+  readonly schemaVersion: ReadStatement
+  /** The one that these statements were made for. */
+  readonly schema: number
+  readonly maxSeq: ReadStatement
+  readonly maxRowid: ReadStatement
+  /** Id, seq and rowid of the last row up to a number. */
+  readonly lastUpTo: ReadStatement
+  /** The same of the row with this id and number. */
+  readonly rowOf: ReadStatement
+  readonly window: ReadStatement
+  readonly pending: Pages
+  readonly messages: ReadStatement
+  readonly questionResponse: ReadStatement
+  readonly rawId: ReadStatement
+  seen: number
+  mtimeMs: number
+  size: number
+}
+
+/** @throws NanoclawError `not_readable_yet`, `inbound_unusable`; SqliteError, see classifyRead */
+export function openInbound(path: string, busyMs: number): InboundFile {
+  const db = openReadonly(path, busyMs)
+  try {
+    const file = fileAt(path)
+    if (!file) throw new NanoclawError('not_readable_yet', `${path} was moved away just now`)
+    const schemaVersion = db.prepare('pragma schema_version')
+    const [schema] = schemaVersion.get() as [number]
+    const present = new Set(
+      (db.prepare('select name from pragma_table_info(?)').all('messages_in') as [string][]).map(
+        ([name]) => name,
+      ),
+    )
+    if (present.size === 0)
+      throw new NanoclawError('not_readable_yet', `${path} has no table messages_in yet`)
+    const missing = REQUIRED.filter((name) => !present.has(name))
+    if (missing.length > 0)
+      throw new NanoclawError(
+        'inbound_unusable',
+        `${path}: table messages_in lacks ${missing.join(', ')}; expected the columns of docs/protocol.md`,
+      )
+    const prepare = (sql: string) => onFirstUse(db, sql)
+    const column = (name: string) => (present.has(name) ? name : (DEFAULTS[name] ?? name))
+    const numbered = present.has('seq')
+    const misnumbered = `seq > ${SEQ_MAX} or seq <= ${SEQ_ABOVE}`
+    const isPending = present.has('status') ? "status = 'pending'" : '1'
+    const all = MESSAGE_COLUMNS.map(column).join(', ')
+    // What is pending is known to be so.
+    const named = MESSAGE_COLUMNS.slice(0, -1).map((name) => (name === 'status' ? 'null' : column(name)))
+    const light = `select ${named.join(', ')}, case when octet_length(content) <= ? then content end,
+      rowid, octet_length(content) from messages_in`
+    // The `+` keeps SQLite from walking an index on status, which some hosts have: it would sort all that is pending for a page.
+    const none = '? is null and ? is null'
+    const pending: Pages = {
+      sameSeq: prepare(
+        `${light} where ${numbered ? 'seq = ? and rowid > ?' : none} and +${isPending} order by rowid limit ?`,
+      ),
+      bySeq: prepare(
+        `${light} where ${numbered ? 'seq > ? and seq <= ?' : none} and +${isPending} order by ${numbered ? 'seq, rowid' : 'rowid'} limit ?`,
+      ),
+      byRowid: prepare(
+        `${light} where ${numbered ? 'seq is null and' : ''} rowid > ? and +${isPending} order by rowid limit ?`,
+      ),
+      misnumbered: prepare(
+        `${light} where ${numbered ? `(${misnumbered}) and +rowid > ?` : '? is null'} and +${isPending} order by +rowid limit ?`,
+      ),
+      misnumberedNear: prepare(
+        `${light} where ${numbered ? `+(${misnumbered}) and rowid > ?` : '? is null'} and +${isPending} order by rowid limit ?`,
+      ),
+      byIds: prepare(
+        `${light} where id in (select value from json_each(?)) and +${isPending} order by ${numbered ? 'seq, rowid' : 'rowid'}`,
+      ),
+    }
+    return {
+      db,
+      ino: file.ino,
+      dev: file.dev,
+      mtimeMs: file.mtimeMs,
+      size: file.size,
+      seen: -1,
+      schema,
+      schemaVersion,
+      dataVersion: prepare('pragma data_version'),
+      maxSeq: prepare(numbered ? `select max(seq) from messages_in where seq <= ${SEQ_MAX}` : 'select null'),
+      maxRowid: prepare('select max(rowid) from messages_in'),
+      lastUpTo: prepare(
+        numbered
+          ? `select id, seq, rowid from messages_in where seq <= ? and seq > ${SEQ_ABOVE} order by seq desc, rowid desc limit 1`
+          : 'select null where ? is null',
+      ),
+      rowOf: prepare(
+        numbered
+          ? 'select id, seq, rowid from messages_in where id = ? and seq = ?'
+          : 'select null where ? is null and ? is null',
+      ),
+      window: prepare(
+        numbered
+          ? `select seq from messages_in where seq > ? and seq <= ${SEQ_MAX} order by seq limit 1 offset ?`
+          : 'select null where ? = ?',
+      ),
+      pending,
+      messages: prepare(`select ${all} from messages_in where id in (select value from json_each(?))`),
+      rawId: prepare('select cast(id as blob), typeof(id) from messages_in where rowid = ?'),
+      questionResponse: prepare(
+        `select ${all} from messages_in where ${isPending} and json_valid(content) and json_extract(content, '$.questionId') = ? order by rowid limit 1`,
+      ),
+    }
+  } catch (error) {
+    db.close()
+    throw error
+  }
+}

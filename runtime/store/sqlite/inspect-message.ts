@@ -1,0 +1,170 @@
+// One message as both files tell it, for `show`: its row, its ack, its runs, its replies. Read-only; works with any of the
+// tables missing, and says why when a file cannot be read.
+import type { Paths } from '../../protocol/config.ts'
+import type { ErrorInfo } from '../../protocol/errors.ts'
+import { RUNNING } from '../../protocol/schema.ts'
+import { columnsOf } from './backlog.ts'
+import { type FileState, Look } from './file-probe.ts'
+import type { ReadonlyDb } from './open.ts'
+
+/** What a run left behind when it did not succeed; `stderr`: the last words of its process. */
+export interface RunError extends ErrorInfo {
+  readonly stderr?: string
+}
+
+export interface Run {
+  readonly run: number
+  readonly attempt: number
+  readonly functionName: string
+  readonly worker: number | null
+  readonly startedAtMs: number
+  readonly endedAtMs: number | null
+  readonly durationMs: number | null
+  readonly outcome: string | null
+  readonly reason: string | null
+  readonly error: RunError | null
+  readonly nextAtMs: number | null
+}
+
+export interface StoredReply {
+  readonly id: string
+  readonly seq: number | null
+  readonly timestamp: string
+  readonly deliverAfter: string | null
+  readonly kind: string
+  readonly platformId: string | null
+  readonly channelType: string | null
+  readonly threadId: string | null
+  readonly content: string
+}
+
+export interface Ack {
+  readonly status: string
+  readonly changedAt: string
+}
+
+export type Row = Readonly<Record<string, string | number | null>>
+
+export interface MessageReport {
+  readonly id: string
+  readonly inbound: FileState
+  readonly outbound: FileState
+  /** The row, by the file's own column names; null: no such message, or inbound.db is not readable. */
+  readonly message: Row | null
+  readonly ack: Ack | null
+  readonly runs: readonly Run[]
+  readonly replies: readonly StoredReply[]
+}
+
+export function readMessage(paths: Paths, id: string): MessageReport {
+  const [inbound, outbound] = [new Look(paths.inbound), new Look(paths.outbound)]
+  try {
+    const message = inbound.read((db) => rowOf(db, id))
+    const ack = outbound.read((db) => ackOf(db, id))
+    const runs = outbound.read((db) => runsOf(db, id)) ?? []
+    const replies = outbound.read((db) => repliesTo(db, id)) ?? []
+    return { id, inbound: inbound.state, outbound: outbound.state, message, ack, runs, replies }
+  } finally {
+    inbound.close()
+    outbound.close()
+  }
+}
+
+/** Only how far it has come; cheap enough to be asked again and again. Null also while outbound.db is not readable. */
+export function readAck(paths: Paths, id: string): Ack | null {
+  const outbound = new Look(paths.outbound)
+  try {
+    return outbound.read((db) => ackOf(db, id))
+  } finally {
+    outbound.close()
+  }
+}
+
+function rowOf(db: ReadonlyDb, id: string): Row | null {
+  const columns = [...columnsOf(db, 'messages_in')].map((name) => [name, `"${name.replaceAll('"', '""')}"`])
+  if (columns.length === 0) return null
+  return select<Row>(db, Object.fromEntries(columns), 'from messages_in where id = ?', id)[0] ?? null
+}
+
+function ackOf(db: ReadonlyDb, id: string): Ack | null {
+  if (columnsOf(db, 'processing_ack').size === 0) return null
+  return select<Ack>(db, ACK_COLUMNS, 'from processing_ack where message_id = ?', id)[0] ?? null
+}
+
+function runsOf(db: ReadonlyDb, id: string): Run[] {
+  if (columnsOf(db, 'nanoclaw_run').size === 0) return []
+  const ended = select<StoredRun>(db, RUN_COLUMNS, 'from nanoclaw_run where message_id = ? order by run', id)
+  const batches = columnsOf(db, 'nanoclaw_batch').size > 0
+  const running = batches
+    ? select<StoredRun>(db, RUNNING_COLUMNS, `from (${RUNNING}) where message_id = ?`, id)
+    : []
+  return [...ended, ...running].map((row) => ({ ...row, error: runError(row.error) }))
+}
+
+type StoredRun = Omit<Run, 'error'> & { readonly error: string | null }
+
+/** An error is kept as JSON; the detail of a message that never ran is plain text. */
+export function runError(text: string | null): RunError | null {
+  if (text === null) return null
+  try {
+    const error: unknown = JSON.parse(text)
+    if (typeof error === 'object' && error !== null && 'message' in error) return error as RunError
+  } catch {
+    // Plain text.
+  }
+  return { name: 'Error', message: text }
+}
+
+function repliesTo(db: ReadonlyDb, id: string): StoredReply[] {
+  if (columnsOf(db, 'messages_out').size === 0) return []
+  return select<StoredReply>(db, REPLY_COLUMNS, 'from messages_out where in_reply_to = ? order by rowid', id)
+}
+
+const ACK_COLUMNS = { status: 'status', changedAt: 'status_changed' }
+const RUN_COLUMNS = {
+  run: 'run',
+  attempt: 'attempt',
+  functionName: 'function',
+  worker: 'worker',
+  startedAtMs: 'started_at',
+  endedAtMs: 'ended_at',
+  durationMs: 'duration_ms',
+  outcome: 'outcome',
+  reason: 'reason',
+  error: 'error',
+  nextAtMs: 'next_at',
+}
+const RUNNING_COLUMNS = {
+  ...RUN_COLUMNS,
+  endedAtMs: 'null',
+  durationMs: 'null',
+  outcome: 'null',
+  reason: 'null',
+  error: 'null',
+  nextAtMs: 'null',
+}
+const REPLY_COLUMNS = {
+  id: 'id',
+  seq: 'seq',
+  timestamp: 'timestamp',
+  deliverAfter: 'deliver_after',
+  kind: 'kind',
+  platformId: 'platform_id',
+  channelType: 'channel_type',
+  threadId: 'thread_id',
+  content: 'content',
+}
+
+/** Rows as objects: each field of T from the column named beside it. */
+function select<T>(
+  db: ReadonlyDb,
+  columns: Readonly<Record<keyof T, string>>,
+  rest: string,
+  value: string,
+): T[] {
+  const names = Object.keys(columns) as (keyof T)[]
+  const rows = db
+    .prepare(`select ${names.map((name) => columns[name]).join(', ')} ${rest}`)
+    .all(value) as unknown[][]
+  return rows.map((row) => Object.fromEntries(names.map((name, index) => [name, row[index] ?? null])) as T)
+}

@@ -1,0 +1,134 @@
+// The SQL of the outbox, its tables made and its statements prepared once. Statements that take a JSON array do for many messages at once what would cost a
+// call into SQLite for each.
+import type { Statement } from 'better-sqlite3'
+import { HAS_ENDED } from '../../protocol/ack.ts'
+import { NanoclawError } from '../../protocol/errors.ts'
+import {
+  LONG_TOOL,
+  OWN_TABLES,
+  OWN_VERSION,
+  RUNNING,
+  STATE_TABLES,
+  WIRE_TABLES,
+} from '../../protocol/schema.ts'
+import type { WritableDb } from './open.ts'
+
+/** Ends that the handler is not charged for. */
+const UNCHARGED = `('interrupted', 'cancelled')`
+/**
+ * The death of a process counts against a message only where it is certain whose it was: an outcome of the first kind is
+ * given in no other case, and a run that the runtime did not live to end was alone in its process.
+ */
+const DEATH = `(r.outcome in ('exited', 'killed', 'out-of-memory') or (r.outcome = 'interrupted' and r.alone = 1))`
+
+/** A row of RUNNING, and how many runs of the message have ended with the death of their process. */
+export interface Left {
+  readonly message_id: string
+  readonly run: number
+  readonly attempt: number
+  readonly function: string
+  readonly worker: number
+  readonly alone: number
+  readonly started_at: number
+  readonly crashes: number
+}
+
+export type Statements = Readonly<Record<keyof typeof TEXTS, Statement>>
+
+/** A file of another version is not touched: whoever made it may come back. */
+export function makeTables(db: WritableDb, path: string): void {
+  const own = db.prepare("select 1 from sqlite_schema where name = 'nanoclaw_runtime'").get()
+  const version = own && db.prepare('select version from nanoclaw_runtime').pluck().get()
+  if (version !== undefined && version !== OWN_VERSION)
+    throw new NanoclawError(
+      'outbound_unusable',
+      `${path} was written by another version (its tables are version ${version}, expected ${OWN_VERSION}). Use that version, or a new workspace.`,
+    )
+  db.exec(WIRE_TABLES + STATE_TABLES + OWN_TABLES)
+  // A file that was made before the mark knew its row has the same version: whoever made it leaves this column alone.
+  const columns = db.prepare("select name from pragma_table_info('nanoclaw_runtime')").pluck().all()
+  if (!columns.includes('mark_id')) db.exec('alter table nanoclaw_runtime add column mark_id text')
+  db.exec(
+    `insert or ignore into nanoclaw_runtime (id, version, epoch, seq_mark) values (1, ${OWN_VERSION}, 0, ${Number.MIN_SAFE_INTEGER})`,
+  )
+}
+
+export function prepareOutbox(db: WritableDb): Statements {
+  const plucked = new Set(['epoch', 'raiseEpoch', 'open', 'maxSeq', 'stops'])
+  const entries = Object.entries(TEXTS).map(([name, sql]) => [
+    name,
+    plucked.has(name) ? db.prepare(sql).pluck() : db.prepare(sql),
+  ])
+  return Object.fromEntries(entries)
+}
+
+const TEXTS = {
+  epoch: 'select epoch from nanoclaw_runtime where id = 1',
+  raiseEpoch: 'update nanoclaw_runtime set epoch = epoch + 1 where id = 1 returning epoch',
+  mark: 'select seq_mark as seq, mark_id as id from nanoclaw_runtime where id = 1',
+  setMark: 'update nanoclaw_runtime set seq_mark = ?, mark_id = ? where id = 1',
+  open: 'select message_id from nanoclaw_open',
+  clearOpen: 'delete from nanoclaw_open',
+  addOpen: 'insert into nanoclaw_open (message_id) select value from json_each(?)',
+  maxSeq: `select max(seq) from messages_out where seq <= ${Number.MAX_SAFE_INTEGER}`,
+
+  claimAll: `insert into processing_ack (message_id, status, status_changed)
+    select value, 'processing', ? from json_each(?) where true on conflict (message_id) do nothing`,
+  claim: `insert into processing_ack (message_id, status, status_changed) values (?, 'processing', ?)
+    on conflict (message_id) do nothing`,
+  anyOnRecord: 'select 1 from nanoclaw_run where message_id in (select value from json_each(?)) limit 1',
+  onRecord: 'select 1 from nanoclaw_run where message_id = ? and run >= ? limit 1',
+  beginBatch: `insert into nanoclaw_batch (batch, function, worker, alone, started_at, runs) values (?, ?, ?, ?, ?, ?)`,
+  endBatch: 'delete from nanoclaw_batch where batch = ?',
+  /** Takes messages out of a batch that goes on without them. */
+  strike: `update nanoclaw_batch set runs = (
+      select json_group_array(json(value)) from json_each(runs)
+      where json_extract(value, '$[0]') not in (select value from json_each(?)))
+    where batch = ?`,
+  stops: `select count(*) from nanoclaw_run where message_id = ? and outcome = 'cancelled' and reason = 'shutdown'`,
+  stopWaiting: 'update nanoclaw_run set next_at = null where message_id = ? and next_at is not null',
+
+  completeAll: `update processing_ack set status = 'completed', status_changed = ?
+    where status = 'processing' and message_id in (select value from json_each(?))`,
+  finish: `update processing_ack set status = ?, status_changed = ? where message_id = ? and status = 'processing'`,
+  dropClaim: `delete from processing_ack where message_id = ? and status = 'processing'`,
+  endRun: `insert into nanoclaw_run (message_id, run, attempt, epoch, function, worker, alone, started_at, ended_at,
+      duration_ms, outcome, reason, error, next_at)
+    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  reply: `insert into messages_out (id, seq, in_reply_to, timestamp, deliver_after, kind, platform_id, channel_type,
+      thread_id, content)
+    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (id) do nothing`,
+
+  refuse: `insert into processing_ack (message_id, status, status_changed) values (?, ?, ?)
+    on conflict (message_id) do nothing`,
+  refuseRaw: `insert into processing_ack (message_id, status, status_changed)
+    values (iif(?, cast(? as text), ?), 'failed', ?) on conflict (message_id) do nothing`,
+  refusedRun: `insert into nanoclaw_run (message_id, run, attempt, epoch, function, alone, started_at, ended_at, outcome,
+      reason, error)
+    select :id, coalesce(max(run), 0) + 1, 0, :epoch, '', 0, :nowMs, :nowMs, 'refused', :reason, :detail
+    from nanoclaw_run where message_id = :id`,
+
+  tell: `insert or replace into container_state
+      (id, current_tool, tool_declared_timeout_ms, tool_started_at, updated_at)
+    values (1, iif(:limitMs is null, null, '${LONG_TOOL}'), :limitMs, iif(:limitMs is null, null, :at), :at)`,
+
+  running: `select n.message_id, n.run, n.attempt, n.function, n.worker, n.started_at,
+      n.alone and count(*) over (partition by n.worker) = 1 as alone,
+      (select count(*) from nanoclaw_run r where r.message_id = n.message_id and ${DEATH}) as crashes
+    from (${RUNNING}) n`,
+  clearBatches: 'delete from nanoclaw_batch',
+  dropForeignClaims: `delete from processing_ack where status = 'processing'`,
+  setAck: `insert into processing_ack (message_id, status, status_changed) values (?, ?, ?)
+    on conflict (message_id) do update set status = excluded.status, status_changed = excluded.status_changed`,
+  history: `
+    select j.value as id, coalesce(a.${HAS_ENDED}, 0) as done, coalesce(max(r.run), 0) as runs,
+      count(r.outcome) - coalesce(sum(r.outcome in ${UNCHARGED} or r.reason is 'retry_after'), 0) as attempts,
+      min(iif(r.reason = 'retry_after', r.ended_at, null)) as turnedAwaySinceMs,
+      coalesce(sum(${DEATH}), 0) as crashes,
+      coalesce(sum(r.outcome = 'interrupted'), 0) > 0 as interrupted,
+      max(r.next_at) as nextAtMs, max(r.next_at - r.ended_at) as waitMs
+    from json_each(?) j
+      left join processing_ack a on a.message_id = j.value
+      left join nanoclaw_run r on r.message_id = j.value
+    group by j.value having a.message_id is not null or r.run is not null`,
+} as const

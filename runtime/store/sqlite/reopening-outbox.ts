@@ -1,0 +1,119 @@
+// The outbox of a runtime's life. A disk that failed leaves a handle whose memory of the file may be wrong, so the handle is
+// closed at once; the next use opens the file afresh, which plays back the journal, and looks through it before anything
+// is written. The file must be the one that was taken over, and still ours by its epoch. Nothing is ever repaired here.
+
+import Database from 'better-sqlite3'
+import type { CommitBatch, CommitResult, History } from '../../protocol/commit-batch.ts'
+import { classifyWrite, isDoubtful, OutboundUnreadable } from './classify.ts'
+import { fileAt, isAt, openWritable, type WritableDb } from './open.ts'
+import { Outbox, type Recovery } from './outbox.ts'
+import type { RetentionQueries } from './retention-queries.ts'
+
+export type { Recovery } from './outbox.ts'
+
+type Reach = ConstructorParameters<typeof Outbox>[2]
+
+/** A bigger file would stop the event loop for long; there SQLite finds damage when it comes to it. */
+const CHECKED_BYTES_MAX = 64 * 1024 * 1024
+
+export class ReopeningOutbox {
+  readonly #path: string
+  readonly #journal: 'delete' | 'wal'
+  readonly #reach: Reach
+  readonly #file: { readonly ino: number; readonly dev: number } | undefined
+  #outbox: Outbox
+  /** The disk has failed under it, and it is closed. */
+  #doubted = false
+  #closed = false
+
+  /** @throws NanoclawError `outbound_unusable`, SqliteError (see classifyWrite) */
+  constructor(path: string, journal: 'delete' | 'wal', reach?: Reach) {
+    this.#path = path
+    this.#journal = journal
+    this.#reach = reach
+    this.#outbox = new Outbox(path, journal, reach)
+    this.#file = fileAt(path)
+  }
+
+  /** See Outbox. */
+  recover(nowMs: number, crashLimit: number, stoppedEpoch = 0): Recovery {
+    return this.#use((outbox) => outbox.recover(nowMs, crashLimit, stoppedEpoch))
+  }
+
+  /** See Outbox. */
+  commit(turn: CommitBatch): CommitResult {
+    this.checkPlace()
+    return this.#use((outbox) => outbox.commit(turn))
+  }
+
+  /**
+   * SQLite looks for itself at each commit with a rollback journal. In WAL mode it does not: what is committed to a deleted
+   * file is lost without an error. A runtime without work commits nothing, and has to look now and then.
+   * @throws SqliteError SQLITE_READONLY_DBMOVED when another file stands at its path, or none
+   */
+  checkPlace(): void {
+    if (!isAt(this.#path, this.#file)) throw moved(this.#path)
+  }
+
+  /** @throws OutboundUnreadable when it is locked or the disk does not give it out; SqliteError on a bug */
+  history(ids: readonly string[]): Map<string, History> {
+    try {
+      return this.#use((outbox) => outbox.history(ids))
+    } catch (error) {
+      if (classifyWrite(error) === 'bug') throw error
+      throw new OutboundUnreadable(this.#path, error)
+    }
+  }
+
+  past<T>(work: (past: RetentionQueries) => T): T {
+    return this.#use((outbox) => work(outbox.past))
+  }
+
+  /** What the last commit left half done is undone first: nobody else may do that, so until then nobody could read the file. */
+  close(): void {
+    try {
+      if (this.#doubted) this.#outbox = this.#openAgain()
+    } catch {
+      // The next start tries again.
+    }
+    this.#closed = true
+    this.#outbox.close()
+  }
+
+  #use<T>(work: (outbox: Outbox) => T): T {
+    if (this.#doubted) this.#outbox = this.#openAgain().follow(this.#outbox)
+    this.#doubted = false
+    try {
+      return work(this.#outbox)
+    } catch (error) {
+      if (isDoubtful(error)) {
+        this.#doubted = true
+        this.#outbox.close()
+      }
+      throw error
+    }
+  }
+
+  #openAgain(): Outbox {
+    const file = fileAt(this.#path)
+    if (this.#closed || file?.ino !== this.#file?.ino || file?.dev !== this.#file?.dev)
+      throw moved(this.#path)
+    const db = openWritable(this.#path, this.#journal)
+    try {
+      if (file && file.size <= CHECKED_BYTES_MAX) check(db)
+      return new Outbox(db, this.#journal, this.#reach)
+    } catch (error) {
+      db.close()
+      throw error
+    }
+  }
+}
+
+function moved(path: string): Error {
+  return new Database.SqliteError(`another file stands at ${path}, or none`, 'SQLITE_READONLY_DBMOVED')
+}
+
+function check(db: WritableDb): void {
+  const found = db.pragma('quick_check(1)', { simple: true })
+  if (found !== 'ok') throw new Database.SqliteError(`quick_check: ${found}`, 'SQLITE_CORRUPT')
+}

@@ -1,0 +1,54 @@
+// What happens before a start: the host's own hook, with a limit of time, and the command line made from what it says.
+
+import { FolderHandle } from '../host/folder-handle.ts'
+import type { Clock } from '../protocol/clock.ts'
+import { type Command, type Launch, launchOf, type Mount, READONLY, runName } from './containers.ts'
+import type { Limits } from './judge.ts'
+
+/** What a runtime of this folder is given beside the command. */
+export interface Prepared {
+  readonly env?: Readonly<Record<string, string>>
+  /** For containers. */
+  readonly mounts?: readonly Mount[]
+  /** For containers: `name:address` pairs. */
+  readonly hosts?: readonly string[]
+}
+
+/** Throws when this folder cannot have a runtime at the moment; it is asked again after a pause. */
+export type Prepare = (folder: string, signal: AbortSignal) => Prepared | Promise<Prepared>
+
+export interface PrepareParts {
+  readonly folder: string
+  readonly clock: Clock
+  readonly command: Command
+  readonly prepare: Prepare
+  readonly limits: Limits
+}
+
+/** @throws what the hook throws, the signal's reason, that it took too long, or that the inbox is no folder to mount */
+export async function prepareLaunch(parts: PrepareParts, stopping: AbortSignal): Promise<Launch> {
+  const { folder, command } = parts
+  const { env = {}, mounts = [], hosts = [] } = await inTime(parts, stopping)
+  // Engines mount what a link leads to. Nothing of this folder runs now that could replace it after this look.
+  if ('engine' in command) FolderHandle.made(folder, READONLY).close()
+  return launchOf(command, { folder, name: runName(folder), env, mounts, hosts })
+}
+
+async function inTime(
+  { clock, limits, prepare, folder }: PrepareParts,
+  stopping: AbortSignal,
+): Promise<Prepared> {
+  const late = new AbortController()
+  const signal = AbortSignal.any([late.signal, stopping])
+  const gone = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
+  const timer = clock.after(limits.prepareMs, () =>
+    late.abort(new Error(`prepare gave no answer within ${limits.prepareMs} ms`)),
+  )
+  try {
+    return await Promise.race([(async () => prepare(folder, signal))(), gone])
+  } finally {
+    timer.cancel()
+  }
+}

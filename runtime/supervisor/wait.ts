@@ -1,0 +1,81 @@
+// When a folder may have its next instance, after one that failed: growing pauses, or not before its configuration changes.
+import type { Clock, Timer } from '../protocol/clock.ts'
+import { type Limits, pauseMs } from './judge.ts'
+import type { FolderState } from './state.ts'
+
+export interface WaitParts {
+  readonly clock: Clock
+  readonly limits: Limits
+  /** What the configuration looks like. */
+  readonly configuration: () => string
+  /** The wait is over. */
+  readonly visitSoon: () => void
+}
+
+export class Wait {
+  readonly #parts: WaitParts
+  #failures = 0
+  /** By the clock that nobody sets. */
+  #untilMs = 0
+  /** The configuration that did not do. */
+  #refused: string | undefined
+  #timer: Timer | undefined
+
+  constructor(parts: WaitParts) {
+    this.#parts = parts
+  }
+
+  get failures(): number {
+    return this.#failures
+  }
+
+  get isOver(): boolean {
+    if (this.#refused !== undefined) return this.#parts.configuration() !== this.#refused
+    return this.#parts.clock.monotonic() >= this.#untilMs
+  }
+
+  /** All is well, or somebody says that it will be. */
+  forget(): void {
+    this.#failures = 0
+    this.#untilMs = 0
+    this.#refused = undefined
+  }
+
+  /** Until somebody changes the configuration that this start began with. */
+  refuse(reason: string, configuration: string): FolderState {
+    this.#refused = configuration
+    return { state: 'refused', reason }
+  }
+
+  pause(reason: string, failures: number, delayMs: number): FolderState {
+    return { state: 'backing-off', reason, failures, untilMs: this.#for(failures, delayMs) }
+  }
+
+  failed(reason: string): FolderState {
+    return this.pause(reason, this.#failures + 1, this.#nextMs())
+  }
+
+  /** It could not even be prepared. */
+  unprepared(reason: string): FolderState {
+    return { state: 'refused', reason, untilMs: this.#for(this.#failures + 1, this.#nextMs()) }
+  }
+
+  stop(): void {
+    this.#timer?.cancel()
+  }
+
+  #nextMs(): number {
+    const { pauseMinMs, pauseMaxMs } = this.#parts.limits
+    return pauseMs(this.#failures, pauseMinMs, pauseMaxMs, Math.random())
+  }
+
+  #for(failures: number, delayMs: number): number {
+    const { clock, visitSoon } = this.#parts
+    this.#failures = failures
+    this.#refused = undefined
+    this.#untilMs = clock.monotonic() + delayMs
+    this.#timer?.cancel()
+    this.#timer = clock.after(delayMs, visitSoon)
+    return clock.now() + delayMs
+  }
+}

@@ -1,0 +1,61 @@
+// Functions whose processes do not come up: each is left alone for a growing pause, then tried with one process.
+import type { Clock, Timer } from '../protocol/clock.ts'
+
+interface Trouble {
+  readonly failures: number
+  /** Set while the function is not to be started. */
+  timer: Timer | undefined
+}
+
+/** A function whose process does not start is tried again after this, doubled each time up to the maximum. */
+const START_RETRY_MIN_MS = 200
+const START_RETRY_MAX_MS = 30_000
+
+export class StartBackoff {
+  readonly #clock: Clock
+  readonly #onOver: () => void
+  /** By bundle. */
+  readonly #troubles = new Map<string, Trouble>()
+
+  /** `onOver`: a pause is over. */
+  constructor(clock: Clock, onOver: () => void) {
+    this.#clock = clock
+    this.#onOver = onOver
+  }
+
+  /** How many processes of this bundle may be started now, if `wanted` are. */
+  allows(bundle: string, wanted: number): number {
+    const trouble = this.#troubles.get(bundle)
+    if (!trouble) return wanted
+    return trouble.timer ? 0 : Math.min(wanted, 1)
+  }
+
+  /** One has not come up; returns for how many milliseconds none is started. */
+  add(bundle: string): number {
+    const before = this.#troubles.get(bundle)
+    const failures = (before?.failures ?? 0) + 1
+    const pauseMs = Math.min(START_RETRY_MIN_MS * 2 ** (failures - 1), START_RETRY_MAX_MS)
+    before?.timer?.cancel()
+    const trouble: Trouble = { failures, timer: undefined }
+    trouble.timer = this.#clock.after(pauseMs, () => {
+      trouble.timer = undefined
+      this.#onOver()
+    })
+    this.#troubles.set(bundle, trouble)
+    return pauseMs
+  }
+
+  /** One has come up. */
+  over(bundle: string): void {
+    this.#troubles.get(bundle)?.timer?.cancel()
+    this.#troubles.delete(bundle)
+  }
+
+  keepOnly(bundles: ReadonlySet<string>): void {
+    for (const bundle of this.#troubles.keys()) if (!bundles.has(bundle)) this.over(bundle)
+  }
+
+  stop(): void {
+    this.keepOnly(new Set())
+  }
+}

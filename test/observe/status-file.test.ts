@@ -1,0 +1,36 @@
+// The note beside the lock. Handlers share its folder, so what stands in its place need not be ours.
+import { execFileSync } from 'node:child_process'
+import { lstatSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { StatusFile } from '../../runtime/observe/status-file.ts'
+import { createEvents } from '../../runtime/protocol/events.ts'
+import { tempDir } from '../support/files.ts'
+
+const NOTE = { startedAt: '', epoch: 1, functions: [], unroutable: {}, state: 'running' } as const
+
+test.each(['.runtime.json', '.runtime.json.new'])(
+  '210: a link at %s is replaced, and what it leads to stays',
+  (name) => {
+    const dir = tempDir()
+    const target = join(dir, 'precious')
+    writeFileSync(target, 'of the host')
+    symlinkSync(target, join(dir, name))
+    new StatusFile(join(dir, '.runtime.lock'), createEvents()).write(NOTE, 0)
+    expect(readFileSync(target, 'utf8')).toBe('of the host')
+    const path = join(dir, '.runtime.json')
+    expect(lstatSync(path).isFile()).toBe(true)
+    expect(JSON.parse(readFileSync(path, 'utf8'))).toMatchObject({ pid: process.pid, epoch: 1 })
+  },
+)
+
+test('210: a note that is a link or a FIFO is not read', () => {
+  const dir = tempDir()
+  writeFileSync(join(dir, 'other'), '{"pid":1,"host":"secret"}')
+  const holder = () => new StatusFile(join(dir, '.runtime.lock'), createEvents()).holder()
+  symlinkSync('other', join(dir, '.runtime.json'))
+  expect(holder()).toBe('a process that left no note')
+  execFileSync('rm', [join(dir, '.runtime.json')])
+  execFileSync('mkfifo', [join(dir, '.runtime.json')])
+  expect(holder()).toBe('a process that left no note')
+})

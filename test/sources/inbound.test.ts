@@ -1,0 +1,342 @@
+// What a session reads and keeps, by count and order: time would say more about the machine. Real inbound.db, in time that the
+// test owns; nothing runs, so everything that is read stays. `npm run scale` has the figures.
+import { join } from 'node:path'
+import Database from 'better-sqlite3'
+import fc from 'fast-check'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { Dispatcher } from '../../runtime/dispatcher.ts'
+import { createEvents } from '../../runtime/protocol/events.ts'
+import type { FunctionSpec } from '../../runtime/protocol/function.ts'
+import { Lanes } from '../../runtime/queue/lanes.ts'
+import {
+  INBOUND_LIMITS,
+  type InboundFile,
+  type InboundLimits,
+  InboundSource,
+  type Router,
+} from '../../runtime/sources/inbound.ts'
+import { explain, readTrouble, writeTrouble } from '../../runtime/store/sqlite/classify.ts'
+import { Inbox, START } from '../../runtime/store/sqlite/inbox.ts'
+import { FakeClock } from '../support/fake-clock.ts'
+import { headInbound, insertMessage, tempDir } from '../support/files.ts'
+
+const PENDING = 100_000
+const SPEC: FunctionSpec = {
+  name: 'f',
+  file: 'f.js',
+  rule: { kind: undefined, channelType: undefined, platformId: undefined, threadId: undefined, content: [] },
+  timeoutMs: 1_000,
+  retry: { attempts: 1, minDelayMs: 1, maxDelayMs: 1, factor: 1 },
+  concurrency: 1,
+  key: 'none',
+  rawContent: false,
+  bundle: 'f.mjs',
+}
+
+const ROUTER: Router = {
+  readsContent: false,
+  names: ['f'],
+  route: () => SPEC,
+  keyOf: () => null,
+  get: () => SPEC,
+  isContext: () => false,
+}
+
+interface Spy {
+  page(rows: number): void
+  ids?(rows: number): void
+  records?(rows: number): void
+  changed?: InboundFile['changed']
+}
+
+function sessionOn(path: string, limits: InboundLimits, spy: Spy, router = ROUTER) {
+  const [clock, events, lanes, inbox] = [new FakeClock(), createEvents(), new Lanes(), new Inbox(path)]
+  onTestFinished(() => inbox.close())
+  const session = new InboundSource(
+    {
+      clock,
+      events,
+      lanes,
+      limits,
+      inbound: {
+        changed: (doubt) => spy.changed?.(doubt) ?? inbox.changed(doubt),
+        getPendingMessages(...where) {
+          const page = inbox.getPendingMessages(...where)
+          spy.page(page.rows.length)
+          return page
+        },
+        getPendingByIds(ids, withContent) {
+          spy.ids?.(ids.length)
+          return inbox.getPendingByIds(ids, withContent)
+        },
+        maxSeq: () => inbox.maxSeq(),
+        placeOf: (seq, id) => inbox.placeOf(seq, id),
+        rawId: (rowid) => inbox.rawId(rowid),
+      },
+      history(ids) {
+        spy.records?.(ids.length)
+        return new Map()
+      },
+      start: START,
+      mark: { seq: START.seq, id: null, open: [] },
+      maxContentBytes: 1_000,
+      pollMs: 250,
+      classify: readTrouble,
+      path,
+    },
+    router,
+  )
+  const executor = new Dispatcher({
+    clock,
+    events,
+    lanes,
+    random: () => 0,
+    reader: inbox,
+    writer: { commit: () => ({ refused: new Set(), lost: new Set() }) },
+    workers: { offer: () => [] },
+    intake: session,
+    crashLimit: 1,
+    claimed: () => undefined,
+    classify: writeTrouble,
+    explain,
+    readFailed: (error) => session.readFailed(error),
+    fatal: (error) => expect.fail(String(error)),
+  })
+  onTestFinished(() => session.stop())
+  session.start(executor)
+  return { session, lanes, clock }
+}
+
+test('92: 100,000 waiting messages: the first page can run at once, and no more is read than there is room for', () => {
+  const path = join(tempDir(), 'inbound.db')
+  headInbound(path).exec(`insert into messages_in (id, seq, kind, timestamp, content)
+    with recursive n (i) as (select 1 union all select i + 1 from n where i < ${PENDING})
+    select 'm-' || i, 2 * i, 'f', '', '{}' from n`)
+  const read = { pages: 0, rows: 0, records: 0 }
+  const { lanes, clock } = sessionOn(path, INBOUND_LIMITS, {
+    page(rows) {
+      read.pages++
+      read.rows += rows
+    },
+    records: (rows) => (read.records += rows),
+  })
+  expect([read.pages, lanes.size]).toEqual([1, INBOUND_LIMITS.page])
+
+  // What is far from running is read at leisure: nobody else's turn waits for it.
+  clock.advance(0)
+  expect(lanes.size).toBeLessThan(INBOUND_LIMITS.readyMax / 4)
+
+  clock.advance(60_000)
+  const most = INBOUND_LIMITS.readyMax + INBOUND_LIMITS.page
+  expect(lanes.size).toBeGreaterThanOrEqual(INBOUND_LIMITS.readyMax)
+  expect(lanes.size).toBeLessThanOrEqual(most)
+  expect([read.rows, read.records]).toEqual([lanes.size, lanes.size])
+
+  const pages = read.pages
+  clock.advance(60_000)
+  expect(read.pages).toBe(pages)
+})
+
+test('230: of more messages than are remembered, each runs when it is due, not when the poll has come to it', () => {
+  const path = join(tempDir(), 'inbound.db')
+  const due = 10_000
+  headInbound(path).exec(`insert into messages_in (id, seq, kind, timestamp, process_after, content)
+    with recursive n (i) as (select 1 union all select i + 1 from n where i < ${due})
+    select 'm-' || i, 2 * i, 'f', '', iif(i % 2, '2026-11-24 13:00:00', '2026-11-24 13:00:30'), '{}' from n`)
+  const { lanes, clock } = sessionOn(path, { ...INBOUND_LIMITS, laterMax: 1_000 }, { page: () => undefined })
+  clock.advance(3_599_000)
+  expect(lanes.size).toBe(0)
+  clock.advance(1_500)
+  expect(lanes.size).toBe(due / 2)
+  clock.advance(30_000)
+  expect(lanes.size).toBe(due)
+})
+
+test('what is read again after a reload is read to its end before anything newer, however much it is', () => {
+  const path = join(tempDir(), 'inbound.db')
+  const host = headInbound(path)
+  for (let n = 0; n < 8; n++) insertMessage(host, { kind: 'f' })
+  const reads: string[] = []
+  let unreadable = false
+  const { session, clock } = sessionOn(
+    path,
+    { ...INBOUND_LIMITS, page: 5 },
+    {
+      page: () => reads.push('page'),
+      ids: (rows) => reads.push(`${rows} again`),
+      changed() {
+        if (unreadable) throw new Database.SqliteError('unable to open database file', 'SQLITE_CANTOPEN')
+        return 'yes'
+      },
+    },
+  )
+  clock.advance(0)
+  unreadable = true
+  session.look('now')
+  unreadable = false
+  reads.length = 0
+  session.reroute(ROUTER)
+  expect(reads).toEqual(['5 again', '3 again', 'page'])
+})
+
+/** Each kind is a function; messages of one thread are in order. */
+const KINDS = ['f', 'g', 'h']
+const BY_KIND: Router = {
+  readsContent: false,
+  names: KINDS,
+  route: ({ kind }) => (KINDS.includes(kind) ? { ...SPEC, name: kind, key: 'address' } : undefined),
+  keyOf: (_, { threadId }) => threadId,
+  get: () => SPEC,
+  isContext: () => false,
+}
+const SMALL: InboundLimits = { ...INBOUND_LIMITS, page: 5, readyMax: 20, shareMax: 4 }
+
+describe('when one function fills the lanes', () => {
+  function crowd(limits = SMALL) {
+    const path = join(tempDir(), 'inbound.db')
+    const host = headInbound(path)
+    host.pragma('synchronous = off')
+    const insert = (kind: string, thread: string | null = null) =>
+      insertMessage(host, { kind, thread_id: thread }).id
+    const { session, lanes, clock } = sessionOn(path, limits, { page: () => undefined }, BY_KIND)
+    const ready = () => KINDS.map((kind) => lanes.count(kind))
+    const settle = (ms = 1_000) => {
+      session.look('now')
+      clock.advance(ms)
+    }
+    /** As if so many had run to their end. */
+    const end = (kind: string, many: number) => {
+      const taken = lanes.take(kind, many, Number.POSITIVE_INFINITY, true)
+      for (const entry of taken) {
+        lanes.remove(entry)
+        session.gone(entry)
+        host.prepare("update messages_in set status = 'completed' where id = ?").run(entry.id)
+      }
+      return taken
+    }
+    return { host, insert, session, lanes, ready, settle, end }
+  }
+
+  test('the others go on at once, and what it has no room for comes in its turn', () => {
+    const { insert, ready, settle, end } = crowd()
+    for (let n = 0; n < 50; n++) insert('f', `f-${n}`)
+    insert('g', 'g')
+    settle()
+    expect(ready()).toEqual([20, 1, 0])
+    insert('h', 'h')
+    settle(0)
+    expect(ready()).toEqual([20, 1, 1])
+
+    const order: (string | null)[] = []
+    for (let n = 0; n < 50; n++) {
+      order.push(...end('f', 1).map(({ key }) => key))
+      settle()
+    }
+    expect(order).toEqual(Array.from({ length: 50 }, (_, n) => `f-${n}`))
+    expect(ready()).toEqual([0, 1, 1])
+  })
+
+  test('a later message never comes before an earlier one of its key that had no room', () => {
+    const { insert, lanes, ready, settle, end } = crowd()
+    for (let n = 0; n < 30; n++) insert('f', `f-${n}`)
+    const first = insert('f', 'shared')
+    const second = insert('g', 'shared')
+    const free = insert('g', 'free')
+    settle()
+    expect(ready()).toEqual([20, 1, 0])
+    expect(lanes.take('g', 9, Number.POSITIVE_INFINITY, true).map(({ id }) => id)).toEqual([free])
+
+    end('f', 12)
+    settle()
+    const all = () => lanes.empty().map(({ id }) => id)
+    const found = all()
+    expect(found.indexOf(first)).toBeGreaterThanOrEqual(0)
+    expect(found.indexOf(second)).toBeGreaterThan(found.indexOf(first))
+  })
+
+  test('another one that has more than its share is found again when it has room, though the first one stands still', () => {
+    const { insert, ready, settle, end } = crowd()
+    for (let n = 0; n < 30; n++) insert('f', `f-${n}`)
+    for (let n = 0; n < 30; n++) insert('g', `g-${n}`)
+    settle()
+    expect(ready()).toEqual([20, SMALL.shareMax, 0])
+    let ended = 0
+    for (let round = 0; round < 30 && ended < 30; round++) {
+      ended += Math.min(3, ready()[1]!)
+      end('g', 3)
+      settle()
+    }
+    expect([ended, ready()[0]]).toEqual([30, 20])
+  })
+
+  test('what was held behind the walk and is resumed is found, and so is what comes due beyond it', () => {
+    const { host, insert, ready, settle } = crowd()
+    const paused = insert('g', 'paused')
+    host.prepare("update messages_in set status = 'paused' where id = ?").run(paused)
+    for (let n = 0; n < 30; n++) insert('f', `f-${n}`)
+    const later = insert('h', 'later')
+    host.prepare('update messages_in set process_after = ? where id = ?').run('2026-11-24T12:01:00Z', later)
+    settle()
+    expect(ready()).toEqual([20, 0, 0])
+    host.prepare("update messages_in set status = 'pending' where id = ?").run(paused)
+    settle()
+    expect(ready()).toEqual([20, 1, 0])
+    settle(61_000)
+    expect(ready()).toEqual([20, 1, 1])
+  })
+
+  test('says which, and how many of its messages wait for their next attempt', () => {
+    const { insert, session, lanes, settle, end } = crowd()
+    for (let n = 0; n < 30; n++) insert('f', `f-${n}`)
+    insert('g', 'g')
+    settle()
+    const [entry] = lanes.take('f', 1, Number.POSITIVE_INFINITY, true)
+    entry!.waitsUntilMs = Number.MAX_SAFE_INTEGER
+    lanes.putBack(entry!)
+    expect(session.crowded).toEqual([{ name: 'f', ready: 20, retrying: 1 }])
+    end('f', 15)
+    settle()
+    end('f', 15)
+    settle()
+    expect(session.crowded).toEqual([])
+  })
+
+  const steps = fc.array(
+    fc.oneof(
+      fc.record({ insert: fc.constantFrom(...KINDS), key: fc.nat(20), many: fc.integer({ min: 1, max: 6 }) }),
+      fc.record({ end: fc.constantFrom(...KINDS), many: fc.integer({ min: 1, max: 6 }) }),
+    ),
+    { minLength: 40, maxLength: 120 },
+  )
+
+  test('in whatever order messages come and end, none overtakes another of its key, and none is lost', () => {
+    fc.assert(
+      fc.property(steps, (drawn) => {
+        const { insert, settle, end } = crowd({ ...SMALL, readyMax: 8, shareMax: 2 })
+        const waiting = new Map<string, string[]>()
+        const ended = (kind: string, many: number) => {
+          const gone = end(kind, many)
+          for (const { id, key } of gone) expect(waiting.get(key!)?.shift()).toBe(id)
+          return gone.length
+        }
+        for (const step of drawn) {
+          if ('end' in step) ended(step.end, step.many)
+          else
+            for (let n = 0; n < step.many; n++) {
+              const key = `k-${(step.key * (n + 1)) % 21}`
+              const id = insert(step.insert, key)
+              waiting.set(key, [...(waiting.get(key) ?? []), id])
+            }
+          settle(20)
+        }
+        const left = () => [...waiting.values()].flat().length
+        for (let round = 0; left() > 0 && round < 1_000; round++) {
+          for (const kind of KINDS) ended(kind, 3)
+          settle(300)
+        }
+        expect(left(), 'never found').toBe(0)
+      }),
+      { numRuns: 15 },
+    )
+  })
+})

@@ -1,0 +1,117 @@
+// outbound.db over the life of a runtime: what the handle remembers is not believed after the disk has failed once.
+// The damage is done by another process, since a descriptor closed in this one would drop its locks.
+import { execFileSync } from 'node:child_process'
+import { existsSync, readFileSync, renameSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect, onTestFinished, test } from 'vitest'
+import { OutboundUnreadable, writeTrouble } from '../../runtime/store/sqlite/classify.ts'
+import { ReopeningOutbox } from '../../runtime/store/sqlite/reopening-outbox.ts'
+import { compiled } from '../support/compiled.ts'
+import { openDb, tempDir } from '../support/files.ts'
+import { acks, claim, completed, NOW, reply, turn } from '../support/outbox.ts'
+import { canTrace, tracer } from '../support/strace.ts'
+
+const PAGE = 4096
+const CHILD = fileURLToPath(new URL('../support/last-commit-child.ts', import.meta.url))
+
+function taken() {
+  const path = join(tempDir(), 'outbound.db')
+  const outbox = new ReopeningOutbox(path, 'delete')
+  onTestFinished(() => outbox.close())
+  outbox.recover(NOW, 3)
+  outbox.commit(turn({ claims: [claim('a')] }))
+  return { path, outbox, end: turn({ endings: [completed('a', reply())] }) }
+}
+
+/** The pages behind the first one; returns what makes them as they were. */
+function ruin(path: string): () => void {
+  execFileSync('cp', [path, `${path}.whole`])
+  overwrite(path, '/dev/urandom', 1, 20)
+  return () => overwrite(path, `${path}.whole`, 0, 10_000)
+}
+
+function overwrite(path: string, from: string, page: number, count: number): void {
+  const what = [`if=${from}`, `of=${path}`, `bs=${PAGE}`, `seek=${page}`, `count=${count}`]
+  execFileSync('dd', [...what, 'conv=notrunc', 'status=none'])
+}
+
+function errorOf(work: () => unknown): unknown {
+  try {
+    work()
+  } catch (error) {
+    return error
+  }
+  return undefined
+}
+
+test('71, 72: pages that read wrongly stop every turn, also those that it would not touch, until all of them read right', () => {
+  const { path, outbox, end } = taken()
+  const replies = Array.from({ length: 200 }, () => reply('x'.repeat(3_000)))
+  outbox.commit(turn({ claims: [claim('long')] }))
+  outbox.commit(turn({ endings: [completed('long', ...replies)] }))
+  const mend = ruin(path)
+  touchChangeCounter(path)
+  for (let n = 0; n < 3; n++) expect(writeTrouble(errorOf(() => outbox.commit(end)))).toBe('doubt')
+  expect(errorOf(() => outbox.history(['a']))).toBeInstanceOf(OutboundUnreadable)
+  mend()
+  // One page of replies, in the middle of the file.
+  overwrite(path, '/dev/zero', 100, 1)
+  expect(writeTrouble(errorOf(() => outbox.commit(end)))).toBe('doubt')
+  mend()
+  expect(outbox.commit(end)).toEqual({ refused: new Set(), lost: new Set() })
+  expect(acks(openDb(path))).toEqual({ a: 'completed', long: 'completed' })
+  expect(openDb(path).pragma('integrity_check', { simple: true })).toBe('ok')
+})
+
+test('74: when the file has gone meanwhile, none is made in its place', () => {
+  const { path, outbox, end } = taken()
+  ruin(path)
+  touchChangeCounter(path)
+  errorOf(() => outbox.commit(end))
+  renameSync(path, `${path}.moved`)
+  const error = errorOf(() => outbox.commit(end))
+  expect(error).toMatchObject({ code: 'SQLITE_READONLY_DBMOVED' })
+  expect(writeTrouble(error)).toBe('fatal')
+  expect(existsSync(path)).toBe(false)
+})
+
+test.skipIf(!canTrace())(
+  '73: a close after a commit whose journal could not be removed undoes that commit, so that a host can read (needs strace)',
+  async () => {
+    const dir = tempDir()
+    const script = await compiled(CHILD, dir)
+    /** Its word, and how often it removed a journal. */
+    function close(path: string, when: string) {
+      const trace = join(dir, 'trace')
+      const before = tracer(path, [{ call: 'unlink', failure: 'EIO', when }], trace)
+      const said = execFileSync(before[0]!, [...before.slice(1), process.execPath, script, path], {
+        encoding: 'utf8',
+      })
+      return { said: said.trim(), unlinks: readFileSync(trace, 'utf8').match(/ unlink\(/g)?.length ?? 0 }
+    }
+    const marks = (path: string) =>
+      openDb(path, { readonly: true }).prepare('select seq_mark from nanoclaw_runtime').pluck().all()
+
+    const healthy = join(dir, 'healthy.db')
+    const { said, unlinks } = close(healthy, '60000')
+    expect([said, marks(healthy)]).toEqual(['committed', [4]])
+    const path = join(dir, 'outbound.db')
+    expect(close(path, String(unlinks)).said).toBe('SQLITE_IOERR_DELETE')
+    expect(existsSync(`${path}-journal`)).toBe(false)
+    expect(marks(path)).toEqual([2])
+  },
+)
+
+/** Bytes 24 to 27 of the first page. */
+function touchChangeCounter(path: string): void {
+  execFileSync('dd', [
+    'if=/dev/urandom',
+    `of=${path}`,
+    'bs=1',
+    'seek=24',
+    'count=4',
+    'conv=notrunc',
+    'status=none',
+  ])
+}

@@ -1,0 +1,103 @@
+// One process as its runtime sees it, told by hand what it reports.
+import { expect, test } from 'vitest'
+import type { Dispatch } from '../../runtime/protocol/ipc.ts'
+import { type RunEnd, Worker } from '../../runtime/workers/worker.ts'
+import { FakeClock } from '../support/fake-clock.ts'
+
+const LIMITS = {
+  loadTimeoutMs: 1_000,
+  abortGraceMs: 100,
+  killGraceMs: 100,
+  maxMemoryMb: 100,
+  maxReplyBytes: 1_000,
+  maxLogBytes: 1_000,
+  maxMessagesPerWorker: 100,
+  env: {},
+  nodeArgs: [],
+  cwd: '',
+}
+
+function child() {
+  let report: (said: unknown) => void = () => undefined
+  let end: (code: number | null, signal: string | null) => void = () => undefined
+  let lose: () => void = () => undefined
+  let killed: string | undefined
+  const clock = new FakeClock()
+  const ended: RunEnd[] = []
+  const nobody = () => undefined
+  const child = new Worker(
+    'echo',
+    'echo.mjs',
+    {
+      clock,
+      limits: LIMITS,
+      spawner: {
+        spawn: () => ({
+          pid: 1,
+          alive: true,
+          send: nobody,
+          become: nobody,
+          onReport: (listener) => (report = listener),
+          onData: nobody,
+          onEnd: (listener) => (end = listener),
+          onChannelLost: (listener) => (lose = listener),
+          kill: (signal) => (killed = signal),
+        }),
+        stop: async () => undefined,
+      },
+    },
+    { loaded: nobody, free: nobody, gone: nobody, output: nobody, log: nobody },
+  )
+  report({ type: 'loaded', definition: {} })
+  const run = (n: number, alone: boolean) =>
+    child.run([{ n, alone, lane: '', attempt: 1, timeoutMs: 1_000, message: {} } as Dispatch], (each) =>
+      ended.push(...each),
+    )
+  const answer = (...ns: number[]) =>
+    report({ type: 'results', results: ns.map((n) => ({ n, ms: 0, end: 'replied', replies: [] })) })
+  const dies = () => killed !== undefined && end(null, killed)
+  const outcome = (n: number) => ended.find((each) => each.n === n)?.outcome
+  return { child, clock, run, answer, dies, outcome, lose: () => lose(), killed: () => killed }
+}
+
+test('164: a process that ignores SIGTERM is killed when its grace is over, however often it is told to go', () => {
+  const { child: it, clock, killed } = child()
+  for (let n = 0; n < 4; n++) {
+    it.retire('its function has changed')
+    expect(killed()).toBe('SIGTERM')
+    clock.advance(30)
+  }
+  expect(killed()).toBe('SIGKILL')
+})
+
+test('160: a process that loses its channel is killed; one that is ending already keeps its time for that', () => {
+  const usable = child()
+  usable.lose()
+  expect(usable.killed()).toBe('SIGKILL')
+  const leaving = child()
+  leaving.child.retire('its function has changed')
+  leaving.lose()
+  expect(leaving.killed()).toBe('SIGTERM')
+  leaving.clock.advance(100)
+  expect(leaving.killed()).toBe('SIGKILL')
+})
+
+test('18: a second answer for one message ends the process, and is not held against the message behind it', () => {
+  const { run, answer, dies, outcome } = child()
+  run(1, false)
+  run(2, false)
+  answer(1, 1)
+  dies()
+  expect(outcome(1)).toMatchObject({ type: 'replied' })
+  expect(outcome(2)).toEqual({ type: 'cancelled', why: 'process-died' })
+})
+
+test('19: an answer for a message that is not there is charged to one that was suspected already', () => {
+  const { run, answer, dies, outcome } = child()
+  run(1, false)
+  answer(1)
+  run(2, true)
+  answer(99)
+  dies()
+  expect(outcome(2)).toMatchObject({ type: 'threw', error: { name: 'Forged' } })
+})
