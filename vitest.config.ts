@@ -8,6 +8,8 @@ export default defineConfig({
     alias: [
       { find: /^nanoclaw-functions$/, replacement: source('index.ts') },
       { find: 'nanoclaw-functions/host', replacement: source('host/index.ts') },
+      { find: 'nanoclaw-functions/supervisor', replacement: source('supervisor/index.ts') },
+      { find: 'nanoclaw-functions/conformance', replacement: source('conformance/index.ts') },
       { find: 'nanoclaw-functions/runtime', replacement: source('runtime.ts') },
       { find: 'nanoclaw-functions/store', replacement: source('store/index.ts') },
     ],

@@ -10,8 +10,8 @@ import { history } from './rows/history.ts'
 import { hostCommit } from './rows/host-commit.ts'
 import { idle } from './rows/idle.ts'
 import { latency } from './rows/latency.ts'
-import { look } from './rows/look.ts'
 import { payload } from './rows/payload.ts'
+import { poll } from './rows/poll.ts'
 import { recovery } from './rows/recovery.ts'
 import { throughput } from './rows/throughput.ts'
 import { print, type Row } from './table.ts'
@@ -19,7 +19,7 @@ import { type Benchmark, World } from './world.ts'
 
 const BENCHMARKS: readonly Benchmark[] = [
   ...[throughput, latency, burst, hostCommit, coldStart, idle],
-  ...[history, look, recovery, payload],
+  ...[history, poll, recovery, payload],
 ]
 
 const { values } = parseArgs({

@@ -60,7 +60,7 @@ async function measureFolders(folders: readonly string[]): Promise<void> {
     while (delivered < total) await pause(1)
   }
 
-  await timed('opened, and looked into for the first time', async () => {
+  await timed('opened, and read for the first time', async () => {
     for (const folder of folders) all.add(folder)
     await all.round()
   })

@@ -3,7 +3,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ROOT } from './lab.ts'
-import { headlines, markdown, pipes, type Row, verdictOf } from './table.ts'
+import { markdown, pipes, type Row, verdictOf, withUnit } from './table.ts'
 
 interface Result {
   readonly machine: Readonly<Record<string, unknown>>
@@ -39,9 +39,7 @@ export function documents(): { readonly path: string; readonly text: string }[] 
   const peers = read<Result>('peers')
   const profile = read<Profiled>('profile')
   return [
-    fill('README.md', {
-      figures: bench && `${headlines([...bench.rows, ...(peers?.rows ?? [])])}\n\n${measuredOn(bench)}`,
-    }),
+    fill('README.md', { figures: peers && inShort(peers) }),
     fill('docs/performance.md', {
       bench: bench && `${markdown(bench.rows)}\n\n${measuredOn(bench)}`,
       peers: peers && `${markdown(peers.rows)}\n\n${measuredOn(peers)}`,
@@ -64,6 +62,22 @@ function fill(
       text = text.replace(between, (_all, open, close) => `${open}\n${part}\n\n${close}`)
   }
   return { path, text }
+}
+
+/** The figures of README.md, where all of them have been measured. */
+function inShort({ rows, machine }: Result): string | undefined {
+  const row = (begin: string) => rows.find(({ what }) => what.startsWith(begin))
+  const [bullmq, graphile] = [row('against bullmq'), row('against graphile-worker')]
+  const [lone, recovery] = [row('idle pick-up beside bullmq, p50'), row('killed (SIGKILL) under a running')]
+  if (!bullmq?.target || !graphile?.target || !lone?.against || !recovery) return undefined
+  const { cores, cpu, date } = machine
+  return [
+    `${withUnit(bullmq.ours.median, 'messages')} a second with one reply each, both files durable:`,
+    `${withUnit(bullmq.target.value, '×')} BullMQ's sandboxed processor, ${withUnit(graphile.target.value, '×')} graphile-worker.`,
+    `A lone message reaches its handler after ${withUnit(lone.ours.median, 'ms')}, BullMQ's after ${withUnit(lone.against.median, 'ms')}.`,
+    `After \`kill -9\` of the runtime and a start, the handler runs again after ${withUnit(recovery.ours.median, 'ms')}.`,
+    `(${cores} cores, ${cpu}, ${date}.)`,
+  ].join('\n')
 }
 
 function read<T>(name: string): T | undefined {

@@ -1,5 +1,5 @@
 // A row of a benchmark: what was measured, what it is held against, what was asked for. Everything that is made of rows
-// (the table on the screen, the Markdown of README.md and docs/) is made here, so that all of them say the same.
+// (the table on the screen, the Markdown of docs/) is made here, so that all of them say the same.
 
 /** Median with minimum and maximum: how every figure is told. */
 export interface Spread {
@@ -10,8 +10,6 @@ export interface Spread {
 
 export interface Row {
   readonly what: string
-  /** How README.md says it, for a row that stands there, too. */
-  readonly headline?: string
   readonly unit: string
   readonly ours: Spread
   /** A limit of the machine, a peer, or ourselves in another case; measured in turns with ours. */
@@ -94,7 +92,7 @@ function figure({ median, min, max }: Spread, unit: string): string {
   return min === max ? value : `${value} (${number(min)}–${number(max)})`
 }
 
-function withUnit(value: number, unit: string): string {
+export function withUnit(value: number, unit: string): string {
   return `${number(value)} ${unit}`
 }
 
@@ -124,16 +122,6 @@ export function markdown(rows: readonly Row[]): string {
     pipes(['what', ...HEAD.slice(1)], rows.map(cells)),
     ...(notes.length > 0 ? [notes.join('\n')] : []),
   ].join('\n\n')
-}
-
-/** The rows that have a headline, for README.md. */
-export function headlines(rows: readonly Row[]): string {
-  const short = rows.flatMap((row) => {
-    if (row.headline === undefined) return []
-    const [, ours = '', against = '', times = ''] = cells(row)
-    return [[row.headline, ours, against, row.against ? times : '']]
-  })
-  return pipes(['What', 'Ours', 'Beside', ''], short)
 }
 
 /** A table in Markdown. */

@@ -1,32 +1,34 @@
-// The story of a message, told for all messages that are at the same point at once. One turn:
-//   take    due messages from their lanes, as many as there are children free to run them
-//   read    them afresh: one that the host has paused or cancelled meanwhile is dropped here
-//   commit  ONE transaction: how the runs of before have ended (acks with their replies), and the claims of what runs next
-//   run     each batch in its child process; every message comes back as exactly one Outcome
-//   settle  decide what follows (done, failed, retry, released); the next turn writes it down
-// A turn that cannot commit changes nothing: what has ended is kept, what was taken goes back to its lane.
+// The loop, for all messages that are at the same point at once. One turn:
+//   take      ready messages from their lanes, as many as there are workers free to run them            → claiming
+//   read      them afresh: one that the host has paused or cancelled meanwhile is dropped here
+//   commit    ONE batch: how the runs of before have ended (acks with their replies), and the claims of what runs next
+//   run       each in its worker; every message comes back as exactly one Outcome                       → running
+//   decide    what follows (done, failed, retry, released); the next commit writes it                   → finishing
+// A batch that cannot be committed changes nothing: results are kept, what was taken goes back to its lane. While a commit
+// is under way nothing is taken; results that arrive meanwhile wait for the next one.
 import type { Clock, Timer } from './protocol/clock.ts'
 import type { Checkpoint, CommitBatch, CommitResult, Rejection } from './protocol/commit-batch.ts'
 import type { Events } from './protocol/events.ts'
 import type { FunctionSpec } from './protocol/function.ts'
-import type { Message } from './protocol/handler.ts'
 import type { Dispatch } from './protocol/ipc.ts'
 import type { Outcome } from './protocol/outcome.ts'
 import { dueTime } from './protocol/time.ts'
 import { BatchSize } from './queue/batch-size.ts'
-import type { Entry, Lanes } from './queue/lanes.ts'
+import type { Entry, Message, MessageRow, MessageSource } from './queue/message.ts'
+import type { Queue } from './queue/queue.ts'
 import { decideNext, isCharged, type Next, RETRY_AFTER_FREE_MS } from './queue/retry-policy.ts'
-import { byTheClock, type Closing, endingOf, settledOf } from './queue/run-result.ts'
+import { byTheClock, type DecidedRun, resultOf, settledOf } from './queue/run-result.ts'
 import { CommitRetry, type Passing } from './store/commit-retry.ts'
+import type { Store } from './store/store.ts'
 
-/** How one run ended, from whoever ran it. */
+/** How one run ended, as its worker reports it. */
 export interface RunEnd {
   readonly n: number
   readonly outcome: Outcome
   readonly durationMs: number
 }
 
-/** A child that takes a batch now. */
+/** A worker that takes a batch now. */
 export interface Slot {
   readonly pid: number
   /** Nothing is running in it. */
@@ -36,62 +38,36 @@ export interface Slot {
 }
 
 export interface Pace {
-  /** Busy children too, for a second batch behind the first. */
+  /** Busy workers too, for a second batch behind the first. */
   readonly behind: boolean
-  /** The function waits for nothing outside its process: more busy children than cores would only take turns. */
+  /** The function waits for nothing outside its process: more busy workers than cores would only take turns. */
   readonly quick: boolean
 }
 
 export interface Workers {
-  /** Up to `wanted` free children for this function; starts more, for later. `promised`: pids given to others. */
-  offer(spec: FunctionSpec, wanted: number, pace: Pace, promised: ReadonlySet<number>): Slot[]
-}
-
-type MessageRow = Dispatch['message'] & Pick<Message, 'status'>
-
-export interface Reader {
-  getMessages(ids: readonly string[]): Map<string, MessageRow>
-  maxSeq(): number
-}
-
-export interface Writer {
-  commit(turn: CommitBatch): CommitResult
-}
-
-/** Whoever feeds the executor hears what becomes of each entry. */
-export interface Intake {
-  /** The message ended, or is not in the file any more: forget it. */
-  gone(entry: Entry): void
-  /** Its claim was not to be had, or was taken away: the files say what becomes of it. */
-  lost(entry: Entry): void
-  /** It waits in its lane until `entry.waitsUntilMs`. */
-  waits(entry: Entry): void
-  /** The file, or its function, says something else about it by now: look at it again, and keep its lane waiting until then. */
-  lookAgain(entry: Entry): void
-  /** Whether its function is still the one that it was taken up for. */
-  isCurrent(entry: Entry): boolean
-  /** How far the file has been read, when it is time to write that down. */
-  mark(nowMs: number): Checkpoint | null
+  /** Up to `wanted` free workers for this function; starts more, for later. `reserved`: pids given to others. */
+  offer(spec: FunctionSpec, wanted: number, pace: Pace, reserved: ReadonlySet<number>): Slot[]
 }
 
 export interface DispatcherParts {
   readonly clock: Clock
+  /** 0 ≤ random < 1; spreads retries. */
   readonly random: () => number
-  readonly reader: Reader
-  readonly writer: Writer
+  readonly queue: Queue
+  readonly store: Pick<Store, 'commit'>
   readonly workers: Workers
-  readonly lanes: Lanes
-  readonly intake: Intake
   readonly events: Events
   readonly crashLimit: number
+  /** The highest seq of the sources, which replies are numbered above; undefined: it cannot be read now. */
+  readonly maxSeq: () => number | undefined
+  /** How far the sources have been read, when it is time to keep that. */
+  readonly checkpoint: (nowMs: number) => Checkpoint | null
   /** After a commit that started runs. */
   readonly claimed: () => void
   /** What a failed commit means: it passes, in one way or another, or it stops the runtime. */
   readonly classify: (error: unknown) => Passing | 'fatal'
   /** A failed commit, for people. */
   readonly explain: (error: unknown) => string
-  /** The reading side failed; whoever watches the file deals with it. */
-  readonly readFailed: (error: unknown) => void
   readonly fatal: (error: unknown) => void
 }
 
@@ -100,50 +76,61 @@ const BATCH_BYTES_MAX = 1024 * 1024
 /** A handler of which so many fit into a batch takes less than a third of a millisecond: no call to another service is so short. */
 const QUICK_BATCH = 16
 
-/** A message in a child, or about to be. */
-interface Starting {
+/** A message that is claiming or running. */
+interface Run {
   readonly n: number
   readonly entry: Entry
   readonly run: number
   readonly attempt: number
   readonly alone: boolean
-  readonly message: MessageRow
+  readonly row: MessageRow
 }
 
-interface Batch {
+/** What one worker gets. */
+interface Assignment {
   readonly slot: Slot
-  readonly starting: readonly Starting[]
+  readonly runs: readonly Run[]
+}
+
+/** A message that fails without a run, until that is on disk; rows without a proper id have no message. */
+interface Rejected {
+  readonly rejection: Rejection
+  readonly message: Message | undefined
 }
 
 export class Dispatcher {
   readonly #parts: DispatcherParts
-  readonly #running = new Map<number, Starting>()
+  readonly #running = new Map<number, Run>()
   readonly #batchSize = new BatchSize()
-  readonly #pause: CommitRetry
-  #closing: Closing[] = []
-  #refusals = new Map<string | number, Rejection>()
+  readonly #retry: CommitRetry
+  #results: DecidedRun[] = []
+  #rejected: Rejected[] = []
+  #committing = false
   #servedLast = ''
   #closed = false
   #dispatches = 0
-  #inboundSeq = 0
+  #maxSeq = 0
   #soon: Timer | undefined
   #claiming = true
   #whenIdle: (() => void)[] = []
 
   constructor(parts: DispatcherParts) {
     this.#parts = parts
-    this.#pause = new CommitRetry({ ...parts, again: () => this.nudge() })
+    this.#retry = new CommitRetry({ ...parts, again: () => this.nudge() })
   }
 
-  /** Messages whose run has begun and is not yet written down as ended. */
+  /** Messages whose run has begun and is not yet on disk as ended. */
   get running(): number {
-    return this.#running.size + this.#closing.length
+    const { queue } = this.#parts
+    return queue.count('running') + queue.count('finishing')
   }
 
   /** What has a claim on disk, and no end; `results`: of these, handlers that have ended. */
   get unwritten(): { readonly claims: number; readonly results: number } {
-    const results = this.#closing.filter(({ outcome }) => outcome.type !== 'cancelled').length
-    return { claims: this.running, results }
+    const { queue } = this.#parts
+    const results = this.#results.filter(({ outcome }) => outcome.type !== 'cancelled').length
+    const underWay = this.#committing ? queue.count('claiming') : 0
+    return { claims: this.running + underWay, results }
   }
 
   /** Asks for a turn; any number of calls before it make one. */
@@ -151,20 +138,20 @@ export class Dispatcher {
     if (this.#closed) return
     this.#soon ??= this.#parts.clock.soon(() => {
       this.#soon = undefined
-      if (!this.#pause.on) this.#turn()
+      if (!this.#retry.on && !this.#committing) this.#turn()
     })
   }
 
-  /** Ends a message without running it. `key`: what it is told from others by, where its id does not do that. */
-  refuse(refusal: Rejection, key: string | number = refusal.id): void {
-    this.#refusals.set(key, refusal)
+  /** Ends a message without running it. */
+  reject(rejection: Rejection, message?: Message): void {
+    this.#rejected.push({ rejection, message })
     this.nudge()
   }
 
   /** Claims nothing from now on. True when everything that runs has ended and is on disk, false once closed. */
   async drain(): Promise<boolean> {
     this.#claiming = false
-    this.#pause.hurry()
+    this.#retry.hurry()
     this.nudge()
     return !this.#closed && new Promise((resolve) => this.#whenIdle.push(() => resolve(true)))
   }
@@ -173,101 +160,156 @@ export class Dispatcher {
   close(): void {
     this.#closed = true
     this.#soon?.cancel()
-    this.#pause.stop()
+    this.#retry.stop()
   }
 
   #turn(): void {
-    const taken = this.#claiming ? this.#take() : new Map<Slot, Entry[]>()
-    const batches = this.#read(taken)
-    if (this.#commit(batches)) for (const batch of batches) this.#run(batch)
-    if (this.running + this.#refusals.size === 0) for (const resolve of this.#whenIdle.splice(0)) resolve()
+    const assignments = this.#claiming ? this.#read(this.#take()) : []
+    this.#commit(assignments)
+    if (this.running + this.#rejected.length === 0 && !this.#committing)
+      for (const resolve of this.#whenIdle.splice(0)) resolve()
   }
 
   #take(): Map<Slot, Entry[]> {
-    const { lanes, workers } = this.#parts
+    const { queue, workers } = this.#parts
     const taken = new Map<Slot, Entry[]>()
-    const promised = new Set<number>()
-    const ready = this.#inTurns([...lanes.readyFunctions()])
+    const reserved = new Set<number>()
+    const ready = this.#inTurns([...queue.lanes.readyFunctions()])
     for (const spec of ready) {
-      const waiting = lanes.waiting(spec.name)
+      const waiting = queue.lanes.waiting(spec.name)
       const most = this.#batchSize.max(spec.name)
-      const wanted = Math.min(Math.ceil(waiting / most), lanes.readyLanes(spec.name))
+      const wanted = Math.min(Math.ceil(waiting / most), queue.lanes.readyLanes(spec.name))
       // A second batch in a process is for a function that has all of them to itself.
       const pace = { behind: most > 1 && ready.length === 1, quick: most >= QUICK_BATCH }
-      const slots = workers.offer(spec, wanted, pace, promised)
+      const slots = workers.offer(spec, wanted, pace, reserved)
       const share = Math.min(most, Math.ceil(waiting / Math.max(slots.length, 1)))
       for (const slot of slots) {
-        const entries = lanes.take(spec.name, share, BATCH_BYTES_MAX, slot.idle)
+        const entries = queue.take(spec.name, share, BATCH_BYTES_MAX, slot.idle)
         if (entries.length === 0) continue
         taken.set(slot, entries)
         this.#servedLast = spec.name
-        if (slot.idle) promised.add(slot.pid)
+        if (slot.idle) reserved.add(slot.pid)
       }
     }
     return taken
   }
 
-  /** Whoever was served last waits for the others, so that a long backlog of one keeps nobody out. */
+  /** The function that was served last waits for the others, so that a long backlog of one keeps none of them out. */
   #inTurns(ready: readonly FunctionSpec[]): FunctionSpec[] {
     const next = ready.findIndex(({ name }) => name === this.#servedLast) + 1
     return [...ready.slice(next), ...ready.slice(0, next)]
   }
 
-  #read(taken: Map<Slot, Entry[]>): Batch[] {
-    const { reader, readFailed, lanes } = this.#parts
-    const ids = [...taken.values()].flat().map(({ id }) => id)
-    const replying = this.#closing.some(
-      ({ outcome }) => outcome.type === 'replied' && outcome.replies.length > 0,
-    )
-    if (ids.length === 0 && !replying) return []
-    try {
-      this.#inboundSeq = reader.maxSeq()
-      const messages = ids.length > 0 ? reader.getMessages(ids) : new Map<string, MessageRow>()
-      return [...taken].map(([slot, entries]) => ({
-        slot,
-        starting: this.#starting(slot, entries, messages),
-      }))
-    } catch (error) {
-      for (const entry of [...taken.values()].flat()) lanes.putBack(entry)
-      readFailed(error)
-      return []
+  /** What was taken, as its source has it now. Where a source cannot be read, it goes back to its lane. */
+  #read(taken: ReadonlyMap<Slot, readonly Entry[]>): Assignment[] {
+    const rows = new Map<string, MessageRow>()
+    const unread = new Set<MessageSource>()
+    for (const [source, ids] of idsBySource([...taken.values()].flat())) {
+      try {
+        for (const [id, row] of source.getMessages(ids)) rows.set(id, row)
+      } catch (error) {
+        unread.add(source)
+        source.readFailed(error)
+      }
     }
+    return [...taken].map(([slot, entries]) => ({
+      slot,
+      runs: entries.flatMap((entry) => {
+        if (!unread.has(entry.message.source))
+          return this.#start(slot, entry, entries.length, rows.get(entry.message.id)) ?? []
+        this.#putBack(entry)
+        return []
+      }),
+    }))
   }
 
-  /** Of what was taken for a child, what the file still says is to be run now. */
-  #starting(slot: Slot, entries: readonly Entry[], messages: Map<string, MessageRow>): Starting[] {
-    const { lanes, intake, clock } = this.#parts
-    return entries.flatMap((entry) => {
-      const message = messages.get(entry.id)
-      if (message?.status === 'pending' && isDue(message, clock.now())) {
-        const alone = slot.idle && entries.length === 1
-        return {
-          n: ++this.#dispatches,
-          entry,
-          run: entry.runs + 1,
-          attempt: entry.attempts + 1,
-          alone,
-          message,
-        }
-      }
-      if (message?.status === 'pending') intake.lookAgain(entry)
-      else {
-        lanes.remove(entry)
-        intake.gone(entry)
-        // Nothing of it comes back that would ask for the turn of the one behind it.
-        this.nudge()
-      }
-      return []
-    })
+  /** Undefined: the file does not say any more that it is to be run now. */
+  #start(slot: Slot, entry: Entry, company: number, row: MessageRow | undefined): Run | undefined {
+    const { queue, clock } = this.#parts
+    const { message } = entry
+    if (row?.status === 'pending' && isDue(row, clock.now())) {
+      const alone = slot.idle && company === 1
+      const [run, attempt] = [entry.runs + 1, entry.attempts + 1]
+      return { n: ++this.#dispatches, entry, run, attempt, alone, row }
+    }
+    if (row?.status === 'pending') message.source.reread(entry)
+    else {
+      queue.remove(message)
+      message.source.onFinished(message)
+      // Nothing of it comes back that would ask for the turn of the one behind it.
+      this.nudge()
+    }
+    return undefined
   }
 
-  /** Whether the turn is on disk. If not, nothing has changed. */
-  #commit(batches: Batch[]): boolean {
-    const { writer, clock, intake, claimed } = this.#parts
-    const nowMs = clock.now()
-    const claims = batches.flatMap(({ slot, starting }) =>
-      starting.map(({ entry, run, attempt, alone }) => ({
-        id: entry.id,
+  #commit(assignments: readonly Assignment[]): void {
+    const { store, events } = this.#parts
+    const [results, rejected] = [this.#results, this.#rejected]
+    const batch = this.#batchOf(results, rejected, assignments)
+    if (!batch) return
+    this.#results = []
+    this.#rejected = []
+    const failed = (error: unknown) => {
+      this.#results = [...results, ...this.#results]
+      this.#rejected = [...rejected, ...this.#rejected]
+      for (const { runs } of assignments) for (const { entry } of runs) this.#putBack(entry)
+      this.#commitFailed(error)
+    }
+    const committed = (done: CommitResult) => {
+      this.#retry.healed(results.length)
+      this.#finish(results, done.lost)
+      for (const { message } of rejected) if (message) this.#parts.queue.remove(message)
+      for (const { rejection } of rejected)
+        if (rejection.ack === 'completed') events.emit('context', { id: rejection.id })
+        else events.emit('refused', rejection)
+      this.#run(assignments, done.refused)
+      if (results.length > 0)
+        events.emit(
+          'settled',
+          results.map((each) => settledOf(each, done.lost.has(each.entry.message.id))),
+        )
+    }
+    let answer: CommitResult | Promise<CommitResult>
+    try {
+      answer = store.commit(batch)
+    } catch (error) {
+      return failed(error)
+    }
+    if (answer instanceof Promise) this.#await(answer, committed, failed)
+    else committed(answer)
+  }
+
+  /** Nothing else is committed until this is answered. */
+  #await(
+    answer: Promise<CommitResult>,
+    committed: (result: CommitResult) => void,
+    failed: (error: unknown) => void,
+  ): void {
+    this.#committing = true
+    const over = (then: () => void) => {
+      this.#committing = false
+      if (this.#closed) return
+      then()
+      this.nudge()
+    }
+    answer
+      .then(
+        (result) => over(() => committed(result)),
+        (error) => over(() => failed(error)),
+      )
+      .catch(this.#parts.fatal)
+  }
+
+  /** Undefined: there is nothing to write. */
+  #batchOf(
+    results: DecidedRun[],
+    rejected: readonly Rejected[],
+    assignments: readonly Assignment[],
+  ): CommitBatch | undefined {
+    const { clock, checkpoint } = this.#parts
+    const claims = assignments.flatMap(({ slot, runs }) =>
+      runs.map(({ entry, run, attempt, alone }) => ({
+        id: entry.message.id,
         run,
         attempt,
         functionName: entry.spec.name,
@@ -275,50 +317,76 @@ export class Dispatcher {
         alone,
       })),
     )
-    if (this.#closing.length + this.#refusals.size + claims.length === 0) return false
-    this.#closing = this.#closing.map((each) => byTheClock(each, nowMs - clock.monotonic()))
-    const turn = {
+    if (results.length + rejected.length + claims.length === 0) return undefined
+    const nowMs = clock.now()
+    const aheadMs = nowMs - clock.monotonic()
+    for (let at = 0; at < results.length; at++) results[at] = byTheClock(results[at]!, aheadMs)
+    return {
       nowMs,
-      endings: this.#closing.map(endingOf),
+      endings: results.map(resultOf),
       claims,
-      refusals: [...this.#refusals.values()],
-      inboundSeq: this.#inboundSeq,
-      mark: intake.mark(nowMs),
+      refusals: rejected.map(({ rejection }) => rejection),
+      inboundSeq: this.#maxSeqFor(results),
+      mark: checkpoint(nowMs),
     }
-    let done: CommitResult
-    try {
-      done = writer.commit(turn)
-    } catch (error) {
-      for (const { starting } of batches) for (const { entry } of starting) this.#parts.lanes.putBack(entry)
-      this.#commitFailed(error)
-      return false
-    }
-    this.#committed(done.lost)
-    if (done.refused.size > 0) this.#dropRefused(batches, done.refused)
-    if (claims.length > done.refused.size) claimed()
-    return true
   }
 
-  #run({ slot, starting }: Batch): void {
-    const [first] = starting
-    if (!first) return
-    const { events } = this.#parts
-    if (events.listenerCount('claimed') > 0)
-      events.emit('claimed', {
-        ids: starting.map(({ entry }) => entry.id),
-        functionName: first.entry.spec.name,
-      })
-    for (const each of starting) this.#running.set(each.n, each)
-    const batch = starting.map(({ n, entry, attempt, message }): Dispatch => {
-      const { alone, key, spec } = entry
-      return { n, lane: key ?? '', attempt, alone, timeoutMs: spec.timeoutMs, message }
-    })
-    slot.run(batch, (ended) => this.#settle(ended))
+  /** Replies are numbered above what the source has, as far as it can be read now. */
+  #maxSeqFor(results: readonly DecidedRun[]): number {
+    const replying = results.some(({ outcome }) => outcome.type === 'replied' && outcome.replies.length > 0)
+    if (replying) this.#maxSeq = this.#parts.maxSeq() ?? this.#maxSeq
+    return this.#maxSeq
   }
 
-  #settle(ended: readonly RunEnd[]): void {
+  /** On disk: results become what was decided. */
+  #finish(results: readonly DecidedRun[], lost: ReadonlySet<string>): void {
+    const { queue, clock } = this.#parts
+    const aheadMs = clock.now() - clock.monotonic()
+    for (const result of results) {
+      const { entry, next } = byTheClock(result, aheadMs)
+      const { message } = entry
+      if (lost.has(message.id)) {
+        queue.remove(message)
+        message.source.onClaimLost(message)
+      } else if (next.type === 'completed' || next.type === 'failed') {
+        queue.remove(message)
+        message.source.onFinished(message)
+      } else if (!message.source.isCurrent(entry)) message.source.reread(entry)
+      else if (next.type === 'retry') queue.move(message, { type: 'retrying', entry, untilMs: next.nextAtMs })
+      else queue.move(message, { type: 'ready', entry })
+    }
+    if (results.length > 0) this.nudge()
+  }
+
+  /** The claims are on disk. Those that were refused belong to another runner, or have runs that were not known here. */
+  #run(assignments: readonly Assignment[], refused: ReadonlySet<string>): void {
+    const { queue, events, claimed } = this.#parts
+    for (const { slot, runs } of assignments) {
+      for (const { entry } of runs) {
+        const { message } = entry
+        if (refused.has(message.id)) {
+          queue.remove(message)
+          message.source.onClaimLost(message)
+        } else queue.move(message, { type: 'running', entry })
+      }
+      const started =
+        refused.size === 0 ? runs : runs.filter(({ entry }) => entry.message.state.type === 'running')
+      const [first] = started
+      if (!first) continue
+      claimed()
+      if (events.listenerCount('claimed') > 0)
+        events.emit('claimed', {
+          ids: started.map(({ entry }) => entry.message.id),
+          functionName: first.entry.spec.name,
+        })
+      for (const run of started) this.#running.set(run.n, run)
+      slot.run(started.map(dispatchOf), (ended) => this.#decide(ended))
+    }
+  }
+
+  #decide(ended: readonly RunEnd[]): void {
     if (this.#closed) return
-    const { clock, random, lanes, crashLimit } = this.#parts
+    const { queue, clock, random, crashLimit } = this.#parts
     const nowMs = clock.now()
     const aheadMs = nowMs - clock.monotonic()
     for (const { n, outcome, durationMs } of ended) {
@@ -337,10 +405,9 @@ export class Dispatcher {
         random: random(),
       }
       const next = decideNext(outcome, facts)
-      this.#closing.push({ entry, run, attempt, outcome, durationMs, next, aheadMs })
       this.#learn(entry, outcome, durationMs, next, nowMs)
-      // What runs again stays out until that is on disk: whatever stands in a lane is there as the disk knows it.
-      if (isOver(next)) lanes.remove(entry)
+      queue.move(entry.message, { type: 'finishing', entry })
+      this.#results.push({ entry, run, attempt, outcome, durationMs, next, aheadMs })
     }
     this.nudge()
   }
@@ -348,72 +415,43 @@ export class Dispatcher {
   #learn(entry: Entry, outcome: Outcome, durationMs: number, next: Next, nowMs: number): void {
     const died = outcome.type === 'exited' || outcome.type === 'killed' || outcome.type === 'out-of-memory'
     if (died) entry.crashes++
-    if (died || (outcome.type === 'cancelled' && outcome.why === 'process-died')) entry.alone = true
+    if (died || (outcome.type === 'cancelled' && outcome.why === 'process-died')) entry.isolated = true
     if (next.type !== 'released' || next.keep) entry.runs++
     if (isCharged(next)) entry.attempts++
     else if (next.type === 'retry') entry.turnedAwaySinceMs ??= nowMs
     if (outcome.type !== 'cancelled') this.#batchSize.learn(entry.spec.name, durationMs)
   }
 
-  /** On disk: now everybody may know. */
-  #committed(lost: ReadonlySet<string>): void {
-    const { events, intake, lanes } = this.#parts
-    const closing = this.#closing
-    const refusals = this.#refusals
-    this.#closing = []
-    this.#refusals = new Map()
-    this.#pause.healed(closing.length)
-    for (const { entry, next } of closing) {
-      if (lost.has(entry.id)) {
-        lanes.remove(entry)
-        intake.lost(entry)
-      } else if (isOver(next)) intake.gone(entry)
-      else this.#keep(entry, next)
-    }
-    for (const refusal of refusals.values())
-      if (refusal.ack === 'completed') events.emit('context', { id: refusal.id })
-      else events.emit('refused', refusal)
-    if (closing.length === 0) return
-    events.emit(
-      'settled',
-      closing.map((each) => settledOf(each, lost.has(each.entry.id))),
-    )
-    this.nudge()
-  }
-
-  /** It runs again: from its place in the lane, or, when its function has changed meanwhile, wherever it belongs by now. */
-  #keep(entry: Entry, next: Next): void {
-    const { lanes, intake } = this.#parts
-    if (!intake.isCurrent(entry)) return intake.lookAgain(entry)
-    if (next.type === 'retry') entry.waitsUntilMs = Math.max(next.nextAtMs, 1)
-    lanes.putBack(entry)
-    if (next.type === 'retry') intake.waits(entry)
-  }
-
-  /** Somebody has these already; nothing to say, nothing to do. */
-  #dropRefused(batches: Batch[], refused: ReadonlySet<string>): void {
-    batches.forEach(({ slot, starting }, at) => {
-      for (const { entry } of starting) {
-        if (!refused.has(entry.id)) continue
-        this.#parts.lanes.remove(entry)
-        this.#parts.intake.lost(entry)
-      }
-      batches[at] = { slot, starting: starting.filter(({ entry }) => !refused.has(entry.id)) }
-    })
+  /** Back to its lane, or, when its function has changed meanwhile, wherever it belongs by now. */
+  #putBack(entry: Entry): void {
+    const { message } = entry
+    if (message.source.isCurrent(entry)) this.#parts.queue.move(message, { type: 'ready', entry })
+    else message.source.reread(entry)
   }
 
   #commitFailed(error: unknown): void {
     const { classify, fatal } = this.#parts
     const meaning = classify(error)
-    if (meaning === 'fatal' || !this.#pause.begin(meaning, error, this.#closing.length)) fatal(error)
+    if (meaning === 'fatal' || !this.#retry.begin(meaning, error, this.#results.length)) fatal(error)
   }
 }
 
-function isOver({ type }: Next): boolean {
-  return type === 'completed' || type === 'failed'
+function idsBySource(entries: readonly Entry[]): Map<MessageSource, string[]> {
+  const bySource = new Map<MessageSource, string[]>()
+  for (const { message } of entries) {
+    const ids = bySource.get(message.source)
+    if (ids) ids.push(message.id)
+    else bySource.set(message.source, [message.id])
+  }
+  return bySource
 }
 
-function isDue(message: MessageRow, nowMs: number): boolean {
-  const atMs = dueTime(message.processAfter)
+function dispatchOf({ n, entry, attempt, row }: Run): Dispatch {
+  const { isolated, key, spec } = entry
+  return { n, lane: key ?? '', attempt, alone: isolated, timeoutMs: spec.timeoutMs, message: row }
+}
+
+function isDue(row: MessageRow, nowMs: number): boolean {
+  const atMs = dueTime(row.processAfter)
   return atMs !== undefined && atMs <= nowMs
 }

@@ -4,8 +4,8 @@ import { availableParallelism } from 'node:os'
 import { dirname } from 'node:path'
 import { Bundler } from './catalog/bundle.ts'
 import { Functions } from './catalog/functions.ts'
-import { type CrashHook, crashHook, withCrashPoints } from './crash-point.ts'
 import { Dispatcher } from './dispatcher.ts'
+import { type CrashHook, crashHook, withFailpoints } from './failpoints.ts'
 import { makeFolder } from './folder.ts'
 import { Heartbeat } from './observe/heartbeat.ts'
 import { StatusFile } from './observe/status-file.ts'
@@ -15,7 +15,7 @@ import { errorText, NanoclawError } from './protocol/errors.ts'
 import type { Events } from './protocol/events.ts'
 import type { FunctionSpec } from './protocol/function.ts'
 import { isoTime } from './protocol/time.ts'
-import { Lanes } from './queue/lanes.ts'
+import { Queue } from './queue/queue.ts'
 import { INBOUND_LIMITS, InboundSource } from './sources/inbound.ts'
 import { OpenWithRetry } from './store/open-with-retry.ts'
 import { Retention } from './store/retention.ts'
@@ -53,15 +53,18 @@ interface Running {
   readonly outbox: ReopeningOutbox
   readonly recovery: Recovery
   readonly heartbeat: Heartbeat
-  readonly session: InboundSource
-  readonly executor: Dispatcher
+  readonly queue: Queue
+  readonly source: InboundSource
+  readonly dispatcher: Dispatcher
   readonly retention: Retention
   readonly trigger: InboundWatcher | undefined
 }
 
+/** Together a few megabytes. */
+const QUEUE_LIMITS = { scheduledMax: 20_000, parkedMax: 10_000 }
 /**
- * How often the note beside the lock is brought up to date and touched (its time says that this runtime lives), and looked
- * whether outbound.db and the lock are still in their places.
+ * How often the status file is brought up to date and touched (its time says that this runtime lives), and it is checked that
+ * outbound.db and the lock are still in their places.
  */
 const NOTE_MS = 1_000
 /** Idle processes that do not leave on SIGTERM get SIGKILL after this: with the drain, a stop takes less than 8 s. */
@@ -116,7 +119,7 @@ export class Runtime {
       events,
       limits,
       spawner: new Prewarm({ clock, spawn: nodeSpawner(), keep: config.spare }),
-      onRoom: () => this.#running?.executor.nudge(),
+      onRoom: () => this.#running?.dispatcher.nudge(),
       onStartFailed: (bundle) => this.#functions.startFailed(bundle),
     })
     const parts = { config, clock, events, bundler: this.#bundler, loader: this.#pool, env: limits.env }
@@ -143,8 +146,8 @@ export class Runtime {
     const running = this.#running
     this.#functions.stop()
     this.#noteTimer?.cancel()
-    running?.executor.close()
-    for (const part of ['session', 'retention', 'heartbeat', 'trigger'] as const) running?.[part]?.stop()
+    running?.dispatcher.close()
+    for (const part of ['source', 'retention', 'heartbeat', 'trigger'] as const) running?.[part]?.stop()
     void this.#pool.stop(true)
   }
 
@@ -186,12 +189,12 @@ export class Runtime {
       if (this.#stopping) return
       const inbox = new Inbox(this.#config.paths.inbound, (about) => this.#events.emit('inbound-wal', about))
       this.#running = this.#assemble({ outbox, recovery, heartbeat, inbox })
-      const { session, executor, retention, trigger } = this.#running
+      const { source, dispatcher, retention, trigger } = this.#running
       const functions = this.#functions.catalog.names
       const { epoch, interrupted, quarantined } = recovery
       this.#events.emit('started', { epoch, functions, interrupted, quarantined })
       trigger?.start()
-      session.start(executor)
+      source.start(dispatcher)
       retention.start()
       this.#keepNote()
       void this.#functions.confirm()
@@ -217,7 +220,7 @@ export class Runtime {
 
   #startHeartbeat(): Heartbeat {
     const { paths, heartbeatMs } = this.#config
-    const busy = () => (this.#running?.executor.running ?? 0) > 0
+    const busy = () => (this.#running?.dispatcher.running ?? 0) > 0
     const heartbeat = new Heartbeat(paths.heartbeat, this.#clock, heartbeatMs, busy)
     try {
       heartbeat.start()
@@ -236,18 +239,32 @@ export class Runtime {
     const { inbox, outbox, recovery, heartbeat } = open
     const { paths, crashLimit, maxContentBytes, pollMs, watch } = this.#config
     const [clock, events] = [this.#clock, this.#events]
-    const lanes = new Lanes(this.#config.maxMessagesPerWorker)
-    const writer = new TimeoutDeclaration(outbox, (name) => this.#functions.limitMsOf(name))
-    const session = new InboundSource(
+    const ports = withFailpoints(
+      {
+        inbound: inbox,
+        store: new TimeoutDeclaration(outbox, (name) => this.#functions.limitMsOf(name)),
+        workers: this.#pool,
+      },
+      this.#reach,
+    )
+    const queue: Queue = new Queue({
+      clock,
+      limits: QUEUE_LIMITS,
+      takenMax: this.#config.maxMessagesPerWorker,
+      onDue: (messages) => source.comeDue(messages),
+      onReady: () => dispatcher.nudge(),
+      onHorizon: () => source.horizonCame(),
+    })
+    const source: InboundSource = new InboundSource(
       {
         clock,
         events,
-        lanes,
-        inbound: inbox,
+        queue,
+        inbound: ports.inbound,
         history: (ids) => outbox.history(ids),
         start: START,
         limits: INBOUND_LIMITS,
-        mark: recovery.mark,
+        checkpoint: recovery.mark,
         maxContentBytes,
         pollMs,
         // Where all of the workspace has gone, that inbound.db is missing says less.
@@ -256,18 +273,19 @@ export class Runtime {
       },
       this.#functions.catalog,
     )
-    const executor = new Dispatcher({
+    const dispatcher = new Dispatcher({
       clock,
       random: this.#random,
       events,
-      lanes,
+      queue,
       crashLimit,
-      ...withCrashPoints({ reader: inbox, writer, workers: this.#pool }, this.#reach),
-      intake: session,
+      store: ports.store,
+      workers: ports.workers,
+      maxSeq: () => source.maxSeq(),
+      checkpoint: (nowMs) => source.checkpoint(nowMs),
       claimed: () => heartbeat.beat(),
       classify: writeTrouble,
       explain: (error) => explain(error, { path: paths.outbound, use: 'write' }),
-      readFailed: (error) => session.readFailed(error),
       fatal: (error) => this.#fatal(error),
     })
     const retention = new Retention({
@@ -282,11 +300,11 @@ export class Runtime {
       ? new InboundWatcher({
           clock,
           path: paths.inbound,
-          onHint: () => session.look('now'),
+          onHint: () => source.poll('now'),
           onDegraded: (reason) => events.emit('watch-degraded', { reason }),
         })
       : undefined
-    return { ...open, session, executor, retention, trigger }
+    return { ...open, queue, source, dispatcher, retention, trigger }
   }
 
   #adopt(changed: readonly string[]): void {
@@ -294,7 +312,7 @@ export class Runtime {
     this.#watchAll()
     if (changed.length === 0) return
     this.#events.emit('functions-changed', { changed, functions: catalog.names })
-    this.#running?.session.reroute(catalog)
+    this.#running?.source.reroute(catalog)
   }
 
   async #stop(): Promise<void> {
@@ -314,12 +332,12 @@ export class Runtime {
     this.#events.emit('stopped')
   }
 
-  async #drain({ session, executor, retention, outbox, recovery }: Running): Promise<void> {
+  async #drain({ source, dispatcher, retention, outbox, recovery }: Running): Promise<void> {
     const { drainMs, abortGraceMs } = this.#config
-    this.#events.emit('stopping', { running: executor.running })
-    session.stop()
+    this.#events.emit('stopping', { running: dispatcher.running })
+    source.stop()
     retention.stop()
-    const drained = executor.drain()
+    const drained = dispatcher.drain()
     this.#writeNote('draining')
     this.#reach?.('in-shutdown')
     const timers = [
@@ -334,8 +352,8 @@ export class Runtime {
     )
     const end = await Promise.race([drained, tooLong])
     for (const timer of timers) timer.cancel()
-    const left = executor.unwritten
-    executor.close()
+    const left = dispatcher.unwritten
+    dispatcher.close()
     this.#reach?.('in-shutdown')
     if (end === 'late' && left.claims > 0 && !this.#failed) {
       this.#stoppedEpoch = recovery.epoch
@@ -344,7 +362,7 @@ export class Runtime {
     if (end !== true) return
     const nothing = { endings: [], claims: [], refusals: [], inboundSeq: 0 }
     try {
-      outbox.commit({ ...nothing, nowMs: this.#clock.now(), mark: session.currentMark() })
+      outbox.commit({ ...nothing, nowMs: this.#clock.now(), mark: source.currentCheckpoint() })
     } catch {
       // Only a shortcut for the next start is lost.
     }
@@ -391,21 +409,21 @@ export class Runtime {
     if (this.#stopping) return
     if (this.#running && !this.#isInPlace(this.#running.outbox)) return
     if (!this.#keepLock()) return
-    this.#writeNote(this.#running?.session.waitingFor === undefined ? 'running' : 'waiting')
+    this.#writeNote(this.#running?.source.waitingFor === undefined ? 'running' : 'waiting')
     this.#noteTimer = this.#clock.after(NOTE_MS, () => this.#keepNote())
   }
 
   #writeNote(state: 'running' | 'waiting' | 'draining'): void {
-    const { session, recovery } = this.#running!
+    const { queue, source, recovery } = this.#running!
     this.#note.write(
       {
         startedAt: this.#startedAt,
         epoch: recovery.epoch,
         functions: this.#functions.list,
-        unroutable: session.unroutable(),
-        ...(session.crowded.length > 0 && { crowded: session.crowded }),
+        unroutable: queue.unroutable(),
+        ...(source.crowded.length > 0 && { crowded: source.crowded }),
         state,
-        ...(session.waitingFor !== undefined && { waitingFor: session.waitingFor }),
+        ...(source.waitingFor !== undefined && { waitingFor: source.waitingFor }),
       },
       this.#clock.now(),
     )

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { documents } from '../bench/results.ts'
-import { look } from '../bench/rows/look.ts'
+import { poll } from '../bench/rows/poll.ts'
 import { verdictOf } from '../bench/table.ts'
 import { World } from '../bench/world.ts'
 
@@ -12,8 +12,8 @@ describe('benchmarks', () => {
   it('a row is measured on a history that the runtime of today has made', async () => {
     const world = new World(0.001, 1)
     onTestFinished(() => world.close())
-    const [quiet] = await look.run(world)
-    expect(quiet).toMatchObject({ what: 'one look with nothing new, 1,000 rows of history', unit: 'µs' })
+    const [quiet] = await poll.run(world)
+    expect(quiet).toMatchObject({ what: 'one poll with nothing new, 1,000 rows of history', unit: 'µs' })
     expect(quiet?.ours.median).toBeGreaterThan(0)
     const { workspace } = await world.history(1_000, 'time-ordered')
     const rows = countRows(workspace)

@@ -18,6 +18,7 @@ import type { Define } from '../runtime/cli/command.ts'
 import { Print } from '../runtime/cli/print.ts'
 import { CONFIG_VARIABLE, variableOf } from '../runtime/config/names.ts'
 import { SETTING_NAMES } from '../runtime/config/options.ts'
+import { TRANSITIONS } from '../runtime/queue/message.ts'
 import { tempDir } from './support/files.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -88,6 +89,8 @@ describe('examples', () => {
       paths: {
         'nanoclaw-functions': [join(ROOT, 'runtime/index.ts')],
         'nanoclaw-functions/host': [join(ROOT, 'runtime/host/index.ts')],
+        'nanoclaw-functions/supervisor': [join(ROOT, 'runtime/supervisor/index.ts')],
+        'nanoclaw-functions/conformance': [join(ROOT, 'runtime/conformance/index.ts')],
         'nanoclaw-functions/runtime': [join(ROOT, 'runtime/runtime.ts')],
       },
     }
@@ -110,7 +113,7 @@ describe('codes', () => {
     ['reason of a failure', 'runtime/queue/retry-policy.ts', unionOf('FailReason')],
     ['reason of a release', 'runtime/protocol/outcome.ts', unionOf('CancelReason')],
     ['outcome of a run', 'runtime/protocol/outcome.ts', /readonly type: ('[\w-]+')/g],
-    ['reason of a refusal', 'runtime/queue/admission.ts', /#refuse\(\s*\w+,\s*('\w+')|reason: ('\w+')/g],
+    ['reason of a rejection', 'runtime/sources/admission.ts', /\brejected\(\s*('\w+')|reason: ('\w+')/g],
     [
       'outcome or reason that the store writes',
       'runtime/store/sqlite/outbox.ts',
@@ -136,6 +139,28 @@ it('docs/architecture.md names everything that ls runtime shows', () => {
   const page = read('docs/architecture.md')
   expect(names.filter((name) => name !== 'tsconfig.json' && !page.includes(`| \`${name}\` |`))).toEqual([])
 })
+
+it('docs/architecture.md has a row for each state of a message', () => {
+  const rows = [...read('docs/architecture.md').matchAll(/^\| `(\w+)` \| [^|]+ \| [^|]+ \|$/gm)]
+  expect(rows.map(([, state]) => state)).toEqual(Object.keys(TRANSITIONS))
+})
+
+it('docs/glossary.md defines the name of each state of a message', () => {
+  const words = [...read('docs/glossary.md').matchAll(/\*\*(\w+)\*\*/g)].map(([, word]) => word)
+  expect(words).toEqual(expect.arrayContaining(Object.keys(TRANSITIONS)))
+})
+
+it.each(['docs/architecture.md', 'docs/glossary.md', 'CONTRIBUTING.md'])(
+  'every file that %s names exists',
+  (file) => {
+    const named = [...read(file).matchAll(/`((?!nanoclaw-functions)(?:[\w.-]+\/)+[\w.-]*)`/g)].map(
+      ([, path]) => path ?? '',
+    )
+    const places = ['', 'runtime', 'runtime/store']
+    expect(named.length).toBeGreaterThan(0)
+    expect(named.filter((path) => !places.some((place) => existsSync(join(ROOT, place, path))))).toEqual([])
+  },
+)
 
 it.each(DECISIONS)('%s can be read in a minute', (file) => {
   expect(read(file).trimEnd().split('\n').length).toBeLessThanOrEqual(40)

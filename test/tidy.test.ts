@@ -12,54 +12,36 @@ import { type Ban, type Exception, type Explained, type Foreign, Tidy } from './
  * `store/host-*` stands for those files alone; `execute (types)` for what the compiler erases.
  */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
-  // Told from below: what is written down, the time, and the rooms that know only these.
+  // The two files as both sides see them, time, and errors: everything may know these.
   protocol: [],
-  'protocol/clock.ts': [],
-  store: ['protocol', 'protocol/clock.ts'],
-  catalog: ['protocol', 'protocol/clock.ts'],
-  schedule: ['protocol', 'protocol/clock.ts'],
-  config: ['protocol', 'protocol/clock.ts'],
-  workers: ['protocol', 'protocol/clock.ts', 'schedule'],
-  triggers: ['protocol', 'protocol/clock.ts', 'schedule'],
+  'folder.ts': ['protocol'],
+  // In memory: the states of messages, order, time.
+  queue: ['protocol'],
+  // One floor: these do not know each other.
+  store: ['protocol'],
+  sources: ['protocol', 'queue'],
+  workers: ['protocol'],
+  catalog: ['protocol'],
+  config: ['protocol'],
   observe: ['protocol'],
+  watch: ['protocol'],
+  // The loop joins them through the ports that they fill.
+  'dispatcher.ts': ['protocol', 'queue', 'store/store.ts (types)', 'store/commit-retry.ts'],
+  'failpoints.ts': [
+    'protocol',
+    'dispatcher.ts (types)',
+    'sources/inbound.ts (types)',
+    'store/store.ts (types)',
+  ],
   // The other side of the two files.
-  host: ['protocol', 'protocol/clock.ts', 'folder.ts', 'schedule', 'store/host-*'],
+  host: ['protocol', 'folder.ts', 'queue/retry-policy.ts', 'store/sqlite/*'],
+  supervisor: ['protocol', 'host', 'store/sqlite/*'],
+  // Both sides, checked from outside.
+  conformance: ['protocol', 'store/sqlite/*', 'host/sqlite/*'],
   // The far side of the pipe, and what is bundled into every function.
   child: ['protocol'],
   'index.ts': ['protocol', 'config (types)'],
-  // The story, and what stands beside it.
-  'observe/status-file.ts': ['protocol'],
-  'folder.ts': ['protocol'],
-  'observe/heartbeat.ts': ['protocol', 'protocol/clock.ts'],
-  'catalog/functions.ts': ['protocol', 'protocol/clock.ts', 'catalog', 'catalog/definitions.ts'],
-  'catalog/definitions.ts': ['protocol', 'protocol/clock.ts', 'catalog'],
-  'queue/run-result.ts': ['protocol', 'protocol/clock.ts', 'schedule'],
-  'store/retention.ts': ['protocol', 'protocol/clock.ts'],
-  'store/open-with-retry.ts': ['protocol', 'protocol/clock.ts', 'store'],
-  'store/commit-retry.ts': ['protocol', 'protocol/clock.ts'],
-  'dispatcher.ts': [
-    'protocol',
-    'protocol/clock.ts',
-    'schedule',
-    'queue/run-result.ts',
-    'store/commit-retry.ts',
-  ],
-  'cli/evaluate-file.ts': ['catalog', 'workers'],
-  'store/timeout-declaration.ts': ['protocol', 'dispatcher.ts (types)'],
-  'sources/retrying-reader.ts': ['protocol', 'protocol/clock.ts'],
-  'queue/admission.ts': ['protocol', 'protocol/clock.ts', 'schedule', 'dispatcher.ts (types)'],
-  'sources/inbound.ts': [
-    'protocol',
-    'protocol/clock.ts',
-    'schedule',
-    'sources/retrying-reader.ts',
-    'queue/admission.ts',
-    'dispatcher.ts (types)',
-  ],
-  'crash-point.ts': ['dispatcher.ts (types)'],
-  // Both sides judged from outside.
-  conform: ['protocol', 'protocol/clock.ts', 'store'],
-  // Everybody by name.
+  // The composition root, and the commands.
   'runtime.ts': ['*'],
   cli: ['*'],
 }
@@ -86,6 +68,8 @@ const ENTRIES: Readonly<Record<string, string>> = {
   'runtime/index.ts': 'package export "."',
   'runtime/runtime.ts': 'package export "./runtime"',
   'runtime/host/index.ts': 'package export "./host"',
+  'runtime/supervisor/index.ts': 'package export "./supervisor"',
+  'runtime/conformance/index.ts': 'package export "./conformance"',
   'runtime/store/index.ts': 'package export "./store"',
   'runtime/cli/main.ts': 'the command',
   'runtime/child/main.ts': 'bundled by path into every function',
@@ -169,7 +153,7 @@ const BANS: readonly Ban[] = [
     pattern: /\.(?:prepare|pragma|transaction)\(/g,
     text: 'code',
     in: ['runtime/'],
-    except: ['runtime/store/'],
+    except: ['runtime/store/', 'runtime/host/sqlite/'],
     remedy: 'give the store a method whose name is its promise',
   },
   {
@@ -291,9 +275,9 @@ const EXPLAINED: readonly Explained[] = [
   { file: 'runtime/queue/retry-policy.ts', what: 'FailReason', pattern: unionOf('FailReason') },
   { file: 'runtime/protocol/outcome.ts', what: 'BadReplyReason', pattern: unionOf('BadReplyReason') },
   {
-    file: 'runtime/queue/admission.ts',
-    what: 'reason of a refusal',
-    pattern: /(?:#refuse\(\s*id,\s*|\breason: )('\w+')/g,
+    file: 'runtime/sources/admission.ts',
+    what: 'reason of a rejection',
+    pattern: /(?:\brejected\(\s*|\breason: )('\w+')/g,
   },
   {
     file: 'runtime/store/sqlite/outbox.ts',

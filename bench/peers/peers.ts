@@ -122,7 +122,6 @@ async function throughput(started: readonly Started[]): Promise<Row[]> {
   }
   return started.map(({ entry, version, rates }) => ({
     what: `against ${entry.name} ${version}: ${entry.what}`,
-    headline: `beside ${entry.name} ${version}, ${entry.what}`,
     unit: 'msg/s',
     ours: spread(ours),
     against: { name: entry.name, ...spread(rates) },

@@ -34,14 +34,13 @@ export async function recovery(rounds: number, bullmq?: PeerProcess, graphile?: 
   return [
     {
       what: 'killed (SIGKILL) under a running handler, started again at once → the handler runs again',
-      headline: 'killed under a running handler, started again at once → the handler runs again',
       unit: 'ms',
       ours,
       ...(bullmq && once('bullmq', await comebackMs(bullmq, () => bullmq.restart()))),
       target: { value: ours.median, unit: 'ms', better: 'less', must: 1_000 },
       note: [
         'the start is in it',
-        ...(bullmq ? ['bullmq one run, its own settings: a lock of 30 s, looked at every 30 s'] : []),
+        ...(bullmq ? ['bullmq one run, its own settings: a lock of 30 s, checked every 30 s'] : []),
         ...(graphile ? [await graphileWaits(graphile)] : []),
       ].join('; '),
     },

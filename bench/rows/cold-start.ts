@@ -91,7 +91,7 @@ export async function coldStartOf(
         ...(note !== undefined && { note }),
       },
       {
-        what: `a start with the spare process → first result: ${what}`,
+        what: `a start with the prewarmed process → first result: ${what}`,
         unit: 'ms',
         ours: spread(told),
         against: node,

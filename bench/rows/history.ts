@@ -23,9 +23,6 @@ export const history: Benchmark = {
       const { long, short } = await measure(world, ids)
       rows.push({
         what: `cost of a message behind ${past} rows of history, ${ids === 'uuid' ? 'UUIDv4' : 'time-ordered'} ids`,
-        ...(ids === 'time-ordered' && {
-          headline: `a message, when ${past} others have been before it`,
-        }),
         unit: 'µs',
         ours: spread(long),
         against: { name: `behind ${world.count(SHORT).toLocaleString('en-US')}`, ...spread(short) },

@@ -49,7 +49,6 @@ export const idle: Benchmark = {
         },
         {
           what: 'idle CPU of the runtime and its child',
-          headline: 'processor time of an idle runtime',
           unit: '%',
           ours: spread([cpu]),
           target: { value: cpu, unit: '%', better: 'less', must: 0.5, goal: 0.2 },

@@ -37,7 +37,6 @@ export const latency: Benchmark = {
     return [
       {
         what: 'idle pick-up, commit → first line of the handler, p50',
-        headline: 'idle runtime, commit of a message → first line of its handler, p50',
         unit: 'ms',
         ours: alone(p50),
         against: { name: 'one fsync', ...fsync },
@@ -66,7 +65,6 @@ export const latency: Benchmark = {
       },
       {
         what: 'commit → reply committed, p50',
-        headline: 'idle runtime, commit of a message → its reply committed, p50',
         unit: 'ms',
         ours: spread(replies),
         against: { name: 'durable commit of one row', ...commit },

@@ -1,4 +1,4 @@
-// What a start has to read: opening outbound.db, taking it over, and the first page of inbound.db behind the mark; with a
+// What a start has to read: opening outbound.db, taking it over, and the first page of inbound.db behind the checkpoint; with a
 // million messages of history and with none. Beside it the whole start as a user waits for it, functions built and loaded.
 import { join } from 'node:path'
 import { Inbox, START } from '../../runtime/store/sqlite/inbox.ts'
@@ -46,7 +46,7 @@ export const recovery: Benchmark = {
         note: 'goal: 5 ms more than without history',
       },
       {
-        what: 'the same when there is no mark, so that all of it is walked',
+        what: 'the same without a checkpoint, so that all of it is scanned',
         unit: 'ms',
         ours: spread([walkMs(long)]),
       },

@@ -29,7 +29,6 @@ export const throughput: Benchmark = {
     return [
       {
         what: `${messages}, DELETE/FULL`,
-        headline: `no-op messages with one reply, both files durable, ${count.toLocaleString('en-US')} at once`,
         unit: 'msg/s',
         ours: spread(plain),
         against: { ...loop, ...spread(limit) },
@@ -44,7 +43,6 @@ export const throughput: Benchmark = {
       },
       {
         what: 'all in one conversation',
-        headline: 'the same, all of them in one conversation',
         unit: 'msg/s',
         ours: spread(hot),
         against: { name: 'without a key', ...spread(plain) },

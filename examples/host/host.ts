@@ -7,7 +7,8 @@ import { mkdirSync, readdirSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { supervise, sweep } from 'nanoclaw-functions/host'
+import { sweep } from 'nanoclaw-functions/host'
+import { supervise } from 'nanoclaw-functions/supervisor'
 
 const project = fileURLToPath(new URL('../..', import.meta.url))
 const root = resolve(process.argv[2] ?? 'sessions')

@@ -1,19 +1,5 @@
 // What a host imports: `nanoclaw-functions/host`. Re-exports only.
 export { NanoclawError, NonRetryableError, RetryAfterError } from '../protocol/errors.ts'
-export type {
-  Command,
-  ContainerCommand,
-  Engine,
-  Launch,
-  LocalCommand,
-  Mount,
-  Run,
-} from '../supervisor/containers.ts'
-export type { Limits } from '../supervisor/judge.ts'
-export { type OneCliAgent, type OneCliOptions, oneCli } from '../supervisor/onecli.ts'
-export type { Prepare, Prepared } from '../supervisor/prepare.ts'
-export type { FolderState, SupervisorEvent } from '../supervisor/state.ts'
-export { type SuperviseOptions, type Supervisor, supervise } from '../supervisor/supervise.ts'
 export type { Action, ActionContext, TaskHost } from './actions.ts'
 export type { Adapter, DeliverOptions, SendContext } from './adapter.ts'
 export type { Addresses, Destination } from './addresses.ts'

@@ -4,27 +4,7 @@
 // Different lanes are free of each other; a message without a key is a lane of its own. Lanes take turns per function.
 import type { FunctionSpec } from '../protocol/function.ts'
 import { Line } from './line.ts'
-
-/** A due message on its way through the runtime; what is on disk about it is in store/outbox. */
-export interface Entry {
-  readonly id: string
-  /** Its place in line: the host's seq; for a message without one, behind those that have, as they were found. */
-  readonly order: number
-  readonly spec: FunctionSpec
-  readonly key: string | null
-  readonly contentBytes: number
-  /** Runs so far, of any end. */
-  runs: number
-  /** Runs charged to the handler so far. */
-  attempts: number
-  /** When its handler first asked for a wait that costs no attempt. */
-  turnedAwaySinceMs: number | null
-  crashes: number
-  /** Suspected of ending its process: runs with nothing beside it. */
-  alone: boolean
-  /** Waits for its retry until then; 0: does not wait. */
-  waitsUntilMs: number
-}
+import type { Entry } from './message.ts'
 
 interface Lane {
   readonly key: string | null
@@ -65,13 +45,12 @@ export class Lanes {
   /** How many entries of a function wait for their next attempt; looks at every entry there is. */
   retrying(functionName: string): number {
     let retrying = 0
-    for (const { spec, waitsUntilMs } of this.#laneOf.keys())
-      if (spec.name === functionName && waitsUntilMs > 0) retrying++
+    for (const entry of this.#laneOf.keys()) if (entry.spec.name === functionName && waits(entry)) retrying++
     return retrying
   }
 
   /** Functions for which `take` would give something, in no particular order. */
-  *readyFunctions(): Iterable<FunctionSpec> {
+  *readyFunctions(): Generator<FunctionSpec> {
     for (const name of this.#ready.keys()) {
       const head = this.#firstReady(name)?.line.first
       if (head) yield head.spec
@@ -112,13 +91,12 @@ export class Lanes {
     while (taken.length < max && bytes < maxBytes) {
       const lane = this.#firstReady(functionName)
       const head = lane?.line.first
-      if (!lane || !head || (head.alone && (taken.length > 0 || !aloneToo))) break
+      if (!lane || !head || (head.isolated && (taken.length > 0 || !aloneToo))) break
       this.#ready.get(functionName)?.shift()
       lane.queuedFor = undefined
       const fits = (next: Entry) =>
         taken.length < max &&
-        (next === head ||
-          (bytes < maxBytes && !next.alone && next.spec === head.spec && next.waitsUntilMs === 0))
+        (next === head || (bytes < maxBytes && !next.isolated && next.spec === head.spec && !waits(next)))
       for (let next = lane.line.first; next && fits(next); next = lane.line.first) {
         lane.line.shift()
         this.#out.add(next)
@@ -126,7 +104,7 @@ export class Lanes {
         this.#count(next, -1)
         taken.push(next)
         bytes += next.contentBytes
-        if (next.alone) return taken
+        if (next.isolated) return taken
       }
     }
     return taken
@@ -155,9 +133,13 @@ export class Lanes {
 
   /** A waiting head's time has come. */
   wake(entry: Entry): void {
-    entry.waitsUntilMs = 0
     const lane = this.#laneOf.get(entry)
     if (lane) this.#enqueue(lane)
+  }
+
+  whereIs(entry: Entry | undefined): 'nowhere' | 'in line' | 'out' {
+    if (!entry || !this.#laneOf.has(entry)) return 'nowhere'
+    return this.#out.has(entry) ? 'out' : 'in line'
   }
 
   /** Takes everything out that is not out already, in order, so that it can be put in anew. */
@@ -192,7 +174,7 @@ export class Lanes {
 
   #enqueue(lane: Lane): void {
     const head = lane.line.first
-    if (!head || lane.out > 0 || head.waitsUntilMs > 0 || lane.queuedFor === head.spec.name) return
+    if (!head || lane.out > 0 || waits(head) || lane.queuedFor === head.spec.name) return
     let queue = this.#ready.get(head.spec.name)
     if (!queue) this.#ready.set(head.spec.name, (queue = new Line()))
     queue.push(lane)
@@ -205,7 +187,7 @@ export class Lanes {
     for (let lane = queue?.first; lane; lane = queue?.first) {
       const head = lane.line.first
       const here = lane.queuedFor === functionName
-      if (here && head?.spec.name === functionName && head.waitsUntilMs === 0) return lane
+      if (here && head?.spec.name === functionName && !waits(head)) return lane
       queue?.shift()
       if (!here) continue
       lane.queuedFor = undefined
@@ -225,6 +207,11 @@ export class Lanes {
   #count(entry: Entry, by: number): void {
     this.#waiting.set(entry.spec.name, this.waiting(entry.spec.name) + by)
   }
+}
+
+/** A head that waits for its retry keeps its lane waiting. */
+function waits({ message }: Entry): boolean {
+  return message.state.type === 'retrying'
 }
 
 function comesBefore(a: Entry, b: Entry): boolean {

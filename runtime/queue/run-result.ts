@@ -1,35 +1,35 @@
-// A run that has ended and is not on disk yet: what is decided about it, how that is written, and how it is told.
-
+// A run that has ended and is not on disk yet: what is decided about it, how that is written, and how it is reported.
 import type { RunResult } from '../protocol/commit-batch.ts'
 import type { Settled } from '../protocol/events.ts'
 import type { Outcome } from '../protocol/outcome.ts'
-import type { Entry } from './lanes.ts'
+import type { Entry } from './message.ts'
 import { LATEST_MS, type Next } from './retry-policy.ts'
 
-export interface Closing {
+/** A decided run of a message that is `finishing`. */
+export interface DecidedRun {
   readonly entry: Entry
   readonly run: number
   readonly attempt: number
   readonly outcome: Outcome
   readonly durationMs: number
   readonly next: Next
-  /** How far the wall clock was ahead of the one that nobody sets, when this was decided. */
+  /** How far the wall clock was ahead of the monotonic one when this was decided. */
   readonly aheadMs: number
 }
 
-/** Somebody may set the wall clock before a decision is on disk: the pause before a retry is a length, and stays as long. */
-export function byTheClock(closing: Closing, aheadMs: number): Closing {
-  const { next } = closing
-  const setMs = Math.round(aheadMs - closing.aheadMs)
+/** The wall clock may be set before a decision is on disk: the pause before a retry is a length, and stays as long. */
+export function byTheClock(decided: DecidedRun, aheadMs: number): DecidedRun {
+  const { next } = decided
+  const setMs = Math.round(aheadMs - decided.aheadMs)
   // One of the two clocks knows whole milliseconds only.
-  if (next.type !== 'retry' || Math.abs(setMs) <= 1) return closing
-  return { ...closing, aheadMs, next: { ...next, nextAtMs: Math.min(next.nextAtMs + setMs, LATEST_MS) } }
+  if (next.type !== 'retry' || Math.abs(setMs) <= 1) return decided
+  return { ...decided, aheadMs, next: { ...next, nextAtMs: Math.min(next.nextAtMs + setMs, LATEST_MS) } }
 }
 
 /** As the store keeps it. */
-export function endingOf({ entry, run, outcome, durationMs, next }: Closing): RunResult {
+export function resultOf({ entry, run, outcome, durationMs, next }: DecidedRun): RunResult {
   return {
-    id: entry.id,
+    id: entry.message.id,
     run,
     verdict: next.type === 'completed' ? completedBy(outcome) : next,
     outcome: outcome.type,
@@ -46,11 +46,11 @@ function completedBy(outcome: Outcome): RunResult['verdict'] {
 
 /** As listeners hear of it, once it is on disk. `lost`: the host took the claim away meanwhile, so nothing was written. */
 export function settledOf(
-  { entry, run, attempt, outcome, durationMs, next }: Closing,
+  { entry, run, attempt, outcome, durationMs, next }: DecidedRun,
   lost: boolean,
 ): Settled {
   return {
-    id: entry.id,
+    id: entry.message.id,
     functionName: entry.spec.name,
     run,
     attempt,
@@ -61,7 +61,6 @@ export function settledOf(
     nextAtMs: next.type === 'retry' ? next.nextAtMs : null,
   }
 }
-
 function reasonOf(next: Next, outcome: Outcome): string | null {
   if ('reason' in next) return next.reason
   return outcome.type === 'cancelled' ? outcome.why : null

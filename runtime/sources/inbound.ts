@@ -1,31 +1,24 @@
-// One folder. The session reads what the host writes and feeds the executor; many sessions can live in one process.
+// inbound.db as a source of messages. It is another program's file: read, never written.
 //
-//   look     anything new? walk forward from where the last walk ended, page by page                     (event, poll)
-//   beyond   while the lanes have no room, look on beyond the walk: a function whose messages do not fill them goes on. What
-//            has no room there is passed over; the walk comes to it in its turn, and laps find before what has room by then
-//   patrol   walk again, slowly, over what the walk has passed: a row that the host changed there, or that this runtime
-//            had to forget for lack of memory, is found within one lap                                    (poll)
-//   mark     how far the walk has come, written down now and then, so that the next start need not begin at the beginning
+//   poll         has anything been committed? if so, scan on from where the last scan ended, page by page  (event, poll)
+//   beyond       while the lanes have no room, read on beyond the scan: a function whose messages do not fill them goes on.
+//                What has no room there is passed over; the scan comes to it in its turn, and laps find what has room before
+//   rescan       scan again, slowly, over what the scan has passed: a row that the host changed there, or that this
+//                runtime had to forget for lack of memory, is found within one round                       (poll)
+//   checkpoint   how far the scan has come, kept in outbound.db, so that the next start need not begin at the beginning
 //
-// What becomes of a row that is found stands in queue/admission.ts.
-
-import type { Dispatcher, Intake } from '../dispatcher.ts'
+// What becomes of a row that is found stands in admission.ts.
 import type { Clock, Timer } from '../protocol/clock.ts'
 import type { Checkpoint, History, RawId } from '../protocol/commit-batch.ts'
 import type { Events } from '../protocol/events.ts'
 import type { Crowded } from '../protocol/status-file.ts'
-import {
-  Admission,
-  type AdmissionLimits,
-  type Origin,
-  type PendingRow,
-  type Router,
-} from '../queue/admission.ts'
-import type { Entry, Lanes } from '../queue/lanes.ts'
+import type { Entry, Message, MessageRow, MessageSource } from '../queue/message.ts'
 import { PassedOver } from '../queue/passed-over.ts'
+import type { Queue } from '../queue/queue.ts'
+import { Admission, type AdmissionListener, type Origin, type PendingRow, type Router } from './admission.ts'
 import { RetryingReader, type RetryingReaderParts } from './retrying-reader.ts'
 
-export type { PendingRow, Router } from '../queue/admission.ts'
+export type { PendingRow, Router } from './admission.ts'
 
 export interface Place {
   readonly seq: number
@@ -47,14 +40,23 @@ export interface InboundFile {
   changed(doubt: boolean): 'no' | 'yes' | 'replaced'
   getPendingMessages(after: Cursor, limit: number, withContent: boolean): Page
   getPendingByIds(ids: readonly string[], withContent: boolean): readonly PendingRow[]
+  getMessages(ids: readonly string[]): ReadonlyMap<string, MessageRow>
   maxSeq(): number
   placeOf(seq: number, id: string): Place | undefined
   rawId(rowid: number): RawId | null
 }
 
-export interface InboundLimits extends AdmissionLimits {
-  /** Messages up to the mark that may be open: the price of a start is to look at each of them. */
-  readonly openMax: number
+export interface InboundLimits {
+  /** Rows read in one go. */
+  readonly pageRows: number
+  /** Entries in lanes; above that the scan waits. About 300 bytes each, content not included. */
+  readonly readyMax: number
+  /** Entries that each function may have in its lanes though those of all are `readyMax`. */
+  readonly shareMax: number
+  /** Messages up to the checkpoint that may be unfinished: a start looks at each of them. */
+  readonly unfinishedMax: number
+  /** Rows without a proper id that are remembered as rejected. */
+  readonly namelessMax: number
 }
 
 export interface InboundSourceParts {
@@ -63,10 +65,10 @@ export interface InboundSourceParts {
   readonly events: Events
   readonly inbound: InboundFile
   readonly history: (ids: readonly string[]) => ReadonlyMap<string, History>
-  readonly lanes: Lanes
+  readonly queue: Queue
   /** Before every row. */
   readonly start: Cursor
-  readonly mark: Checkpoint
+  readonly checkpoint: Checkpoint
   readonly maxContentBytes: number
   readonly pollMs: number
   readonly classify: RetryingReaderParts['classify']
@@ -75,29 +77,28 @@ export interface InboundSourceParts {
 }
 
 export const INBOUND_LIMITS: InboundLimits = {
-  page: 500,
+  pageRows: 500,
   readyMax: 20_000,
   shareMax: 2_000,
-  laterMax: 20_000,
-  heldMax: 10_000,
-  openMax: 1_000,
+  unfinishedMax: 1_000,
+  namelessMax: 10_000,
 }
-const MARK_EVERY_MS = 1_000
-/** With so many in the lanes the walk goes on at leisure, a page in each pause: what waits for long costs the garbage collector. */
+const CHECKPOINT_EVERY_MS = 1_000
+/** With so many in the lanes the scan goes on at leisure, a page in each pause: what waits for long costs the garbage collector. */
 const [AHEAD, LEISURE_MS] = [2_000, 10]
 
-export class InboundSource implements Intake {
+export class InboundSource implements MessageSource {
   readonly #parts: InboundSourceParts
   #router: Router
   readonly #admission: Admission
-  readonly #reading: RetryingReader
+  readonly #reader: RetryingReader
   // Each by one name, so that a read that waits for its turn waits once.
-  readonly #lookOn = () => this.#look()
-  readonly #walkOn = () => this.#walk()
-  readonly #patrolOn = () => this.#patrol()
-  #executor: Dispatcher | undefined
-  #walked: Cursor
-  /** How far it was looked beyond the walk, while that has no room for all that it would find. */
+  readonly #pollNow = () => this.#poll()
+  readonly #scanNow = () => this.#scan()
+  readonly #rescanNow = () => this.#rescan()
+  #dispatcher: AdmissionListener | undefined
+  #scanned: Cursor
+  /** How far rows were read beyond the scan, while that has no room for all that it would find. */
   #beyond: Cursor | undefined
   /** Where the lap is that looks again at what was passed over in between. */
   #lap: Cursor | undefined
@@ -105,200 +106,221 @@ export class InboundSource implements Intake {
   #lapBeganMs = 0
   #lapRestsUntilMs = Number.NEGATIVE_INFINITY
   #doubt = false
-  #walking = false
-  /** Whether the mark fits this file has been looked at. */
-  #markRead = false
+  #scanning = false
+  /** Whether it is known that the checkpoint fits this file. */
+  #checkpointRead = false
   /** Where the file ended when it was first read to its end. */
   #startedUpTo: Cursor | undefined
   /** Rows up to here may be on record in outbound.db already; those behind it are new. undefined: all may be. */
   #recordedUpTo: Cursor | undefined
-  #patrolling = false
-  #patrolAgain = true
-  #firstPatrol = true
-  /** Something that is due by now can only be found by patrol: it does not wait for the poll. */
-  #patrolSoon = false
-  readonly #patrolPassedOver = new PassedOver()
-  #patrolled: Cursor
-  #patrolTo: Cursor
-  #markedAtMs = 0
-  #marked: Place
+  #rescanning = false
+  #rescanAgain = true
+  #firstRescan = true
+  /** Something that is due by now can only be found by the rescan: it does not wait for the poll. */
+  #rescanSoon = false
+  readonly #rescanPassedOver = new PassedOver()
+  #rescanned: Cursor
+  #rescanTo: Cursor
+  #keptAtMs = 0
+  #kept: Place
   #step: Timer | undefined
-  #poll: Timer | undefined
+  #pollTimer: Timer | undefined
   #stopped = false
 
   constructor(parts: InboundSourceParts, router: Router) {
     this.#parts = parts
     this.#router = router
-    this.#walked = { ...parts.start, seq: parts.mark.seq, id: parts.mark.id }
+    this.#scanned = { ...parts.start, seq: parts.checkpoint.seq, id: parts.checkpoint.id }
     this.#lapFrom = parts.start
-    this.#patrolled = parts.start
-    this.#patrolTo = parts.start
-    this.#marked = this.#walked
-    this.#reading = new RetryingReader({
+    this.#rescanned = parts.start
+    this.#rescanTo = parts.start
+    this.#kept = this.#scanned
+    this.#reader = new RetryingReader({
       ...parts,
-      onReadable: () => this.#executor?.nudge(),
+      onReadable: () => this.#dispatcher?.nudge(),
     })
     this.#admission = new Admission(
       {
         ...parts,
-        whereIs: (row) => (hasPassed(this.#walked, row) ? 'walked' : this.#beyond ? 'beyond' : 'unread'),
+        ...parts.limits,
+        source: this,
+        whereIs: (row) => (hasPassed(this.#scanned, row) ? 'scanned' : this.#beyond ? 'beyond' : 'unread'),
         rowsOf: (ids, withContent) => parts.inbound.getPendingByIds(ids, withContent),
         rawId: (rowid) => parts.inbound.rawId(rowid),
-        read: (read) => this.#reading.do(read, 'first'),
-        onGone: () => this.#goOn(),
-        onForgotten: () => this.#patrolFromStart(),
-        onHorizon: () => {
-          this.#patrolFromStart()
-          this.#patrolSoon = true
-          this.#stepSoon()
-        },
+        read: (read) => this.#reader.do(read, 'first'),
+        onForgotten: () => this.#rescanFromStart(),
       },
       router,
     )
   }
 
-  start(executor: Dispatcher): void {
-    this.#executor = executor
-    this.#admission.start(executor)
-    this.look('now')
+  start(dispatcher: AdmissionListener): void {
+    this.#dispatcher = dispatcher
+    this.#admission.start(dispatcher)
+    this.poll('now')
     this.#armPoll()
   }
 
   stop(): void {
     this.#stopped = true
     this.#step?.cancel()
-    this.#poll?.cancel()
-    this.#reading.stop()
-    this.#admission.stop()
-  }
-
-  /** How many messages wait for a function, by kind. */
-  unroutable(): Record<string, number> {
-    return this.#admission.unroutable()
+    this.#pollTimer?.cancel()
+    this.#reader.stop()
+    this.#parts.queue.stop()
   }
 
   /** What keeps the file from being read, if anything does. */
   get waitingFor(): string | undefined {
-    return this.#reading.waitingFor
+    return this.#reader.waitingFor
   }
 
-  /** `now`: somebody says that the file has changed (see Reading); `doubt`: nobody does, but look with fresh eyes. */
-  look(why: 'now' | 'doubt'): void {
+  /** `now`: an event says that the file has changed (see RetryingReader); `doubt`: without one, so look with fresh eyes. */
+  poll(why: 'now' | 'doubt'): void {
     this.#doubt ||= why === 'doubt'
-    this.#reading.do(this.#lookOn, why === 'doubt' ? 'in-turn' : why)
+    this.#reader.do(this.#pollNow, why === 'doubt' ? 'in-turn' : why)
   }
 
   /** The functions are others now: what waits is routed anew. */
   reroute(router: Router): void {
     this.#router = router
     this.#closeGap()
-    this.#walking = true
+    this.#scanning = true
     this.#admission.reroute(router)
     this.#stepSoon()
   }
 
   /** Functions of which more waits in the file than is taken in for now; empty while there is room for all. */
   get crowded(): readonly Crowded[] {
-    const { lanes, limits } = this.#parts
+    const {
+      queue: { lanes },
+      limits,
+    } = this.#parts
     if (!this.#beyond && lanes.size < limits.readyMax) return []
     const names = new Set(this.#admission.passedOver.functions)
     for (const name of lanes.functions) if (this.#admission.isFull(name)) names.add(name)
     return [...names].map((name) => ({ name, ready: lanes.count(name), retrying: lanes.retrying(name) }))
   }
 
-  gone(entry: Entry): void {
-    this.#admission.gone(entry)
+  /** The time of these has come. */
+  comeDue(messages: readonly Message[]): void {
+    this.#admission.comeDue(messages)
   }
 
-  lost(entry: Entry): void {
-    this.#admission.lost(entry)
+  /** Messages that were forgotten are due by now: they are looked for at once. */
+  horizonCame(): void {
+    this.#rescanFromStart()
+    this.#rescanSoon = true
+    this.#stepSoon()
   }
 
-  waits(entry: Entry): void {
-    this.#admission.waits(entry)
+  getMessages(ids: readonly string[]): ReadonlyMap<string, MessageRow> {
+    return this.#parts.inbound.getMessages(ids)
   }
 
-  lookAgain(entry: Entry): void {
-    this.#admission.lookAgain(entry)
+  /** Undefined: the file cannot be read now. */
+  maxSeq(): number | undefined {
+    try {
+      return this.#parts.inbound.maxSeq()
+    } catch (error) {
+      this.readFailed(error)
+      return undefined
+    }
+  }
+
+  reread(entry: Entry): void {
+    this.#admission.reread(entry)
+  }
+
+  onFinished(): void {
+    this.#goOn()
+  }
+
+  onClaimLost(): void {
+    this.#goOn()
+    this.#rescanFromStart()
   }
 
   isCurrent(entry: Entry): boolean {
     return this.#admission.isCurrent(entry)
   }
 
-  /** The executor could not read what it was about to run. */
+  /** The dispatcher could not read what it was about to run. */
   readFailed(error: unknown): void {
-    this.#reading.failed(error)
+    this.#reader.failed(error)
   }
 
-  mark(nowMs: number): Checkpoint | null {
-    if (nowMs - this.#markedAtMs < MARK_EVERY_MS || isAt(this.#marked, this.#walked)) return null
-    this.#markedAtMs = nowMs
-    return this.currentMark()
+  /** How far the scan has come, when it is time to write that down. */
+  checkpoint(nowMs: number): Checkpoint | null {
+    if (nowMs - this.#keptAtMs < CHECKPOINT_EVERY_MS || isAt(this.#kept, this.#scanned)) return null
+    this.#keptAtMs = nowMs
+    return this.currentCheckpoint()
   }
 
-  /** What a start may skip: as far as the walk has come, or less when too many messages are open. */
-  currentMark(): Checkpoint {
-    const { mark, limits } = this.#parts
-    // Nobody has read yet what the mark says of this file; a stop at this point must not unsay it.
-    if (!this.#markRead) return mark
-    const { openMax } = limits
-    const open = this.#admission.openUpTo(this.#walked.seq)
-    const listed = open.length <= openMax ? open : firstOf(open, openMax)
-    const [lastId = null, lastSeq = this.#parts.start.seq] = listed.at(-1) ?? []
-    this.#marked = open.length <= openMax ? this.#walked : { ...this.#parts.start, seq: lastSeq, id: lastId }
-    return { seq: this.#marked.seq, id: this.#marked.id, open: listed.map(([id]) => id) }
+  /** What a start may skip: as far as the scan has come, or less when too many messages are unfinished. */
+  currentCheckpoint(): Checkpoint {
+    const { checkpoint, limits, start, queue } = this.#parts
+    // What the checkpoint says of this file has not been read yet; a stop at this point must not undo it.
+    if (!this.#checkpointRead) return checkpoint
+    const open = queue.unfinishedUpTo(this.#scanned.seq)
+    const all = open.length <= limits.unfinishedMax
+    const listed = all ? open : firstOf(open, limits.unfinishedMax)
+    const last = listed.at(-1)
+    this.#kept = all ? this.#scanned : { ...start, seq: last?.seq ?? start.seq, id: last?.id ?? null }
+    return { seq: this.#kept.seq, id: this.#kept.id, open: listed.map(({ id }) => id) }
   }
 
-  #look(): void {
+  #poll(): void {
     const changed = this.#parts.inbound.changed(this.#doubt)
     this.#doubt = false
     if (changed === 'replaced') this.#startOver()
     if (changed !== 'no') {
-      this.#patrolAgain = true
-      this.#walking = true
-    }
-    this.#walk()
+      this.#rescanAgain = true
+      this.#scanning = true
+    } else this.#goOn()
+    this.#scan()
   }
 
-  /** One page: of the walk, or, where there is no room for more of it, of what lies beyond. */
-  #walk(): void {
-    const { lanes, limits } = this.#parts
-    if (!this.#walking) return this.#goRound()
-    if (!this.#markRead) this.#readMark()
-    if (lanes.size < limits.readyMax) this.#walkInTurn()
-    else if (this.#router.names.length > 1) this.#lookBeyond()
+  /** One page: of the scan, or, where there is no room for more of it, of what lies beyond. */
+  #scan(): void {
+    const {
+      queue: { lanes },
+      limits,
+    } = this.#parts
+    if (!this.#scanning) return this.#goRound()
+    if (!this.#checkpointRead) this.#readCheckpoint()
+    if (lanes.size < limits.readyMax) this.#scanInTurn()
+    else if (this.#router.names.length > 1) this.#readBeyond()
   }
 
-  #readMark(): void {
-    const { inbound, mark, start } = this.#parts
+  #readCheckpoint(): void {
+    const { inbound, checkpoint, start } = this.#parts
     const { readsContent } = this.#admission
-    const place = mark.seq === start.seq ? start : this.#placeOf(mark)
-    // The mark was made for another file: what it says has no meaning in this one.
+    const place = checkpoint.seq === start.seq ? start : this.#placeOf(checkpoint)
+    // The checkpoint was made for another file: what it says has no meaning in this one.
     if (place && place !== start)
-      this.#admission.admit(inbound.getPendingByIds(mark.open, readsContent), this.#origin(start))
-    this.#walked = { ...start, ...place }
-    this.#markRead = true
+      this.#admission.admit(inbound.getPendingByIds(checkpoint.open, readsContent), this.#origin(start))
+    this.#scanned = { ...start, ...place }
+    this.#checkpointRead = true
   }
 
-  /** One from before marks knew their row fits every file that is long enough. */
+  /** One from before checkpoints knew their row fits every file that is long enough. */
   #placeOf({ seq, id }: Checkpoint): Place | undefined {
     const { inbound } = this.#parts
     if (id !== null) return inbound.placeOf(seq, id)
     return inbound.maxSeq() < seq ? undefined : { seq, seqRowid: Number.POSITIVE_INFINITY, id }
   }
 
-  #walkInTurn(): void {
-    const { rows, cursor, end } = this.#page(this.#walked)
-    this.#admission.admit(rows, this.#origin(this.#walked))
-    this.#walked = cursor
+  #scanInTurn(): void {
+    const { rows, cursor, end } = this.#page(this.#scanned)
+    this.#admission.admit(rows, this.#origin(this.#scanned))
+    this.#scanned = cursor
     if (this.#beyond && (end || !isBefore(cursor, this.#beyond))) this.#closeGap()
     if (!end) return this.#stepSoon()
     this.#ended(cursor)
   }
 
-  #lookBeyond(): void {
-    const from = this.#beyond ?? this.#walked
+  #readBeyond(): void {
+    const from = this.#beyond ?? this.#scanned
     const { rows, cursor, end } = this.#page(from)
     this.#beyond = from
     this.#admission.admit(rows, this.#origin(from, { passedOver: this.#admission.passedOver, by: 'beyond' }))
@@ -309,13 +331,13 @@ export class InboundSource implements Intake {
   }
 
   #ended(cursor: Cursor): void {
-    this.#walking = false
-    if (this.#patrolSoon) this.#stepSoon()
+    this.#scanning = false
+    if (this.#rescanSoon) this.#stepSoon()
     this.#startedUpTo ??= cursor
     this.#recordedUpTo ??= cursor
   }
 
-  /** The walk has come to where it was looked beyond it, or that is to be done anew. */
+  /** The scan has come to where rows were read beyond it, or that is to be done anew. */
   #closeGap(): void {
     this.#beyond = undefined
     this.#lap = undefined
@@ -326,7 +348,7 @@ export class InboundSource implements Intake {
   #goRound(): void {
     if (!this.#beyond) return
     if (!this.#lap && !this.#beginLap()) return
-    const from = furthest(this.#lap ?? this.#walked, this.#walked)
+    const from = furthest(this.#lap ?? this.#scanned, this.#scanned)
     const { rows, cursor, end } = this.#page(from)
     const upTo = this.#beyond
     const passed = rows.filter((row) => hasPassed(upTo, row))
@@ -336,16 +358,20 @@ export class InboundSource implements Intake {
     this.#stepSoon()
   }
 
-  /** Some function that was passed over has room again, or the walk has come on, so that what waited for its key may go. */
+  /** Some function that was passed over has room again, or the scan has come on, so that what waited for its key may go. */
   #beginLap(): boolean {
-    const { clock, lanes, limits } = this.#parts
+    const {
+      clock,
+      queue: { lanes },
+      limits,
+    } = this.#parts
     const { passedOver } = this.#admission
     const nowMs = clock.monotonic()
     if (nowMs < this.#lapRestsUntilMs) return false
     const hasRoom = [...passedOver.functions].some((name) => lanes.count(name) < limits.shareMax / 2)
-    if (!hasRoom && !(passedOver.forKey && isBefore(this.#lapFrom, this.#walked))) return false
+    if (!hasRoom && !(passedOver.forKey && isBefore(this.#lapFrom, this.#scanned))) return false
     passedOver.lapBegins()
-    this.#lapFrom = this.#walked
+    this.#lapFrom = this.#scanned
     this.#lapBeganMs = nowMs
     return true
   }
@@ -357,67 +383,77 @@ export class InboundSource implements Intake {
     this.#lapRestsUntilMs = nowMs + (nowMs - this.#lapBeganMs)
   }
 
-  /** A full stop of the walk for lack of room ends when half of the lanes' entries are gone. */
+  /**
+   * A full stop of the scan for lack of room ends when half of the lanes' entries are gone, or when there is some room and
+   * nothing in the lanes can run now: what waits there for its next attempt may wait for hours.
+   */
   #goOn(): void {
-    const { lanes, limits } = this.#parts
-    const hasRoom = lanes.size < limits.readyMax / 2
-    if (hasRoom && this.#beyond) this.#walking = true
-    if (hasRoom && this.#patrolPassedOver.functions.size > 0) this.#patrolSoon = true
-    if ((hasRoom && (this.#walking || this.#patrolSoon)) || this.#beyond) this.#stepSoon()
+    const {
+      queue: { lanes },
+      limits,
+    } = this.#parts
+    const stuck = lanes.size < limits.readyMax && lanes.readyFunctions().next().done === true
+    const hasRoom = lanes.size < limits.readyMax / 2 || stuck
+    if (hasRoom && this.#beyond) this.#scanning = true
+    if (hasRoom && this.#rescanPassedOver.functions.size > 0) this.#rescanSoon = true
+    if ((hasRoom && (this.#scanning || this.#rescanSoon)) || this.#beyond) this.#stepSoon()
   }
 
   #stepSoon(): void {
     if (this.#stopped || this.#step) return
-    const { clock, lanes } = this.#parts
+    const {
+      clock,
+      queue: { lanes },
+    } = this.#parts
     const step = () => {
       this.#step = undefined
-      this.#reading.do(this.#walkOn)
-      if (this.#patrolSoon) this.#reading.do(this.#patrolOn)
+      this.#reader.do(this.#scanNow)
+      if (this.#rescanSoon) this.#reader.do(this.#rescanNow)
     }
     this.#step = lanes.size < AHEAD ? clock.soon(step) : clock.after(LEISURE_MS, step)
   }
 
-  #patrol(): void {
-    if (this.#walking || !this.#startedUpTo) return
-    if (!this.#patrolling) {
-      if (!this.#patrolAgain) return
-      this.#patrolPassedOver.clear()
-      this.#patrolAgain = false
-      this.#patrolling = true
-      this.#patrolled = this.#parts.start
-      this.#patrolTo = this.#walked
+  #rescan(): void {
+    if (this.#scanning || !this.#startedUpTo) return
+    if (!this.#rescanning) {
+      if (!this.#rescanAgain) return
+      this.#rescanPassedOver.clear()
+      this.#rescanAgain = false
+      this.#rescanning = true
+      this.#rescanned = this.#parts.start
+      this.#rescanTo = this.#scanned
     }
-    const { rows, cursor, end } = this.#page(this.#patrolled)
-    const last = this.#patrolTo
+    const { rows, cursor, end } = this.#page(this.#rescanned)
+    const last = this.#rescanTo
     const passed = rows.filter((row) => hasPassed(last, row))
-    const passedOver = this.#patrolPassedOver
-    const atStart = this.#firstPatrol
+    const passedOver = this.#rescanPassedOver
+    const atStart = this.#firstRescan
     const over = { passedOver, by: 'beyond' } as const
     this.#admission.admit(passed, { recorded: true, atStart: () => atStart, over })
-    this.#patrolled = cursor
+    this.#rescanned = cursor
     if (!end && isBefore(cursor, last)) {
-      if (this.#patrolSoon) this.#stepSoon()
+      if (this.#rescanSoon) this.#stepSoon()
       return
     }
-    this.#patrolling = false
-    this.#firstPatrol = false
-    this.#patrolSoon = false
-    if (passedOver.functions.size > 0) this.#patrolAgain = true
+    this.#rescanning = false
+    this.#firstRescan = false
+    this.#rescanSoon = false
+    if (passedOver.functions.size > 0) this.#rescanAgain = true
   }
 
-  #patrolFromStart(): void {
-    this.#patrolling = false
-    this.#patrolAgain = true
+  #rescanFromStart(): void {
+    this.#rescanning = false
+    this.#rescanAgain = true
   }
 
   #startOver(): void {
     this.#admission.startOver()
     this.#closeGap()
-    this.#walked = this.#parts.start
+    this.#scanned = this.#parts.start
     this.#recordedUpTo = undefined
     // What the other file holds was not there at the start.
     if (this.#startedUpTo) this.#startedUpTo = this.#parts.start
-    this.#patrolFromStart()
+    this.#rescanFromStart()
   }
 
   #origin(from: Cursor, over?: Origin['over']): Origin {
@@ -431,14 +467,14 @@ export class InboundSource implements Intake {
 
   #page(after: Cursor): Page {
     const { inbound, limits } = this.#parts
-    return inbound.getPendingMessages(after, limits.page, this.#admission.readsContent)
+    return inbound.getPendingMessages(after, limits.pageRows, this.#admission.readsContent)
   }
 
   #armPoll(): void {
     if (this.#stopped) return
-    this.#poll = this.#parts.clock.after(this.#parts.pollMs, () => {
-      this.look('doubt')
-      this.#reading.do(this.#patrolOn)
+    this.#pollTimer = this.#parts.clock.after(this.#parts.pollMs, () => {
+      this.poll('doubt')
+      this.#reader.do(this.#rescanNow)
       this.#armPoll()
     })
   }
@@ -463,11 +499,11 @@ function isAt(a: Place, b: Place): boolean {
   return a.seq === b.seq && a.seqRowid === b.seqRowid
 }
 
-/** The first of what is open, by seq, as many as `max`; of those that share a seq all or none, so that they end at one. */
-function firstOf(open: (readonly [id: string, seq: number])[], max: number): typeof open {
-  open.sort(([, a], [, b]) => a - b)
-  const [, nextSeq] = open[max]!
+/** The first of these by seq, as many as `max`; of those that share a seq all or none, so that they end at one. */
+function firstOf(open: Message[], max: number): Message[] {
+  open.sort((a, b) => a.seq - b.seq)
+  const nextSeq = open[max]!.seq
   let end = max
-  while (end > 0 && open[end - 1]![1] === nextSeq) end--
+  while (end > 0 && open[end - 1]!.seq === nextSeq) end--
   return open.slice(0, end)
 }

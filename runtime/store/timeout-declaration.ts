@@ -1,36 +1,38 @@
-// What hosts are told of runs that may take long. By themselves hosts call a claim stuck when it is older than a minute and
-// no heartbeat has come since; a runtime that was frozen for a while (a suspended machine, a paused container) would be killed
-// in the middle of a run that may rightly take ten. How long a run may take is what its function says as `timeout`.
-// It is written in the transaction of the claims and ends that change it, and no other turn writes anything.
-import type { Writer } from '../dispatcher.ts'
+// Hosts call a claim stuck when it is older than a minute and no heartbeat has come since; a runtime that was frozen for a
+// while (a suspended machine, a paused container) would be killed in the middle of a run that may rightly take ten. So the
+// longest time that a run in progress may take is declared in outbound.db: with the batch that changes it, and no other.
 import type { CommitBatch, CommitResult } from '../protocol/commit-batch.ts'
+import type { Store } from './store.ts'
 
-/** How long the newest hosts wait when they are told nothing. */
-const HOST_PATIENCE_MS = 60_000
+/** How long the newest hosts wait for a run whose time was not declared. */
+const UNDECLARED_MS = 60_000
 
-export class TimeoutDeclaration implements Writer {
-  readonly #writer: Writer
+export class TimeoutDeclaration implements Pick<Store, 'commit'> {
+  readonly #store: Pick<Store, 'commit'>
   readonly #limitMsOf: (functionName: string) => number
   /** Message → how long its run may take; only of those that hosts would not wait for. */
   #running = new Map<string, number>()
-  #told: number | null = null
+  #declared: number | null = null
 
-  constructor(writer: Writer, limitMsOf: (functionName: string) => number) {
-    this.#writer = writer
+  constructor(store: Pick<Store, 'commit'>, limitMsOf: (functionName: string) => number) {
+    this.#store = store
     this.#limitMsOf = limitMsOf
   }
 
-  commit(turn: CommitBatch): CommitResult {
-    const running = this.#after(turn)
+  commit(batch: CommitBatch): CommitResult | Promise<CommitResult> {
+    const running = this.#after(batch)
     const longestRunMs = longestOf(running)
-    const committed = this.#writer.commit(longestRunMs === this.#told ? turn : { ...turn, longestRunMs })
-    this.#told = longestRunMs
-    this.#running = running
-    for (const id of committed.refused) running.delete(id)
-    return committed
+    const committed = (result: CommitResult) => {
+      this.#declared = longestRunMs
+      this.#running = running
+      for (const id of result.refused) running.delete(id)
+      return result
+    }
+    const result = this.#store.commit(longestRunMs === this.#declared ? batch : { ...batch, longestRunMs })
+    return result instanceof Promise ? result.then(committed) : committed(result)
   }
 
-  /** What runs when this turn is on disk; the same map where nothing changes, so that a turn which fails changes nothing. */
+  /** What runs when this batch is on disk; the same map where nothing changes, so that a batch which fails changes nothing. */
   #after({ endings, claims }: CommitBatch): Map<string, number> {
     let after = this.#running
     const change = () => (after === this.#running ? (after = new Map(after)) : after)
@@ -38,7 +40,7 @@ export class TimeoutDeclaration implements Writer {
     let [name, limitMs] = ['', 0]
     for (const { id, functionName } of claims) {
       if (functionName !== name) [name, limitMs] = [functionName, this.#limitMsOf(functionName)]
-      if (limitMs > HOST_PATIENCE_MS) change().set(id, limitMs)
+      if (limitMs > UNDECLARED_MS) change().set(id, limitMs)
     }
     return after
   }

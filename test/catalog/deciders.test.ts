@@ -188,7 +188,7 @@ const cases: Record<string, Case> = {
 }
 
 test.each(Object.entries(cases))(
-  '101: a change of %s is noticed',
+  '160: a change of %s is noticed',
   async (_what, { files, before, change, external }) => {
     const at = project(files)
     before?.(at)

@@ -9,7 +9,7 @@ afterAll(releaseBundler)
 
 const INSTALLED = fileURLToPath(new URL('../../node_modules/', import.meta.url))
 
-test('103: better-sqlite3 runs in a function without `external`, and with it', async () => {
+test('169: better-sqlite3 runs in a function without `external`, and with it', async () => {
   const at = project({
     'functions/sql.ts': `
       import Database from 'better-sqlite3'
@@ -51,7 +51,7 @@ test.each([
     `require('aws-sdk')`,
     /if dep can do without it, name 'dep' in `external`/,
   ],
-])('103: for a package %s the build names the remedy', async (_what, code, told) => {
+])('169: for a package %s the build names the remedy', async (_what, code, told) => {
   const at = project({
     'functions/f.ts': `import 'dep'\nexport default () => 1`,
     'node_modules/dep/index.js': code,

@@ -134,7 +134,7 @@ test('a second signal ends it at once', async () => {
   expect((await dev.ended()).code).toBe(130)
 })
 
-test('129: what a function asks of its host is carried out, and told; what no host knows is told as well', async () => {
+test('128: what a function asks of its host is carried out, and told; what no host knows is told as well', async () => {
   const dir = await initProject()
   writeFileSync(
     join(dir, 'functions/ask.ts'),
@@ -182,7 +182,7 @@ test('129: what a function asks of its host is carried out, and told; what no ho
   expect(new Set(tasks)).toEqual(new Set(['completed']))
 })
 
-test('129: the same in JSON', async () => {
+test('128: the same in JSON', async () => {
   const dir = await initProject()
   writeFileSync(
     join(dir, 'functions/ask.ts'),

@@ -92,7 +92,7 @@ test.each<[string, string, Record<string, string>, string]>([
     'file:../pack.tgz',
   ],
   ['a global folder', 'x/node_modules/nanoclaw-functions', {}, 'file:../x/node_modules/nanoclaw-functions'],
-])('131: installed from %s, the new project depends on what npm finds', (_, own, named, spec) => {
+])('162: installed from %s, the new project depends on what npm finds', (_, own, named, spec) => {
   const dir = tempDir()
   mkdirSync(join(dir, own), { recursive: true })
   writeFileSync(join(dir, 'pack.tgz'), '')
@@ -102,7 +102,7 @@ test.each<[string, string, Record<string, string>, string]>([
   expect(dependencySpec(join(dir, 'new'), join(dir, own))).toBe(spec)
 })
 
-test('131: a package.json that is there is kept, and the next step adds what it lacks', async () => {
+test('162: a package.json that is there is kept, and the next step adds what it lacks', async () => {
   const dir = tempDir()
   writeFileSync(join(dir, 'package.json'), '{}')
   const { code, stderr } = await nanoclaw(dir, ['init'])

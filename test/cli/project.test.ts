@@ -8,7 +8,7 @@ import { initProject, nanoclaw, startNanoclaw } from './cli.ts'
 const BELOW = ['functions', 'functions/deep/er', '.nanoclaw', 'notes']
 
 test.each(BELOW)(
-  '128: in %s of a project, commands find the project above, and make nothing there',
+  '127: in %s of a project, commands find the project above, and make nothing there',
   async (below) => {
     const dir = await initProject()
     const folder = join(dir, below)
@@ -35,7 +35,7 @@ test.each(BELOW)(
   },
 )
 
-test('128: a project without a config file is found from its functions folder', async () => {
+test('127: a project without a config file is found from its functions folder', async () => {
   const dir = tempDir()
   mkdirSync(join(dir, 'functions/deep'), { recursive: true })
   expect((await nanoclaw(join(dir, 'functions/deep'), ['send', 'chat', 'hello'])).code).toBe(0)
@@ -56,7 +56,7 @@ test.each([
   [['conform'], 2],
   [['dev'], 78],
   [['start'], 78],
-])('128: where no project is, %j writes nothing and says so', async (args, exitCode) => {
+])('127: where no project is, %j writes nothing and says so', async (args, exitCode) => {
   const dir = tempDir()
   const { code, stderr, stdout } = await nanoclaw(dir, args)
   expect({ code, stdout }).toEqual({ code: exitCode, stdout: '' })
@@ -74,7 +74,7 @@ test.each([
   expect(readdirSync(dir)).toEqual(['here'])
 })
 
-test('128: init makes no project in the functions folder of another', async () => {
+test('127: init makes no project in the functions folder of another', async () => {
   const dir = await initProject()
   for (const [cwd, args] of [
     ['functions', ['init']],
@@ -102,7 +102,7 @@ test.each([
   ['cjs', `const { defineConfig } = require('nanoclaw-functions')\nmodule.exports = defineConfig(${OBJECT})`],
   ['cjs', `module.exports = require('./settings.cjs')`],
   ['json', `{ "workspace": "elsewhere" }`],
-])('126: nanoclaw.config.%s is read: %s', async (ending, text) => {
+])('125: nanoclaw.config.%s is read: %s', async (ending, text) => {
   const dir = tempDir()
   mkdirSync(join(dir, 'functions'))
   writeFileSync(join(dir, 'settings.cjs'), `module.exports = ${OBJECT}`)
@@ -113,7 +113,7 @@ test.each([
 })
 
 test.each(['yaml', 'yml', 'toml', 'json5', 'jsonc', 'tsx', 'TS', ''])(
-  '127: nanoclaw.config.%s is not read: it is named, with exit code 78',
+  '126: nanoclaw.config.%s is not read: it is named, with exit code 78',
   async (ending) => {
     const dir = tempDir()
     mkdirSync(join(dir, 'functions'))
@@ -127,7 +127,7 @@ test.each(['yaml', 'yml', 'toml', 'json5', 'jsonc', 'tsx', 'TS', ''])(
   },
 )
 
-test('127: two config files are named, with exit code 78, also when one of them would not be read', async () => {
+test('126: two config files are named, with exit code 78, also when one of them would not be read', async () => {
   const dir = tempDir()
   for (const ending of ['ts', 'cjs', 'yaml']) writeFileSync(join(dir, `nanoclaw.config.${ending}`), '')
   const { code, stderr } = await nanoclaw(dir, ['start'])

@@ -28,7 +28,7 @@ test.skipIf(NO_SCRIPT).each([
   ['start', 1],
   ['start', 2],
 ])(
-  '120: the terminal of `%s` is closed (%i × SIGHUP): what runs finishes, and it ends with 0',
+  '119: the terminal of `%s` is closed (%i × SIGHUP): what runs finishes, and it ends with 0',
   async (line, hangups) => {
     const { dir, ended, close } = await inTerminal(line, hangups)
     await expect.poll(() => statusOf(dir), DEADLINE).toEqual(['processing'])
@@ -39,7 +39,7 @@ test.skipIf(NO_SCRIPT).each([
 )
 
 test.skipIf(NO_SCRIPT).each([['dev'], ['start']])(
-  '120: the terminal of `%s` is closed and no SIGHUP comes, as for a job that its shell has let go: it works on',
+  '119: the terminal of `%s` is closed and no SIGHUP comes, as for a job that its shell has let go: it works on',
   async (line) => {
     const { dir, ended, close } = await inTerminal(line, 0)
     await close()

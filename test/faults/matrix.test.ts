@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
-import { findTests, numbersIn, problems, ROWS_FILE, readRows, render } from './matrix.ts'
+import { findTests, LAST, numbersIn, problems, ROWS_FILE, readRows, render } from './matrix.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const FILE = join(ROOT, 'docs/faults.md')
@@ -17,17 +17,17 @@ test('every fault has a test whose title begins with its number, or a reason why
 
 test('a row that is missing, unproven, doubted without need, or not there at all is noticed', () => {
   const row = { fault: 'f', seen: 's', onDisk: 'd' }
-  const all = Array.from({ length: 99 }, (_, n) => ({ ...row, number: n + 1, whyNoTest: 'because' }))
-  const few = [{ ...row, number: 1, whyNoTest: undefined }, ...all.slice(1, 98)]
+  const all = Array.from({ length: LAST }, (_, n) => ({ ...row, number: n + 1, whyNoTest: 'because' }))
+  const few = [{ ...row, number: 1, whyNoTest: undefined }, ...all.slice(1, -1)]
   const found = new Map([
     [2, ['a.test.ts']],
-    [100, ['b.test.ts']],
+    [LAST + 1, ['b.test.ts']],
   ])
   expect(problems(few, found)).toEqual([
-    'row 99 is not in test/faults/rows.txt',
+    `row ${LAST} is not in test/faults/rows.txt`,
     'row 1 has neither a test whose title begins with it nor a reason',
     'row 2 has a reason for no test, and a test in a.test.ts',
-    'b.test.ts: a title begins with 100, which is no row',
+    `b.test.ts: a title begins with ${LAST + 1}, which is no row`,
   ])
 })
 

@@ -97,7 +97,7 @@ test.each([
   ['without one', 'x'.repeat(255), `${'x'.repeat(253)}-2`],
   ['that is all extension', `.${'x'.repeat(254)}`, `.${'x'.repeat(252)}-2`],
   ['of wide characters', `${'ü'.repeat(125)}.jpeg`, `${'ü'.repeat(124)}-2.jpeg`],
-])('209: two files of one name that is as long as a name may be both arrive (%s)', (_, name, second) => {
+])('112: two files of one name that is as long as a name may be both arrive (%s)', (_, name, second) => {
   const { dir, host } = hostFixture()
   const attachments = ['one', 'two'].map((text) => ({ name, data: bytes(text) }))
   host.enqueue({ id: 'm', kind: 'chat', content: {}, attachments })

@@ -7,7 +7,7 @@ import { delivered, reply, settled, settledAll, start } from '../support/deliver
 import { insertRow, openDb, tempDir } from '../support/files.ts'
 import { hostFixture } from '../support/host.ts'
 
-test('146: a reply for a year with five digits is held, not sent at once', async () => {
+test('107: a reply for a year with five digits is held, not sent at once', async () => {
   const fixture = hostFixture()
   reply(fixture, 'far', { deliver_after: '+012026-11-24T06:02:20.000Z' })
   reply(fixture, 'now', {})

@@ -209,7 +209,7 @@ test.each([
   [{ items: [{ price: Number.NaN }] }, /content\.items\[0\]\.price is NaN/],
   [{ tags: new Set(['x']) }, /content\.tags is a Set/],
   [Promise.resolve('x'), /content is a Promise; await it/],
-])('141: content that JSON would change (%o) is refused with its place', (content, text) => {
+])('102: content that JSON would change (%o) is refused with its place', (content, text) => {
   const { host, db } = open()
   const good = { kind: 'chat', content: 0 }
   const refused = { code: 'bad_message', message: expect.stringMatching(text) }
@@ -219,7 +219,7 @@ test.each([
 })
 
 test.each([1_790_000_000_000, '1790000000000', 366 * 86_400_000 + 1])(
-  '188: processAfter: %j is an instant where a length of time stands, and is refused',
+  '152: processAfter: %j is an instant where a length of time stands, and is refused',
   (processAfter) => {
     const { host, db } = open()
     const refusal = {

@@ -45,7 +45,7 @@ const message = {
   content: '{}',
 } as Parameters<typeof attach>[1]
 
-test('205: a link that takes the place of inbox/<id> while files are written gets none of them', () => {
+test('108: a link that takes the place of inbox/<id> while files are written gets none of them', () => {
   const dir = tempDir()
   const target = hostsOwn()
   const folder = join(dir, 'inbox', 'm')
@@ -68,7 +68,7 @@ test('205: a link that takes the place of inbox/<id> while files are written get
   expect(readFileSync(join(`${folder}.aside`, 'a.txt'), 'utf8')).toBe('of the message')
 })
 
-test('206: a file of a reply that becomes a link or a hard link after it was handed over is not read', async () => {
+test('109: a file of a reply that becomes a link or a hard link after it was handed over is not read', async () => {
   const fixture = hostFixture()
   const secret = join(hostsOwn(), 'a.txt')
   const folder = join(fixture.dir, 'outbox', 'r')
@@ -101,7 +101,7 @@ test('206: a file of a reply that becomes a link or a hard link after it was han
   expect(events.map(({ type }) => type)).toEqual(['delivered'])
 })
 
-test('206: a reply keeps the folder it was handed over with, and gives nothing once its try has ended', async () => {
+test('109: a reply keeps the folder it was handed over with, and gives nothing once its try has ended', async () => {
   const fixture = hostFixture()
   const target = hostsOwn()
   const folder = join(fixture.dir, 'outbox', 'r')
@@ -123,7 +123,7 @@ test('206: a reply keeps the folder it was handed over with, and gives nothing o
   untouched(target)
 })
 
-test('206: a process that swaps a file for a link all the time gets no secret sent', async () => {
+test('109: a process that swaps a file for a link all the time gets no secret sent', async () => {
   const dir = tempDir()
   const secret = join(hostsOwn(), 'a.txt')
   const folder = join(dir, 'outbox', 'r')
@@ -143,7 +143,7 @@ test('206: a process that swaps a file for a link all the time gets no secret se
   expect(seen).not.toContain('of the host')
 })
 
-test('206: what is no regular file with one name is left out: links, FIFOs, devices, sockets, folders', async () => {
+test('109: what is no regular file with one name is left out: links, FIFOs, devices, sockets, folders', async () => {
   const fixture = hostFixture()
   const folder = join(fixture.dir, 'outbox', 'r')
   mkdirSync(join(folder, 'folder'), { recursive: true })
@@ -161,7 +161,7 @@ test('206: what is no regular file with one name is left out: links, FIFOs, devi
   expect(handed).toEqual(['a.txt'])
 })
 
-test('207: files that are removed after a delivery are those of the reply, also when a link takes their place meanwhile', async () => {
+test('110: files that are removed after a delivery are those of the reply, also when a link takes their place meanwhile', async () => {
   const dir = tempDir()
   const folder = join(dir, 'outbox', 'r')
   const target = tempDir()
@@ -175,7 +175,7 @@ test('207: files that are removed after a delivery are those of the reply, also 
   expect(readdirSync(target)).toHaveLength(names.length)
 })
 
-test('208: prune goes on where a process fills the folder of a message again and again, and says which message stays', async () => {
+test('111: prune goes on where a process fills the folder of a message again and again, and says which message stays', async () => {
   const { dir, host, ack, setTime, inbound } = hostFixture()
   for (const id of ['flooded', 'quiet', 'last']) {
     host.enqueue({ id, kind: 'chat', content: {}, attachments: [{ name: 'a.txt', data: Buffer.from('') }] })
@@ -199,7 +199,7 @@ test('208: prune goes on where a process fills the folder of a message again and
   if (stuck.length > 0) expect(existsSync(folder)).toBe(false)
 })
 
-test('208: the remains of a handler are removed whatever they are: deep, with names that are no text, links', () => {
+test('111: the remains of a handler are removed whatever they are: deep, with names that are no text, links', () => {
   const dir = tempDir()
   const target = hostsOwn()
   const top = join(dir, 'outbox', 'r')

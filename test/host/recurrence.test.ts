@@ -210,7 +210,7 @@ test('an occurrence without a series of its own starts one', () => {
   expect(inbound.prepare('select series_id from messages_in order by seq desc').pluck().get()).toBe('old')
 })
 
-test('189: the zone of the host that enqueued a task stays with it, whichever host goes on with it', () => {
+test('153: the zone of the host that enqueued a task stays with it, whichever host goes on with it', () => {
   const fixture = hostFixture({ timeZone: 'Asia/Tokyo' })
   const { dir, host, inbound } = fixture
   host.enqueue(daily)

@@ -204,7 +204,7 @@ test('a folder that is new is made, one that was removed is left alone, and stop
   await all.stop()
 })
 
-test('255: a lock on outbound.db costs a folder moments, however long the rounds are', async () => {
+test('159: a lock on outbound.db costs a folder moments, however long the rounds are', async () => {
   const dir = answered()
   const outbound = openDb(join(dir, 'outbound.db'))
   outbound.exec('begin exclusive')

@@ -51,7 +51,7 @@ test('W19: completed stays completed, failed stays failed, and what is not ended
   expect(host.sync()).toEqual({ readable: true, completed: 0, failed: 0, pending: 2, ...NOTHING_REPEATS })
 })
 
-test('187: an ack in a word of a newer runner is an end: only what is processing goes on, only completed is a success', () => {
+test('151: an ack in a word of a newer runner is an end: only what is processing goes on, only completed is a success', () => {
   const { host, ack, statuses, send } = open()
   send('skipped', 'provider', 'running')
   ack('skipped', 'script-skip:error')

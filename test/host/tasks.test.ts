@@ -213,7 +213,7 @@ test('the calls on a closed host say so', () => {
   expect(() => host.tasks.list()).toThrow(/is closed/)
 })
 
-test('191: while outbound.db cannot be read, a task is not changed: the occurrence that has ended would be lost', () => {
+test('155: while outbound.db cannot be read, a task is not changed: the occurrence that has ended would be lost', () => {
   const { host, inbound, outbound, ack } = hostFixture()
   host.enqueue({ id: 'digest', kind: 'task', content: 0, recurrence: '0 9 * * *' })
   ack('digest', 'completed')
@@ -233,7 +233,7 @@ test('191: while outbound.db cannot be read, a task is not changed: the occurren
   ])
 })
 
-test('191: a lock of a moment is waited for', async () => {
+test('155: a lock of a moment is waited for', async () => {
   const { dir, host, inbound, ack } = hostFixture()
   host.enqueue({ id: 'digest', kind: 'task', content: 0, recurrence: '0 9 * * *' })
   ack('digest', 'completed')

@@ -35,7 +35,7 @@ test('a failed message is redriven as a new one that names the old one, once for
   })
 })
 
-test('190: what is redriven, forgotten and redriven once more runs again: its id is one that no runtime knows', () => {
+test('154: what is redriven, forgotten and redriven once more runs again: its id is one that no runtime knows', () => {
   const { host, outbound, ack, setTime } = hostFixture()
   host.enqueueMany(['m', 'last'].map((id) => ({ id, kind: 'chat', content: 0 })))
   ack('m', 'failed')
@@ -53,7 +53,7 @@ test('190: what is redriven, forgotten and redriven once more runs again: its id
   expect(host.status(second)?.state).toBe('pending')
 })
 
-test('190: a redriven restart note does not wait for the next start', () => {
+test('154: a redriven restart note does not wait for the next start', () => {
   const fixture = hostFixture()
   fixture.host.enqueue({ id: 'note', kind: 'chat', content: 0, onWake: true })
   fixture.ack('note', 'failed')
@@ -249,7 +249,7 @@ test.each(['nobody asked', '%', 'q'])('an answer to %j is refused: there is no s
   expect(() => fixture.host.answer(id, 'yes')).toThrow(/there is no question/)
 })
 
-test('255: prune waits for a lock on outbound.db that another process holds for a moment', async () => {
+test('159: prune waits for a lock on outbound.db that another process holds for a moment', async () => {
   const { dir, host, ack, setTime } = hostFixture()
   host.enqueueMany(['m', 'last'].map((id) => ({ id, kind: 'chat', content: 0 })))
   ack('m', 'completed')

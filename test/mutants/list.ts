@@ -13,27 +13,33 @@ export interface Mutant {
   readonly changes: readonly Change[]
 }
 
-const ADMISSION = 'queue/admission.ts'
+const ADMISSION = 'sources/admission.ts'
 const BACKOFF = 'queue/retry-policy.ts'
-const EXECUTE = 'dispatcher.ts'
+const DISPATCHER = 'dispatcher.ts'
 const LANES = 'queue/lanes.ts'
 const OUTBOX = 'store/sqlite/outbox.ts'
-const SESSION = 'sources/inbound.ts'
+const INBOUND = 'sources/inbound.ts'
+const QUEUE = 'queue/queue.ts'
 const CHILD = 'workers/worker.ts'
 
 export const MUTANTS: readonly Mutant[] = [
   // What is on disk before what.
   one(
     'a message runs though its claim did not get to disk',
-    EXECUTE,
-    'if (this.#commit(batches)) for',
-    'this.#commit(batches)\n    for',
+    DISPATCHER,
+    '      return failed(error)\n',
+    `      failed(error)
+      for (const { runs } of assignments)
+        for (const { entry } of runs)
+          if (entry.message.state.type === 'ready') queue.move(entry.message, { type: 'claiming', entry })
+      return this.#run(assignments, new Set())\n`,
   ),
   one(
     'a message runs again before its end is on disk',
-    EXECUTE,
-    'if (isOver(next)) lanes.remove(entry)',
-    'if (isOver(next)) lanes.remove(entry)\n      else lanes.putBack(entry)',
+    DISPATCHER,
+    '      this.#results.push({ entry, run, attempt, outcome, durationMs, next, aheadMs })\n',
+    `      this.#results.push({ entry, run, attempt, outcome, durationMs, next, aheadMs })
+      if (next.type === 'released') queue.move(entry.message, { type: 'ready', entry })\n`,
   ),
   one(
     'replies come in a transaction of their own',
@@ -55,14 +61,14 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   one(
     'ends that could not be written are forgotten',
-    EXECUTE,
-    'const meaning = classify(error)',
-    'this.#closing = []\n    const meaning = classify(error)',
+    DISPATCHER,
+    '      this.#results = [...results, ...this.#results]\n',
+    '',
   ),
   one(
     'what a failed commit was to claim stays out',
-    EXECUTE,
-    'for (const { starting } of batches) for (const { entry } of starting) this.#parts.lanes.putBack(entry)',
+    DISPATCHER,
+    '      for (const { runs } of assignments) for (const { entry } of runs) this.#putBack(entry)\n',
     '',
   ),
   one(
@@ -75,9 +81,9 @@ export const MUTANTS: readonly Mutant[] = [
   // Claims.
   one(
     'a claim that was refused is run all the same',
-    EXECUTE,
-    'if (done.refused.size > 0) this',
-    'if (done.refused.size > 1_000) this',
+    DISPATCHER,
+    'if (refused.has(message.id)) {',
+    'if (refused.has(message.id.repeat(2))) {',
   ),
   {
     name: 'an end is written without looking whether the claim is still there',
@@ -99,19 +105,14 @@ export const MUTANTS: readonly Mutant[] = [
   },
   one(
     'what the host has paused, cancelled or postponed runs',
-    EXECUTE,
-    `if (message?.status === 'pending' && isDue(message, clock.now())) {`,
-    'if (message) {',
+    DISPATCHER,
+    `if (row?.status === 'pending' && isDue(row, clock.now())) {`,
+    'if (row) {',
   ),
 
   // Retries, attempts, deaths.
-  one('a retry is forgotten', EXECUTE, `    if (next.type === 'retry') intake.waits(entry)\n`, ''),
-  one(
-    'a retry does not wait',
-    EXECUTE,
-    'entry.waitsUntilMs = Math.max(next.nextAtMs, 1)',
-    'entry.waitsUntilMs = 1',
-  ),
+  one('a retry is forgotten', QUEUE, `    if (state.type === 'retrying') this.#pause(message, state)\n`, ''),
+  one('a retry does not wait', QUEUE, 'Math.max(state.untilMs - clock.now(), 0)', '0'),
   one(
     'a pause is forgotten over a restart',
     ADMISSION,
@@ -134,17 +135,17 @@ export const MUTANTS: readonly Mutant[] = [
   one('attempts begin anew at each start', ADMISSION, '      attempts,\n', '      attempts: 0,\n'),
   one(
     'what was moved away and back is found twice',
-    ADMISSION,
-    'this.#laterById.get(later.id) === later',
-    'this.#laterById.get(later.id)?.atMs === later.atMs',
+    QUEUE,
+    'filter(({ message, state }) => message.state === state)',
+    'filter(({ message, state }) => message.state.type === state.type)',
   ),
   one(
     'a release is charged',
-    EXECUTE,
+    DISPATCHER,
     'if (isCharged(next)) entry',
     `if (isCharged(next) || next.type === 'released') entry`,
   ),
-  one('deaths of a process are not counted', EXECUTE, 'if (died) entry.crashes++', ''),
+  one('deaths of a process are not counted', DISPATCHER, 'if (died) entry.crashes++', ''),
   one('each death is answered at once', BACKOFF, 'facts.crashes === 0', 'facts.crashes >= 0'),
   one(
     'what takes the runtime with it is never given up',
@@ -155,8 +156,8 @@ export const MUTANTS: readonly Mutant[] = [
   one(
     'who was suspected is not after a restart',
     ADMISSION,
-    'alone: suspect || crashes > 0 || interrupted,',
-    'alone: suspect,',
+    'isolated: last?.isolated === true || crashes > 0 || interrupted,',
+    'isolated: last?.isolated === true,',
   ),
   one(
     'a death is blamed on all that were in the process',
@@ -199,15 +200,15 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   one(
     'a lane is open while its message is read again',
-    EXECUTE,
-    'if (!intake.isCurrent(entry)) return',
-    'if (!intake.isCurrent(entry)) lanes.remove(entry)\n    if (!intake.isCurrent(entry)) return',
+    ADMISSION,
+    `{ type: 'rereading', last, holdsLane: true }`,
+    `{ type: 'rereading', last, holdsLane: false }`,
   ),
   one(
     'what is new is read before what is read again',
-    SESSION,
-    "this.#reading.do(read, 'first')",
-    'this.#reading.do(read)',
+    INBOUND,
+    "this.#reader.do(read, 'first')",
+    'this.#reader.do(read)',
   ),
 
   // Finding what there is.
@@ -223,18 +224,18 @@ export const MUTANTS: readonly Mutant[] = [
     'const same = sameSeq.all(upTo, after.seq, after.seqRowid, limit) as Raw[]',
     'const same: Raw[] = []',
   ),
-  one('a mark is believed in another file', SESSION, 'if (id !== null) return inbound.placeOf(seq, id)', ''),
+  one('a mark is believed in another file', INBOUND, 'if (id !== null) return inbound.placeOf(seq, id)', ''),
   one(
     'a function that fills the lanes keeps all others waiting',
-    SESSION,
-    'else if (this.#router.names.length > 1) this.#lookBeyond()',
+    INBOUND,
+    'else if (this.#router.names.length > 1) this.#readBeyond()',
     '',
   ),
   one(
     'what was passed over is not found again',
-    SESSION,
-    '    this.#walked = cursor\n    if (this.#beyond && (end',
-    '    this.#walked = this.#beyond ?? cursor\n    if (this.#beyond && (end',
+    INBOUND,
+    '    this.#scanned = cursor\n    if (this.#beyond && (end',
+    '    this.#scanned = this.#beyond ?? cursor\n    if (this.#beyond && (end',
   ),
   one(
     'a later message of a key that was passed over is let in',
@@ -248,24 +249,24 @@ export const MUTANTS: readonly Mutant[] = [
     'if (version !== this.#version) this.clear()\n    if (this.#rows.size === 0)',
     'if (this.#rows.size === 0)',
   ),
-  one(
-    'the mark does not list the message that it stands on',
-    ADMISSION,
-    'filter(([, own]) => own <= seq)',
-    'filter(([, own]) => own < seq)',
-  ),
+  one('the mark does not list the message that it stands on', QUEUE, 'each.seq <= seq', 'each.seq < seq'),
   one(
     'the mark passes what it has no room to list',
-    SESSION,
-    'open.length <= openMax ? this.#walked :',
-    'open.length >= 0 ? this.#walked :',
+    INBOUND,
+    'this.#kept = all ? this.#scanned :',
+    'this.#kept = open.length >= 0 ? this.#scanned :',
   ),
-  one('a stop before the first look unsays the mark', SESSION, 'if (!this.#markRead) return mark', ''),
+  one(
+    'a stop before the first look unsays the mark',
+    INBOUND,
+    'if (!this.#checkpointRead) return checkpoint',
+    '',
+  ),
   one(
     'nobody looks again at what the host has changed',
-    SESSION,
-    '      this.#patrolAgain = true\n      this.#walking = true',
-    '      this.#walking = true',
+    INBOUND,
+    '      this.#rescanAgain = true\n      this.#scanning = true',
+    '      this.#scanning = true',
   ),
   one(
     'a read that met a lock is not done again',
@@ -275,21 +276,26 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   one(
     'what waited is not found again in a new file',
-    ADMISSION,
-    'for (const entry of this.#parts.lanes.empty()) this.#known.delete(entry.id)',
-    'this.#parts.lanes.empty()',
+    QUEUE,
+    '          this.#messages.delete(message.id)\n',
+    '',
   ),
   {
     name: 'half a second early',
     changes: [
-      { file: ADMISSION, from: 'if (dueAtMs > clock.now())', to: 'if (dueAtMs > clock.now() + 500)' },
-      { file: EXECUTE, from: 'atMs <= nowMs\n', to: 'atMs <= nowMs + 500\n' },
+      { file: ADMISSION, from: 'if (dueAtMs > nowMs)', to: 'if (dueAtMs > nowMs + 500)' },
+      { file: DISPATCHER, from: 'atMs <= nowMs\n', to: 'atMs <= nowMs + 500\n' },
     ],
   },
 
   // The rest.
   one('replies have even numbers', OUTBOX, 'this.#seq += this.#seq % 2 === 0 ? 1 : 2', 'this.#seq += 2'),
-  one('what stands behind a message that is gone gets no turn', EXECUTE, '        this.nudge()\n', ''),
+  one(
+    'what stands behind a message that is gone gets no turn',
+    DISPATCHER,
+    'would ask for the turn of the one behind it.\n      this.nudge()\n',
+    'would ask for the turn of the one behind it.\n',
+  ),
   one('a commit that met a lock is not tried again', 'store/commit-retry.ts', '      again()\n', ''),
   one(
     'context is run alone',
@@ -297,12 +303,17 @@ export const MUTANTS: readonly Mutant[] = [
     '    if (!wakes.has(doesWake(message))) return false\n',
     '',
   ),
-  one('context waits for a function', ADMISSION, 'this.#router.isContext(row) ? this.#passOver(id) : ', ''),
+  one(
+    'context waits for a function',
+    ADMISSION,
+    'if (!spec && router.isContext(row))',
+    'if (!spec && row.id === null)',
+  ),
   one(
     'a stop does not wait for refusals',
-    EXECUTE,
-    'if (this.running + this.#refusals.size === 0)',
-    'if (this.running === 0)',
+    DISPATCHER,
+    'if (this.running + this.#rejected.length === 0 &&',
+    'if (this.running === 0 &&',
   ),
 ]
 

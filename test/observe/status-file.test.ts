@@ -10,7 +10,7 @@ import { tempDir } from '../support/files.ts'
 const NOTE = { startedAt: '', epoch: 1, functions: [], unroutable: {}, state: 'running' } as const
 
 test.each(['.runtime.json', '.runtime.json.new'])(
-  '210: a link at %s is replaced, and what it leads to stays',
+  '113: a link at %s is replaced, and what it leads to stays',
   (name) => {
     const dir = tempDir()
     const target = join(dir, 'precious')
@@ -24,7 +24,7 @@ test.each(['.runtime.json', '.runtime.json.new'])(
   },
 )
 
-test('210: a note that is a link or a FIFO is not read', () => {
+test('113: a note that is a link or a FIFO is not read', () => {
   const dir = tempDir()
   writeFileSync(join(dir, 'other'), '{"pid":1,"host":"secret"}')
   const holder = () => new StatusFile(join(dir, '.runtime.lock'), createEvents()).holder()

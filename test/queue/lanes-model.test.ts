@@ -4,7 +4,9 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { FunctionSpec } from '../../runtime/protocol/function.ts'
-import { type Entry, Lanes } from '../../runtime/queue/lanes.ts'
+import { Lanes } from '../../runtime/queue/lanes.ts'
+import type { Entry } from '../../runtime/queue/message.ts'
+import { entryOf, setWaits, waits } from '../support/entries.ts'
 
 const SPECS = ['f', 'g', 'h'].map(
   (name): FunctionSpec => ({
@@ -29,7 +31,7 @@ class Model {
   /** By key; an entry without one has a lane of its own. */
   readonly lanes = new Map<string, ModelLane>()
 
-  laneOf({ key, id }: Entry): ModelLane {
+  laneOf({ key, message: { id } }: Entry): ModelLane {
     const name = key ?? `alone ${id}`
     const lane = this.lanes.get(name) ?? { out: [], rest: [] }
     this.lanes.set(name, lane)
@@ -57,7 +59,7 @@ class Model {
   /** What each lane would give first, if it may give anything. */
   get heads(): Entry[] {
     return this.all.flatMap(({ out, rest: [head] }) =>
-      out.length === 0 && head && head.waitsUntilMs === 0 ? [head] : [],
+      out.length === 0 && head && !waits(head) ? [head] : [],
     )
   }
 }
@@ -70,8 +72,7 @@ class Bench {
   add(key: string | null, order: number, spec: number, bytes: number, kind: number): void {
     const n = this.#made++
     const begun = kind === 0 || kind === 1
-    const entry: Entry = {
-      id: `m-${n}`,
+    const facts = {
       order: order * 1_000 + n,
       spec: SPECS[spec]!,
       key,
@@ -80,9 +81,9 @@ class Bench {
       attempts: 0,
       turnedAwaySinceMs: null,
       crashes: 0,
-      alone: kind === 2,
-      waitsUntilMs: kind === 1 ? 1 : 0,
+      isolated: kind === 2,
     }
+    const entry = entryOf(`m-${n}`, facts, kind === 1)
     this.lanes.add(entry)
     this.model.lineUp(entry)
   }
@@ -101,7 +102,7 @@ class Bench {
       for (; at < taken.length && this.model.laneOf(taken[at]!) === lane; at++) {
         const next = taken[at]!
         expect(lane.rest[0], 'first in, first out').toBe(next)
-        expect([next.spec.name, next.waitsUntilMs]).toEqual([name, 0])
+        expect([next.spec.name, waits(next)]).toEqual([name, false])
         if (next !== head) expect(bytes, 'content before the next of a lane').toBeLessThan(maxBytes)
         lane.rest.shift()
         lane.out.push(next)
@@ -109,15 +110,13 @@ class Bench {
       }
       const stayed = lane.rest[0]
       const room = taken.length < max && bytes < maxBytes
-      if (at === taken.length && room && stayed && !head.alone)
-        expect(stayed.alone || stayed.spec !== head.spec || stayed.waitsUntilMs > 0, 'gives all it may').toBe(
-          true,
-        )
+      if (at === taken.length && room && stayed && !head.isolated)
+        expect(stayed.isolated || stayed.spec !== head.spec || waits(stayed), 'gives all it may').toBe(true)
     }
-    if (taken.some(({ alone }) => alone)) expect([taken.length, aloneToo]).toEqual([1, true])
+    if (taken.some(({ isolated }) => isolated)) expect([taken.length, aloneToo]).toEqual([1, true])
     const left = ready.filter((head) => !taken.includes(head))
-    const full = taken.length === max || bytes >= maxBytes || taken.some(({ alone }) => alone)
-    if (!full && !left.some(({ alone }) => alone)) expect(left, 'leaves no lane out').toEqual([])
+    const full = taken.length === max || bytes >= maxBytes || taken.some(({ isolated }) => isolated)
+    if (!full && !left.some(({ isolated }) => isolated)) expect(left, 'leaves no lane out').toEqual([])
     if (aloneToo && max > 0 && maxBytes > 0)
       expect(taken.length > 0, 'gives something').toBe(ready.length > 0)
   }
@@ -130,13 +129,13 @@ class Bench {
     lane.out.splice(lane.out.indexOf(entry), 1)
     if (how === 'done') return this.lanes.remove(entry)
     if (how !== 'again') entry.runs++
-    if (how === 'waits') entry.waitsUntilMs = 1
+    if (how === 'waits') setWaits(entry, true)
     this.lanes.putBack(entry)
     this.model.lineUp(entry)
   }
 
   wake(pick: number): void {
-    const waiting = this.model.rest.filter((entry) => entry.waitsUntilMs > 0)
+    const waiting = this.model.rest.filter(waits)
     const entry = waiting[pick % Math.max(waiting.length, 1)]
     if (entry) this.lanes.wake(entry)
   }
@@ -180,7 +179,10 @@ class Bench {
     for (let turns = 0; this.lanes.size > 0; turns++) {
       expect(turns, 'it comes to an end').toBeLessThan(10 * this.#made + 10)
       for (let n = this.model.out.length; n > 0; n--) this.end(0, 'done')
-      for (const entry of this.model.rest) if (entry.waitsUntilMs > 0) this.lanes.wake(entry)
+      for (const entry of this.model.rest.filter(waits)) {
+        setWaits(entry, false)
+        this.lanes.wake(entry)
+      }
       SPECS.forEach((_, spec) => this.take(spec, 5, 1_000, true))
     }
     expect([this.model.out, this.model.rest]).toEqual([[], []])

@@ -1,7 +1,9 @@
 // Order, case by case; test/queue/lanes-model.test.ts looks for the cases that nobody thought of.
 import { describe, expect, test } from 'vitest'
 import type { FunctionSpec } from '../../runtime/protocol/function.ts'
-import { type Entry, Lanes } from '../../runtime/queue/lanes.ts'
+import { Lanes } from '../../runtime/queue/lanes.ts'
+import type { Entry } from '../../runtime/queue/message.ts'
+import { entryOf, setWaits } from '../support/entries.ts'
 
 const specs = ['f', 'g', 'h'].map(
   (name): FunctionSpec => ({
@@ -18,7 +20,11 @@ const specs = ['f', 'g', 'h'].map(
 )
 const [F, G] = specs as [FunctionSpec, FunctionSpec, FunctionSpec]
 
-function entry(order: number, key: string | null = 'k', more: Partial<Entry> = {}): Entry {
+function entry(
+  order: number,
+  key: string | null = 'k',
+  more: Partial<Entry & { waits: boolean }> = {},
+): Entry {
   const fresh = {
     spec: F,
     contentBytes: 10,
@@ -26,10 +32,10 @@ function entry(order: number, key: string | null = 'k', more: Partial<Entry> = {
     attempts: 0,
     turnedAwaySinceMs: null,
     crashes: 0,
-    alone: false,
-    waitsUntilMs: 0,
+    isolated: false,
   }
-  return { id: `m-${order}`, order, key, ...fresh, ...more }
+  const { waits = false, ...facts } = more
+  return entryOf(`m-${order}`, { order, key, ...fresh, ...facts }, waits)
 }
 
 function lanesOf(...entries: readonly Entry[]): Lanes {
@@ -43,9 +49,14 @@ const take = (lanes: Lanes, max = 100, spec = F, aloneToo = true, maxBytes = 1_0
 const orders = (entries: readonly Entry[]) => entries.map(({ order }) => order)
 const ready = (lanes: Lanes) => [...lanes.readyFunctions()].map(({ name }) => name).sort()
 
+function wake(lanes: Lanes, entry: Entry): void {
+  setWaits(entry, false)
+  lanes.wake(entry)
+}
+
 function retryLater(lanes: Lanes, failed: Entry): void {
   failed.runs++
-  failed.waitsUntilMs = 1
+  setWaits(failed, true)
   lanes.putBack(failed)
 }
 
@@ -72,7 +83,7 @@ describe('one key', () => {
     take(lanes, 1)
     retryLater(lanes, a)
     expect([take(lanes), ready(lanes), lanes.waiting('f')]).toEqual([[], [], 2])
-    lanes.wake(a)
+    wake(lanes, a)
     expect(take(lanes)).toEqual([a, b])
   })
 
@@ -84,25 +95,25 @@ describe('one key', () => {
     lanes.putBack(b)
     retryLater(lanes, a)
     expect(take(lanes)).toEqual([])
-    lanes.wake(a)
+    wake(lanes, a)
     expect(take(lanes)).toEqual([a, late, b])
   })
 
   test('lets nothing pass a message that had begun before a restart', () => {
-    const begun = entry(8, 'k', { runs: 1, waitsUntilMs: 1 })
+    const begun = entry(8, 'k', { runs: 1, waits: true })
     const lanes = lanesOf(entry(2), begun)
     expect(take(lanes)).toEqual([])
-    lanes.wake(begun)
+    wake(lanes, begun)
     expect(orders(take(lanes))).toEqual([8, 2])
   })
 
   test('never gives out a message whose retry is not due, even behind one that is', () => {
-    const [a, b] = [entry(2, 'k', { runs: 1 }), entry(4, 'k', { runs: 1, waitsUntilMs: 1 })]
+    const [a, b] = [entry(2, 'k', { runs: 1 }), entry(4, 'k', { runs: 1, waits: true })]
     const lanes = lanesOf(a, b)
     expect(take(lanes)).toEqual([a])
     lanes.remove(a)
     expect(take(lanes)).toEqual([])
-    lanes.wake(b)
+    wake(lanes, b)
     expect(take(lanes)).toEqual([b])
   })
 
@@ -155,7 +166,7 @@ describe('several keys', () => {
 
 describe('a message that may end its process', () => {
   test('comes alone, and only for a process that is idle', () => {
-    const [a, b, c] = [entry(2, 'a', { alone: true }), entry(4, 'a'), entry(6, 'b')]
+    const [a, b, c] = [entry(2, 'a', { isolated: true }), entry(4, 'a'), entry(6, 'b')]
     const lanes = lanesOf(a, b, c)
     expect(take(lanes, 10, F, false)).toEqual([])
     expect(take(lanes)).toEqual([a])
@@ -165,7 +176,7 @@ describe('a message that may end its process', () => {
   })
 
   test('ends the batch that it would have been the next of', () => {
-    const lanes = lanesOf(entry(2), entry(4, 'k', { alone: true }), entry(6, 'other'))
+    const lanes = lanesOf(entry(2), entry(4, 'k', { isolated: true }), entry(6, 'other'))
     expect(orders(take(lanes))).toEqual([2, 6])
   })
 })
@@ -187,7 +198,7 @@ test('an entry that is not there any more can be put back, woken and removed wit
   lanes.remove(a)
   lanes.remove(a)
   lanes.putBack(a)
-  lanes.wake(a)
+  wake(lanes, a)
   expect([lanes.size, lanes.waiting('f')]).toEqual([1, 1])
   expect(take(lanes)).toEqual([b])
 })

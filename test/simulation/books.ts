@@ -27,6 +27,13 @@ interface Parts {
   readonly outbound: Outbound
   readonly clock: Clock
   readonly crashLimit: number
+  readonly lateCommits: boolean
+}
+
+/** What held when a batch was made. */
+interface Made {
+  readonly aheadMs: number
+  readonly claimed: ReadonlyMap<string, Pick<Told, 'status' | 'dueAtMs'>>
 }
 
 interface Ended {
@@ -136,13 +143,21 @@ export class Books {
     }
   }
 
-  commit(epoch: number, turn: CommitBatch, commit: () => CommitResult): CommitResult {
+  /** What holds when a batch is made; it may be committed later. */
+  made(turn: CommitBatch): Made {
+    const { clock } = this.#parts
+    const claimed = turn.claims.map(({ id }) => [id, { ...this.#told(id) }] as const)
+    return { aheadMs: clock.now() - clock.monotonic(), claimed: new Map(claimed) }
+  }
+
+  commit(epoch: number, turn: CommitBatch, made: Made, commit: () => CommitResult): CommitResult {
     if (epoch !== this.#epoch) return this.#mustBeFenced(commit)
     const committed = commit()
+    const setMs = Math.round(this.#parts.clock.now() - this.#parts.clock.monotonic() - made.aheadMs)
     this.#justClaimed = new Set()
-    for (const ending of turn.endings) this.#end(ending, committed.lost.has(ending.id))
+    for (const ending of turn.endings) this.#end(byTheClock(ending, setMs), committed.lost.has(ending.id))
     for (const refusal of turn.refusals) this.#refuse(this.#told(refusal.id), refusal.ack)
-    for (const claim of turn.claims) this.#claim(claim, turn.nowMs, committed.refused.has(claim.id))
+    for (const claim of turn.claims) this.#claim(claim, turn.nowMs, made, committed.refused.has(claim.id))
     this.#checkDisk(turn, committed)
     if (turn.mark) this.#checkMark(turn.mark)
     return committed
@@ -158,7 +173,11 @@ export class Books {
   }
 
   dispatched(epoch: number, batch: readonly Dispatch[]): void {
-    if (epoch !== this.#epoch) this.fail('a runtime that was replaced starts a run')
+    if (epoch !== this.#epoch) {
+      // Its claim was on disk before it was replaced, and the answer came after.
+      if (this.#parts.lateCommits) return
+      this.fail('a runtime that was replaced starts a run')
+    }
     for (const { n, message, attempt, alone } of batch) {
       const told = this.#told(message.id)
       if (!this.#justClaimed.delete(told.id)) this.fail(`${told.id} starts without a claim on disk`)
@@ -248,12 +267,16 @@ export class Books {
     }
   }
 
-  /** Whatever of one function stands still: a message of another one, with none before it, has begun. */
-  checkOthersGoOn(): void {
+  /**
+   * Whatever of one function stands still: a message of another one, with none before it, has begun. A function with more than
+   * its share of messages (`shareMax`) may keep itself waiting.
+   */
+  checkOthersGoOn(shareMax: number): void {
     const left = [...this.#messages.values()].filter((told) => !isOver(told) && told.status !== 'deleted')
+    const fills = (kind: string) => left.filter((each) => each.kind === kind).length > shareMax
     const waiting = left.filter(
       ({ kind, strict, started, renumbered }) =>
-        strict && started === 0 && !renumbered && (kind === 'free' || kind === 'quick'),
+        strict && started === 0 && !renumbered && (kind === 'free' || kind === 'quick') && !fills(kind),
     )
     for (const told of waiting) {
       const before = left.some(
@@ -344,24 +367,29 @@ export class Books {
 
   #refuse(told: Told, ack: 'failed' | 'completed' = 'failed'): void {
     if (told.ack !== 'none') return
-    if (isPassedOver(told) !== (ack === 'completed')) this.fail(`${told.id} ends as ${ack} without a run`)
+    if (told.strict && isPassedOver(told) !== (ack === 'completed'))
+      this.fail(`${told.id} ends as ${ack} without a run`)
     if (!isRefused(told) && !isPassedOver(told) && told.strict)
       this.fail(`${told.id} is refused, and nothing is wrong with it`)
     told.ack = ack
   }
 
-  #claim({ id, run, attempt, worker, alone }: Claim, nowMs: number, refused: boolean): void {
+  #claim(claim: Claim, nowMs: number, made: Made, refused: boolean): void {
+    const { id, run, attempt, worker, alone } = claim
     const told = this.#told(id)
     // An id that comes again under another number is not known to have run before, until it is refused.
     if (told.ack === 'none' ? refused && !told.renumbered : !refused)
       this.fail(`${id}: its ack is ${told.ack}, claim refused: ${refused}`)
     if (refused) return
     if (isPassedOver(told)) this.fail(`${id} is context for a function that does not ask for it, and starts`)
-    if (told.status !== 'pending') this.fail(`${id} starts though it is ${told.status}`)
-    if (told.dueAtMs > nowMs) this.fail(`${id} starts ${told.dueAtMs - nowMs} ms before its time`)
+    // What the host does while a commit is under way comes too late.
+    const read = made.claimed.get(id) ?? told
+    if (read.status !== 'pending') this.fail(`${id} starts though it is ${read.status}`)
+    if (read.dueAtMs > nowMs) this.fail(`${id} starts ${read.dueAtMs - nowMs} ms before its time`)
     const early = Math.min(told.notBefore.wallMs - nowMs, told.notBefore.ms - this.#parts.clock.monotonic())
-    // The wall clock knows whole milliseconds only.
-    if (early >= 1) this.fail(`${id} starts ${early} ms before its next attempt`)
+    // The wall clock knows whole milliseconds only; an answer that comes late reads it once more.
+    if (early >= (this.#parts.lateCommits ? 2 : 1))
+      this.fail(`${id} starts ${early} ms before its next attempt`)
     if (attempt > policyOf(told.kind).attempts) this.fail(`${id} starts as attempt ${attempt}`)
     told.ack = 'processing'
     told.run = { run, alone, worker }
@@ -370,7 +398,9 @@ export class Books {
   }
 
   /** A message up to the mark that nobody would look for after a start is lost; what the host has touched, patrol finds. */
-  #checkMark({ seq, open }: Checkpoint): void {
+  #checkMark({ seq, id, open }: Checkpoint): void {
+    // It says of which file it is: in another one, a start reads from the beginning.
+    if (id !== null && this.#told(id).status === 'deleted') return
     const listed = new Set(open)
     for (const told of this.#messages.values()) {
       if (told.seq === null || told.seq > seq || isOver(told) || told.status !== 'pending') continue
@@ -411,4 +441,11 @@ export class Books {
       if (is.join() !== must.join()) this.fail(`${id} is ${ack}; of its replies [${must}] there are [${is}]`)
     }
   }
+}
+
+/** What the batch says in the time of its making, in the time of now. */
+function byTheClock(ending: RunResult, setMs: number): RunResult {
+  const { verdict } = ending
+  if (verdict.type !== 'retry') return ending
+  return { ...ending, verdict: { ...verdict, nextAtMs: verdict.nextAtMs + setMs } }
 }

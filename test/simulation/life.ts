@@ -4,10 +4,10 @@
 import type { Catalog } from '../../runtime/catalog/catalog.ts'
 import { Dispatcher, type Workers } from '../../runtime/dispatcher.ts'
 import type { Clock, Timer } from '../../runtime/protocol/clock.ts'
-import type { CommitBatch } from '../../runtime/protocol/commit-batch.ts'
+import type { CommitBatch, CommitResult } from '../../runtime/protocol/commit-batch.ts'
 import { NanoclawError } from '../../runtime/protocol/errors.ts'
 import { createEvents } from '../../runtime/protocol/events.ts'
-import { Lanes } from '../../runtime/queue/lanes.ts'
+import { Queue, type QueueLimits } from '../../runtime/queue/queue.ts'
 import { type InboundLimits, InboundSource } from '../../runtime/sources/inbound.ts'
 import { classifyRead, classifyWrite, explain } from '../../runtime/store/sqlite/classify.ts'
 import { Inbox, START } from '../../runtime/store/sqlite/inbox.ts'
@@ -30,7 +30,9 @@ export interface World {
   readonly messages: ReadonlyMap<string, Told>
   readonly inboundPath: string
   readonly random: Random
-  readonly limits: InboundLimits
+  readonly limits: InboundLimits & QueueLimits
+  /** The store answers with a promise, some time later. */
+  readonly lateCommits: boolean
   readonly pollMs: number
   readonly crashLimit: number
   /** What stands in the file of the lock. */
@@ -68,8 +70,9 @@ export class Life {
   readonly #world: World
   readonly #inbox: Inbox
   readonly #outbox: Outbox
-  readonly #session: InboundSource
-  readonly #executor: Dispatcher
+  readonly #queue: Queue
+  readonly #source: InboundSource
+  readonly #dispatcher: Dispatcher
   readonly #pool: Pool
   #alive = true
   #drained: 'not' | 'draining' | 'in-peace' | 'late' = 'not'
@@ -86,14 +89,13 @@ export class Life {
     this.epoch = recovery.epoch
     this.#inbox = new Inbox(inboundPath)
     const clock = this.#clock()
-    const lanes = new Lanes()
     const events = createEvents()
     events.on('settled', (list) => books.settled(this.epoch, list))
     this.#pool = new Pool({
       clock,
       events,
       limits: POOL_LIMITS,
-      onRoom: () => this.#executor.nudge(),
+      onRoom: () => this.#dispatcher.nudge(),
       onStartFailed: () => undefined,
       spawner: new Prewarm({
         clock,
@@ -121,11 +123,18 @@ export class Life {
           }),
       }),
     })
-    this.#session = new InboundSource(
+    this.#queue = new Queue({
+      clock,
+      limits: world.limits,
+      onDue: (messages) => this.#source.comeDue(messages),
+      onReady: () => this.#dispatcher.nudge(),
+      onHorizon: () => this.#source.horizonCame(),
+    })
+    this.#source = new InboundSource(
       {
         clock,
         events,
-        lanes,
+        queue: this.#queue,
         limits: world.limits,
         inbound: this.#watchedInbox(),
         history: (ids) => {
@@ -133,7 +142,7 @@ export class Life {
           return this.#outbox.history(ids)
         },
         start: START,
-        mark: recovery.mark,
+        checkpoint: recovery.mark,
         maxContentBytes: CONTENT_MAX,
         pollMs: world.pollMs,
         classify: readTrouble,
@@ -141,27 +150,26 @@ export class Life {
       },
       catalog,
     )
-    this.#executor = new Dispatcher({
+    this.#dispatcher = new Dispatcher({
       clock,
       events,
-      lanes,
+      queue: this.#queue,
       crashLimit,
       random: () => world.random.next(),
-      reader: this.#watchedInbox(),
-      writer: { commit: (turn) => this.#commit(turn) },
+      store: { commit: (turn) => (world.lateCommits ? this.#commitLate(turn) : this.#commit(turn)) },
       workers: this.#watchedPool(),
-      intake: this.#session,
+      maxSeq: () => this.#source.maxSeq(),
+      checkpoint: (nowMs) => this.#source.checkpoint(nowMs),
       claimed: () => undefined,
       classify: writeTrouble,
       explain,
-      readFailed: (error) => this.#session.readFailed(error),
       fatal: (error) => this.#fatal(error),
     })
   }
 
   /** Begins to work. */
   start(): void {
-    this.do(() => this.#session.start(this.#executor))
+    this.do(() => this.#source.start(this.#dispatcher))
   }
 
   /** Somebody calls into the runtime. */
@@ -176,14 +184,20 @@ export class Life {
     }
   }
 
+  /** Whether the states of all messages and the indexes of the queue say the same. */
+  checkQueue(): void {
+    const wrong = this.#alive ? this.#queue.disagreements() : []
+    if (wrong.length > 0) this.#world.books.fail(`the queue disagrees with itself: ${wrong.join('; ')}`)
+  }
+
   look(): void {
-    this.do(() => this.#session.look('now'))
+    this.do(() => this.#source.poll('now'))
   }
 
   reload(catalog: Catalog): void {
     this.do(() => {
       this.#pool.keepOnly(new Set(catalog.names.flatMap((name) => catalog.get(name)?.bundle ?? [])))
-      this.#session.reroute(catalog)
+      this.#source.reroute(catalog)
     })
   }
 
@@ -202,7 +216,7 @@ export class Life {
       if (this.#drained !== 'not') return
       this.#drained = 'draining'
       const clock = this.#clock()
-      this.#session.stop()
+      this.#source.stop()
       const timers: Timer[] = [
         clock.after(DRAIN_MS - ABORT_GRACE_MS, () => this.#abort()),
         clock.after(DRAIN_MS, () => {
@@ -211,7 +225,7 @@ export class Life {
         }),
         clock.after(DRAIN_MS + 500, () => this.#stopped('late', timers)),
       ]
-      this.#executor
+      this.#dispatcher
         .drain()
         .then(() => this.do(() => this.#stopped('in-peace', timers)))
         .catch((error) => this.#world.books.keep(error))
@@ -226,11 +240,11 @@ export class Life {
   #stopped(how: 'in-peace' | 'late', timers: readonly Timer[]): void {
     if (this.#drained !== 'draining') return
     for (const timer of timers) timer.cancel()
-    if (how === 'late' && this.#executor.unwritten.claims > 0) this.#world.lock.stoppedEpoch = this.epoch
-    this.#executor.close()
+    if (how === 'late' && this.#dispatcher.unwritten.claims > 0) this.#world.lock.stoppedEpoch = this.epoch
+    this.#dispatcher.close()
     if (how === 'in-peace') {
       this.#world.books.checkNothingRuns()
-      const mark = this.#session.currentMark()
+      const mark = this.#source.currentCheckpoint()
       const nowMs = this.#world.clock.now()
       try {
         this.#commit({ nowMs, endings: [], claims: [], refusals: [], inboundSeq: 0, mark })
@@ -243,10 +257,10 @@ export class Life {
     this.#end()
   }
 
-  #commit(turn: CommitBatch) {
+  #commit(turn: CommitBatch, made = this.#world.books.made(turn)) {
     const { faults, books, say } = this.#world
     say(() => `  turn ${told(turn)}`)
-    const committed = books.commit(this.epoch, turn, () => {
+    const committed = books.commit(this.epoch, turn, made, () => {
       faults.begin()
       const done = this.#outbox.commit(turn)
       say(() => `  on disk${committedText(done)}`)
@@ -256,7 +270,32 @@ export class Life {
     return committed
   }
 
+  /** As a store on another machine would: the batch is on disk some time later, and that is known later still. */
+  #commitLate(turn: CommitBatch): Promise<CommitResult> {
+    const clock = this.#clock()
+    const { delayMs } = this.#world
+    const made = this.#world.books.made(turn)
+    return new Promise((resolve, reject) => {
+      clock.after(delayMs() * 10, () => {
+        let answer: () => void
+        try {
+          const result = this.#commit(turn, made)
+          answer = () => resolve(result)
+        } catch (error) {
+          if (error instanceof Crash || error instanceof Violation) throw error
+          answer = () => reject(error)
+        }
+        clock.after(delayMs() * 10, answer)
+      })
+    })
+  }
+
   #fatal(error: unknown): void {
+    if (error instanceof Crash) {
+      this.#world.say(() => `crashes before ${error.message}`)
+      return this.#die('crash')
+    }
+    if (error instanceof Violation) return void this.#world.books.keep(error)
     if (!(error instanceof NanoclawError) || error.code !== 'fenced')
       this.#world.books.fail(`the runtime gives up: ${error instanceof Error ? error.stack : error}`)
     this.#world.say(() => `epoch ${this.epoch} finds itself replaced`)

@@ -1,5 +1,6 @@
 // One run: a world, made from a number, in which a list of events happens to a runtime, one after the other; then nothing
 // goes wrong any more, and everything that is due has to come to its end. The same number and events give the same run.
+import { INBOUND_LIMITS } from '../../runtime/sources/inbound.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { Books } from './books.ts'
 import { catalogOf } from './cast.ts'
@@ -21,15 +22,16 @@ export interface RunResult {
 }
 
 const CRASH_LIMIT = 4
-const BIG_LIMITS = {
-  page: 500,
-  readyMax: 20_000,
-  shareMax: 2_000,
-  laterMax: 20_000,
-  heldMax: 10_000,
-  openMax: 1_000,
+const BIG_LIMITS = { ...INBOUND_LIMITS, scheduledMax: 20_000, parkedMax: 10_000 }
+const SMALL_LIMITS = {
+  pageRows: 5,
+  readyMax: 8,
+  shareMax: 2,
+  unfinishedMax: 6,
+  namelessMax: 2,
+  scheduledMax: 4,
+  parkedMax: 2,
 }
-const SMALL_LIMITS = { page: 5, readyMax: 8, shareMax: 2, laterMax: 4, heldMax: 2, openMax: 6 }
 /** What is inserted is due within this, but for what is due in weeks; nor does anything wait longer for its next attempt. */
 const HORIZON_MS = 600_000
 /** Whoever watches over a runtime that does not start tries again after this. */
@@ -71,6 +73,7 @@ class Simulation implements RunResult {
   readonly #random: Random
   readonly #tracing: boolean
   readonly #small: boolean
+  readonly #lateCommits: boolean
   readonly #pollMs: number
   readonly #counts: Record<string, number> = {}
   #catalog = catalogOf(0)
@@ -92,6 +95,7 @@ class Simulation implements RunResult {
     files.empty(seed, this.#faults)
     this.#random = new Random(mix(seed, 1))
     this.#small = mix(seed, 2) % 2 === 0
+    this.#lateCommits = mix(seed, 5) % 3 === 0
     this.#pollMs = [100, 250, 1_000][mix(seed, 3) % 3]!
     const nowMs = () => this.#clock.now()
     this.#host = new Host(files, nowMs)
@@ -99,6 +103,7 @@ class Simulation implements RunResult {
       outbound: files.outbound,
       clock: this.#clock,
       crashLimit: CRASH_LIMIT,
+      lateCommits: this.#lateCommits,
     })
     this.#start()
   }
@@ -215,7 +220,7 @@ class Simulation implements RunResult {
     this.#calm = true
     await this.#pass(QUIET_MS)
     this.#calm = false
-    this.books.checkOthersGoOn()
+    this.books.checkOthersGoOn((this.#small ? SMALL_LIMITS : BIG_LIMITS).shareMax)
   }
 
   /** Lets time pass, and things happen in it; at most so many. */
@@ -223,7 +228,10 @@ class Simulation implements RunResult {
     const untilMs = this.#clock.monotonic() + ms
     for (let n = 0; n < calls; n++) {
       this.#host.away(this.#faults.gone)
-      if (!this.#clock.step(untilMs - this.#clock.monotonic())) return
+      const stepped = this.#clock.step(untilMs - this.#clock.monotonic())
+      if (this.#lateCommits) for (let n = 0; n < 6; n++) await undefined
+      this.#life?.checkQueue()
+      if (!stepped) return
       if (n === CALLS_MAX) this.books.fail(`spins: more than ${CALLS_MAX} calls within ${ms} ms`)
       if (this.books.violation) throw this.books.violation
       await this.#stopping()
@@ -280,6 +288,7 @@ class Simulation implements RunResult {
           random: this.#random,
           limits: this.#small ? SMALL_LIMITS : BIG_LIMITS,
           pollMs: this.#pollMs,
+          lateCommits: this.#lateCommits,
           crashLimit: CRASH_LIMIT,
           lock: this.#lock,
           nextPid: () => ++this.#lastPid,

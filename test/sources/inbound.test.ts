@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { Dispatcher } from '../../runtime/dispatcher.ts'
 import { createEvents } from '../../runtime/protocol/events.ts'
 import type { FunctionSpec } from '../../runtime/protocol/function.ts'
-import { Lanes } from '../../runtime/queue/lanes.ts'
+import type { Entry } from '../../runtime/queue/message.ts'
+import { Queue } from '../../runtime/queue/queue.ts'
 import {
   INBOUND_LIMITS,
   type InboundFile,
@@ -15,7 +15,7 @@ import {
   InboundSource,
   type Router,
 } from '../../runtime/sources/inbound.ts'
-import { explain, readTrouble, writeTrouble } from '../../runtime/store/sqlite/classify.ts'
+import { readTrouble } from '../../runtime/store/sqlite/classify.ts'
 import { Inbox, START } from '../../runtime/store/sqlite/inbox.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { headInbound, insertMessage, tempDir } from '../support/files.ts'
@@ -49,14 +49,27 @@ interface Spy {
   changed?: InboundFile['changed']
 }
 
-function sessionOn(path: string, limits: InboundLimits, spy: Spy, router = ROUTER) {
-  const [clock, events, lanes, inbox] = [new FakeClock(), createEvents(), new Lanes(), new Inbox(path)]
+const QUEUE_LIMITS = { scheduledMax: 20_000, parkedMax: 10_000 }
+
+function sourceOn(
+  path: string,
+  spy: Spy,
+  { limits = INBOUND_LIMITS, scheduledMax = QUEUE_LIMITS.scheduledMax, router = ROUTER } = {},
+) {
+  const [clock, events, inbox] = [new FakeClock(), createEvents(), new Inbox(path)]
   onTestFinished(() => inbox.close())
-  const session = new InboundSource(
+  const queue: Queue = new Queue({
+    clock,
+    limits: { ...QUEUE_LIMITS, scheduledMax },
+    onDue: (messages) => source.comeDue(messages),
+    onReady: () => undefined,
+    onHorizon: () => source.horizonCame(),
+  })
+  const source: InboundSource = new InboundSource(
     {
       clock,
       events,
-      lanes,
+      queue,
       limits,
       inbound: {
         changed: (doubt) => spy.changed?.(doubt) ?? inbox.changed(doubt),
@@ -69,6 +82,7 @@ function sessionOn(path: string, limits: InboundLimits, spy: Spy, router = ROUTE
           spy.ids?.(ids.length)
           return inbox.getPendingByIds(ids, withContent)
         },
+        getMessages: (ids) => inbox.getMessages(ids),
         maxSeq: () => inbox.maxSeq(),
         placeOf: (seq, id) => inbox.placeOf(seq, id),
         rawId: (rowid) => inbox.rawId(rowid),
@@ -78,7 +92,7 @@ function sessionOn(path: string, limits: InboundLimits, spy: Spy, router = ROUTE
         return new Map()
       },
       start: START,
-      mark: { seq: START.seq, id: null, open: [] },
+      checkpoint: { seq: START.seq, id: null, open: [] },
       maxContentBytes: 1_000,
       pollMs: 250,
       classify: readTrouble,
@@ -86,25 +100,15 @@ function sessionOn(path: string, limits: InboundLimits, spy: Spy, router = ROUTE
     },
     router,
   )
-  const executor = new Dispatcher({
-    clock,
-    events,
-    lanes,
-    random: () => 0,
-    reader: inbox,
-    writer: { commit: () => ({ refused: new Set(), lost: new Set() }) },
-    workers: { offer: () => [] },
-    intake: session,
-    crashLimit: 1,
-    claimed: () => undefined,
-    classify: writeTrouble,
-    explain,
-    readFailed: (error) => session.readFailed(error),
-    fatal: (error) => expect.fail(String(error)),
-  })
-  onTestFinished(() => session.stop())
-  session.start(executor)
-  return { session, lanes, clock }
+  onTestFinished(() => source.stop())
+  source.start({ reject: () => expect.fail('nothing is to be rejected'), nudge: () => undefined })
+  return { source, queue, lanes: queue.lanes, clock }
+}
+
+/** As if its run had ended. */
+function finish(queue: Queue, entry: Entry): void {
+  queue.move(entry.message, { type: 'running', entry })
+  queue.move(entry.message, { type: 'finishing', entry })
 }
 
 test('92: 100,000 waiting messages: the first page can run at once, and no more is read than there is room for', () => {
@@ -113,21 +117,21 @@ test('92: 100,000 waiting messages: the first page can run at once, and no more 
     with recursive n (i) as (select 1 union all select i + 1 from n where i < ${PENDING})
     select 'm-' || i, 2 * i, 'f', '', '{}' from n`)
   const read = { pages: 0, rows: 0, records: 0 }
-  const { lanes, clock } = sessionOn(path, INBOUND_LIMITS, {
+  const { lanes, clock } = sourceOn(path, {
     page(rows) {
       read.pages++
       read.rows += rows
     },
     records: (rows) => (read.records += rows),
   })
-  expect([read.pages, lanes.size]).toEqual([1, INBOUND_LIMITS.page])
+  expect([read.pages, lanes.size]).toEqual([1, INBOUND_LIMITS.pageRows])
 
   // What is far from running is read at leisure: nobody else's turn waits for it.
   clock.advance(0)
   expect(lanes.size).toBeLessThan(INBOUND_LIMITS.readyMax / 4)
 
   clock.advance(60_000)
-  const most = INBOUND_LIMITS.readyMax + INBOUND_LIMITS.page
+  const most = INBOUND_LIMITS.readyMax + INBOUND_LIMITS.pageRows
   expect(lanes.size).toBeGreaterThanOrEqual(INBOUND_LIMITS.readyMax)
   expect(lanes.size).toBeLessThanOrEqual(most)
   expect([read.rows, read.records]).toEqual([lanes.size, lanes.size])
@@ -137,13 +141,13 @@ test('92: 100,000 waiting messages: the first page can run at once, and no more 
   expect(read.pages).toBe(pages)
 })
 
-test('230: of more messages than are remembered, each runs when it is due, not when the poll has come to it', () => {
+test('142: of more messages than are remembered, each runs when it is due, not when the poll has come to it', () => {
   const path = join(tempDir(), 'inbound.db')
   const due = 10_000
   headInbound(path).exec(`insert into messages_in (id, seq, kind, timestamp, process_after, content)
     with recursive n (i) as (select 1 union all select i + 1 from n where i < ${due})
     select 'm-' || i, 2 * i, 'f', '', iif(i % 2, '2026-11-24 13:00:00', '2026-11-24 13:00:30'), '{}' from n`)
-  const { lanes, clock } = sessionOn(path, { ...INBOUND_LIMITS, laterMax: 1_000 }, { page: () => undefined })
+  const { lanes, clock } = sourceOn(path, { page: () => undefined }, { scheduledMax: 1_000 })
   clock.advance(3_599_000)
   expect(lanes.size).toBe(0)
   clock.advance(1_500)
@@ -158,9 +162,8 @@ test('what is read again after a reload is read to its end before anything newer
   for (let n = 0; n < 8; n++) insertMessage(host, { kind: 'f' })
   const reads: string[] = []
   let unreadable = false
-  const { session, clock } = sessionOn(
+  const { source, clock } = sourceOn(
     path,
-    { ...INBOUND_LIMITS, page: 5 },
     {
       page: () => reads.push('page'),
       ids: (rows) => reads.push(`${rows} again`),
@@ -169,13 +172,14 @@ test('what is read again after a reload is read to its end before anything newer
         return 'yes'
       },
     },
+    { limits: { ...INBOUND_LIMITS, pageRows: 5 } },
   )
   clock.advance(0)
   unreadable = true
-  session.look('now')
+  source.poll('now')
   unreadable = false
   reads.length = 0
-  session.reroute(ROUTER)
+  source.reroute(ROUTER)
   expect(reads).toEqual(['5 again', '3 again', 'page'])
 })
 
@@ -189,7 +193,7 @@ const BY_KIND: Router = {
   get: () => SPEC,
   isContext: () => false,
 }
-const SMALL: InboundLimits = { ...INBOUND_LIMITS, page: 5, readyMax: 20, shareMax: 4 }
+const SMALL: InboundLimits = { ...INBOUND_LIMITS, pageRows: 5, readyMax: 20, shareMax: 4 }
 
 describe('when one function fills the lanes', () => {
   function crowd(limits = SMALL) {
@@ -198,23 +202,28 @@ describe('when one function fills the lanes', () => {
     host.pragma('synchronous = off')
     const insert = (kind: string, thread: string | null = null) =>
       insertMessage(host, { kind, thread_id: thread }).id
-    const { session, lanes, clock } = sessionOn(path, limits, { page: () => undefined }, BY_KIND)
+    const { source, queue, lanes, clock } = sourceOn(
+      path,
+      { page: () => undefined },
+      { limits, router: BY_KIND },
+    )
     const ready = () => KINDS.map((kind) => lanes.count(kind))
     const settle = (ms = 1_000) => {
-      session.look('now')
+      source.poll('now')
       clock.advance(ms)
     }
     /** As if so many had run to their end. */
     const end = (kind: string, many: number) => {
-      const taken = lanes.take(kind, many, Number.POSITIVE_INFINITY, true)
+      const taken = queue.take(kind, many, Number.POSITIVE_INFINITY, true)
       for (const entry of taken) {
-        lanes.remove(entry)
-        session.gone(entry)
-        host.prepare("update messages_in set status = 'completed' where id = ?").run(entry.id)
+        finish(queue, entry)
+        queue.remove(entry.message)
+        source.onFinished()
+        host.prepare("update messages_in set status = 'completed' where id = ?").run(entry.message.id)
       }
       return taken
     }
-    return { host, insert, session, lanes, ready, settle, end }
+    return { host, insert, source, queue, ready, settle, end }
   }
 
   test('the others go on at once, and what it has no room for comes in its turn', () => {
@@ -237,18 +246,20 @@ describe('when one function fills the lanes', () => {
   })
 
   test('a later message never comes before an earlier one of its key that had no room', () => {
-    const { insert, lanes, ready, settle, end } = crowd()
+    const { insert, queue, ready, settle, end } = crowd()
     for (let n = 0; n < 30; n++) insert('f', `f-${n}`)
     const first = insert('f', 'shared')
     const second = insert('g', 'shared')
     const free = insert('g', 'free')
     settle()
     expect(ready()).toEqual([20, 1, 0])
-    expect(lanes.take('g', 9, Number.POSITIVE_INFINITY, true).map(({ id }) => id)).toEqual([free])
+    expect(queue.take('g', 9, Number.POSITIVE_INFINITY, true).map(({ message }) => message.id)).toEqual([
+      free,
+    ])
 
     end('f', 12)
     settle()
-    const all = () => lanes.empty().map(({ id }) => id)
+    const all = () => queue.rereadWaiting().map(({ id }) => id)
     const found = all()
     expect(found.indexOf(first)).toBeGreaterThanOrEqual(0)
     expect(found.indexOf(second)).toBeGreaterThan(found.indexOf(first))
@@ -286,19 +297,19 @@ describe('when one function fills the lanes', () => {
   })
 
   test('says which, and how many of its messages wait for their next attempt', () => {
-    const { insert, session, lanes, settle, end } = crowd()
+    const { insert, source, queue, settle, end } = crowd()
     for (let n = 0; n < 30; n++) insert('f', `f-${n}`)
     insert('g', 'g')
     settle()
-    const [entry] = lanes.take('f', 1, Number.POSITIVE_INFINITY, true)
-    entry!.waitsUntilMs = Number.MAX_SAFE_INTEGER
-    lanes.putBack(entry!)
-    expect(session.crowded).toEqual([{ name: 'f', ready: 20, retrying: 1 }])
+    const [entry] = queue.take('f', 1, Number.POSITIVE_INFINITY, true) as [Entry]
+    finish(queue, entry)
+    queue.move(entry.message, { type: 'retrying', entry, untilMs: Number.MAX_SAFE_INTEGER })
+    expect(source.crowded).toEqual([{ name: 'f', ready: 20, retrying: 1 }])
     end('f', 15)
     settle()
     end('f', 15)
     settle()
-    expect(session.crowded).toEqual([])
+    expect(source.crowded).toEqual([])
   })
 
   const steps = fc.array(
@@ -316,7 +327,7 @@ describe('when one function fills the lanes', () => {
         const waiting = new Map<string, string[]>()
         const ended = (kind: string, many: number) => {
           const gone = end(kind, many)
-          for (const { id, key } of gone) expect(waiting.get(key!)?.shift()).toBe(id)
+          for (const { message, key } of gone) expect(waiting.get(key!)?.shift()).toBe(message.id)
           return gone.length
         }
         for (const step of drawn) {

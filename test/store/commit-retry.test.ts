@@ -59,7 +59,7 @@ test('71, 72: a disk that does not do its work is given up after a row of chance
   expect(play('doubt', 'SQLITE_CORRUPT', DOUBTS_MAX)).toMatchObject({ givenUp: false, healed: [3] })
 })
 
-test('167: while the runtime stops a lock is tried again at once and often, and a disk in doubt no oftener than before', () => {
+test('163: while the runtime stops a lock is tried again at once and often, and a disk in doubt no oftener than before', () => {
   const clock = new FakeClock()
   const tries = (meaning: Passing, code: string) => {
     const triesMs: number[] = []

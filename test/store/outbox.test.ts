@@ -112,7 +112,7 @@ describe('a message that is', () => {
     ])
   })
 
-  test('147: to be asked for later is charged with nothing, and since when that is stays on record', () => {
+  test('158: to be asked for later is charged with nothing, and since when that is stays on record', () => {
     const open = claimed('a')
     const later = { type: 'retry', nextAtMs: NOW + 500 } as const
     open.outbox.commit(turn({ endings: [{ ...ending('a', later), reason: 'retry_after' }] }))

@@ -125,7 +125,7 @@ it.each<[string, (functions: string) => void, string, string]>([
     'twin',
     'functions/talk.js and functions/twin.js could both',
   ],
-])('122: a file with %s is told, and all others are reloaded', async (_, spoil, name, text) => {
+])('121: a file with %s is told, and all others are reloaded', async (_, spoil, name, text) => {
   const bench = await workbench([], {}, { 'talk.js': answer('talk'), 'other.js': answer('old') })
   const { broken, changed } = heard(bench)
   spoil(bench.config.functions)

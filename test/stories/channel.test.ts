@@ -19,7 +19,7 @@ describe.each(Object.entries(WAYS))('a process that %s and lives on', (_way, cut
     'other.js': `export default () => 'well'`,
   }
 
-  it('160: after its answer is ended and named, and every other function goes on', async () => {
+  it('129: after its answer is ended and named, and every other function goes on', async () => {
     const bench = await workbench([], { concurrency: 1, warmMax: 1 }, functions)
     const ended: { pid: number; why: string; unexpected: boolean }[] = []
     bench.events.on('worker-ended', (about) => ended.push(about))
@@ -37,7 +37,7 @@ describe.each(Object.entries(WAYS))('a process that %s and lives on', (_way, cut
     expect(bench.ack(other)).toBe('completed')
   })
 
-  it('161: while a message runs is ended at once, long before the timeout, and the run says why', async () => {
+  it('130: while a message runs is ended at once, long before the timeout, and the run says why', async () => {
     const bench = await workbench([], {}, functions)
     const id = bench.send('during')
     await bench.ended(id)
@@ -52,7 +52,7 @@ describe.each(Object.entries(WAYS))('a process that %s and lives on', (_way, cut
   })
 })
 
-it('162: a module that closes the channel while it loads is noticed long before its load time is up', async () => {
+it('131: a module that closes the channel while it loads is noticed long before its load time is up', async () => {
   const root = project([], {
     'loads.js': `${WAYS.disconnects}; await new Promise(() => undefined); export default () => 1`,
   })
@@ -65,7 +65,7 @@ it('162: a module that closes the channel while it loads is noticed long before 
 })
 
 it.skipIf(process.platform !== 'linux')(
-  '169: a process that is stopped while it is idle costs one timeout at most, and a stop of the runtime nothing',
+  '168: a process that is stopped while it is idle costs one timeout at most, and a stop of the runtime nothing',
   async () => {
     const bench = await workbench(
       [],

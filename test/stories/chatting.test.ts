@@ -34,7 +34,7 @@ describe('through the newest host', () => {
     await host.wake()
   })
 
-  it('180: a question is answered by a click on its button, whatever the id of the message that led to it', async () => {
+  it('144: a question is answered by a click on its button, whatever the id of the message that led to it', async () => {
     host.insert({ id: 'spaces/A:1', kind: 'chat', content: { do: 'ask', options: OPTIONS }, ...CHAT })
     await until(() => {
       host.deliver()
@@ -45,7 +45,7 @@ describe('through the newest host', () => {
   })
 
   it.each(['a:1', 'x'.repeat(36), '', 7])(
-    '180: a question with the id %j fails at once, and the error names the limit',
+    '144: a question with the id %j fails at once, and the error names the limit',
     async (questionId) => {
       const id = `bad-${JSON.stringify(questionId)}`
       host.insert({ id, kind: 'chat', content: { do: 'ask', options: OPTIONS, questionId }, ...CHAT })
@@ -58,7 +58,7 @@ describe('through the newest host', () => {
     },
   )
 
-  it('181: a note of the host to the agent itself is handled, and gets no answer that would come back', async () => {
+  it('145: a note of the host to the agent itself is handled, and gets no answer that would come back', async () => {
     const note = { text: 'go on', sender: 'system', senderId: 'system' }
     host.insert({ id: 'note', kind: 'chat', content: note, ...OWN })
     await until(() => ack('note') === 'completed')
@@ -75,7 +75,7 @@ describe('through the newest host', () => {
     })
   })
 
-  it('182: two agents that answer everything stop after twenty answers in a row, and the last message says why', async () => {
+  it('146: two agents that answer everything stop after twenty answers in a row, and the last message says why', async () => {
     let content: unknown = { text: 'hi' }
     let hops = 0
     for (;;) {
@@ -99,7 +99,7 @@ describe('through the newest host', () => {
     })
   })
 
-  it('184: context of the policy "accumulate" is never run alone: it ends as completed without a run or a reply', async () => {
+  it('148: context of the policy "accumulate" is never run alone: it ends as completed without a run or a reply', async () => {
     const context = { kind: 'chat', content: { text: 'not for the bot' }, trigger: 0 as const, ...CHAT }
     host.insert({ ...context, id: 'context' })
     host.insert({ ...context, id: 'context-later', process_after: new Date(Date.now() + 200).toISOString() })
@@ -118,7 +118,7 @@ describe('through the newest host', () => {
     expect(ids.map((id) => run(id) === undefined)).toEqual([true, true, true, false, false])
   })
 
-  it('184: an answer of a newer host comes without a trigger, and is handled all the same; each click is a message', async () => {
+  it('148: an answer of a newer host comes without a trigger, and is handled all the same; each click is a message', async () => {
     host.insert({ id: 'asks', kind: 'chat', content: { do: 'ask', options: OPTIONS }, ...CHAT })
     await until(() => {
       host.deliver()
@@ -133,7 +133,7 @@ describe('through the newest host', () => {
     expect(texts().slice(before)).toEqual(['answered yes', 'answered yes'])
   })
 
-  it('185: a file in the reply to a message whose id has slashes is delivered, and its folder goes', async () => {
+  it('149: a file in the reply to a message whose id has slashes is delivered, and its folder goes', async () => {
     for (const id of ['spaces/AAA/messages/BBB.CCC', '../up', '.hidden', 'x'.repeat(300)])
       host.insert({ id, kind: 'chat', content: { do: 'file' }, ...CHAT })
     await until(() => {
@@ -167,7 +167,7 @@ describe('through the newest host', () => {
     )
 })
 
-it('186: what real channels send (kind chat-sdk) goes to the documented first function, named chat', async () => {
+it('150: what real channels send (kind chat-sdk) goes to the documented first function, named chat', async () => {
   const sources = {
     'chat.js': `export default ({ content }) => content.author.fullName + ' said: ' + content.text`,
   }

@@ -13,7 +13,7 @@ const meets = (together: number, more = '') => `import { mkdirSync, readdirSync 
     while (readdirSync('here').length < ${together}) await new Promise((resolve) => setTimeout(resolve, 5))
   } }`
 
-it("165: with the project's own settings, six messages that wait run at the same time, on whatever machine", async () => {
+it("134: with the project's own settings, six messages that wait run at the same time, on whatever machine", async () => {
   const root = project([], { 'meets.js': meets(6, 'concurrency: 8,') })
   mkdirSync(join(root, 'here'))
   const { workspace, paths } = testConfig(root)
@@ -29,7 +29,7 @@ it("165: with the project's own settings, six messages that wait run at the same
   expect(await served.ended).toBe(0)
 })
 
-it('166: a function that asks for more than the setting allows is named at the start, with the setting', async () => {
+it('135: a function that asks for more than the setting allows is named at the start, with the setting', async () => {
   const root = project([], { 'wide.js': `export default { concurrency: 40, handler: () => 1 }` })
   const { workspace, paths } = testConfig(root)
   headInbound(paths.inbound)

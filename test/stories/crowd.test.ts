@@ -25,7 +25,7 @@ const countRuns = (bench: Workbench) =>
 const crowdedOf = ({ config }: Workbench) =>
   readStatus(config.paths, { nowMs: Date.now() }).runtime.note?.crowded
 
-test('225: 20,500 messages in a retry pause keep no other function waiting, and `status` says what stands still', async () => {
+test('137: 20,500 messages in a retry pause keep no other function waiting, and `status` says what stands still', async () => {
   const source = `export default { retry: { attempts: 2, minDelay: '1h' }, handler() { throw new Error('not now') } }`
   const bench = await workbench(['echo'], {}, { 'later.js': source })
   fill(bench, 'later', readyMax + 500)
@@ -36,7 +36,7 @@ test('225: 20,500 messages in a retry pause keep no other function waiting, and 
   expect(crowdedOf(bench)).toMatchObject([{ name: 'later' }])
 })
 
-test('226: a backlog of 21,000 of one slow function keeps no other function waiting', async () => {
+test('138: a backlog of 21,000 of one slow function keeps no other function waiting', async () => {
   const source = `export default { handler: () => new Promise((resolve) => setTimeout(resolve, 200)) }`
   const bench = await workbench(['echo'], {}, { 'slow.js': source })
   fill(bench, 'slow', readyMax + 1_000)

@@ -83,7 +83,7 @@ describe('the newest host', () => {
     host.aheadMs = 0
   })
 
-  it('187: is not asked to run again what another runner has ended in a word of its own', async () => {
+  it('151: is not asked to run again what another runner has ended in a word of its own', async () => {
     const outbound = openDb(join(host.dir, 'outbound.db'))
     outbound
       .prepare(`insert into processing_ack values ('skipped', 'script-skip:error', '2026-11-24 06:00:00')`)

@@ -35,7 +35,7 @@ const WAYS: readonly (readonly [what: string, take: (workspace: string) => void]
 
 const WAY_OUT = 'the file was moved or deleted while in use; put it back, or start again'
 
-describe('74, 250: a runtime', () => {
+describe('74, 114: a runtime', () => {
   it.each(WAYS)('without work ends with 78 and says what to do when %s', async (_what, take) => {
     const { runtime, workspace } = await serving()
     take(workspace)
@@ -48,7 +48,7 @@ describe('74, 250: a runtime', () => {
 })
 
 it.each(['delete', 'wal'] as const)(
-  '74, 250: a result that comes after outbound.db was deleted is not said to be written (journal %s)',
+  '74, 114: a result that comes after outbound.db was deleted is not said to be written (journal %s)',
   async (journal) => {
     const bench = await workbench(['slow'], { journal })
     const [fatal, settled]: [unknown[], unknown[]] = [[], []]
@@ -74,7 +74,7 @@ async function serving() {
   return { runtime, workspace }
 }
 
-it('256: a lock whose file was deleted is taken anew, and keeps a second runtime out again', async () => {
+it('166: a lock whose file was deleted is taken anew, and keeps a second runtime out again', async () => {
   const bench = await workbench(['echo'])
   const { lock } = bench.config.paths
   rmSync(lock)
@@ -83,7 +83,7 @@ it('256: a lock whose file was deleted is taken anew, and keeps a second runtime
   await bench.ended(bench.send('echo'))
 })
 
-it('256: when a second runtime was quicker, the first ends with 75, also without work', async () => {
+it('166: when a second runtime was quicker, the first ends with 75, also without work', async () => {
   const bench = await workbench(['echo'])
   const fatal: number[] = []
   bench.events.on('fatal', ({ exitCode }) => fatal.push(exitCode))

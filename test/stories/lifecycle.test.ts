@@ -189,7 +189,7 @@ describe('a start', () => {
     expect(seenByTheFirst).toEqual([])
   })
 
-  it('183: beats at its start, after each claim and while something runs, and not while idle; its note says that it lives', async () => {
+  it('147: beats at its start, after each claim and while something runs, and not while idle; its note says that it lives', async () => {
     const bench = await workbench(
       ['echo'],
       { heartbeatMs: 100, abortGraceMs: 100 },

@@ -11,21 +11,7 @@ import { readMessage } from '../../runtime/store/sqlite/inspect-message.ts'
 import { sharedBench, until, workbench } from '../support/runtime.ts'
 
 const shared = sharedBench(
-  [
-    'echo',
-    'throw',
-    'reject-oddly',
-    'hang',
-    'heed',
-    'block',
-    'exit',
-    'die',
-    'bad-reply',
-    'forge',
-    'noisy',
-    'raw',
-    'wants',
-  ],
+  ['echo', 'throw', 'reject-oddly', 'exit', 'die', 'bad-reply', 'forge', 'noisy', 'raw', 'wants'],
   { warmMax: 14 },
   {
     'talk.js':
@@ -179,7 +165,7 @@ describe('an error that another one caused', () => {
     },
   )
 
-  it('142: fetch failed is shown with what failed, in the record, the log, the screen, and by show', async () => {
+  it('103: fetch failed is shown with what failed, in the record, the log, the screen, and by show', async () => {
     const { events, config, send, ended, runs } = bench()
     const written: string[] = []
     createLog(events, {
@@ -212,7 +198,7 @@ describe('an error that another one caused', () => {
     await until(() => output.some((line) => line.includes(`connect ECONNREFUSED ${address}`)))
   })
 
-  it('142: the parts of an AggregateError are named', async () => {
+  it('103: the parts of an AggregateError are named', async () => {
     const { send, ended, runs } = bench()
     const id = send('asks')
     await ended(id)
@@ -221,38 +207,6 @@ describe('an error that another one caused', () => {
     expect(nameAndMessage(error)).toBe(
       'AggregateError: All promises were rejected; with first refused; with second refused',
     )
-  })
-})
-
-describe('a handler that takes too long', () => {
-  it('W29, 3: is stopped when its time is up, its process replaced, its message tried again', async () => {
-    const bench = shared()
-    const id = bench.send('hang')
-    await bench.ended(id)
-    const runs = bench.runs(id)
-    expect(runs.map(({ outcome, reason }) => [outcome, reason])).toEqual([
-      ['timed-out', 'timeout'],
-      ['timed-out', 'timeout'],
-    ])
-    expect(runs[0]?.worker).not.toBe(runs[1]?.worker)
-  })
-
-  it('may clean up when its signal says so; the time is up all the same', async () => {
-    const bench = shared()
-    const id = bench.send('heed')
-    await bench.ended(id)
-    expect(bench.runs(id)[0]?.outcome).toBe('timed-out')
-  })
-
-  it('4: is killed even if it blocks its event loop and ignores SIGTERM', async () => {
-    const bench = shared()
-    const id = bench.send('block')
-    await bench.ended(id)
-    expect(bench.runs(id)[0]?.reason).toBe('timeout')
-    await until(() => !alive(bench.runs(id)[0]!.worker))
-    const next = bench.send('echo')
-    await bench.ended(next)
-    expect(bench.ack(next)).toBe('completed')
   })
 })
 
@@ -323,7 +277,7 @@ describe('a reply that cannot be stored', () => {
     ['generator', 'reply is an AsyncGenerator; its body has not run'],
     ['promise', 'reply.user is a Promise; await it'],
   ])(
-    '140: %s, which JSON would store as {} or null, fails at once and the place is named',
+    '101: %s, which JSON would store as {} or null, fails at once and the place is named',
     async (value, text) => {
       const bench = shared()
       const id = bench.send('bad-reply', { value })
@@ -408,7 +362,7 @@ describe('whatever a handler does, its process reports what is legal', () => {
   )
 
   it.each(['not a number', 'negative', 'endless', 'no date', 'text', 'object', 'getter'])(
-    '143: a RetryAfterError with %s for a delay is tried again as other errors are',
+    '104: a RetryAfterError with %s for a delay is tried again as other errors are',
     async (wish) => {
       const { send, ended, runs } = bench()
       const id = send('wish', { wish })
@@ -417,7 +371,7 @@ describe('whatever a handler does, its process reports what is legal', () => {
     },
   )
 
-  it('143: a RetryAfterError with a huge delay waits for the longest that there is', async () => {
+  it('104: a RetryAfterError with a huge delay waits for the longest that there is', async () => {
     const { send, runs, outbound } = bench()
     const id = send('wish', { wish: 'huge' })
     await until(() => runs(id)[0]?.outcome != null)
@@ -426,7 +380,7 @@ describe('whatever a handler does, its process reports what is legal', () => {
     expect(outbound.prepare(sql).pluck().get(id)).toBeCloseTo(RETRY_AFTER_MAX_MS, -4)
   })
 
-  it('144: more replies than a run may have fail at once', async () => {
+  it('105: more replies than a run may have fail at once', async () => {
     const { send, ended, runs, replies } = bench()
     const id = send('odd', { odd: 'many replies' })
     await ended(id)
@@ -435,7 +389,7 @@ describe('whatever a handler does, its process reports what is legal', () => {
     expect(replies(id)).toEqual([])
   })
 
-  it('144: more text in replies than the runtime takes from one run fails at once', async () => {
+  it('105: more text in replies than the runtime takes from one run fails at once', async () => {
     const source = `export default (message, ctx) => { for (;;) ctx.reply('x'.repeat(1_000_000)) }`
     const { send, ended, runs, replies } = await workbench([], { maxMemoryMb: 512 }, { 'big.js': source })
     const id = send('big')
@@ -446,7 +400,7 @@ describe('whatever a handler does, its process reports what is legal', () => {
   })
 
   it.each(['a changed message', 'a changed clock', 'a changed date', 'odd log lines'])(
-    '145: %s costs nothing',
+    '106: %s costs nothing',
     async (odd) => {
       const { send, ended, runs, outbound } = bench()
       const id = send('odd', { odd }, { platform_id: 'p', channel_type: 'c', thread_id: 't' })
@@ -457,14 +411,14 @@ describe('whatever a handler does, its process reports what is legal', () => {
     },
   )
 
-  it('145: a handler cannot answer by mistake for another message', async () => {
+  it('106: a handler cannot answer by mistake for another message', async () => {
     const { send, ended, runs } = bench()
     const id = send('odd', { odd: 'another number' })
     await ended(id)
     expect(runs(id)).toMatchObject([{ outcome: 'threw', error: { name: 'TypeError' } }])
   })
 
-  it('146: a reply for a year with five digits is held, by whoever compares times as text', async () => {
+  it('107: a reply for a year with five digits is held, by whoever compares times as text', async () => {
     const { send, ended, outbound } = bench()
     const id = send('odd', { odd: 'the year 10000' })
     await ended(id)
@@ -520,7 +474,7 @@ describe('a process that misbehaves between messages', () => {
     },
   )
 
-  it('148: what its runtime cannot understand is the reason on record', async () => {
+  it('170: what its runtime cannot understand is the reason on record', async () => {
     const bench = await workbench(['forge'])
     const id = bench.send('forge', { what: 'nonsense' })
     await bench.ended(id)
@@ -530,7 +484,7 @@ describe('a process that misbehaves between messages', () => {
     })
   })
 
-  it('149: process.send in a library does nothing, while it is loaded and later', async () => {
+  it('171: process.send in a library does nothing, while it is loaded and later', async () => {
     const source = `let sent = 0
       if (process.connected) process.send('loading', () => sent++)
       export default async () => {

@@ -35,7 +35,7 @@ function insertLoose(
 const names = (prefix: string, many: number) => Array.from({ length: many }, (_, n) => `${prefix}-${n}`)
 
 test.each(['', '; create index by_seq on messages_in (seq)'])(
-  '227: 1,200 rows of one seq, in a table where numbers need not be unique, all run, before and after a restart%s',
+  '139: 1,200 rows of one seq, in a table where numbers need not be unique, all run, before and after a restart%s',
   async (index) => {
     const root = project(['echo'])
     const { paths } = testConfig(root)
@@ -54,7 +54,7 @@ test.each(['', '; create index by_seq on messages_in (seq)'])(
   },
 )
 
-test('227: rows whose rowid is zero or less run like any other, those without a number too', async () => {
+test('139: rows whose rowid is zero or less run like any other, those without a number too', async () => {
   const root = project(['echo'])
   const inbound = openDb(testConfig(root).paths.inbound)
   inbound.exec(LOOSE)
@@ -64,7 +64,7 @@ test('227: rows whose rowid is zero or less run like any other, those without a 
   await bench.ended('lowest', 'minus', 'zero', 'one')
 })
 
-test('228: in another file that is put in place while no runtime is up, a conversation begins at its first row', async () => {
+test('140: in another file that is put in place while no runtime is up, a conversation begins at its first row', async () => {
   const root = project(['echo'])
   const { paths } = testConfig(root)
   const first = await workbenchAt(root)
@@ -84,7 +84,7 @@ test('228: in another file that is put in place while no runtime is up, a conver
   expect(runsInOrder(second).slice(20)).toEqual(fresh)
 })
 
-test('228: a mark from a version that did not know its row is believed as before', async () => {
+test('140: a mark from a version that did not know its row is believed as before', async () => {
   const root = project(['echo'])
   const first = await workbenchAt(root)
   const done = first.send('echo')
@@ -105,9 +105,12 @@ test('228: a mark from a version that did not know its row is believed as before
   await second.runtime.stop()
 })
 
-test('229: a host that adds columns under a running runtime is read by its new columns at once', async () => {
+test('141: a host that adds columns under a running runtime is read by its new columns at once', async () => {
   const root = project(['echo'], {
-    'what.js': 'export default (message) => ({ trigger: message.trigger, series: message.seriesId })',
+    'what.js': `export default {
+      on: { trigger: false },
+      handler: (message) => ({ trigger: message.trigger, series: message.seriesId }),
+    }`,
   })
   const { paths, workspace } = testConfig(root)
   seedInbound(paths.inbound)
@@ -121,7 +124,7 @@ test('229: a host that adds columns under a running runtime is read by its new c
   expect(bench.ack(onWake)).toBeUndefined()
 })
 
-test('229: a time and a status that a host adds under a running runtime are heeded', async () => {
+test('141: a time and a status that a host adds under a running runtime are heeded', async () => {
   const root = project(['echo'])
   const inbound = openDb(testConfig(root).paths.inbound)
   inbound.exec(
@@ -138,7 +141,7 @@ test('229: a time and a status that a host adds under a running runtime are heed
   expect([bench.ack(later), bench.ack(paused)]).toEqual([undefined, undefined])
 })
 
-test('231: a view in place of messages_in that raises is waited for, with its words, and read when it has ceased to', async () => {
+test('143: a view in place of messages_in that raises is waited for, with its words, and read when it has ceased to', async () => {
   const root = project(['echo'])
   const inbound = headInbound(testConfig(root).paths.inbound)
   const bench = benchOf(testConfig(root))

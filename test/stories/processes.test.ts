@@ -39,7 +39,7 @@ import { join } from 'node:path'
 
 describe('a handler', () => {
   it.skipIf(!has('prlimit'))(
-    '9, 150: that fills memory outside the heap gets an error where its process has a limit, and is not told of its heap',
+    '9, 172: that fills memory outside the heap gets an error where its process has a limit, and is not told of its heap',
     async () => {
       const bench = shared()
       const id = bench.send('buffers')
@@ -237,7 +237,7 @@ describe('a runtime', () => {
       expect(runtime.text()).toContain(`uid ${uid}`)
     })
 
-    it('212: that may not write to its project keeps built functions in the workspace, unless a cache is set', async ({
+    it('157: that may not write to its project keeps built functions in the workspace, unless a cache is set', async ({
       skip,
     }) => {
       skip(!mayRead, why)

@@ -162,7 +162,7 @@ it('the numbers of replies go on above what was forgotten, and an ack whose id b
   expect(db.prepare('select seq from messages_out order by seq').pluck().all()).toEqual([3, 5])
 })
 
-it('185: what was replied to a message whose id is no plain name is forgotten with it, under whichever name', () => {
+it('149: what was replied to a message whose id is no plain name is forgotten with it, under whichever name', () => {
   const { outbox, db, inbound, host, ids, laps } = past()
   const odd = ['spaces/A:1', '../b']
   for (const id of odd) insertMessage(inbound, { id, kind: 'f' })
@@ -188,7 +188,7 @@ it('a runtime that was replaced forgets nothing', () => {
 })
 
 it.each(['inbound', 'db'] as const)(
-  '254: a lock on a file (%s) is waited for in tens of milliseconds, and the page at hand is done when it is gone',
+  '118: a lock on a file (%s) is waited for in tens of milliseconds, and the page at hand is done when it is gone',
   (file) => {
     const all = past(3)
     all.host.consumes(...all.ids)
@@ -211,7 +211,7 @@ it.each(['inbound', 'db'] as const)(
   },
 )
 
-it('254: a host that commits 125 times a second keeps nothing from being forgotten', async () => {
+it('118: a host that commits 125 times a second keeps nothing from being forgotten', async () => {
   const all = past(2_000)
   all.inbound.exec("update messages_in set status = 'completed'")
   all.inbound.exec(

@@ -1,5 +1,6 @@
 // The command lines that start a runtime, word by word.
-import { type Command, type Launch, NanoclawError, type Run } from 'nanoclaw-functions/host'
+import { NanoclawError } from 'nanoclaw-functions/host'
+import type { Command, Launch, Run } from 'nanoclaw-functions/supervisor'
 import { expect, test } from 'vitest'
 import { launchOf, runName } from '../../runtime/supervisor/containers.ts'
 

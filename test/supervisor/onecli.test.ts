@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { type OneCliOptions, oneCli } from 'nanoclaw-functions/host'
+import { type OneCliOptions, oneCli } from 'nanoclaw-functions/supervisor'
 import { expect, onTestFinished, test } from 'vitest'
 import { tempDir } from '../support/files.ts'
 

@@ -1,7 +1,8 @@
 // supervise: what becomes of runtimes that misbehave. Every one of them is a real process.
 import { existsSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { openHost, supervise } from 'nanoclaw-functions/host'
+import { openHost } from 'nanoclaw-functions/host'
+import { supervise } from 'nanoclaw-functions/supervisor'
 import { expect, onTestFinished, test } from 'vitest'
 import { insertRow, openDb, tempDir } from '../support/files.ts'
 import { leaveHotJournal } from '../support/hot-journal.ts'
@@ -78,7 +79,7 @@ test('a program that is not there is a failure like any other', async () => {
   expect(reason).toMatch(/could not be started: .*ENOENT/)
 })
 
-test('205: a container whose inbox is a link is not started: the engine would mount what it leads to', async () => {
+test('108: a container whose inbox is a link is not started: the engine would mount what it leads to', async () => {
   const folder = session()
   symlinkSync(tempDir(), join(folder, 'inbox'))
   const { supervisor, becomes } = supervised({ command: { engine: 'docker', image: 'never-started' } })

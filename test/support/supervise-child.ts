@@ -1,6 +1,6 @@
 // A host of its own that supervises one folder, so that a test can suspend it: `supervise-child.ts <folder> <limits as JSON>`.
 // Its runtime does nothing. Each event is a line of JSON with its time.
-import { supervise } from 'nanoclaw-functions/host'
+import { supervise } from 'nanoclaw-functions/supervisor'
 
 const [, , folder, limits] = process.argv as [string, string, string, string]
 

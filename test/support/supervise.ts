@@ -2,15 +2,15 @@
 // test, in milliseconds where users wait for minutes.
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { openHost } from 'nanoclaw-functions/host'
 import {
   type Command,
   type FolderState,
-  openHost,
   type SuperviseOptions,
   type Supervisor,
   type SupervisorEvent,
   supervise,
-} from 'nanoclaw-functions/host'
+} from 'nanoclaw-functions/supervisor'
 import { onTestFinished } from 'vitest'
 import { tempDir } from './files.ts'
 import { until } from './runtime.ts'

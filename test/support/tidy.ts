@@ -344,6 +344,7 @@ function roomOf(path: string): string {
 function admits(allowed: string, target: string, { typesOnly }: Import): boolean {
   const [name = '', types] = allowed.split(' ')
   if (types && !typesOnly) return false
+  if (target === `runtime/${name}`) return true
   if (!name.endsWith('*')) return roomOf(target) === name
   return target.startsWith(`runtime/${name.slice(0, -1)}`)
 }

@@ -30,7 +30,7 @@ it.each<[string, (root: string) => void]>([
       put(root, 'functions/talk.js', answer('new'))
     },
   ],
-])('121: %s, and once more', async (_, change) => {
+])('120: %s, and once more', async (_, change) => {
   const bench = await watched({ 'talk.js': answer('old') })
   await bench.isSeeing()
   change(bench.root)
@@ -40,7 +40,7 @@ it.each<[string, (root: string) => void]>([
   await bench.until('last')
 })
 
-it('121: the folder is a link that is pointed elsewhere', async () => {
+it('120: the folder is a link that is pointed elsewhere', async () => {
   const bench = await watched({ 'talk.js': answer('old') }, (root) => {
     renameSync(join(root, 'functions'), join(root, 'one'))
     symlinkSync('one', join(root, 'functions'))
@@ -81,7 +81,7 @@ it.each<[string, string, (root: string) => void]>([
       put(root, 'node_modules/@us/leftpad/index.js', text('new'))
     },
   ],
-])('123: %s is missing at first, and appears', async (_, from, change) => {
+])('122: %s is missing at first, and appears', async (_, from, change) => {
   const bench = await watched({ 'talk.js': imports(from), 'other.js': answer('other') })
   expect(bench.broken()).toContain('talk')
   change(bench.root)
@@ -92,7 +92,7 @@ it.each<[string, string, string]>([
   ['beside the folder', '../lib/x.js', 'lib/x.js'],
   ['in a hidden folder', './.shared/x.js', 'functions/.shared/x.js'],
   ['in a package', 'leftpad', 'node_modules/leftpad/index.js'],
-])('121: a file %s is changed, replaced, and swapped with its folder', async (_, from, file) => {
+])('120: a file %s is changed, replaced, and swapped with its folder', async (_, from, file) => {
   const bench = await watched({ 'talk.js': imports(from) }, (root) => put(root, file, text('one')))
   await bench.until('one')
   put(bench.root, file, text('two'))
@@ -107,7 +107,7 @@ it.each<[string, string, string]>([
   await bench.until('four')
 })
 
-it('124: a start in development leaves out what is wrong, names it, and takes it when it is right', async () => {
+it('123: a start in development leaves out what is wrong, names it, and takes it when it is right', async () => {
   const bench = await watched({ 'talk.js': 'export default (', 'other.js': answer('other') })
   expect(bench.broken()).toEqual(['talk'])
   put(bench.root, 'functions/talk.js', answer('right'))

@@ -22,7 +22,7 @@ test.each([
   'RangeError: Array buffer allocation failed',
   'RangeError: Failed to allocate memory',
   'JavaScript heap out of memory',
-])('150: the heap is not full: %s', (line) => {
+])('172: the heap is not full: %s', (line) => {
   expect(wordsOf(line).heapFull).toBe(false)
   expect(wordsOf(line).tail).toContain(line)
 })

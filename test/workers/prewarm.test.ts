@@ -138,7 +138,7 @@ test('one that has died is not given to anybody', async () => {
   expect(await outcome()).toMatchObject({ type: 'replied' })
 })
 
-test('163: one that loses its channel and lives on is ended, and not given to a function', async () => {
+test('132: one that loses its channel and lives on is ended, and not given to a function', async () => {
   const { root, bundle } = await bundles()
   const cut = `${root}/cut.cjs`
   writeFileSync(

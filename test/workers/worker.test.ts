@@ -17,6 +17,8 @@ const LIMITS = {
   cwd: '',
 }
 
+const ERROR = { name: 'Error', message: 'stopped by its signal' }
+
 function child() {
   let report: (said: unknown) => void = () => undefined
   let end: (code: number | null, signal: string | null) => void = () => undefined
@@ -55,12 +57,17 @@ function child() {
     )
   const answer = (...ns: number[]) =>
     report({ type: 'results', results: ns.map((n) => ({ n, ms: 0, end: 'replied', replies: [] })) })
+  const fails = (n: number) =>
+    report({
+      type: 'results',
+      results: [{ n, ms: 1_050, end: 'threw', error: ERROR, retry: { wish: 'policy' } }],
+    })
   const dies = () => killed !== undefined && end(null, killed)
   const outcome = (n: number) => ended.find((each) => each.n === n)?.outcome
-  return { child, clock, run, answer, dies, outcome, lose: () => lose(), killed: () => killed }
+  return { child, clock, run, answer, fails, dies, outcome, lose: () => lose(), killed: () => killed }
 }
 
-test('164: a process that ignores SIGTERM is killed when its grace is over, however often it is told to go', () => {
+test('133: a process that ignores SIGTERM is killed when its grace is over, however often it is told to go', () => {
   const { child: it, clock, killed } = child()
   for (let n = 0; n < 4; n++) {
     it.retire('its function has changed')
@@ -70,7 +77,7 @@ test('164: a process that ignores SIGTERM is killed when its grace is over, howe
   expect(killed()).toBe('SIGKILL')
 })
 
-test('160: a process that loses its channel is killed; one that is ending already keeps its time for that', () => {
+test('129: a process that loses its channel is killed; one that is ending already keeps its time for that', () => {
   const usable = child()
   usable.lose()
   expect(usable.killed()).toBe('SIGKILL')
@@ -100,4 +107,19 @@ test('19: an answer for a message that is not there is charged to one that was s
   answer(99)
   dies()
   expect(outcome(2)).toMatchObject({ type: 'threw', error: { name: 'Forged' } })
+})
+
+test('3: an answer after the timeout counts while the process lives; an error then is the timeout', () => {
+  const answers = child()
+  answers.run(1, false)
+  answers.clock.advance(1_050)
+  answers.answer(1)
+  expect(answers.outcome(1)).toMatchObject({ type: 'replied' })
+  expect(answers.killed()).toBe('SIGTERM')
+  const throws = child()
+  throws.run(1, false)
+  throws.clock.advance(1_050)
+  throws.fails(1)
+  expect(throws.outcome(1)).toEqual({ type: 'timed-out', afterMs: 1_050 })
+  expect(throws.killed()).toBe('SIGTERM')
 })

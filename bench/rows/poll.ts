@@ -1,4 +1,4 @@
-// One look at inbound.db that finds nothing new, behind a long history: when nothing was committed, and when something was
+// One poll of inbound.db that finds nothing new, behind a long history: when nothing was committed, and when something was
 // that holds no work.
 import { join } from 'node:path'
 import { Inbox, START } from '../../runtime/store/sqlite/inbox.ts'
@@ -9,8 +9,8 @@ import { LONG } from './history.ts'
 const LOOKS = 2_000
 const PAGE = 500
 
-export const look: Benchmark = {
-  name: 'look',
+export const poll: Benchmark = {
+  name: 'poll',
   async run(world) {
     const bench = await world.history(world.count(LONG), 'time-ordered')
     const inbox = new Inbox(join(bench.workspace, 'inbound.db'))
@@ -29,7 +29,7 @@ export const look: Benchmark = {
     inbox.close()
     return [
       {
-        what: `one look with nothing new, ${world.count(LONG).toLocaleString('en-US')} rows of history`,
+        what: `one poll with nothing new, ${world.count(LONG).toLocaleString('en-US')} rows of history`,
         unit: 'µs',
         ours: spread(quiet),
         target: { value: spread(quiet).median, unit: 'µs', better: 'less', must: 50, goal: 10 },

@@ -2,7 +2,10 @@
 // NANOCLAW_CRASH_AT=<point>:<nth> kills it with SIGKILL, from within, when it comes to that place for the nth time. Nothing
 // else is done here, and nothing can be: a process that was killed there is what must be tested, so no mode of the
 // product changes. Without the variable nobody holds a hook, and a turn costs what it costs without this file.
-import type { DispatcherParts } from './dispatcher.ts'
+import type { Workers } from './dispatcher.ts'
+import type { CommitBatch, CommitResult } from './protocol/commit-batch.ts'
+import type { InboundFile } from './sources/inbound.ts'
+import type { Store } from './store/store.ts'
 
 export const CRASH_POINTS = [
   // A turn has read its messages; nothing is claimed.
@@ -40,26 +43,41 @@ export function crashHook(asked: string | undefined): CrashHook | undefined {
   }
 }
 
-type Ports = Pick<DispatcherParts, 'reader' | 'writer' | 'workers'>
+interface Ports {
+  readonly inbound: InboundFile
+  readonly store: Pick<Store, 'commit'>
+  readonly workers: Workers
+}
 
-/** The executor's ports, with the hook around them: what lies between two of its steps lies at one of these. */
-export function withCrashPoints({ reader, writer, workers }: Ports, reach: CrashHook | undefined): Ports {
-  if (!reach) return { reader, writer, workers }
+/** The dispatcher's ports, with the failpoint around them: what lies between two of its steps lies at one of these. */
+export function withFailpoints(ports: Ports, reach: CrashHook | undefined): Ports {
+  if (!reach) return ports
+  const { inbound, store, workers } = ports
+  const committed = (batch: CommitBatch, result: CommitResult) => {
+    if (batch.endings.length > 0) reach('after-commit')
+    if (batch.claims.length > 0) reach('after-claim')
+    return result
+  }
   return {
-    reader: {
-      maxSeq: () => reader.maxSeq(),
+    inbound: {
+      changed: (doubt) => inbound.changed(doubt),
+      getPendingMessages: (...page) => inbound.getPendingMessages(...page),
+      getPendingByIds: (...ids) => inbound.getPendingByIds(...ids),
+      maxSeq: () => inbound.maxSeq(),
+      placeOf: (seq, id) => inbound.placeOf(seq, id),
+      rawId: (rowid) => inbound.rawId(rowid),
       getMessages(ids) {
-        const messages = reader.getMessages(ids)
+        const messages = inbound.getMessages(ids)
         reach('after-read')
         return messages
       },
     },
-    writer: {
-      commit(turn) {
-        const committed = writer.commit(turn)
-        if (turn.endings.length > 0) reach('after-commit')
-        if (turn.claims.length > 0) reach('after-claim')
-        return committed
+    store: {
+      commit(batch) {
+        const result = store.commit(batch)
+        return result instanceof Promise
+          ? result.then((each) => committed(batch, each))
+          : committed(batch, result)
       },
     },
     workers: {

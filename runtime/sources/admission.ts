@@ -1,0 +1,333 @@
+// Finds each row of inbound.db its place in the queue: rejected, parked (no function takes it), scheduled (due later), or in
+// its lane. The decision is a pure function; this class reads what it needs, and reads again what may have changed.
+import type { Clock } from '../protocol/clock.ts'
+import type { History, RawId, Rejection } from '../protocol/commit-batch.ts'
+import type { Events } from '../protocol/events.ts'
+import type { FunctionSpec, Routable } from '../protocol/function.ts'
+import { dueTime } from '../protocol/time.ts'
+import type { Entry, Message, MessageSource } from '../queue/message.ts'
+import { PassedOver } from '../queue/passed-over.ts'
+import type { Place, Queue } from '../queue/queue.ts'
+
+export interface PendingRow extends Routable {
+  readonly id: string | null
+  readonly rowid: number
+  readonly seq: number | null
+  readonly processAfter: string | null
+  readonly onWake: boolean
+  readonly contentBytes: number
+}
+
+export interface Router {
+  readonly readsContent: boolean
+  /** Of all functions. */
+  readonly names: readonly string[]
+  route(message: Routable): FunctionSpec | undefined
+  keyOf(spec: FunctionSpec, message: Routable): string | null
+  get(functionName: string): FunctionSpec | undefined
+  /** It starts nothing by itself, and no function asks for such messages. */
+  isContext(message: Routable): boolean
+}
+
+export interface AdmissionParts {
+  readonly clock: Clock
+  readonly events: Events
+  readonly queue: Queue
+  /** Whose messages these are. */
+  readonly source: MessageSource
+  readonly maxContentBytes: number
+  /** Rows read in one go. */
+  readonly pageRows: number
+  /** Rows without a proper id that are remembered as rejected. */
+  readonly namelessMax: number
+  /** Entries in lanes; above that the scan waits. About 300 bytes each, content not included. */
+  readonly readyMax: number
+  /** Entries that each function may have in its lanes though those of all are `readyMax`, so that one which fills them leaves the others theirs. */
+  readonly shareMax: number
+  /** `beyond`: some rows before it may have been passed over. `unread`: the scan will come to it, so it need not be remembered. */
+  readonly whereIs: (row: PendingRow) => 'scanned' | 'beyond' | 'unread'
+  readonly rowsOf: (ids: readonly string[], withContent: boolean) => readonly PendingRow[]
+  readonly rawId: (rowid: number) => RawId | null
+  readonly history: (ids: readonly string[]) => ReadonlyMap<string, History>
+  /** Does a read as soon as that is possible, each in its turn, and before any that finds what is newer. */
+  readonly read: (read: () => void) => void
+  /** Messages have left memory, or may go another way now: the whole file is to be scanned again. */
+  readonly onForgotten: () => void
+}
+
+/** Where rows come from that are to find their place. */
+export interface Origin {
+  /** outbound.db may know something about them. */
+  readonly recorded: boolean
+  /** It was in the file when this runtime started, so it is taken, too, if it waits for a start. */
+  readonly atStart: (row: PendingRow) => boolean
+  /** Some before them may have been passed over, and they may be, too. Without it, each has its turn and gets a place. */
+  readonly over?: Over | undefined
+}
+
+interface Over {
+  readonly passedOver: PassedOver
+  readonly by: 'lap' | 'beyond'
+}
+
+/** Who takes what admission decides. */
+export interface AdmissionListener {
+  reject(rejection: Rejection, message?: Message): void
+  nudge(): void
+}
+
+/** Messages without a number queue behind all that have one. */
+const UNNUMBERED_FROM = 2 ** 52
+const NO_RECORDS: ReadonlyMap<string, History> = new Map()
+
+export class Admission {
+  readonly #parts: AdmissionParts
+  /** Rows without a proper id that have been rejected. */
+  readonly #nameless = new Set<number>()
+  readonly #passedOver = new PassedOver()
+  #listener: AdmissionListener | undefined
+  #router: Router
+  #unnumbered = 0
+
+  constructor(parts: AdmissionParts, router: Router) {
+    this.#parts = parts
+    this.#router = router
+  }
+
+  start(listener: AdmissionListener): void {
+    this.#listener = listener
+  }
+
+  get readsContent(): boolean {
+    return this.#router.readsContent
+  }
+
+  /** What is in the file and not here, since its function has no room in the lanes. */
+  get passedOver(): PassedOver {
+    return this.#passedOver
+  }
+
+  /** No more of its messages are taken in before their turn. */
+  isFull(functionName: string): boolean {
+    const { queue, readyMax, shareMax } = this.#parts
+    return queue.lanes.size >= readyMax && queue.lanes.count(functionName) >= shareMax
+  }
+
+  /** Finds each row its place, or passes it over. */
+  admit(rows: readonly PendingRow[], { recorded, atStart, over }: Origin): void {
+    const fresh = rows.filter(({ id, processAfter }) => id === null || this.#isNew(id, processAfter))
+    const lookUp = recorded || fresh.some((row) => row.seq === null)
+    const ids = lookUp ? fresh.flatMap((row) => row.id ?? []) : []
+    const history = ids.length > 0 ? this.#parts.history(ids) : NO_RECORDS
+    for (const row of fresh) {
+      if (row.id === null) this.#rejectNameless(row)
+      else this.#place(row.id, row, { atStart: atStart(row), over, history: history.get(row.id) })
+    }
+    this.#listener?.nudge()
+  }
+
+  /** The functions are others now: what waits is routed anew. */
+  reroute(router: Router): void {
+    this.#router = router
+    this.#readAgainSoon(this.#parts.queue.rereadWaiting())
+    this.#parts.onForgotten()
+  }
+
+  /** Another file stands at the path. */
+  startOver(): void {
+    this.#parts.queue.startOver()
+    this.#nameless.clear()
+    this.#passedOver.clear()
+  }
+
+  /** Their time has come: as they are in the file now, each is found its place. */
+  comeDue(messages: readonly Message[]): void {
+    for (const message of messages)
+      this.#parts.queue.move(message, { type: 'rereading', last: undefined, holdsLane: false })
+    this.#readAgainSoon(messages)
+  }
+
+  /** The file, or its function, says something else about it by now. Its lane waits until it has been read again. */
+  reread(last: Entry): void {
+    const { message } = last
+    this.#parts.queue.move(message, { type: 'rereading', last, holdsLane: true })
+    this.#readAgainSoon([message])
+  }
+
+  isCurrent({ spec }: Entry): boolean {
+    return this.#router.get(spec.name) === spec
+  }
+
+  /** In memory it is new, or the host has given it another time while it was scheduled. */
+  #isNew(id: string, processAfter: string | null): boolean {
+    const state = this.#parts.queue.get(id)?.state
+    return !state || (state.type === 'scheduled' && state.dueAtMs !== dueTime(processAfter))
+  }
+
+  #place(id: string, row: PendingRow, { atStart, over, history, last }: Circumstances): void {
+    const { queue, source, clock, maxContentBytes, events } = this.#parts
+    const known = queue.get(id)
+    if (known?.state.type === 'scheduled')
+      queue.move(known, { type: 'rereading', last: undefined, holdsLane: false })
+    const facts = { nowMs: clock.now(), maxContentBytes, atStart, history, last }
+    const decision = decideAdmission(row, facts, this.#router)
+    switch (decision.type) {
+      case 'finished':
+        if (known) queue.remove(known)
+        return
+      case 'rejected':
+        queue.place(id, seqOf(row), source, { type: 'rejected' })
+        this.#listener?.reject({ id, ...decision.rejection }, queue.get(id))
+        return
+      case 'lane': {
+        const { spec, key } = decision.facts
+        if (over && !last && this.#passesOver(spec.name, key, over)) {
+          if (known) queue.remove(known)
+          return
+        }
+        const order = row.seq ?? UNNUMBERED_FROM + this.#unnumbered++
+        return queue.place(id, seqOf(row), source, { ...decision, facts: { order, ...decision.facts } })
+      }
+      default:
+        queue.place(id, seqOf(row), source, decision)
+        if (decision.type === 'parked' && decision.why === 'unroutable' && queue.get(id))
+          events.emit('unroutable', { id, kind: row.kind })
+    }
+  }
+
+  /** There is no room for it, or it must not come before one for which there was none. */
+  #passesOver(functionName: string, key: string | null, { passedOver, by }: Over): boolean {
+    if (this.isFull(functionName)) {
+      passedOver.add(functionName, key, by)
+      return true
+    }
+    const waits = key !== null && passedOver.has(key, by)
+    if (waits) passedOver.add(null, key, by)
+    return waits
+  }
+
+  /** Its id is no text, or none at all: no function could learn which message it has. Rejected once. */
+  #rejectNameless({ rowid }: PendingRow): void {
+    if (this.#nameless.has(rowid) || this.#nameless.size >= this.#parts.namelessMax) return
+    const rawId = this.#parts.rawId(rowid)
+    this.#nameless.add(rowid)
+    const id = rawId ? Buffer.from(rawId.bytes).toString('utf8') : `row ${rowid}`
+    const detail = rawId ? 'the id is not UTF-8 text' : 'the id is null, so no ack can name the message'
+    this.#listener?.reject({ id, rawId, reason: 'bad_id', detail })
+  }
+
+  /** Reads messages again that are in the state `rereading`, all of them before anything newer is read. */
+  #readAgainSoon(messages: readonly Message[]): void {
+    if (messages.length === 0) return
+    const waiting = messages.map((message) => ({ message, state: message.state }))
+    const pages: (typeof waiting)[] = []
+    for (let from = 0; from < waiting.length; from += this.#parts.pageRows)
+      pages.push(waiting.slice(from, from + this.#parts.pageRows))
+    this.#parts.read(() => {
+      for (const page of pages)
+        this.#readAgain(
+          page.filter(({ message, state }) => message.state === state).map(({ message }) => message),
+        )
+    })
+  }
+
+  #readAgain(messages: readonly Message[]): void {
+    if (messages.length === 0) return
+    const { queue, rowsOf, history } = this.#parts
+    const ids = messages.map(({ id }) => id)
+    const rows = new Map(rowsOf(ids, this.readsContent).map((row) => [row.id, row]))
+    const records = history(ids)
+    for (const message of messages) {
+      const row = rows.get(message.id)
+      const last = message.state.type === 'rereading' ? message.state.last : undefined
+      const where = row && (last ? 'scanned' : this.#parts.whereIs(row))
+      if (!row || where === 'unread') {
+        queue.remove(message)
+        continue
+      }
+      const over = where === 'beyond' ? ({ passedOver: this.#passedOver, by: 'beyond' } as const) : undefined
+      this.#place(message.id, row, { atStart: false, over, history: records.get(message.id), last })
+    }
+    this.#listener?.nudge()
+  }
+}
+
+interface Circumstances {
+  readonly atStart: boolean
+  readonly over: Over | undefined
+  readonly history: History | undefined
+  readonly last?: Entry | undefined
+}
+
+interface AdmissionFacts {
+  readonly nowMs: number
+  readonly maxContentBytes: number
+  readonly atStart: boolean
+  /** What outbound.db has on record about it. */
+  readonly history: History | undefined
+  /** What it was in its lane before it was read again. */
+  readonly last: Entry | undefined
+}
+
+type LaneDecision = Omit<Extract<Place, { type: 'lane' }>, 'facts'> & {
+  readonly facts: Omit<Entry, 'message' | 'order'>
+}
+
+type Decision =
+  | { readonly type: 'finished' }
+  | { readonly type: 'rejected'; readonly rejection: Omit<Rejection, 'id' | 'rawId'> }
+  | Extract<Place, { type: 'scheduled' | 'parked' }>
+  | LaneDecision
+
+/** Where a pending row belongs. */
+export function decideAdmission(row: PendingRow, facts: AdmissionFacts, router: Router): Decision {
+  const { nowMs, maxContentBytes, atStart, history, last } = facts
+  if (history?.done) return { type: 'finished' }
+  const dueAtMs = dueTime(row.processAfter)
+  if (dueAtMs === undefined)
+    return rejected(
+      'bad_process_after',
+      `process_after is ${JSON.stringify(row.processAfter)}; expected 2026-11-24 06:02:20 (UTC) or ISO 8601`,
+    )
+  if (row.contentBytes > maxContentBytes)
+    return rejected(
+      'content_too_large',
+      `content has ${row.contentBytes} bytes; maxContentBytes is ${maxContentBytes}`,
+    )
+  if (row.onWake && !atStart && !history && !last) return { type: 'parked', why: 'on-wake', kind: row.kind }
+  if (dueAtMs > nowMs) return { type: 'scheduled', dueAtMs }
+  const spec = router.route(row)
+  // Context never runs alone. It ends as completed, so that its host does not wait for it.
+  if (!spec && router.isContext(row))
+    return { type: 'rejected', rejection: { reason: 'context', detail: '', ack: 'completed' } }
+  if (!spec) return { type: 'parked', why: 'unroutable', kind: row.kind }
+  const { runs = 0, attempts = 0, turnedAwaySinceMs = null, crashes = 0, interrupted = false } = history ?? {}
+  const waitMs = history ? waitOf(history, nowMs) : 0
+  return {
+    type: 'lane',
+    untilMs: waitMs > 0 ? nowMs + waitMs : undefined,
+    facts: {
+      spec,
+      key: router.keyOf(spec, row),
+      contentBytes: row.contentBytes,
+      runs,
+      attempts,
+      turnedAwaySinceMs,
+      crashes,
+      isolated: last?.isolated === true || crashes > 0 || interrupted,
+    },
+  }
+}
+
+function rejected(reason: string, detail: string): Decision {
+  return { type: 'rejected', rejection: { reason, detail } }
+}
+
+/** What is left of a pause, however the wall clock was set meanwhile. */
+function waitOf({ nextAtMs, waitMs }: History, nowMs: number): number {
+  return nextAtMs === null ? 0 : Math.min(nextAtMs - nowMs, waitMs ?? Number.POSITIVE_INFINITY)
+}
+
+function seqOf({ seq }: PendingRow): number {
+  return seq ?? Number.POSITIVE_INFINITY
+}
