@@ -148,6 +148,7 @@ export class Runtime {
     this.#noteTimer?.cancel()
     running?.dispatcher.close()
     for (const part of ['source', 'retention', 'heartbeat', 'trigger'] as const) running?.[part]?.stop()
+    void this.#sources?.stop()
     void this.#pool.stop(true)
   }
 

@@ -52,6 +52,7 @@ const ONE_PLACE: Readonly<Record<string, readonly string[]>> = {
   execa: ['runtime/workers/process.ts', 'runtime/conformance/command.ts'],
   esbuild: ['runtime/catalog/build.ts'],
   pino: ['runtime/observe/'],
+  chokidar: ['runtime/watch/'],
   commander: ['runtime/cli/'],
   croner: ['runtime/protocol/cron.ts'],
   'node:child_process': ['runtime/supervisor/instance.ts'],

@@ -119,7 +119,8 @@ async function placeOf(path: string): Promise<string> {
   return realpath(path).catch(() => GONE)
 }
 
+/** With the time of the last change of any kind: `cp -p` sets the other one. */
 async function lookOf(path: string): Promise<string> {
   const file = await stat(path).catch(() => undefined)
-  return file ? `${file.mtimeMs} ${file.size} ${file.ino}` : GONE
+  return file ? `${file.mtimeMs} ${file.ctimeMs} ${file.size} ${file.ino}` : GONE
 }

@@ -1,146 +1,138 @@
-// "The functions' sources may have changed", for development. Waits until writing has paused; the listener compares content,
-// so a false alarm costs one build and nothing else.
-// Folders are watched, not files: a file that an editor replaces, a folder that is swapped for another one (`mv`, `ln -sfn`) and
-// a file that does not exist yet all show themselves as a name in a folder. So the folders above each path count as well.
-import { type FSWatcher, readdirSync, statSync, watch } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+// "The functions' sources may have changed", for development; chokidar enters the project here. Its events are hints: it drops
+// the last of two changes within 50 ms, and sees nothing in a folder that has taken another one's place. A poll decides: it
+// compares what the file system says, waits until writing has paused, and sets chokidar up again where a folder is another one.
+// The listener compares content, so a false alarm costs one build and nothing else.
+import { type Dirent, readdirSync, type Stats, statSync } from 'node:fs'
+import { dirname, join, sep } from 'node:path'
+import type { FSWatcher } from 'chokidar'
 import type { Clock, Timer } from '../protocol/clock.ts'
 
-const QUIET_MS = 80
-/** Where writing never pauses there is a look all the same, this long after the first change. */
+/** How late a change is noticed that no event announces. */
+const POLL_MS = 500
+/** From an event to the poll, so that events that come together cost one. */
+const HINT_MS = 10
+/** Writing has paused when two polls this far apart find the same. Longer than the steps in which file systems count time. */
+const QUIET_MS = 70
+/** Where writing never pauses, the listener is called this long after the first change. */
 const LATEST_MS = 1_000
 
-/** Installed packages and hidden files are no functions. */
-const NO_SOURCE = /^(node_modules$|\.)/
-/** What may be found in place of a source beside it: another file of code or data, a folder. */
-const BESIDE = /\.([cm]?[jt]sx?|json)$|^[^.]+$/
+/** Installed packages, hidden files, and what editors and SQLite write beside a file for a while. */
+const NO_SOURCE = /^node_modules$|^\.|~$|\.db-(journal|wal|shm)$/
+
+const IDENTITY = ['dev', 'ino'] as const
+/** With the time of the last change of any kind: `cp -p` sets the other one, and `chmod` does not. */
+const STATE = [...IDENTITY, 'size', 'mtimeMs', 'ctimeMs'] as const
 
 export interface Watched {
   /** Files that functions are made of. */
-  readonly files: Iterable<string>
+  readonly files: readonly string[]
   /** Folders in which something missing would appear. */
-  readonly awaited: Iterable<string>
+  readonly awaited: readonly string[]
 }
-
-type Matters = (name: string) => boolean
 
 export class CodeWatcher {
   readonly #clock: Clock
-  readonly #folder: string
+  readonly #functions: string
   readonly #onChange: () => void
-  readonly #watchers = new Map<string, { readonly identity: string; readonly watcher: FSWatcher }>()
-  #matters = new Map<string, Matters[]>()
-  #watched: Watched = { files: [], awaited: [] }
-  #quiet: Timer | undefined
+  #chokidar: Promise<FSWatcher | undefined> = Promise.resolve(undefined)
+  #hinted: readonly string[] = []
+  /** A name that is added may be a function, or come to be preferred to the file beside it. */
+  #folders: readonly string[] = []
+  #others: readonly string[] = []
+  #places = ''
+  #state = ''
   #changedAtMs: number | undefined
+  #next: Timer | undefined
+  #isSoon = false
   #stopped = false
 
-  constructor(clock: Clock, folder: string, onChange: () => void) {
+  constructor(clock: Clock, functions: string, onChange: () => void) {
     this.#clock = clock
-    this.#folder = folder
+    this.#functions = functions
     this.#onChange = onChange
   }
 
-  /** Watches the functions folder and these. What has changed before is found by one look. */
-  watch(watched: Watched): void {
-    this.#watched = watched
-    if (this.#follow()) this.#changed()
+  /** Watches the functions folder and these. A path that was not watched before counts as a change. */
+  watch({ files, awaited }: Watched): void {
+    // Each folder may hold an index file, now or later; a link may come to lead elsewhere.
+    const inside = entriesOf(this.#functions).filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
+    const functions = [this.#functions, ...inside.map(({ name }) => join(this.#functions, name))]
+    // Installed packages have many files, which change seldom: the poll is enough.
+    const own = files.filter((file) => !file.includes(`${sep}node_modules${sep}`))
+    this.#hinted = [...new Set([...functions, ...own])]
+    this.#folders = [...new Set([...functions, ...own.map((file) => dirname(file))])]
+    this.#others = [...new Set([...files, ...awaited])]
+    this.#hint()
   }
 
-  stop(): void {
+  async stop(): Promise<void> {
     this.#stopped = true
-    this.#quiet?.cancel()
-    for (const { watcher } of this.#watchers.values()) watcher.close()
-    this.#watchers.clear()
+    this.#next?.cancel()
+    await (await this.#chokidar)?.close()
   }
 
-  /** Returns whether some folder is watched that was not before, or is another one by now. */
-  #follow(): boolean {
-    if (this.#stopped) return false
-    this.#matters = mattersIn(this.#folder, this.#watched)
-    for (const folder of this.#watchers.keys()) if (!this.#matters.has(folder)) this.#leave(folder)
-    return [...this.#matters.keys()].filter((folder) => this.#enter(folder)).length > 0
+  #hint(): void {
+    if (!this.#isSoon && !this.#stopped) this.#pollIn(HINT_MS)
   }
 
-  #enter(folder: string): boolean {
-    const found = statSync(folder, { throwIfNoEntry: false })
-    const identity = found?.isDirectory() ? `${found.dev} ${found.ino}` : undefined
-    if (identity === this.#watchers.get(folder)?.identity) return false
-    this.#leave(folder)
-    if (identity === undefined) return false
-    try {
-      const watcher = watch(folder, (_, name) => this.#event(folder, name))
-      watcher.once('error', () => this.#leave(folder))
-      this.#watchers.set(folder, { identity, watcher })
-      return true
-    } catch {
-      // No permission, or too many watches: a change above or below it may still be seen, and the next start sees all.
-      return false
-    }
+  #pollIn(delayMs: number): void {
+    this.#isSoon = delayMs < POLL_MS
+    this.#next?.cancel()
+    this.#next = this.#clock.after(delayMs, () => this.#poll())
   }
 
-  #leave(folder: string): void {
-    this.#watchers.get(folder)?.watcher.close()
-    this.#watchers.delete(folder)
-  }
-
-  #event(folder: string, name: string | null): void {
-    // Under its own name a folder tells that it was moved or removed, and then this watch tells nothing more.
-    if (name === basename(folder)) {
-      this.#leave(folder)
-      this.#changed()
-    } else if (name === null || this.#matters.get(folder)?.some((matters) => matters(name))) this.#changed()
-  }
-
-  #changed(): void {
+  #poll(): void {
     const nowMs = this.#clock.monotonic()
-    this.#changedAtMs ??= nowMs
-    this.#quiet?.cancel()
-    const waitMs = Math.min(QUIET_MS, Math.max(0, this.#changedAtMs + LATEST_MS - nowMs))
-    this.#quiet = this.#clock.after(waitMs, () => {
+    const isQuiet = !this.#look()
+    if (!isQuiet) this.#changedAtMs ??= nowMs
+    if (this.#changedAtMs === undefined) this.#pollIn(POLL_MS)
+    else if (!isQuiet && nowMs - this.#changedAtMs < LATEST_MS) this.#pollIn(QUIET_MS)
+    else {
       this.#changedAtMs = undefined
-      this.#follow()
+      this.#pollIn(POLL_MS)
       this.#onChange()
-    })
-  }
-}
-
-/** By folder, which names in it matter. */
-function mattersIn(functions: string, { files, awaited }: Watched): Map<string, Matters[]> {
-  const all = new Map<string, Matters[]>()
-  const add = (folder: string, matters: Matters) => all.set(folder, [...(all.get(folder) ?? []), matters])
-  const ways = new Map<string, Set<string>>()
-  const addWay = (path: string) => {
-    for (let at = path; dirname(at) !== at; at = dirname(at)) {
-      const names = ways.get(dirname(at)) ?? new Set()
-      if (names.has(basename(at))) return
-      ways.set(dirname(at), names.add(basename(at)))
     }
   }
-  for (const folder of [functions, ...foldersIn(functions)]) {
-    add(folder, (name) => !NO_SOURCE.test(name))
-    addWay(folder)
+
+  /** Returns whether something differs from the last time. */
+  #look(): boolean {
+    const places = [...this.#hinted, ...this.#folders.map((folder) => statOf(folder, IDENTITY))].join('\n')
+    if (places !== this.#places) this.#setUpChokidar()
+    this.#places = places
+    const names = this.#folders.map((folder) => entriesOf(folder).map(({ name }) => name))
+    const state = [places, ...names, ...this.#others.map((path) => statOf(path, STATE))].join('\n')
+    const before = this.#state
+    this.#state = state
+    return state !== before
   }
-  for (const folder of new Set(awaited)) {
-    add(folder, () => true)
-    addWay(folder)
+
+  /** The old one is closed first: chokidar would go on with its watch of a path, though another folder is there now. */
+  #setUpChokidar(): void {
+    const renewed = this.#chokidar.then(async (old) => {
+      await old?.close()
+      // Loaded here, since only development needs it.
+      const { watch } = await import('chokidar')
+      if (this.#stopped) return undefined
+      const watcher = watch([...this.#hinted], { ignoreInitial: true, depth: 0 })
+      return watcher.on('all', () => this.#hint()).on('error', () => undefined)
+    })
+    // Without events, for want of file watches or memory, the poll finds everything.
+    this.#chokidar = renewed.catch(() => undefined)
   }
-  for (const file of files) addWay(file)
-  for (const folder of new Set([...files].map((file) => dirname(file))))
-    add(folder, (name) => BESIDE.test(name))
-  for (const [folder, names] of ways) add(folder, (name) => names.has(name))
-  return all
 }
 
-/** Each may hold an index file, now or later. */
-function foldersIn(functions: string): string[] {
+function statOf(path: string, fields: readonly (keyof Stats)[]): string {
   try {
-    const entries = readdirSync(functions, { withFileTypes: true })
-    return entries.flatMap((entry) =>
-      !NO_SOURCE.test(entry.name) && (entry.isDirectory() || entry.isSymbolicLink())
-        ? join(functions, entry.name)
-        : [],
-    )
+    const stats = statSync(path, { throwIfNoEntry: false })
+    return `${path} ${stats && fields.map((field) => stats[field])}`
+  } catch {
+    return path
+  }
+}
+
+function entriesOf(folder: string): Dirent[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true }).filter(({ name }) => !NO_SOURCE.test(name))
   } catch {
     return []
   }

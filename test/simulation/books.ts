@@ -155,7 +155,8 @@ export class Books {
     const committed = commit()
     const setMs = Math.round(this.#parts.clock.now() - this.#parts.clock.monotonic() - made.aheadMs)
     this.#justClaimed = new Set()
-    for (const ending of turn.endings) this.#end(byTheClock(ending, setMs), committed.lost.has(ending.id))
+    for (const ending of turn.endings)
+      this.#end(byTheClock(ending, setMs), setMs, committed.lost.has(ending.id))
     for (const refusal of turn.refusals) this.#refuse(this.#told(refusal.id), refusal.ack)
     for (const claim of turn.claims) this.#claim(claim, turn.nowMs, made, committed.refused.has(claim.id))
     this.#checkDisk(turn, committed)
@@ -340,7 +341,8 @@ export class Books {
     return this.fail('a runtime that was replaced writes')
   }
 
-  #end(ending: RunResult, lost: boolean): void {
+  /** `setMs`: how far the wall clock was set between the making of the batch and its commit. */
+  #end(ending: RunResult, setMs: number, lost: boolean): void {
     const told = this.#told(ending.id)
     const { outcome, run } = told
     if (!outcome || run?.run !== ending.run)
@@ -358,7 +360,8 @@ export class Books {
     if (!charged && outcome.type !== 'cancelled') told.turnedAwaySinceMs ??= this.#parts.clock.now()
     const { verdict } = ending
     told.ack = verdict.type === 'completed' || verdict.type === 'failed' ? verdict.type : 'none'
-    if (verdict.type === 'retry') this.#mayStart(told, verdict.nextAtMs)
+    // What is read from disk says the time as it was before the clock was set.
+    if (verdict.type === 'retry') this.#mayStart(told, verdict.nextAtMs - Math.max(setMs, 0))
     if (verdict.type === 'completed') told.replies = verdict.replies.map(({ content }) => content)
     if (!isOver(told) || !told.strict) return
     const [before] = this.#before(told)

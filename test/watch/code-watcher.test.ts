@@ -1,5 +1,5 @@
 // A runtime that watches its sources, and what people do to files: each change below must be noticed without any other.
-import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
 import { benchOf, project, testConfig, until } from '../support/runtime.ts'
@@ -40,6 +40,17 @@ it.each<[string, (root: string) => void]>([
   await bench.until('last')
 })
 
+it('120: a source gets other content of the same size and time', async () => {
+  const putOld = (root: string, text: string) => {
+    put(root, 'functions/aged.js', answer(text))
+    utimesSync(join(root, 'functions/aged.js'), 1_000_000_000, 1_000_000_000)
+  }
+  const bench = await watched({ 'talk.js': answer('old') }, (root) => putOld(root, 'one'))
+  await bench.isSeeing()
+  putOld(bench.root, 'two')
+  await bench.until('two', 'aged')
+})
+
 it('120: the folder is a link that is pointed elsewhere', async () => {
   const bench = await watched({ 'talk.js': answer('old') }, (root) => {
     renameSync(join(root, 'functions'), join(root, 'one'))
@@ -52,6 +63,16 @@ it('120: the folder is a link that is pointed elsewhere', async () => {
   await bench.until('new', 'added')
   put(bench.root, 'two/added.js', answer('last'))
   await bench.until('last', 'added')
+})
+
+it('121: a link in the folder leads nowhere at first, and then to a file, and to another', async () => {
+  const bench = await watched({ 'talk.js': answer('old') }, (root) => link(root, 'lib/one.js'))
+  await bench.isSeeing()
+  put(bench.root, 'lib/one.js', answer('one'))
+  await bench.until('one', 'link')
+  put(bench.root, 'lib/two.js', answer('two'))
+  link(bench.root, 'lib/two.js')
+  await bench.until('two', 'link')
 })
 
 const imports = (from: string) => `import text from '${from}'\nexport default () => text`
@@ -156,6 +177,11 @@ async function watched(sources: Readonly<Record<string, string>>, prepare = (_ro
       )
     },
   }
+}
+
+function link(root: string, to: string): void {
+  symlinkSync(join('..', to), join(root, 'link.next'))
+  renameSync(join(root, 'link.next'), join(root, 'functions/link.js'))
 }
 
 function put(root: string, file: string, content: string): void {
