@@ -1,5 +1,5 @@
 // The loop, for all messages that are at the same point at once. One turn:
-//   take      ready messages from their lanes, as many as there are workers free to run them            → claiming
+//   take      ready messages from their lanes for free workers, as queue/scheduler.ts plans            → claiming
 //   read      them afresh: one that the host has paused or cancelled meanwhile is dropped here
 //   commit    ONE batch: how the runs of before have ended (acks with their replies), and the claims of what runs next
 //   run       each in its worker; every message comes back as exactly one Outcome                       → running
@@ -18,6 +18,7 @@ import type { Entry, Message, MessageRow, MessageSource } from './queue/message.
 import type { Queue } from './queue/queue.ts'
 import { decideNext, isCharged, type Next, RETRY_AFTER_FREE_MS } from './queue/retry-policy.ts'
 import { byTheClock, type DecidedRun, resultOf, settledOf } from './queue/run-result.ts'
+import { type Capacity, type Demand, plan } from './queue/scheduler.ts'
 import { CommitRetry, type Passing } from './store/commit-retry.ts'
 import type { Store } from './store/store.ts'
 
@@ -28,34 +29,45 @@ export interface RunEnd {
   readonly durationMs: number
 }
 
+/** Where the ends of a batch are reported. */
+export interface Receiver {
+  /** Whose messages these are. */
+  readonly workspace: string
+  /** Every dispatch exactly once, several at a time where they end together. */
+  ended(ended: readonly RunEnd[]): void
+}
+
 /** A worker that takes a batch now. */
 export interface Slot {
   readonly pid: number
   /** Nothing is running in it. */
   readonly idle: boolean
-  /** Reports every dispatch exactly once, several at a time where they end together. */
-  run(batch: readonly Dispatch[], onEnded: (ended: readonly RunEnd[]) => void): void
-}
-
-export interface Pace {
-  /** Busy workers too, for a second batch behind the first. */
-  readonly behind: boolean
-  /** The function waits for nothing outside its process: more busy workers than cores would only take turns. */
-  readonly quick: boolean
+  /** Keeps it for a batch whose claims are not on disk yet: no other batch gets it until `run` or `release`. */
+  reserve(): void
+  run(batch: readonly Dispatch[], receiver: Receiver): void
+  /** Nothing of the batch runs after all. `isNews` false: only this turn knew that it was reserved, and its source asks for the next. */
+  release(isNews?: boolean): void
 }
 
 export interface Workers {
-  /** Up to `wanted` free workers for this function; starts more, for later. `reserved`: pids given to others. */
-  offer(spec: FunctionSpec, wanted: number, pace: Pace, reserved: ReadonlySet<number>): Slot[]
+  capacity(): Capacity
+  /** A worker of the plan, which stays free until it is reserved; undefined: it is not free any more. */
+  slot(pid: number): Slot | undefined
+  /** Starts up to so many workers for this function, which have room later. */
+  start(spec: FunctionSpec, count: number): void
 }
 
 export interface DispatcherParts {
+  readonly workspace: string
+  /** Its `soon` is asked for turns alone. */
   readonly clock: Clock
   /** 0 ≤ random < 1; spreads retries. */
   readonly random: () => number
   readonly queue: Queue
   readonly store: Pick<Store, 'commit'>
   readonly workers: Workers
+  /** Unique among all that share these workers. */
+  readonly nextRunId: () => number
   readonly events: Events
   readonly crashLimit: number
   /** The highest seq of the sources, which replies are numbered above; undefined: it cannot be read now. */
@@ -73,8 +85,6 @@ export interface DispatcherParts {
 
 /** Most content in one batch. */
 const BATCH_BYTES_MAX = 1024 * 1024
-/** A handler of which so many fit into a batch takes less than a third of a millisecond: no call to another service is so short. */
-const QUICK_BATCH = 16
 
 /** A message that is claiming or running. */
 interface Run {
@@ -103,12 +113,15 @@ export class Dispatcher {
   readonly #running = new Map<number, Run>()
   readonly #batchSize = new BatchSize()
   readonly #retry: CommitRetry
+  readonly #receiver: Receiver
   #results: DecidedRun[] = []
   #rejected: Rejected[] = []
   #committing = false
+  /** Reserved for the claims of the commit that is under way. */
+  #reserved: readonly Slot[] = []
+  #isShort = false
   #servedLast = ''
   #closed = false
-  #dispatches = 0
   #maxSeq = 0
   #soon: Timer | undefined
   #claiming = true
@@ -117,6 +130,7 @@ export class Dispatcher {
   constructor(parts: DispatcherParts) {
     this.#parts = parts
     this.#retry = new CommitRetry({ ...parts, again: () => this.nudge() })
+    this.#receiver = { workspace: parts.workspace, ended: (ended) => this.#ended(ended) }
   }
 
   /** Messages whose run has begun and is not yet on disk as ended. */
@@ -131,6 +145,11 @@ export class Dispatcher {
     const results = this.#results.filter(({ outcome }) => outcome.type !== 'cancelled').length
     const underWay = this.#committing ? queue.count('claiming') : 0
     return { claims: this.running + underWay, results }
+  }
+
+  /** The last turn found no worker for some message that is ready. */
+  get isShort(): boolean {
+    return this.#isShort
   }
 
   /** Asks for a turn; any number of calls before it make one. */
@@ -161,6 +180,7 @@ export class Dispatcher {
     this.#closed = true
     this.#soon?.cancel()
     this.#retry.stop()
+    this.#release(this.#reserved)
   }
 
   #turn(): void {
@@ -170,34 +190,47 @@ export class Dispatcher {
       for (const resolve of this.#whenIdle.splice(0)) resolve()
   }
 
+  /** Follows the plan. Where a lane had less to give than it seemed, what is left is planned anew. */
   #take(): Map<Slot, Entry[]> {
-    const { queue, workers } = this.#parts
     const taken = new Map<Slot, Entry[]>()
-    const reserved = new Set<number>()
-    const ready = this.#inTurns([...queue.lanes.readyFunctions()])
-    for (const spec of ready) {
-      const waiting = queue.lanes.waiting(spec.name)
-      const most = this.#batchSize.max(spec.name)
-      const wanted = Math.min(Math.ceil(waiting / most), queue.lanes.readyLanes(spec.name))
-      // A second batch in a process is for a function that has all of them to itself.
-      const pace = { behind: most > 1 && ready.length === 1, quick: most >= QUICK_BATCH }
-      const slots = workers.offer(spec, wanted, pace, reserved)
-      const share = Math.min(most, Math.ceil(waiting / Math.max(slots.length, 1)))
-      for (const slot of slots) {
-        const entries = queue.take(spec.name, share, BATCH_BYTES_MAX, slot.idle)
-        if (entries.length === 0) continue
-        taken.set(slot, entries)
-        this.#servedLast = spec.name
-        if (slot.idle) reserved.add(slot.pid)
-      }
-    }
+    let demand = this.#demand()
+    for (let isMore = true; isMore && demand.length > 0; demand = this.#demand())
+      isMore = this.#follow(demand, taken)
+    this.#isShort = demand.length > 0
     return taken
   }
 
-  /** The function that was served last waits for the others, so that a long backlog of one keeps none of them out. */
-  #inTurns(ready: readonly FunctionSpec[]): FunctionSpec[] {
-    const next = ready.findIndex(({ name }) => name === this.#servedLast) + 1
-    return [...ready.slice(next), ...ready.slice(0, next)]
+  #demand(): Demand[] {
+    const { lanes } = this.#parts.queue
+    return [...lanes.readyHeads()].map(({ spec, isolated }) => ({
+      spec,
+      isolated,
+      waiting: lanes.waiting(spec.name),
+      lanes: lanes.readyLanes(spec.name),
+      batchMax: this.#batchSize.max(spec.name),
+    }))
+  }
+
+  /** True: something was taken, and a worker of the plan got nothing. */
+  #follow(demand: readonly Demand[], taken: Map<Slot, Entry[]>): boolean {
+    const { queue, workers } = this.#parts
+    const before = taken.size
+    let isUnused = false
+    for (const step of plan(demand, this.#servedLast, workers.capacity())) {
+      const { spec } = step
+      if (step.type === 'start') {
+        workers.start(spec, step.count)
+        continue
+      }
+      const slot = workers.slot(step.pid)
+      const entries = slot ? queue.take(spec.name, step.messagesMax, BATCH_BYTES_MAX, slot.idle) : []
+      if (slot && entries.length > 0) {
+        slot.reserve()
+        taken.set(slot, entries)
+        this.#servedLast = spec.name
+      } else isUnused = true
+    }
+    return isUnused && taken.size > before
   }
 
   /** What was taken, as its source has it now. Where a source cannot be read, it goes back to its lane. */
@@ -212,15 +245,19 @@ export class Dispatcher {
         source.readFailed(error)
       }
     }
-    return [...taken].map(([slot, entries]) => ({
-      slot,
-      runs: entries.flatMap((entry) => {
+    const assignments: Assignment[] = []
+    for (const [slot, entries] of taken) {
+      const runs = entries.flatMap((entry) => {
         if (!unread.has(entry.message.source))
           return this.#start(slot, entry, entries.length, rows.get(entry.message.id)) ?? []
         this.#putBack(entry)
         return []
-      }),
-    }))
+      })
+      if (runs.length > 0) assignments.push({ slot, runs })
+      // What could not be read stands in its lane as before: its source asks for the next turn, and no other event may.
+      else slot.release(!entries.some(({ message }) => unread.has(message.source)))
+    }
+    return assignments
   }
 
   /** Undefined: the file does not say any more that it is to be run now. */
@@ -230,7 +267,7 @@ export class Dispatcher {
     if (row?.status === 'pending' && isDue(row, clock.now())) {
       const alone = slot.idle && company === 1
       const [run, attempt] = [entry.runs + 1, entry.attempts + 1]
-      return { n: ++this.#dispatches, entry, run, attempt, alone, row }
+      return { n: this.#parts.nextRunId(), entry, run, attempt, alone, row }
     }
     if (row?.status === 'pending') message.source.reread(entry)
     else {
@@ -253,6 +290,7 @@ export class Dispatcher {
       this.#results = [...results, ...this.#results]
       this.#rejected = [...rejected, ...this.#rejected]
       for (const { runs } of assignments) for (const { entry } of runs) this.#putBack(entry)
+      this.#release(assignments.map(({ slot }) => slot))
       this.#commitFailed(error)
     }
     const committed = (done: CommitResult) => {
@@ -275,8 +313,10 @@ export class Dispatcher {
     } catch (error) {
       return failed(error)
     }
-    if (answer instanceof Promise) this.#await(answer, committed, failed)
-    else committed(answer)
+    if (answer instanceof Promise) {
+      this.#reserved = assignments.map(({ slot }) => slot)
+      this.#await(answer, committed, failed)
+    } else committed(answer)
   }
 
   /** Nothing else is committed until this is answered. */
@@ -289,6 +329,7 @@ export class Dispatcher {
     const over = (then: () => void) => {
       this.#committing = false
       if (this.#closed) return
+      this.#reserved = []
       then()
       this.nudge()
     }
@@ -372,7 +413,10 @@ export class Dispatcher {
       const started =
         refused.size === 0 ? runs : runs.filter(({ entry }) => entry.message.state.type === 'running')
       const [first] = started
-      if (!first) continue
+      if (!first) {
+        slot.release()
+        continue
+      }
       claimed()
       if (events.listenerCount('claimed') > 0)
         events.emit('claimed', {
@@ -380,12 +424,20 @@ export class Dispatcher {
           functionName: first.entry.spec.name,
         })
       for (const run of started) this.#running.set(run.n, run)
-      slot.run(started.map(dispatchOf), (ended) => this.#decide(ended))
+      slot.run(started.map(dispatchOf), this.#receiver)
+    }
+  }
+
+  /** Called by a worker, which may have messages of other dispatchers: an error in here is none of its own. */
+  #ended(ended: readonly RunEnd[]): void {
+    try {
+      if (!this.#closed) this.#decide(ended)
+    } catch (error) {
+      this.#parts.fatal(error)
     }
   }
 
   #decide(ended: readonly RunEnd[]): void {
-    if (this.#closed) return
     const { queue, clock, random, crashLimit } = this.#parts
     const nowMs = clock.now()
     const aheadMs = nowMs - clock.monotonic()
@@ -427,6 +479,10 @@ export class Dispatcher {
     const { message } = entry
     if (message.source.isCurrent(entry)) this.#parts.queue.move(message, { type: 'ready', entry })
     else message.source.reread(entry)
+  }
+
+  #release(slots: readonly Slot[]): void {
+    for (const slot of slots) slot.release()
   }
 
   #commitFailed(error: unknown): void {

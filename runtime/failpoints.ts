@@ -81,17 +81,26 @@ export function withFailpoints(ports: Ports, reach: CrashHook | undefined): Port
       },
     },
     workers: {
-      offer: (...wanted) =>
-        workers.offer(...wanted).map((slot) => ({
-          ...slot,
-          run(batch, onEnded) {
-            slot.run(batch, (ended) => {
-              reach('after-result')
-              onEnded(ended)
-            })
-            reach('after-dispatch')
-          },
-        })),
+      capacity: () => workers.capacity(),
+      start: (spec, count) => workers.start(spec, count),
+      slot(pid) {
+        const slot = workers.slot(pid)
+        return (
+          slot && {
+            ...slot,
+            run(batch, receiver) {
+              slot.run(batch, {
+                ...receiver,
+                ended(ended) {
+                  reach('after-result')
+                  receiver.ended(ended)
+                },
+              })
+              reach('after-dispatch')
+            },
+          }
+        )
+      },
     },
   }
 }

@@ -58,7 +58,7 @@ export async function coldStartOf(
   world: World,
 ): Promise<Row[]> {
   const root = scratch('cold')
-  const spare = new Prewarm({ clock: realClock, spawn: nodeSpawner(), keep: true })
+  const spare = new Prewarm({ clock: realClock, spawn: nodeSpawner(realClock), keep: true })
   try {
     const empty = join(root, 'empty.cjs')
     writeFileSync(empty, `process.send('up')`)
@@ -128,7 +128,7 @@ async function emptyMs(path: string): Promise<number> {
   return tookMs
 }
 
-const NO_SPARE = { spawn: nodeSpawner(), stop: async () => undefined }
+const NO_SPARE = { spawn: nodeSpawner(realClock), stop: async () => undefined }
 
 /** `livesMs`: so long goes the child on living. */
 function firstResultMs(root: string, bundle: string, spawner: Spawner, livesMs: number): Promise<number> {
@@ -153,13 +153,16 @@ function firstResultMs(root: string, bundle: string, spawner: Spawner, livesMs: 
       { clock: realClock, limits, spawner },
       {
         loaded: (loaded) =>
-          loaded.run([DISPATCH], ([ended]) => {
-            if (ended?.outcome.type !== 'replied') return
-            tookMs = performance.now() - fromMs
-            setTimeout(() => child.kill('measured'), livesMs)
+          loaded.run([DISPATCH], {
+            workspace: '',
+            ended: ([ended]) => {
+              if (ended?.outcome.type !== 'replied') return
+              tookMs = performance.now() - fromMs
+              setTimeout(() => child.kill('measured'), livesMs)
+            },
           }),
         free: () => undefined,
-        gone: (_child, why) => (tookMs === undefined ? reject(new Error(why)) : resolve(tookMs)),
+        gone: (_child, { why }) => (tookMs === undefined ? reject(new Error(why)) : resolve(tookMs)),
         output: (_child, _id, _stream, line) => console.error(line),
         log: () => undefined,
       },

@@ -2,6 +2,7 @@
 // each time. A module that does not load may say something else with each try (a process id, a time): what tells one fault
 // from another is the bundle.
 import type { Events, RuntimeEvents } from '../protocol/events.ts'
+import { ReportOnce } from '../protocol/report-once.ts'
 import type { Built } from './built.ts'
 
 type Told = RuntimeEvents['function-broken'][0]
@@ -11,8 +12,8 @@ const ALL = '*'
 
 export class FaultNews {
   readonly #events: Events
-  /** By the name of the function, what tells its fault from another. */
-  #told = new Map<string, string>()
+  /** By the name of the function. */
+  readonly #told = new ReportOnce()
 
   constructor(events: Events) {
     this.#events = events
@@ -20,32 +21,29 @@ export class FaultNews {
 
   /** Whether there is a fault among these that has not been told. */
   any(built: readonly Built[]): boolean {
-    return built.some((each) => each.fault && this.#told.get(each.source.name) !== markOf(each))
+    return built.some((each) => each.fault && !this.#told.has(markOf(each), each.source.name))
   }
 
   /** These are all that there are now. Returns the names of functions that had a fault, and have none any more. */
   tell(built: readonly Built[], retryMs: number | null): readonly string[] {
-    const faulty = new Map<string, string>()
+    const faulty = new Set<string>()
     for (const each of built) {
       if (!each.fault) continue
       const { name: functionName } = each.source
       const about = { functionName, message: each.fault.text, stillServed: each.spec !== undefined }
-      faulty.set(functionName, markOf(each))
+      faulty.add(functionName)
       this.#tell({ ...about, retryMs: each.fault.passes ? retryMs : null }, markOf(each))
     }
-    const mended = [...this.#told.keys()].filter((name) => name !== ALL && !faulty.has(name))
-    this.#told = faulty
-    return mended
+    return this.#told.keepOnly(faulty).filter((name) => name !== ALL)
   }
 
   /** Nothing could be built; all stays as it was. */
   tellAll(message: string): void {
     this.#tell({ functionName: ALL, message, retryMs: null, stillServed: true }, message)
-    this.#told.set(ALL, message)
   }
 
   #tell(fault: Told, mark: string): void {
-    if (this.#told.get(fault.functionName) !== mark) this.#events.emit('function-broken', fault)
+    if (this.#told.isNews(mark, fault.functionName)) this.#events.emit('function-broken', fault)
   }
 }
 

@@ -3,6 +3,7 @@
 // got worse (it does not build, or says something illegal) stays what it was until its source is right again.
 // A start takes what the last one has built and heard, where nothing has changed since, and asks a child afterwards.
 import { existsSync } from 'node:fs'
+import { type Backoff, backoffMs } from '../protocol/backoff.ts'
 import type { Clock, Timer } from '../protocol/clock.ts'
 import type { Config } from '../protocol/config.ts'
 import { errorText, NanoclawError } from '../protocol/errors.ts'
@@ -31,9 +32,8 @@ export interface FunctionsParts {
   readonly onRetry: () => void
 }
 
-/** A module that does not load is tried again after this, doubled each time up to the maximum. */
-const LOAD_RETRY_MIN_MS = 500
-const LOAD_RETRY_MAX_MS = 30_000
+/** A module that does not load is tried again after these pauses. */
+const LOAD_RETRY: Backoff = { minMs: 500, maxMs: 30_000 }
 /**
  * Ctrl-C ends the bundler's helper, too, and a stop ends processes that still load: what fails then is no function's fault. The
  * end of the helper may be noticed before the signal is, so a fault is looked at this long after it was found.
@@ -213,7 +213,7 @@ export class Functions {
   #tryAgainLater(): number | null {
     this.#retry?.cancel()
     if (this.#stopped || !this.#built.some(({ fault }) => fault?.passes)) return null
-    const retryMs = Math.min(LOAD_RETRY_MIN_MS * 2 ** this.#failures++, LOAD_RETRY_MAX_MS)
+    const retryMs = backoffMs(LOAD_RETRY, ++this.#failures)
     this.#retry = this.#parts.clock.after(retryMs, this.#parts.onRetry)
     return retryMs
   }

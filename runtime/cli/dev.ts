@@ -6,6 +6,7 @@ import type { Delivery, Host } from '../host/index.ts'
 import { type Clock, realClock } from '../protocol/clock.ts'
 import type { Paths } from '../protocol/config.ts'
 import { errorText } from '../protocol/errors.ts'
+import { ReportOnce } from '../protocol/report-once.ts'
 import { isMoved } from '../store/sqlite/classify.ts'
 import { isLocked } from '../store/sqlite/lock.ts'
 import { addExamples, type Cli, type Define } from './command.ts'
@@ -109,7 +110,7 @@ class Syncing {
   readonly #makeInbound: () => void
   readonly #tell: (fault: string) => void
   #timer: { cancel(): void } | undefined
-  #fault = ''
+  readonly #fault = new ReportOnce()
 
   constructor(
     host: Host,
@@ -148,11 +149,10 @@ class Syncing {
         this.#tell(`${inbound} was moved or deleted; an empty one is in its place`)
       }
       this.#host.sync()
-      this.#fault = ''
+      this.#fault.over()
     } catch (error) {
       const fault = errorText(error)
-      if (fault !== this.#fault) this.#tell(fault)
-      this.#fault = fault
+      if (this.#fault.isNews(fault)) this.#tell(fault)
     }
   }
 }

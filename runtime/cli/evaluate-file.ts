@@ -1,5 +1,6 @@
 // How a config file in TypeScript or JavaScript becomes a value: its code is somebody else's, so it never enters this process.
 import { Bundler } from '../catalog/bundle.ts'
+import { realClock } from '../protocol/clock.ts'
 import { evaluate } from '../workers/evaluate.ts'
 
 /** The default export of a config file, evaluated in a process of its own. */
@@ -7,7 +8,7 @@ export async function evaluateFile(path: string, root: string, cache: string): P
   const bundler = new Bundler()
   try {
     const bundle = await bundler.config(path, { cache, root })
-    return await evaluate(bundle.path, root, process.env)
+    return await evaluate(bundle.path, root, process.env, realClock)
   } finally {
     await bundler.release()
   }

@@ -51,5 +51,7 @@ const EVENTS: Readonly<Record<keyof RuntimeEvents, true>> = {
   output: true,
   log: true,
   'watch-degraded': true,
+  'workspace-failed': true,
+  'workspace-removed': true,
   fatal: true,
 }

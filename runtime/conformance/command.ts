@@ -1,51 +1,25 @@
-// A command line as a process: started in a group of its own, so that a kill reaches whatever it started; its last words
-// are kept for whoever has to know why it ended. execa enters the room here.
-import { execa, type ResultPromise } from 'execa'
+// A command line as a process group, with how it ended and the end of what it said.
 import type { Clock } from '../protocol/clock.ts'
 import { NanoclawError } from '../protocol/errors.ts'
+import { type GroupExit, ProcessGroup, type Signal, Tail } from '../workers/process-group.ts'
 import { until } from './sleep.ts'
 
 const WORDS_KEPT = 4_000
 
-type Child = ResultPromise<{
-  buffer: false
-  reject: false
-  detached: true
-  cleanup: false
-  stdin: 'ignore'
-  extendEnv: false
-}>
-
 export class Command {
-  readonly #child: Child
+  readonly #group: ProcessGroup
   readonly #clock: Clock
-  #said = ''
-  #exit: string | undefined
+  readonly #said = new Tail(WORDS_KEPT)
   #endedAtMs: number | undefined
 
   constructor(words: readonly string[], env: Readonly<Record<string, string | undefined>>, clock: Clock) {
-    const [file = '', ...args] = words
     this.#clock = clock
-    this.#child = execa(file, args, {
-      env,
-      extendEnv: false,
-      stdin: 'ignore',
-      buffer: false,
-      reject: false,
-      detached: true,
-      cleanup: false,
+    this.#group = new ProcessGroup({ argv: words, env, read: ['stdout', 'stderr'] }, clock)
+    for (const stream of ['stdout', 'stderr'] as const)
+      this.#group.onOutput(stream, (text) => this.#said.add(text))
+    this.#group.onExit(() => {
+      this.#endedAtMs = clock.monotonic()
     })
-    this.#child.catch(() => undefined)
-    for (const stream of [this.#child.stdout, this.#child.stderr])
-      stream?.setEncoding('utf8').on('data', (text: string) => {
-        this.#said = (this.#said + text).slice(-WORDS_KEPT)
-      })
-    const end = (exit: string) => {
-      this.#exit ??= exit
-      this.#endedAtMs ??= clock.monotonic()
-    }
-    this.#child.once('error', (error) => end(`could not be started: ${error.message}`))
-    this.#child.once('exit', (code, signal) => end(signal ? `ended by ${signal}` : `ended with code ${code}`))
   }
 
   /** On the clock that nobody sets. */
@@ -54,38 +28,39 @@ export class Command {
   }
 
   get alive(): boolean {
-    return this.#exit === undefined
+    return !this.#group.exit
   }
 
   /** How it ended, and the last line that it said. */
   get end(): string {
-    const last = this.#said.trim().split('\n').at(-1) ?? ''
-    return `it ${this.#exit ?? 'runs'}${last && `; its last line: ${last.slice(0, 300)}`}`
+    const last = this.#said.text.trim().split('\n').at(-1) ?? ''
+    return `it ${exitText(this.#group.exit)}${last && `; its last line: ${last.slice(0, 300)}`}`
   }
 
   /** In one word, for tables. */
   get exit(): string {
-    return (this.#exit ?? 'runs').replace(/^ended (?:with|by) /, '')
+    return exitText(this.#group.exit).replace(/^ended (?:with|by) /, '')
   }
 
   has(text: string): boolean {
-    return this.#said.includes(text)
+    return this.#said.text.includes(text)
   }
 
   /** To its whole group; nothing happens when that is gone. */
-  signal(signal: 'SIGTERM' | 'SIGKILL'): void {
-    if (this.#child.pid === undefined) return
-    try {
-      process.kill(-this.#child.pid, signal)
-    } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
-    }
+  signal(signal: Signal): void {
+    this.#group.signal(signal)
   }
 
   /** False when it has not ended within that time. */
   ended(deadlineMs: number): Promise<boolean> {
     return until(this.#clock, deadlineMs, () => !this.alive)
   }
+}
+
+function exitText(exit: GroupExit | undefined): string {
+  if (!exit) return 'runs'
+  if (exit.unstarted !== undefined) return `could not be started: ${exit.unstarted}`
+  return exit.signal === null ? `ended with code ${exit.code}` : `ended by ${exit.signal}`
 }
 
 /**

@@ -2,11 +2,12 @@
 // and people hear of it once for each outage.
 import type { Clock } from '../protocol/clock.ts'
 import { NanoclawError } from '../protocol/errors.ts'
+import { ReportOnce } from '../protocol/report-once.ts'
 import { pause } from './replies.ts'
 
 export class Outage {
   readonly #report: (error: string) => void
-  #on = false
+  readonly #outage = new ReportOnce()
 
   constructor(report: (error: string) => void) {
     this.#report = report
@@ -16,12 +17,11 @@ export class Outage {
   guard<T>(work: () => T): T | undefined {
     try {
       const result = work()
-      this.#on = false
+      this.#outage.over()
       return result
     } catch (error) {
       if (!(error instanceof NanoclawError)) throw error
-      if (!this.#on) this.#report(error.message)
-      this.#on = true
+      if (this.#outage.isNews('outage')) this.#report(error.message)
       return undefined
     }
   }

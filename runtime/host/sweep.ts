@@ -3,6 +3,7 @@
 import { realpathSync } from 'node:fs'
 import { type Clock, realClock } from '../protocol/clock.ts'
 import { errorText, NanoclawError } from '../protocol/errors.ts'
+import { ReportOnce } from '../protocol/report-once.ts'
 import type { Adapter, DeliverOptions } from './adapter.ts'
 import type { Host } from './host.ts'
 import { hostZone } from './open.ts'
@@ -44,7 +45,8 @@ export class Sweep {
   readonly #options: SweepOptions
   readonly #rounds: Rounds
   readonly #folders = new Map<string, SweptFolder>()
-  readonly #troubled = new Set<string>()
+  /** By folder. */
+  readonly #troubles = new ReportOnce()
   readonly #sendsMax: number
   readonly #zone: string
   #sends = 0
@@ -78,7 +80,7 @@ export class Sweep {
     const swept = this.#folders.get(path)
     this.#rounds.remove(path)
     this.#folders.delete(path)
-    this.#troubled.delete(path)
+    this.#troubles.over(path)
     this.#starved.delete(path)
     await swept?.stop()
   }
@@ -130,15 +132,13 @@ export class Sweep {
   }
 
   #visit(folder: string): void {
-    if (this.#folders.get(folder)?.visit()) this.#troubled.delete(folder)
+    if (this.#folders.get(folder)?.visit()) this.#troubles.over(folder)
     // The one that was called may have had nothing to send after all.
     if (this.#sends < this.#sendsMax) this.#callStarved()
   }
 
   #trouble(folder: string, error: string): void {
-    if (this.#troubled.has(folder)) return
-    this.#troubled.add(folder)
-    this.#options.onEvent?.({ type: 'trouble', folder, error })
+    if (this.#troubles.isNews('trouble', folder)) this.#options.onEvent?.({ type: 'trouble', folder, error })
   }
 
   #freeSends(folder: string): number {

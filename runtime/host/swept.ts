@@ -1,5 +1,6 @@
 // One folder of a sweep: opened at its first visit, and then looked into only when its files may have changed or a reply is
 // due. Between two visits nothing of it is open.
+import { type Backoff, backoffMs } from '../protocol/backoff.ts'
 import type { Clock, Timer } from '../protocol/clock.ts'
 import { errorText } from '../protocol/errors.ts'
 import { type Adapter, courierParts, type DeliverOptions } from './adapter.ts'
@@ -28,8 +29,9 @@ export interface SweptParts {
 
 /** For each folder: one slow platform must not take all sends of a sweep. */
 const CONCURRENCY = 8
-/** A folder whose outbound.db cannot be read, mostly for a lock, is visited again after this, then ever later; in the end with the rounds. */
-const AGAIN_MS = [25, 50, 100, 200, 400, 800]
+/** A folder whose outbound.db cannot be read, mostly for a lock, is visited again after these pauses; in the end with the rounds. */
+const AGAIN: Backoff = { minMs: 25, maxMs: 800 }
+const AGAIN_MAX = 6
 /** Between two tries to write down what became of a reply. */
 const NOTE_POLL_MS = 50
 
@@ -107,9 +109,10 @@ export class SweptFolder {
   }
 
   #visitAgain(): void {
-    const pauseMs = AGAIN_MS[this.#unreadable++]
+    const { clock, visitSoon } = this.#parts
     this.#again?.cancel()
-    if (pauseMs !== undefined) this.#again = this.#parts.clock.after(pauseMs, () => this.#parts.visitSoon())
+    if (++this.#unreadable <= AGAIN_MAX)
+      this.#again = clock.after(backoffMs(AGAIN, this.#unreadable), () => visitSoon())
   }
 
   /** The first time it is left open, for the visit that follows to use and to close. */

@@ -39,6 +39,26 @@ export const realClock: Clock = {
   },
 }
 
+/**
+ * A clock whose callbacks never throw into the event loop, where an error would have no owner: it goes to `caught`.
+ * `soon`: in place of the clock's own.
+ */
+export function guarded(clock: Clock, caught: (error: unknown) => void, soon?: Clock['soon']): Clock {
+  const guard = (fn: () => void) => () => {
+    try {
+      fn()
+    } catch (error) {
+      caught(error)
+    }
+  }
+  return {
+    now: () => clock.now(),
+    monotonic: () => clock.monotonic(),
+    after: (delayMs, fn) => clock.after(delayMs, guard(fn)),
+    soon: (fn) => (soon ? soon(guard(fn)) : clock.soon(guard(fn))),
+  }
+}
+
 const nothing = new Int32Array(new SharedArrayBuffer(4))
 
 /** Stops this thread for a fraction of a millisecond, which no timer can, and leaves the processor to others. */

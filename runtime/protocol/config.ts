@@ -12,13 +12,17 @@ export interface Paths {
   readonly lock: string
 }
 
-export interface Config {
+/** One session folder. */
+export interface WorkspacePlace {
+  readonly workspace: string
+  readonly paths: Paths
+}
+
+export interface Config extends WorkspacePlace {
   /** The project: where nanoclaw.config.ts and functions/ are. Absolute, like every path here. */
   readonly root: string
-  readonly workspace: string
   readonly functions: string
   readonly cache: string
-  readonly paths: Paths
   readonly concurrency: number
   readonly timeoutMs: number
   readonly retry: RetryPolicy

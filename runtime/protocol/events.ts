@@ -1,6 +1,9 @@
 // What the runtime says while it works. The core emits these and never logs; observe/ and cli/ listen.
 // Several messages often share one event: one commit, one list.
+// Behind what an event says, each listener gets the workspace that it is about, by the path of its folder; none where it is
+// about the process, its functions or its workers.
 import { EventEmitter } from 'node:events'
+import type { ErrorCode } from './errors.ts'
 import type { LogLevel } from './ipc.ts'
 import type { Outcome } from './outcome.ts'
 
@@ -99,12 +102,52 @@ export interface RuntimeEvents {
     },
   ]
   'watch-degraded': [{ readonly reason: string }]
+  /** A runtime of several workspaces goes on without this one. `exitCode`: what a runtime of this one alone would end with. */
+  'workspace-failed': [
+    {
+      readonly workspace: string
+      readonly code: ErrorCode | 'bug'
+      readonly message: string
+      readonly exitCode: number
+    },
+  ]
+  /** A runtime of several workspaces does not serve this one any more: its folder is gone, or its removal was asked for. */
+  'workspace-removed': [{ readonly workspace: string }]
   /** The runtime cannot go on; it stops, and the process ends with this exit code. */
   fatal: [{ readonly error: Error; readonly exitCode: number }]
 }
 
-export type Events = EventEmitter<RuntimeEvents>
+type Labelled = { [Name in keyof RuntimeEvents]: [...about: RuntimeEvents[Name], workspace?: string] }
+
+export type Events = EventEmitter<Labelled>
 
 export function createEvents(): Events {
-  return new EventEmitter<RuntimeEvents>()
+  return new EventEmitter<Labelled>()
 }
+
+/** What the parts of one workspace emit goes to their own listeners, and with the workspace's name to those of the process. */
+export function labelled(events: Events, workspace: string): Events {
+  return new WorkspaceEvents(events, workspace)
+}
+
+class WorkspaceEvents extends EventEmitter<Labelled> {
+  readonly #events: EventEmitter
+  readonly #workspace: string
+
+  constructor(events: EventEmitter, workspace: string) {
+    super()
+    this.#events = events
+    this.#workspace = workspace
+  }
+
+  override emit<Name>(name: Name | keyof RuntimeEvents, ...about: About<Name>): boolean {
+    super.emit(name, ...about)
+    return this.#events.emit(name as keyof RuntimeEvents, about[0], this.#workspace)
+  }
+
+  override listenerCount<Name>(name: Name | keyof RuntimeEvents): number {
+    return super.listenerCount(name) + this.#events.listenerCount(name as keyof RuntimeEvents)
+  }
+}
+
+type About<Name> = Name extends keyof RuntimeEvents ? Labelled[Name] : never

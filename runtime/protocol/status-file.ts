@@ -7,6 +7,8 @@ import type { Rule } from './function.ts'
 export interface RuntimeStatus {
   readonly pid: number
   readonly host: string
+  /** The path of its folder, as the runtime sees it. */
+  readonly workspace: string
   readonly startedAt: string
   readonly epoch: number
   /** `broken`: what is wrong with it. `stillServed`: its last good version goes on answering. */

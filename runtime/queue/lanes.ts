@@ -2,7 +2,6 @@
 // nothing else of it is given out, and a head that waits for its retry keeps everything behind it waiting too. What has
 // begun stands before what has not, whatever turns up later.
 // Different lanes are free of each other; a message without a key is a lane of its own. Lanes take turns per function.
-import type { FunctionSpec } from '../protocol/function.ts'
 import { Line } from './line.ts'
 import type { Entry } from './message.ts'
 
@@ -49,11 +48,11 @@ export class Lanes {
     return retrying
   }
 
-  /** Functions for which `take` would give something, in no particular order. */
-  *readyFunctions(): Generator<FunctionSpec> {
+  /** Of each function for which `take` would give something, what it would give first; in no particular order. */
+  *readyHeads(): Generator<Entry> {
     for (const name of this.#ready.keys()) {
       const head = this.#firstReady(name)?.line.first
-      if (head) yield head.spec
+      if (head) yield head
     }
   }
 

@@ -89,7 +89,7 @@ export class Queue {
   /** What stands in line: for the scheduler to look at. */
   get lanes(): Pick<
     Lanes,
-    'size' | 'count' | 'retrying' | 'functions' | 'readyFunctions' | 'readyLanes' | 'waiting'
+    'size' | 'count' | 'retrying' | 'functions' | 'readyHeads' | 'readyLanes' | 'waiting'
   > {
     return this.#lanes
   }

@@ -1,5 +1,6 @@
 // What follows from an Outcome, as a pure decision: done, given up, tried again (when), or released without a charge.
 // Two counters, never mixed: attempts are the handler's; deaths of a process in which nothing else ran have a limit of their own.
+import { backoffMs, jitterMs } from '../protocol/backoff.ts'
 import type { RetryPolicy } from '../protocol/function.ts'
 import type { Outcome } from '../protocol/outcome.ts'
 
@@ -107,15 +108,10 @@ function instantIn(delayMs: number, { nowMs }: RunFacts): number {
 
 function retryOrFail(reason: FailReason, facts: RunFacts, wishMs = Number.NaN): Next {
   if (facts.attempt >= facts.policy.attempts) return { type: 'failed', reason }
-  const delayMs = wishMs >= 0 && Number.isFinite(wishMs) ? wishMs : backoffMs(facts)
+  const delayMs = wishMs >= 0 && Number.isFinite(wishMs) ? wishMs : pauseMs(facts)
   return { type: 'retry', nextAtMs: instantIn(delayMs, facts), reason }
 }
 
-/**
- * min, min·factor, min·factor², … up to max; of that, a random point in the upper half, so that messages which failed
- * together do not come back together.
- */
-function backoffMs({ attempt, policy, random }: RunFacts): number {
-  const full = Math.min(policy.minDelayMs * policy.factor ** (attempt - 1), policy.maxDelayMs)
-  return Math.round(full * (0.5 + random / 2))
+function pauseMs({ attempt, policy: { minDelayMs, maxDelayMs, factor }, random }: RunFacts): number {
+  return jitterMs(backoffMs({ minMs: minDelayMs, maxMs: maxDelayMs, factor }, attempt), random)
 }

@@ -392,7 +392,7 @@ export class InboundSource implements MessageSource {
       queue: { lanes },
       limits,
     } = this.#parts
-    const stuck = lanes.size < limits.readyMax && lanes.readyFunctions().next().done === true
+    const stuck = lanes.size < limits.readyMax && lanes.readyHeads().next().done === true
     const hasRoom = lanes.size < limits.readyMax / 2 || stuck
     if (hasRoom && this.#beyond) this.#scanning = true
     if (hasRoom && this.#rescanPassedOver.functions.size > 0) this.#rescanSoon = true

@@ -3,6 +3,7 @@
 // before what they find: after a lock shortly, otherwise with the next read that anybody wants. What keeps the file from
 // being read is said once, and once when it is gone. Where a mount carries no locks, a read may meet a half-written file;
 // such trouble is over in moments, so it is said only when it stays, and counted when it does not.
+import { type Backoff, backoffMs } from '../protocol/backoff.ts'
 import type { Clock, Timer } from '../protocol/clock.ts'
 import type { Events } from '../protocol/events.ts'
 
@@ -37,8 +38,8 @@ const FLICKER_MS = 100
 const LOCK_TOLD_MS = 1_000
 /** So often by chance is unlikely. */
 const FLICKERS_TOLD = 10
-/** A read that met the host's lock is tried again after these pauses; the last one is repeated. */
-const RETRY_MS = [1, 1, 2, 4, 8, 16]
+/** A read that met the host's lock is tried again after these pauses. */
+const RETRY: Backoff = { minMs: 1, maxMs: 16 }
 
 export class RetryingReader {
   readonly #parts: RetryingReaderParts
@@ -149,8 +150,7 @@ export class RetryingReader {
   #soon(): void {
     const { clock, onReadable } = this.#parts
     if (this.#timer) return
-    const pauseMs = RETRY_MS[Math.min(this.#busyInARow++, RETRY_MS.length - 1)] ?? 1
-    this.#timer = clock.after(pauseMs, () => {
+    this.#timer = clock.after(backoffMs(RETRY, ++this.#busyInARow), () => {
       this.#timer = undefined
       this.#readOn()
       onReadable()

@@ -1,8 +1,10 @@
 // A commit that failed is tried again: soon when it met a lock, later when the disk takes no writes, after a growing pause
 // in both cases. Until then nothing is lost: what has ended is held, and nothing new is claimed. A lock is somebody's for a
 // moment as a rule, so it is told only when it lasts; a disk at once. Either is told once, and once when it is over.
+import { type Backoff, backoffMs } from '../protocol/backoff.ts'
 import type { Clock, Timer } from '../protocol/clock.ts'
 import type { Events } from '../protocol/events.ts'
+import { ReportOnce } from '../protocol/report-once.ts'
 
 /**
  * retry  somebody has a lock
@@ -19,10 +21,10 @@ export interface CommitRetryParts {
   readonly again: () => void
 }
 
-const PAUSE_MS: Readonly<Record<Passing, readonly [min: number, max: number]>> = {
-  retry: [10, 1_000],
-  hold: [100, 5_000],
-  doubt: [100, 5_000],
+const PAUSES: Readonly<Record<Passing, Backoff>> = {
+  retry: { minMs: 10, maxMs: 1_000 },
+  hold: { minMs: 100, maxMs: 5_000 },
+  doubt: { minMs: 100, maxMs: 5_000 },
 }
 /** Between two tries while the runtime stops: a reader that reads again and again leaves gaps, and one of them is enough. */
 const HURRY_MAX_MS = 20
@@ -37,7 +39,7 @@ export class CommitRetry {
   #failures = 0
   #doubts = 0
   #sinceMs = 0
-  #told = false
+  readonly #outage = new ReportOnce()
   #hurry = false
 
   constructor(parts: CommitRetryParts) {
@@ -54,11 +56,9 @@ export class CommitRetry {
     const nowMs = clock.monotonic()
     if (this.#failures === 0) this.#sinceMs = nowMs
     if (meaning === 'doubt' && ++this.#doubts > DOUBTS_MAX) return false
-    const [min, max] = PAUSE_MS[meaning]
-    const retryMs = Math.min(
-      min * 2 ** this.#failures++,
-      this.#hurry && meaning !== 'doubt' ? HURRY_MAX_MS : max,
-    )
+    const pauses = PAUSES[meaning]
+    const maxMs = this.#hurry && meaning !== 'doubt' ? HURRY_MAX_MS : pauses.maxMs
+    const retryMs = backoffMs({ ...pauses, maxMs }, ++this.#failures)
     if (meaning !== 'retry' || nowMs - this.#sinceMs >= LOCK_TOLD_MS) this.#tell(error, held, retryMs)
     this.#timer = clock.after(retryMs, () => {
       this.#timer = undefined
@@ -78,8 +78,7 @@ export class CommitRetry {
 
   /** The disk has taken a commit. */
   healed(held: number): void {
-    if (this.#told) this.#parts.events.emit('commit-healed', { held })
-    this.#told = false
+    if (this.#outage.over()) this.#parts.events.emit('commit-healed', { held })
     this.#failures = 0
     this.#doubts = 0
   }
@@ -89,8 +88,7 @@ export class CommitRetry {
   }
 
   #tell(error: unknown, held: number, retryMs: number): void {
-    if (this.#told) return
-    this.#told = true
+    if (!this.#outage.isNews('outage')) return
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
     const { events, explain } = this.#parts
     events.emit('commit-failed', { code, message: explain(error), held, retryMs })

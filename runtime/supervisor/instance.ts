@@ -1,8 +1,7 @@
-// One runtime that this host started, as a process with a group of its own; node:child_process enters the project here. It
-// is over when the process is, not when the last holder of its pipes is; and when a signal ended the client of a container
-// engine, only once the container itself has been ended, too.
-import { type ChildProcess, spawn } from 'node:child_process'
+// One runtime that this host started, as a process group. It is over when its process is, not when the last holder of its
+// pipes is; and when a signal ended the client of a container engine, only once the container itself has been ended, too.
 import type { Clock, Timer } from '../protocol/clock.ts'
+import { type GroupExit, ProcessGroup, type Signal, Tail } from '../workers/process-group.ts'
 import type { Launch } from './containers.ts'
 
 export interface Ended {
@@ -22,30 +21,21 @@ const LAST_WORDS_MS = 100
 const KILL_COMMAND_MS = 10_000
 
 export class Instance {
-  readonly pid: number | undefined
   readonly ended: Promise<Ended>
   readonly #clock: Clock
   readonly #awayMs: number
-  readonly #child: ChildProcess | undefined
-  #over = false
+  readonly #group: ProcessGroup
 
   /** Never throws: what cannot be started has ended, with the reason. */
-  constructor(launch: Launch, clock: Clock, awayMs: number) {
+  constructor({ argv, cwd, env, kill }: Launch, clock: Clock, awayMs: number) {
     this.#clock = clock
     this.#awayMs = awayMs
-    try {
-      const [program = '', ...args] = launch.argv
-      this.#child = spawn(program, args, {
-        cwd: launch.cwd,
-        env: { ...process.env, ...launch.env },
-        detached: true,
-        stdio: ['ignore', 'ignore', 'pipe'],
-      })
-      this.pid = this.#child.pid
-      this.ended = this.#follow(this.#child, launch)
-    } catch (error) {
-      this.ended = Promise.resolve(unstarted(error))
-    }
+    this.#group = new ProcessGroup({ argv, cwd, env: { ...process.env, ...env }, read: ['stderr'] }, clock)
+    this.ended = this.#follow(kill)
+  }
+
+  get pid(): number | undefined {
+    return this.#group.pid
   }
 
   /** SIGTERM now, SIGKILL after the grace. May be called again, with a shorter one. */
@@ -64,52 +54,32 @@ export class Instance {
     void this.ended.then(() => timer?.cancel())
   }
 
-  async #follow(child: ChildProcess, launch: Launch): Promise<Ended> {
-    let said = ''
-    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      said = (said + text).slice(-LAST_WORDS_CHARS)
-    })
-    const end = await new Promise<Ended>((resolve) => {
-      child.once('error', (error) => child.pid === undefined && resolve(unstarted(error)))
-      child.once('exit', (code, signal) => {
-        this.#over = true
-        const done = () => resolve({ code, signal, lastWords: lastLines(said) })
-        child.once('close', done)
-        this.#clock.after(LAST_WORDS_MS, done)
-      })
-    })
-    child.stderr?.destroy()
-    if (end.signal !== null && launch.kill) await this.#runKill(launch.kill)
-    return end
+  async #follow(kill: readonly string[] | undefined): Promise<Ended> {
+    const said = new Tail(LAST_WORDS_CHARS)
+    this.#group.onOutput('stderr', (text) => said.add(text))
+    const { code, signal, unstarted } = await new Promise<GroupExit>((resolve) =>
+      this.#group.onEnd(resolve, LAST_WORDS_MS),
+    )
+    this.#group.child?.stderr?.destroy()
+    if (signal !== null && kill) await this.#runKill(kill)
+    return { code, signal, lastWords: unstarted ?? lastLines(said.text) }
   }
 
-  #runKill([program = '', ...args]: readonly string[]): Promise<void> {
-    return new Promise((resolve) => {
-      const child = spawn(program, args, { stdio: 'ignore' })
-      const timer = this.#clock.after(KILL_COMMAND_MS, () => child.kill('SIGKILL'))
-      const done = () => {
+  #runKill(argv: readonly string[]): Promise<void> {
+    const group = new ProcessGroup({ argv, env: process.env, read: [] }, this.#clock)
+    const timer = this.#clock.after(KILL_COMMAND_MS, () => group.signal('SIGKILL'))
+    return new Promise((resolve) =>
+      group.onExit(() => {
         timer.cancel()
         resolve()
-      }
-      child.once('error', done)
-      child.once('exit', done)
-    })
+      }),
+    )
   }
 
-  /** To its whole group. Nothing happens when it is gone (ESRCH), or has become somebody else's (EPERM). */
-  #signal(signal: 'SIGTERM' | 'SIGKILL'): void {
-    if (this.#over || this.pid === undefined) return
-    try {
-      process.kill(-this.pid, signal)
-    } catch (error) {
-      const code = error instanceof Error && 'code' in error ? error.code : undefined
-      if (code !== 'ESRCH' && code !== 'EPERM') throw error
-    }
+  /** What is over may have left its number to another process. */
+  #signal(signal: Signal): void {
+    if (!this.#group.exit) this.#group.signal(signal)
   }
-}
-
-function unstarted(error: unknown): Ended {
-  return { code: null, signal: null, lastWords: error instanceof Error ? error.message : String(error) }
 }
 
 function lastLines(said: string): string {

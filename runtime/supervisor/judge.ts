@@ -1,6 +1,8 @@
 // What a supervisor decides, as pure functions: whether its instance is stale, and what follows when one has ended. The two
 // rules of staleness are those of nanoclaw's own host; what is judged is always this instance, so signs that are older than
 // its start say nothing.
+import { backoffMs, jitterMs } from '../protocol/backoff.ts'
+
 export interface Limits {
   /** Rule one: no heartbeat for this long. Long, because a runner may be idle; a declared operation may take longer. */
   readonly heartbeatMs: number
@@ -119,15 +121,10 @@ export function decideAfterEnd(end: End, limits: Limits): AfterEnd {
   const minMs = code === HELD ? limits.heldMinMs : limits.pauseMinMs
   return {
     type: 'pause',
-    delayMs: pauseMs(before, minMs, limits.pauseMaxMs, end.random),
+    delayMs: jitterMs(backoffMs({ minMs, maxMs: limits.pauseMaxMs }, before + 1), end.random),
     failures: before + 1,
     reason,
   }
-}
-
-/** Doubled each time up to the most; of that a random point in the upper half, so that folders do not come back together. */
-export function pauseMs(failures: number, minMs: number, maxMs: number, random: number): number {
-  return Math.round(Math.min(minMs * 2 ** failures, maxMs) * (0.5 + random / 2))
 }
 
 export function endReason({ code, signal, lastWords }: Pick<End, 'code' | 'signal' | 'lastWords'>): string {

@@ -1,6 +1,7 @@
 // When a folder may have its next instance, after one that failed: growing pauses, or not before its configuration changes.
+import { backoffMs, jitterMs } from '../protocol/backoff.ts'
 import type { Clock, Timer } from '../protocol/clock.ts'
-import { type Limits, pauseMs } from './judge.ts'
+import type { Limits } from './judge.ts'
 import type { FolderState } from './state.ts'
 
 export interface WaitParts {
@@ -66,7 +67,7 @@ export class Wait {
 
   #nextMs(): number {
     const { pauseMinMs, pauseMaxMs } = this.#parts.limits
-    return pauseMs(this.#failures, pauseMinMs, pauseMaxMs, Math.random())
+    return jitterMs(backoffMs({ minMs: pauseMinMs, maxMs: pauseMaxMs }, this.#failures + 1), Math.random())
   }
 
   #for(failures: number, delayMs: number): number {

@@ -1,24 +1,29 @@
 // Runs a bundle once, in a process of its own, for the one value that it reports: how nanoclaw.config.ts is read without
 // its code ever entering this process.
+import type { Clock } from '../protocol/clock.ts'
 import { formatDuration } from '../protocol/duration.ts'
 import { type ErrorInfo, errorText } from '../protocol/errors.ts'
 import { nodeSpawner } from './process.ts'
+import { Tail } from './process-group.ts'
 
 /** For whatever it imports on a cold disk; longer is code that hangs. */
 const EVALUATE_MS = 30_000
+const TAIL_CHARS = 2_000
+const LAST_WORDS_MS = 100
 
 /** @throws Error with what the code threw, or that it ended or took too long without a word */
 export async function evaluate(
   bundle: string,
   cwd: string,
   env: Readonly<Record<string, string | undefined>>,
+  clock: Clock,
   limitMs = EVALUATE_MS,
 ): Promise<unknown> {
   const setup = { functionName: 'config', maxReplyBytes: 0, maxLogBytes: 0 }
   const defined = Object.fromEntries(
     Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined),
   )
-  const child = nodeSpawner()({
+  const child = nodeSpawner(clock)({
     bundle,
     setup,
     maxMemoryMb: undefined,
@@ -26,14 +31,14 @@ export async function evaluate(
     env: defined,
     cwd,
   })
-  let tail = ''
+  const tail = new Tail(TAIL_CHARS)
   child.onData('stdout', { write: () => undefined, end: () => undefined })
-  child.onData('stderr', { write: (text) => (tail = (tail + text).slice(-2_000)), end: () => undefined })
+  child.onData('stderr', { write: (text) => tail.add(text), end: () => undefined })
   let late = false
-  const timer = setTimeout(() => {
+  const timer = clock.after(limitMs, () => {
     late = true
     child.kill('SIGKILL')
-  }, limitMs)
+  })
   try {
     return await new Promise((resolve, reject) => {
       child.onReport((report) => {
@@ -45,11 +50,11 @@ export async function evaluate(
         const what = late
           ? `it did not end within ${formatDuration(limitMs)}`
           : `it ended (${signal ?? `code ${code}`}) without a value`
-        reject(new Error(`${what}. ${tail}`.trim()))
-      }, 100)
+        reject(new Error(`${what}. ${tail.text}`.trim()))
+      }, LAST_WORDS_MS)
     })
   } finally {
-    clearTimeout(timer)
+    timer.cancel()
     child.kill('SIGKILL')
   }
 }

@@ -5,8 +5,17 @@
 // A function that cannot be started is tried again with a growing pause; no message is charged for it.
 import type { Events } from '../protocol/events.ts'
 import type { FunctionSpec } from '../protocol/function.ts'
+import type { Dispatch } from '../protocol/ipc.ts'
+import type { Capacity, WorkerCapacity } from '../queue/scheduler.ts'
 import { StartBackoff } from './start-backoff.ts'
-import { Worker, type WorkerLimits, type WorkerParts } from './worker.ts'
+import {
+  type Out,
+  type Receiver,
+  Worker,
+  type WorkerExit,
+  type WorkerLimits,
+  type WorkerParts,
+} from './worker.ts'
 
 export interface PoolLimits extends WorkerLimits {
   readonly concurrency: number
@@ -14,11 +23,6 @@ export interface PoolLimits extends WorkerLimits {
   readonly startsMax: number
   /** Busy processes of one function that waits for nothing outside of them. */
   readonly quickMax: number
-}
-
-interface Pace {
-  readonly behind: boolean
-  readonly quick: boolean
 }
 
 export interface PoolParts extends WorkerParts {
@@ -41,6 +45,7 @@ const BATCHES_MAX = 2
 export class Pool {
   readonly #parts: PoolParts
   readonly #children = new Set<Worker>()
+  /** Batches in each process, and those that one is reserved for. */
   readonly #batches = new Map<Worker, number>()
   readonly #idleSinceMs = new Map<Worker, number>()
   readonly #troubles: StartBackoff
@@ -73,30 +78,32 @@ export class Pool {
     })
   }
 
-  /**
-   * Free processes for this function, up to `wanted`, idle ones first; asks for more to be started when there are too few.
-   * `behind`: for a function so quick that a second batch behind the first only hides the commit between them.
-   * `quick`: for one that has no use for more processes than cores.
-   * `promised`: the idle ones that others were given in the same breath.
-   */
-  offer(spec: FunctionSpec, wanted: number, { behind, quick }: Pace, promised: ReadonlySet<number>): Slot[] {
-    if (this.#stopping) return []
-    const mine = [...this.#children].filter((child) => child.bundle === spec.bundle)
-    const idle = mine.filter((child) => child.idle)
-    const busy = [...this.#children].filter((child) => child.load > 0)
-    const own = busy.filter((child) => child.name === spec.name)
-    const room = Math.min(
-      this.#parts.limits.concurrency - busy.length - promised.size,
-      (quick ? Math.min(spec.concurrency, this.#parts.limits.quickMax) : spec.concurrency) - own.length,
-    )
-    const slots = idle.slice(0, Math.max(0, Math.min(wanted, room)))
-    const missing =
-      Math.min(wanted, room) - idle.length - mine.filter((child) => child.state === 'starting').length
-    if (missing > 0) this.#startMore(spec, missing, new Set([...promised, ...slots.map(({ pid }) => pid)]))
-    const second = behind ? mine.filter((child) => child.load > 0 && this.#takesMore(child)) : []
-    return [...slots, ...second.slice(0, Math.max(0, wanted - slots.length))].map((child) =>
-      this.#slot(child),
-    )
+  /** Of every process, what may be planned for it. */
+  capacity(): Capacity {
+    const { concurrency, quickMax } = this.#parts.limits
+    const workers = [...this.#children].map((child) => ({
+      pid: child.pid,
+      functionName: child.name,
+      bundle: child.bundle,
+      state: this.#stateOf(child),
+      takesMore: this.#takesMore(child),
+    }))
+    return { workers: this.#stopping ? [] : workers, concurrency, quickMax }
+  }
+
+  /** A process that takes a batch. It is free until it is reserved, and counts as busy from then on. */
+  slot(pid: number): Slot | undefined {
+    for (const child of this.#children)
+      if (child.pid === pid && (this.#stateOf(child) === 'idle' || this.#takesMore(child)))
+        return this.#slot(child)
+    return undefined
+  }
+
+  /** Starts up to so many processes for this function: fewer where there is no room, or where starts have failed. */
+  start({ name, bundle }: FunctionSpec, count: number): void {
+    if (this.#stopping) return
+    const most = Math.min(this.#troubles.allows(bundle, count), this.#startsLeft())
+    for (let n = most; n > 0 && this.#makeRoom(); n--) this.#start(name, bundle)
   }
 
   /** Ends the processes of bundles that are not among these, once what is in them has ended; forgets their troubles. */
@@ -109,6 +116,19 @@ export class Pool {
   /** Tells handlers that the runtime shuts down. */
   abort(): void {
     for (const child of this.#children) child.abort()
+  }
+
+  /** Tells handlers that run for this workspace that it is served no more; what they do from now on is not charged to them. */
+  abortFor(workspace: string): void {
+    for (const child of this.#workingFor(workspace)) {
+      child.retire(NOT_SERVED)
+      child.abort()
+    }
+  }
+
+  /** Ends the processes that run a message of this workspace. What waits in them for others runs elsewhere. */
+  endFor(workspace: string): void {
+    for (const child of this.#workingFor(workspace)) child.kill(NOT_SERVED)
   }
 
   /** Ends every process; resolves when none is left. `force`: without waiting for what runs. */
@@ -125,35 +145,63 @@ export class Pool {
     await spares
   }
 
+  #workingFor(workspace: string): Worker[] {
+    return [...this.#children].filter((child) => child.workspace === workspace)
+  }
+
+  /** A batch is in it, or it is reserved for one. */
+  #isTaken(child: Worker): boolean {
+    return (this.#batches.get(child) ?? 0) > 0
+  }
+
+  #addBatch(child: Worker, change: 1 | -1): void {
+    if (this.#children.has(child)) this.#batches.set(child, (this.#batches.get(child) ?? 0) + change)
+  }
+
+  #stateOf(child: Worker): WorkerCapacity['state'] {
+    if (child.load > 0 || this.#isTaken(child)) return 'busy'
+    if (child.idle) return 'idle'
+    return child.loading ? 'loading' : 'ending'
+  }
+
   #takesMore(child: Worker): boolean {
-    return child.takesMore && (this.#batches.get(child) ?? 0) < BATCHES_MAX
+    return child.load > 0 && child.takesMore && (this.#batches.get(child) ?? 0) < BATCHES_MAX
   }
 
   #slot(child: Worker): Slot {
+    let reserved = false
+    const reserve = () => {
+      if (!reserved) this.#addBatch(child, 1)
+      reserved = true
+    }
     return {
       pid: child.pid,
       idle: child.load === 0,
-      run: (batch, onEnded) => {
+      reserve,
+      release: (isNews = true) => {
+        if (!reserved) return
+        reserved = false
+        this.#addBatch(child, -1)
+        if (isNews) this.#parts.onRoom()
+      },
+      run: (batch, { workspace, ended }) => {
+        reserve()
         this.#idleSinceMs.delete(child)
-        this.#batches.set(child, (this.#batches.get(child) ?? 0) + 1)
         let left = batch.length
-        child.run(batch, (ended) => {
-          left -= ended.length
-          if (left === 0) this.#batches.set(child, (this.#batches.get(child) ?? 1) - 1)
-          onEnded(ended)
+        child.run(batch, {
+          workspace,
+          ended: (list) => {
+            left -= list.length
+            if (left === 0) this.#addBatch(child, -1)
+            ended(list)
+          },
         })
       },
     }
   }
 
-  #startMore(spec: FunctionSpec, missing: number, promised: ReadonlySet<number>): void {
-    const most = this.#troubles.allows(spec.bundle, missing)
-    for (let n = Math.min(most, this.#startsLeft()); n > 0 && this.#makeRoom(promised); n--)
-      this.#start(spec.name, spec.bundle)
-  }
-
   #startsLeft(): number {
-    const starting = [...this.#children].filter(({ state }) => state === 'starting')
+    const starting = [...this.#children].filter(({ loading }) => loading)
     return this.#parts.limits.startsMax - starting.length
   }
 
@@ -162,8 +210,8 @@ export class Pool {
   }
 
   /** Whether one more process may live, after the longest idle one has been asked to go. */
-  #makeRoom(promised: ReadonlySet<number>): boolean {
-    return this.#children.size < this.#childrenMax || this.#retireLongestIdle(promised)
+  #makeRoom(): boolean {
+    return this.#children.size < this.#childrenMax || this.#retireLongestIdle()
   }
 
   get #childrenMax(): number {
@@ -171,8 +219,8 @@ export class Pool {
     return Math.max(warmMax, concurrency)
   }
 
-  #retireLongestIdle(promised: ReadonlySet<number>): boolean {
-    const idle = [...this.#idleSinceMs].filter(([child]) => child.idle && !promised.has(child.pid))
+  #retireLongestIdle(): boolean {
+    const idle = [...this.#idleSinceMs].filter(([child]) => this.#stateOf(child) === 'idle')
     const [longest] = idle.sort(([, a], [, b]) => a - b)
     longest?.[0].retire('makes room for another function')
     return longest !== undefined
@@ -180,8 +228,8 @@ export class Pool {
 
   /** A start loads every function once, whatever their number; those beyond warmMax do not stay. */
   #trim(): void {
-    let living = [...this.#children].filter((child) => !child.dismissed).length
-    while (living > this.#childrenMax && this.#retireLongestIdle(NOBODY)) living--
+    let living = [...this.#children].filter((child) => !child.asked).length
+    while (living > this.#childrenMax && this.#retireLongestIdle()) living--
   }
 
   #start(name: string, bundle: string): Worker {
@@ -205,17 +253,21 @@ export class Pool {
         if (child.idle) this.#idleSinceMs.set(child, clock.monotonic())
         onRoom()
       },
-      gone: (child, why, unexpected) => this.#gone(child, why, unexpected),
-      output: (_child, messageId, stream, line) =>
-        events.emit('output', { functionName: name, messageId, stream, line }),
-      log: (_child, messageId, { level, text, fields }) =>
-        events.emit('log', { functionName: name, messageId, level, text, fields }),
+      gone: (child, exit) => this.#gone(child, exit),
+      output: (_child, out, stream, line) =>
+        events.emit('output', { functionName: name, ...about(out), stream, line }, out?.receiver.workspace),
+      log: (_child, out, { level, text, fields }) =>
+        events.emit(
+          'log',
+          { functionName: name, ...about(out), level, text, fields },
+          out?.receiver.workspace,
+        ),
     })
     this.#children.add(child)
     return child
   }
 
-  #gone(child: Worker, why: string, unexpected: boolean): void {
+  #gone(child: Worker, { why, loaded, asked, unexpected }: WorkerExit): void {
     const { events, onRoom } = this.#parts
     this.#children.delete(child)
     this.#batches.delete(child)
@@ -224,7 +276,7 @@ export class Pool {
     const loading = this.#loading.get(child)
     this.#loading.delete(child)
     if (loading) loading.reject(new Error(why))
-    else if (!child.everLoaded && !child.dismissed && !this.#stopping) this.#startFailed(child, why)
+    else if (!loaded && !asked && !this.#stopping) this.#startFailed(child, why)
     this.#loadNext()
     if (this.#children.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve()
     if (!this.#stopping) onRoom()
@@ -238,6 +290,16 @@ export class Pool {
   }
 }
 
-const NOBODY: ReadonlySet<number> = new Set()
+const NOT_SERVED = 'its workspace is not served any more'
 
-type Slot = Pick<Worker, 'pid' | 'idle' | 'run'>
+interface Slot {
+  readonly pid: number
+  readonly idle: boolean
+  reserve(): void
+  run(batch: readonly Dispatch[], receiver: Receiver): void
+  release(isNews?: boolean): void
+}
+
+function about(out: Out | undefined): { readonly messageId: string | null } {
+  return { messageId: out?.dispatch.message.id ?? null }
+}

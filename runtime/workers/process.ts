@@ -1,13 +1,13 @@
-// Starting and ending node processes; execa enters the project here. A child leads a process group of its own, so that
-// whatever it starts can be killed with it, and dies with us even when its event loop is blocked: the kernel sees to it
-// where the system has setpriv, elsewhere a thread of its own does.
-import { accessSync, closeSync, constants, openSync, readFileSync } from 'node:fs'
-import { devNull } from 'node:os'
+// Node processes that run a bundle and speak protocol/ipc. Each leads a process group of its own (process-group.ts), and ends
+// with this process even when its event loop is blocked: the kernel ends it where the system has setpriv, elsewhere a thread of
+// its own does.
+import { accessSync, constants, readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
-import { execa } from 'execa'
+import type { Clock } from '../protocol/clock.ts'
 import { type Become, type ChildSetup, SPARE } from '../protocol/ipc.ts'
 import type { Order } from '../protocol/wire.ts'
 import { guardChannel } from './channel.ts'
+import { type OutputStream, ProcessGroup, type Signal } from './process-group.ts'
 
 export type Setup = Omit<ChildSetup, 'parent' | 'watchParent'>
 
@@ -33,14 +33,12 @@ export interface Process {
   /** To its whole group. */
   kill(signal: Signal): void
   onReport(listener: (report: unknown) => void): void
-  onData(stream: 'stdout' | 'stderr', reader: { write(text: string): void; end(): void }): void
+  onData(stream: OutputStream, reader: { write(text: string): void; end(): void }): void
   /** Once, when the process has exited and its last words are read, or `lastWordsMs` after its exit: a grandchild may hold the pipes for ever. */
   onEnd(listener: (code: number | null, signal: string | null) => void, lastWordsMs: number): void
   /** Once, when its channel has ended, and `lastWordsMs` later the process has not: it can neither be given work nor answer. */
   onChannelLost(listener: () => void, lastWordsMs: number): void
 }
-
-export type Signal = 'SIGTERM' | 'SIGKILL' | 'SIGCONT'
 
 export type Spawn = (options: SpawnOptions) => Process
 
@@ -52,37 +50,58 @@ export interface Spawner {
 }
 
 /** Finds out once how children can be made to die with this process. */
-export function nodeSpawner(): Spawn {
+export function nodeSpawner(clock: Clock): Spawn {
   const setpriv = findSetpriv()
-  return (options) => {
-    try {
-      needDescriptors()
-      return spawnNode(options, setpriv)
-    } catch (error) {
-      return stillborn(`it could not be started: ${error instanceof Error ? error.message : error}`)
-    }
+  return (options) => spawnNode(options, setpriv, clock)
+}
+
+function spawnNode(
+  { bundle, setup, maxMemoryMb, nodeArgs, env, cwd }: SpawnOptions,
+  setpriv: string | undefined,
+  clock: Clock,
+): Process {
+  const family = { parent: process.pid, watchParent: !setpriv }
+  const flags = [...(maxMemoryMb === undefined ? [] : [`--max-old-space-size=${maxMemoryMb}`]), ...nodeArgs]
+  const told = setup ? JSON.stringify({ ...setup, ...family } satisfies ChildSetup) : SPARE
+  const node = [process.execPath, ...flags, bundle, told]
+  const argv = setpriv ? [setpriv, '--pdeathsig', 'KILL', ...node] : node
+  const group = new ProcessGroup({ argv, env, cwd, read: ['stdout', 'stderr'], ipc: true }, clock)
+  const { child, pid } = group
+  if (!child || pid === undefined) return stillborn(group, cwd)
+  const lives = () => child.exitCode === null && child.signalCode === null
+  const send = (said: Order | Become) => {
+    if (child.connected) child.send(said, (error) => void error)
+  }
+  return {
+    pid,
+    get alive() {
+      return child.connected && lives()
+    },
+    send,
+    become: (bundle, setup) => send({ type: 'become', bundle, setup: { ...setup, ...family } }),
+    kill: (signal) => group.signal(signal),
+    onReport(listener) {
+      child.on('message', listener)
+      guardChannel(child, () => listener(undefined))
+    },
+    onData(stream, reader) {
+      group.onOutput(
+        stream,
+        (text) => reader.write(text),
+        () => reader.end(),
+      )
+    },
+    onEnd: (listener, lastWordsMs) => group.onEnd(({ code, signal }) => listener(code, signal), lastWordsMs),
+    onChannelLost(listener, lastWordsMs) {
+      const later = () => void clock.after(lastWordsMs, () => lives() && listener())
+      if (child.connected) child.once('disconnect', later)
+      else later()
+    },
   }
 }
 
-/** A process takes two for each pipe, and some on the way. */
-const DESCRIPTORS = 12
-
-/**
- * Without descriptors for the pipes Node reports the failure by an event of a process that execa has not got hold of yet: an
- * uncaught error, which would end the runtime.
- * @throws Error EMFILE, ENFILE
- */
-function needDescriptors(): void {
-  const open: number[] = []
-  try {
-    while (open.length < DESCRIPTORS) open.push(openSync(devNull, 'r'))
-  } finally {
-    for (const descriptor of open) closeSync(descriptor)
-  }
-}
-
-/** A process that cannot be started ends at once, with the reason on its stderr. */
-function stillborn(reason: string): Process {
+/** A process that could not be started has ended, with the reason on its stderr. */
+function stillborn(group: ProcessGroup, cwd: string): Process {
   return {
     pid: 0,
     alive: false,
@@ -90,90 +109,12 @@ function stillborn(reason: string): Process {
     become: () => undefined,
     kill: () => undefined,
     onReport: () => undefined,
-    onData: (stream, reader) => stream === 'stderr' && reader.write(`${reason}\n`),
-    onEnd: (listener) => void setImmediate(() => listener(null, null)),
-    onChannelLost: () => undefined,
-  }
-}
-
-function spawnNode(
-  { bundle, setup, maxMemoryMb, nodeArgs, env, cwd }: SpawnOptions,
-  setpriv: string | undefined,
-): Process {
-  const family = { parent: process.pid, watchParent: !setpriv }
-  const flags = [...(maxMemoryMb === undefined ? [] : [`--max-old-space-size=${maxMemoryMb}`]), ...nodeArgs]
-  const told = setup ? JSON.stringify({ ...setup, ...family } satisfies ChildSetup) : SPARE
-  const node = [process.execPath, ...flags, bundle, told]
-  const [command = '', ...args] = setpriv ? [setpriv, '--pdeathsig', 'KILL', ...node] : node
-  const child = execa(command, args, {
-    cwd,
-    env,
-    extendEnv: false,
-    ipc: true,
-    serialization: 'json',
-    buffer: false,
-    detached: true,
-    reject: false,
-    stdin: 'ignore',
-  })
-  // execa's promise waits for grandchildren that hold the pipes; the exit event does not.
-  child.catch(() => undefined)
-  if (child.pid === undefined)
-    return stillborn(`${command} could not be started in ${cwd}; does the folder exist?`)
-  const send = (said: Order | Become) => {
-    if (child.connected) child.send(said, (error) => void error)
-  }
-  return {
-    pid: child.pid,
-    get alive() {
-      return child.connected && child.exitCode === null && child.signalCode === null
-    },
-    send,
-    become: (bundle, setup) => send({ type: 'become', bundle, setup: { ...setup, ...family } }),
-    kill: (signal) => killGroup(child.pid, signal),
-    onReport(listener) {
-      child.on('message', listener)
-      guardChannel(child, () => listener(undefined))
-    },
     onData(stream, reader) {
-      child[stream].setEncoding('utf8')
-      child[stream].on('data', (text: string) => reader.write(text))
-      child[stream].on('end', () => reader.end())
+      if (stream === 'stderr')
+        group.onExit(({ unstarted }) => reader.write(`it could not be started in ${cwd}: ${unstarted}\n`))
     },
-    onEnd(listener, lastWordsMs) {
-      let ended = false
-      const end = () => {
-        if (ended) return
-        ended = true
-        listener(child.exitCode, child.signalCode)
-      }
-      let left = 2
-      const one = () => --left === 0 && end()
-      child.once('error', end)
-      const soon = () => setTimeout(end, lastWordsMs).unref()
-      const gone = child.exitCode !== null || child.signalCode !== null
-      if (gone) soon()
-      else child.once('exit', soon)
-      child.once('close', one)
-      child.once('disconnect', one)
-    },
-    onChannelLost(listener, lastWordsMs) {
-      const lives = () => child.exitCode === null && child.signalCode === null
-      const later = () => setTimeout(() => lives() && listener(), lastWordsMs).unref()
-      if (child.connected) child.once('disconnect', later)
-      else later()
-    },
-  }
-}
-
-/** Nothing happens when the group is gone (ESRCH), or has become somebody else's (EPERM). */
-function killGroup(pid: number | undefined, signal: Signal): void {
-  if (pid === undefined) return
-  try {
-    process.kill(-pid, signal)
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined
-    if (code !== 'ESRCH' && code !== 'EPERM') throw error
+    onEnd: (listener, lastWordsMs) => group.onEnd(({ code, signal }) => listener(code, signal), lastWordsMs),
+    onChannelLost: () => undefined,
   }
 }
 

@@ -1,4 +1,5 @@
 // Functions whose processes do not come up: each is left alone for a growing pause, then tried with one process.
+import { type Backoff, backoffMs } from '../protocol/backoff.ts'
 import type { Clock, Timer } from '../protocol/clock.ts'
 
 interface Trouble {
@@ -7,9 +8,8 @@ interface Trouble {
   timer: Timer | undefined
 }
 
-/** A function whose process does not start is tried again after this, doubled each time up to the maximum. */
-const START_RETRY_MIN_MS = 200
-const START_RETRY_MAX_MS = 30_000
+/** A function whose process does not start is tried again after these pauses. */
+const START_RETRY: Backoff = { minMs: 200, maxMs: 30_000 }
 
 export class StartBackoff {
   readonly #clock: Clock
@@ -34,7 +34,7 @@ export class StartBackoff {
   add(bundle: string): number {
     const before = this.#troubles.get(bundle)
     const failures = (before?.failures ?? 0) + 1
-    const pauseMs = Math.min(START_RETRY_MIN_MS * 2 ** (failures - 1), START_RETRY_MAX_MS)
+    const pauseMs = backoffMs(START_RETRY, failures)
     before?.timer?.cancel()
     const trouble: Trouble = { failures, timer: undefined }
     trouble.timer = this.#clock.after(pauseMs, () => {

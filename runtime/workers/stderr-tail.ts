@@ -1,4 +1,5 @@
 // What a process has said on its stderr before it ended: the evidence of how.
+import { Tail } from './process-group.ts'
 
 const TAIL_CHARS = 2_000
 /**
@@ -9,12 +10,12 @@ const TAIL_CHARS = 2_000
 const HEAP_FULL = /^FATAL ERROR: (?!invalid |Committing |CodeRange )\S.* - JavaScript heap out of memory$/
 
 export class StderrTail {
-  #tail = ''
+  readonly #tail = new Tail(TAIL_CHARS)
   #heapFull = false
 
   add(line: string): void {
     if (HEAP_FULL.test(line)) this.#heapFull = true
-    this.#tail = `${this.#tail}${line}\n`.slice(-TAIL_CHARS)
+    this.#tail.add(`${line}\n`)
   }
 
   get heapFull(): boolean {
@@ -22,6 +23,6 @@ export class StderrTail {
   }
 
   get tail(): string {
-    return this.#tail
+    return this.#tail.text
   }
 }

@@ -1,19 +1,16 @@
-// One process that runs one function. Every dispatch given to it comes back as exactly one Ended, whatever becomes of the
+// One process that runs one function. Every dispatch given to it comes back as exactly one RunEnd, whatever becomes of the
 // process: a result, its death, or its time being up, whichever is first. After a doubtful end it is never used again.
 //
-//   starting ─ loaded ─► ready ─ retire, timeout, forged report, uncaught error, lost channel ─► ending ─ exit ─► gone
-//       └─ not-loaded, load timeout, lost channel, exit ────────────────────────────────────────────┘
+//   loading ──► ready ──► stopping (draining ► aborting ► terminating ► killing) ──► exited
 //
-// There is no other state: a process is starting (its load timer runs), can be given work, or ends (with work in it, whose
-// timer runs, or after a signal, and the timer of the next signal runs).
-//
-// Blame is laid only where it is certain. While several messages are in the process and it dies, each of them comes back
-// as cancelled (process-died) and runs alone next; what happens to a process with one message in it is that message's doing.
+// It may leave out what lies between, and never goes back: a step that STEPS does not have is a bug and throws. Each state
+// carries its own timer. Which message is charged with the end of the process: blame.ts.
 import type { Clock, Timer } from '../protocol/clock.ts'
 import { causesText, type ErrorInfo, errorText } from '../protocol/errors.ts'
 import type { Dispatch, Report, Result } from '../protocol/ipc.ts'
 import type { Outcome } from '../protocol/outcome.ts'
 import { type Order, pack } from '../protocol/wire.ts'
+import { blame, type Fault } from './blame.ts'
 import { LineReader } from './lines.ts'
 import type { Process, Spawner } from './process.ts'
 import { parseReport } from './report.ts'
@@ -47,20 +44,95 @@ export interface RunEnd {
   readonly durationMs: number
 }
 
-/** What a child tells its pool. */
+export interface WorkerExit {
+  readonly why: string
+  /** It got as far as to take messages. */
+  readonly loaded: boolean
+  /** The pool asked it to go. */
+  readonly asked: boolean
+  /** The pool did not ask it to go, and no message is charged with its end. */
+  readonly unexpected: boolean
+}
+
+/** What a worker reports to its pool. */
 export interface WorkerListener {
   loaded(child: Worker, definition: unknown): void
   /** It takes another batch. */
   free(child: Worker): void
-  /** `unexpected`: nobody has asked it to go, and no message is charged with its end. */
-  gone(child: Worker, why: string, unexpected: boolean): void
-  output(child: Worker, messageId: string | null, stream: 'stdout' | 'stderr', line: string): void
-  log(child: Worker, messageId: string | null, report: Extract<Report, { type: 'log' }>): void
+  gone(child: Worker, exit: WorkerExit): void
+  /** `out`: the message that it is about, if that is known. */
+  output(child: Worker, out: Out | undefined, stream: 'stdout' | 'stderr', line: string): void
+  log(child: Worker, out: Out | undefined, report: Extract<Report, { type: 'log' }>): void
 }
 
-interface Out {
+/** Where the ends of a batch are reported. */
+export interface Receiver {
+  readonly workspace: string
+  ended(ended: readonly RunEnd[]): void
+}
+
+/** A message in a process. */
+export interface Out {
   readonly dispatch: Dispatch
-  readonly onEnded: (ended: readonly RunEnd[]) => void
+  readonly receiver: Receiver
+}
+
+/** The message that runs now: the first of those in the process. */
+interface Head {
+  readonly n: number
+  readonly timeoutMs: number
+  /** When it began, as far as the runtime can know. */
+  readonly sinceMs: number
+  /** It takes so long that the process gave back what waited behind it. */
+  handedBack: boolean
+}
+
+type State =
+  /** `timer`: its load timeout. */
+  | { readonly type: 'loading'; readonly timer: Timer }
+  /** Takes messages. `timer`: the timeout of the message that runs, see #watch. */
+  | { readonly type: 'ready'; timer: Timer | undefined }
+  | (Stopping & Step)
+  | { readonly type: 'exited'; readonly timer?: undefined }
+
+interface Stopping extends Ground {
+  readonly type: 'stopping'
+  readonly loaded: boolean
+}
+
+/** Why it stops. The first reason and the first fault stay; only a timeout goes before the reason. */
+interface Ground {
+  readonly why: string
+  /** None: it was asked to go, or did not load. */
+  readonly fault?: Fault | undefined
+  /** The pool asked it to go, before or after a fault. */
+  readonly asked?: boolean
+}
+
+type Step =
+  /** What is in it ends first. `timer`: as in `ready`. */
+  | { readonly step: 'draining'; timer: Timer | undefined }
+  /** The handler whose time is up was aborted. `timer`: SIGTERM. */
+  | { readonly step: 'aborting'; readonly timer: Timer }
+  /** SIGTERM was sent. `timer`: SIGKILL. */
+  | { readonly step: 'terminating'; readonly timer: Timer }
+  /** SIGKILL was sent. */
+  | { readonly step: 'killing'; readonly timer?: undefined }
+
+/** What is in it runs on, and is timed. */
+type Working = Extract<State, { type: 'ready' } | { step: 'draining' }>
+
+type StepName = Exclude<State['type'], 'stopping'> | Step['step']
+
+/** A worker goes from left to right, and may leave out what lies between. Only what has loaded drains or is aborted. */
+const STEPS: Readonly<Record<StepName, readonly StepName[]>> = {
+  loading: ['ready', 'terminating', 'killing', 'exited'],
+  ready: ['draining', 'aborting', 'terminating', 'killing', 'exited'],
+  draining: ['draining', 'aborting', 'terminating', 'killing', 'exited'],
+  aborting: ['aborting', 'terminating', 'killing', 'exited'],
+  terminating: ['terminating', 'killing', 'exited'],
+  killing: ['killing', 'exited'],
+  exited: [],
 }
 
 /** Exit of a process, last words on its channel, end of its output: these arrive in any order, within this time. */
@@ -77,23 +149,13 @@ export class Worker {
   readonly #listener: WorkerListener
   readonly #process: Process
   readonly #out = new Map<number, Out>()
-  #state: 'starting' | 'ready' | 'ending' | 'gone' = 'starting'
-  #why = ''
-  #everLoaded = false
+  #state: State
+  #head: Head | undefined
+  /** Messages that it answered for. */
   #served = 0
-  /** When the first of #out began, as far as can be told from here. */
-  #headSinceMs = 0
-  #timer: Timer | undefined
-  /** The last one sent. */
-  #signal: 'SIGTERM' | 'SIGKILL' | undefined
-  #channelLost = false
-  #timedOut: number | undefined
-  #uncaught: ErrorInfo | undefined
+  /** Handlers were aborted, since the runtime shuts down; this holds in every state. */
   #shutdown = false
   readonly #words = new StderrTail()
-  /** The message that runs takes so long that what waited behind it was given back. */
-  #handedBack = false
-  #dismissed = false
 
   constructor(
     name: string,
@@ -117,36 +179,32 @@ export class Worker {
       if (report) this.#report(report)
       else this.#senseless(said)
     })
-    this.#process.onEnd((code, signal) => this.#ended(code, signal), LAST_WORDS_MS)
+    this.#process.onEnd((code, signal) => this.#exited(code, signal), LAST_WORDS_MS)
     this.#process.onChannelLost(() => this.#lostChannel(), LAST_WORDS_MS)
     for (const stream of ['stdout', 'stderr'] as const)
       this.#process.onData(stream, new LineReader((line) => this.#line(stream, line)))
-    this.#timer = clock.after(limits.loadTimeoutMs, () =>
-      this.#end(`did not load within ${limits.loadTimeoutMs} ms`, 'SIGKILL'),
+    const timer = clock.after(limits.loadTimeoutMs, () =>
+      this.#kill({ why: `did not load within ${limits.loadTimeoutMs} ms` }),
     )
+    this.#state = { type: 'loading', timer }
   }
 
   get pid(): number {
     return this.#process.pid
   }
 
-  get state(): 'starting' | 'ready' | 'ending' | 'gone' {
-    return this.#state
+  get loading(): boolean {
+    return this.#state.type === 'loading'
   }
 
-  /** Whether it ever got as far as to take messages. */
-  get everLoaded(): boolean {
-    return this.#everLoaded
-  }
-
-  /** Asked to go, for no fault of its own. */
-  get dismissed(): boolean {
-    return this.#dismissed
+  /** The pool asked it to go. */
+  get asked(): boolean {
+    return this.#state.type === 'stopping' && this.#state.asked === true
   }
 
   /** Whether a batch may wait behind what runs: that is quick so far, suspected of nothing, and stays. */
   get takesMore(): boolean {
-    if (!this.#takes || this.#handedBack) return false
+    if (!this.#takes || this.#head?.handedBack) return false
     for (const { dispatch } of this.#out.values()) if (dispatch.alone) return false
     return this.#served + this.#out.size < this.#limits.maxMessagesPerWorker
   }
@@ -162,102 +220,111 @@ export class Worker {
 
   /** Before its end is told it may be gone already; what is given to it then would be charged with its death. */
   get #takes(): boolean {
-    return this.#state === 'ready' && this.#process.alive
+    return this.#state.type === 'ready' && this.#process.alive
   }
 
-  run(batch: readonly Dispatch[], onEnded: (ended: readonly RunEnd[]) => void): void {
-    if (!this.#takes) return onEnded(batch.map(({ n }) => cancelled(n, 'not-started')))
-    if (this.#out.size === 0) this.#headSinceMs = this.#clock.monotonic()
-    for (const dispatch of batch) this.#out.set(dispatch.n, { dispatch, onEnded })
+  /** Whose message runs in it now. */
+  get workspace(): string | undefined {
+    const [head] = this.#out.values()
+    return head?.receiver.workspace
+  }
+
+  run(batch: readonly Dispatch[], receiver: Receiver): void {
+    if (!this.#takes) return receiver.ended(batch.map(({ n }) => cancelled(n, 'not-started')))
+    for (const dispatch of batch) this.#out.set(dispatch.n, { dispatch, receiver })
+    this.#followHead()
     this.#watch()
     this.#process.send(pack(batch))
   }
 
   /** Ends when what is in it has ended. */
   retire(why: string): void {
-    this.#dismissed = true
-    this.#why ||= why
-    if (this.#out.size === 0) this.#end(why, 'SIGTERM')
-    else if (this.#state === 'ready') this.#state = 'ending'
+    const state = this.#state
+    if (this.#out.size === 0) this.#terminate({ why, asked: true })
+    else if (state.type === 'ready')
+      this.#become({ ...this.#stopping({ why, asked: true }), step: 'draining', timer: state.timer })
+    else if (state.type === 'stopping') this.#become({ ...state, asked: true })
   }
 
-  /** Tells the running handler that the runtime shuts down; whatever it does from now on is not charged to it. */
+  /** Aborts the running handler, since the runtime shuts down; what it does from now on is not charged to it. */
   abort(): void {
     this.#shutdown = true
-    const [head] = this.#out.keys()
-    if (head !== undefined) this.#process.send({ type: 'abort', n: head, why: 'shutdown' } satisfies Order)
+    if (this.#head) this.#process.send({ type: 'abort', n: this.#head.n, why: 'shutdown' } satisfies Order)
   }
 
   kill(why: string): void {
-    this.#dismissed = true
-    this.#end(why, 'SIGKILL')
-  }
-
-  get #head(): number | undefined {
-    const [head] = this.#out.keys()
-    return head
+    this.#kill({ why, asked: true })
   }
 
   #report(report: Report): void {
-    if (this.#state === 'gone') return
+    if (this.#state.type === 'exited') return
     switch (report.type) {
       case 'loaded':
-        if (this.#state !== 'starting') return this.#end('reported its load twice', 'SIGKILL')
-        this.#timer?.cancel()
-        this.#timer = undefined
-        this.#state = 'ready'
-        this.#everLoaded = true
+        if (this.#state.type !== 'loading') return this.#kill({ why: 'reported its load twice' })
+        this.#become({ type: 'ready', timer: undefined })
         this.#listener.loaded(this, report.definition)
         return
       case 'not-loaded':
-        return this.#end(storyOf(report.error), 'SIGKILL')
+        return this.#kill({ why: storyOf(report.error) })
       case 'results':
         return this.#results(report.results)
       case 'uncaught':
-        this.#uncaught = report.error
-        return this.#end(`uncaught ${storyOf(report.error)}`, 'SIGKILL')
+        return this.#uncaught(`uncaught ${storyOf(report.error)}`, report.error)
       case 'log':
-        return this.#listener.log(this, this.#out.get(report.n)?.dispatch.message.id ?? null, report)
+        return this.#listener.log(this, this.#out.get(report.n), report)
       default:
         return report satisfies never
     }
   }
 
-  /** Nothing that this process says can be believed any more. */
+  #uncaught(why: string, error: ErrorInfo): void {
+    this.#kill({ why, fault: { type: 'uncaught', error } })
+  }
+
+  /** The runtime believes nothing of what this process reports from now on. */
   #senseless(said: unknown): void {
-    const error = { name: 'InvalidReport', message: `sent an invalid report: ${shown(said)}` }
-    this.#end((this.#uncaught ??= error).message, 'SIGKILL')
+    const message = `sent an invalid report: ${shown(said)}`
+    this.#uncaught(message, { name: 'InvalidReport', message })
   }
 
   #results(results: readonly Result[]): void {
-    const byReceiver = new Map<Out['onEnded'], RunEnd[]>()
-    const headBefore = this.#head
+    const byReceiver = new Map<Receiver, RunEnd[]>()
     for (const result of results) {
       const out = this.#out.get(result.n)
       if (!out) {
-        const error = { name: 'Forged', message: `answered for a message not in it (${result.n})` }
-        this.#end((this.#uncaught ??= error).message, 'SIGKILL')
+        const message = `answered for a message not in it (${result.n})`
+        this.#uncaught(message, { name: 'Forged', message })
         continue
       }
       this.#out.delete(result.n)
       if (result.end !== 'back') this.#served++
-      else if (result.why === 'handed-back') this.#handedBack = true
-      const ended = byReceiver.get(out.onEnded)
+      else if (result.why === 'handed-back' && this.#head) this.#head.handedBack = true
+      const ended = byReceiver.get(out.receiver)
       if (ended) ended.push(this.#endedBy(result))
-      else byReceiver.set(out.onEnded, [this.#endedBy(result)])
+      else byReceiver.set(out.receiver, [this.#endedBy(result)])
     }
-    if (this.#head !== headBefore) {
-      this.#headSinceMs = this.#clock.monotonic()
-      this.#handedBack = false
-    }
-    for (const [onEnded, ended] of byReceiver) onEnded(ended)
+    this.#followHead()
+    for (const [receiver, ended] of byReceiver) receiver.ended(ended)
     this.#afterResults()
+  }
+
+  /** The first message in the process is the one that runs. */
+  #followHead(): void {
+    const [first] = this.#out.values()
+    if (first?.dispatch.n === this.#head?.n) return
+    const sinceMs = this.#clock.monotonic()
+    this.#head = first && {
+      n: first.dispatch.n,
+      timeoutMs: first.dispatch.timeoutMs,
+      sinceMs,
+      handedBack: false,
+    }
   }
 
   #endedBy(result: Result): RunEnd {
     const { n, ms: durationMs } = result
     // An answer that came all the same, before the process had to go, is an answer: what ran behind it relies on it.
-    if (n === this.#timedOut && result.end !== 'replied')
+    if (this.#hasTimedOut(n) && result.end !== 'replied')
       return { n, durationMs, outcome: { type: 'timed-out', afterMs: Math.round(durationMs) } }
     switch (result.end) {
       case 'replied':
@@ -277,103 +344,135 @@ export class Worker {
   }
 
   #afterResults(): void {
-    if (this.#timedOut !== undefined && !this.#out.has(this.#timedOut)) return this.#end(this.#why, 'SIGTERM')
     if (this.#served >= this.#limits.maxMessagesPerWorker) this.retire(`served ${this.#served} messages`)
-    if (this.#state === 'ending' && this.#out.size === 0) this.#end(this.#why, 'SIGTERM')
-    if (this.#state === 'ready') this.#listener.free(this)
+    const state = this.#state
+    if (state.type === 'ready') this.#listener.free(this)
+    else if (state.type === 'stopping' && this.#isOver(state)) this.#terminate(state)
+  }
+
+  /** Nothing in it is waited for any more. */
+  #isOver({ fault }: Stopping): boolean {
+    return this.#out.size === 0 || (fault?.type === 'timed-out' && !this.#out.has(fault.n))
+  }
+
+  #hasTimedOut(n: number): boolean {
+    const state = this.#state
+    return state.type === 'stopping' && state.fault?.type === 'timed-out' && state.fault.n === n
   }
 
   /** One timer for the message that runs now; it is looked at when it fires, never moved while all goes well. */
   #watch(): void {
-    if (this.#timer || this.#state === 'gone') return
-    const [head] = this.#out.values()
-    if (!head) return
-    const leftMs = this.#headSinceMs + head.dispatch.timeoutMs - this.#clock.monotonic()
-    this.#timer = this.#clock.after(leftMs, () => {
-      this.#timer = undefined
-      const [now] = this.#out.values()
-      if (now && this.#clock.monotonic() >= this.#headSinceMs + now.dispatch.timeoutMs)
-        this.#timeout(now.dispatch)
+    const state = this.#state
+    if (!isWorking(state) || state.timer || !this.#head) return
+    const leftMs = this.#head.sinceMs + this.#head.timeoutMs - this.#clock.monotonic()
+    state.timer = this.#clock.after(leftMs, () => {
+      if (!isWorking(this.#state)) return
+      this.#state.timer = undefined
+      const head = this.#head
+      if (head && this.#clock.monotonic() >= head.sinceMs + head.timeoutMs) this.#timeout(head)
       else this.#watch()
     })
   }
 
-  #timeout({ n, timeoutMs }: Dispatch): void {
-    this.#timedOut = n
-    this.#why = `a message took longer than its ${timeoutMs} ms`
-    this.#state = 'ending'
+  #timeout({ n, timeoutMs }: Head): void {
+    const why = `a message took longer than its ${timeoutMs} ms`
+    const stopping = { ...this.#stopping({ why, fault: { type: 'timed-out', n } }), why }
     this.#process.send({ type: 'abort', n, why: 'timeout' } satisfies Order)
-    this.#timer = this.#clock.after(this.#limits.abortGraceMs, () => this.#end(this.#why, 'SIGTERM'))
+    const timer = this.#clock.after(this.#limits.abortGraceMs, () => this.#terminate(stopping))
+    this.#become({ ...stopping, step: 'aborting', timer })
   }
 
   /** One that has its time to end by itself, after an abort or SIGTERM, keeps it. */
   #lostChannel(): void {
-    if (this.#signal || this.#timedOut !== undefined) return
-    this.#channelLost = true
-    this.#end(CHANNEL_LOST, 'SIGKILL')
+    const state = this.#state
+    if (state.type === 'loading' || isWorking(state))
+      this.#kill({ why: CHANNEL_LOST, fault: { type: 'channel-lost' } })
   }
 
   /** SIGTERM is followed by SIGKILL, however often it is asked for; both go to the whole process group. */
-  #end(why: string, signal: 'SIGTERM' | 'SIGKILL'): void {
-    if (this.#state === 'gone' || (this.#signal && signal === 'SIGTERM')) return
-    this.#why ||= why
-    this.#state = 'ending'
-    this.#signal = signal
-    this.#timer?.cancel()
-    this.#process.kill(signal)
-    if (signal === 'SIGTERM')
-      this.#timer = this.#clock.after(this.#limits.killGraceMs, () => this.#end(why, 'SIGKILL'))
+  #terminate(ground: Ground): void {
+    const state = this.#state
+    if (state.type === 'exited') return
+    const stopping = this.#stopping(ground)
+    if (state.type === 'stopping' && (state.step === 'terminating' || state.step === 'killing'))
+      return this.#become({ ...state, ...stopping })
+    const timer = this.#clock.after(this.#limits.killGraceMs, () => this.#kill(stopping))
+    this.#become({ ...stopping, step: 'terminating', timer })
+    this.#process.kill('SIGTERM')
   }
 
-  #ended(code: number | null, signal: string | null): void {
-    this.#state = 'gone'
-    this.#timer?.cancel()
+  #kill(ground: Ground): void {
+    if (this.#state.type === 'exited') return
+    this.#become({ ...this.#stopping(ground), step: 'killing' })
     this.#process.kill('SIGKILL')
-    const certain = this.#out.size === 1
-    const durationMs = this.#clock.monotonic() - this.#headSinceMs
-    let unexpected = this.#everLoaded && !this.#dismissed && !this.#shutdown && this.#timedOut === undefined
-    const byReceiver = new Map<Out['onEnded'], RunEnd[]>()
-    for (const [n, { dispatch, onEnded }] of this.#out) {
-      const ended = byReceiver.get(onEnded) ?? []
-      byReceiver.set(onEnded, ended)
-      const outcome = this.#outcomeOfDeath(dispatch, certain, code, signal)
-      if (outcome.type !== 'cancelled') unexpected = false
-      ended.push({ n, durationMs, outcome })
+  }
+
+  #stopping({ why, fault, asked = false }: Ground): Stopping {
+    const state = this.#state
+    if (state.type !== 'stopping')
+      return { type: 'stopping', why, fault, asked, loaded: state.type === 'ready' }
+    return {
+      type: 'stopping',
+      why: state.why,
+      fault: state.fault ?? fault,
+      asked: state.asked || asked,
+      loaded: state.loaded,
+    }
+  }
+
+  /** @throws Error for a step that no worker takes */
+  #become(next: State): void {
+    const { timer } = this.#state
+    const [from, to] = [stepOf(this.#state), stepOf(next)]
+    if (!STEPS[from].includes(to)) throw new Error(`worker ${this.pid} cannot go from ${from} to ${to}`)
+    if (timer !== next.timer) timer?.cancel()
+    this.#state = next
+  }
+
+  #exited(code: number | null, signal: string | null): void {
+    const state = this.#state
+    this.#become({ type: 'exited' })
+    this.#process.kill('SIGKILL')
+    const stopping = state.type === 'stopping' ? state : undefined
+    const { tail: stderr, heapFull } = this.#words
+    const exit = { fault: stopping?.fault, shutdown: this.#shutdown, served: this.#served, code, signal }
+    const out = [...this.#out.values()]
+    const outcomes = blame(
+      { ...exit, stderr, heapFull },
+      out.map(({ dispatch }) => dispatch),
+    )
+    const durationMs = this.#clock.monotonic() - (this.#head?.sinceMs ?? 0)
+    const byReceiver = new Map<Receiver, RunEnd[]>()
+    for (const [at, { dispatch, receiver }] of out.entries()) {
+      const ended = byReceiver.get(receiver) ?? []
+      byReceiver.set(receiver, ended)
+      ended.push({ n: dispatch.n, durationMs, outcome: outcomes[at]! })
     }
     this.#out.clear()
-    for (const [onEnded, ended] of byReceiver) onEnded(ended)
-    const last = this.#words.tail.trim().slice(-300)
-    const why = this.#why || `exited by itself (${signal ?? `code ${code}`})${last && `: ${last}`}`
-    this.#listener.gone(this, why, unexpected)
-  }
-
-  #outcomeOfDeath(dispatch: Dispatch, certain: boolean, code: number | null, signal: string | null): Outcome {
-    if (this.#shutdown) return { type: 'cancelled', why: 'shutdown' }
-    const forAnother = this.#timedOut !== undefined && dispatch.n !== this.#timedOut
-    if (!certain || forAnother) return { type: 'cancelled', why: 'process-died' }
-    if (dispatch.n === this.#timedOut) return { type: 'timed-out', afterMs: dispatch.timeoutMs }
-    // Either of these may stem from a message before this one; only when this one was alone in a fresh process, or fails so twice, is it sure.
-    if (this.#uncaught && (this.#served === 0 || dispatch.alone))
-      return { type: 'threw', error: this.#uncaught, retry: { wish: 'policy' } }
-    if (this.#uncaught || (this.#channelLost && this.#served > 0 && !dispatch.alone))
-      return { type: 'cancelled', why: 'process-died' }
-    const stderr = this.#words.tail
-    if (this.#words.heapFull) return { type: 'out-of-memory', stderr }
-    if (this.#channelLost) return { type: 'exited', code: null, stderr }
-    if (signal !== null) return { type: 'killed', signal, stderr }
-    return { type: 'exited', code: code ?? 0, stderr }
+    this.#head = undefined
+    for (const [receiver, ended] of byReceiver) receiver.ended(ended)
+    const last = stderr.trim().slice(-300)
+    const why = stopping?.why ?? `exited by itself (${signal ?? `code ${code}`})${last && `: ${last}`}`
+    const loaded = stopping?.loaded ?? state.type === 'ready'
+    const asked = stopping?.asked ?? false
+    const explained = asked || this.#shutdown || stopping?.fault?.type === 'timed-out'
+    const charged = outcomes.some(({ type }) => type !== 'cancelled')
+    this.#listener.gone(this, { why, loaded, asked, unexpected: loaded && !explained && !charged })
   }
 
   #line(stream: 'stdout' | 'stderr', line: string): void {
     if (stream === 'stderr') this.#words.add(line)
     const [only] = this.#out.values()
-    this.#listener.output(
-      this,
-      this.#out.size === 1 ? (only?.dispatch.message.id ?? null) : null,
-      stream,
-      line,
-    )
+    this.#listener.output(this, this.#out.size === 1 ? only : undefined, stream, line)
   }
+}
+
+function stepOf(state: State): StepName {
+  return state.type === 'stopping' ? state.step : state.type
+}
+
+function isWorking(state: State): state is Working {
+  return state.type === 'ready' || (state.type === 'stopping' && state.step === 'draining')
 }
 
 const SHOWN_CHARS_MAX = 200

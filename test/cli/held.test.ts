@@ -7,6 +7,7 @@ const FILE = { path: '', readable: true, reason: null }
 const NOTE: RuntimeStatus = {
   pid: 1,
   host: 'h',
+  workspace: '/w',
   startedAt: '',
   epoch: 1,
   functions: [

@@ -13,6 +13,7 @@ export interface Mutant {
   readonly changes: readonly Change[]
 }
 
+const SCHEDULER = 'queue/scheduler.ts'
 const ADMISSION = 'sources/admission.ts'
 const BACKOFF = 'queue/retry-policy.ts'
 const DISPATCHER = 'dispatcher.ts'
@@ -20,6 +21,7 @@ const LANES = 'queue/lanes.ts'
 const OUTBOX = 'store/sqlite/outbox.ts'
 const INBOUND = 'sources/inbound.ts'
 const QUEUE = 'queue/queue.ts'
+const BLAME = 'workers/blame.ts'
 const CHILD = 'workers/worker.ts'
 
 export const MUTANTS: readonly Mutant[] = [
@@ -161,9 +163,9 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   one(
     'a death is blamed on all that were in the process',
-    CHILD,
-    'const certain = this.#out.size === 1',
-    'const certain = this.#out.size > 0',
+    BLAME,
+    'const certain = inside.length === 1',
+    'const certain = inside.length > 0',
   ),
   one(
     'who must run alone gets company',
@@ -185,9 +187,24 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   one(
     'a lost channel is blamed on a message that had not begun',
-    CHILD,
-    'this.#channelLost && this.#served > 0 && !dispatch.alone',
-    'false',
+    BLAME,
+    'if (!certain) return PROCESS_DIED',
+    '',
+  ),
+
+  // What may run now.
+  one('more is busy than may be', SCHEDULER, 'capacity.concurrency - busy,', 'capacity.concurrency,'),
+  one(
+    'a function has more busy workers than it may have',
+    SCHEDULER,
+    'busyMax(each, capacity) - busyOf(spec, capacity),',
+    'capacity.concurrency,',
+  ),
+  one(
+    'a function that has no worker is started none',
+    SCHEDULER,
+    "if (missing > 0) steps.push({ type: 'start', spec, count: missing })",
+    '',
   ),
 
   // Order.

@@ -7,7 +7,14 @@ import { StatusFile } from '../../runtime/observe/status-file.ts'
 import { createEvents } from '../../runtime/protocol/events.ts'
 import { tempDir } from '../support/files.ts'
 
-const NOTE = { startedAt: '', epoch: 1, functions: [], unroutable: {}, state: 'running' } as const
+const NOTE = {
+  workspace: '/w',
+  startedAt: '',
+  epoch: 1,
+  functions: [],
+  unroutable: {},
+  state: 'running',
+} as const
 
 test.each(['.runtime.json', '.runtime.json.new'])(
   '113: a link at %s is replaced, and what it leads to stays',

@@ -168,7 +168,7 @@ class Bench {
     expect(this.lanes.size).toBe(out.length + rest.length)
     for (const { name } of SPECS)
       expect(this.lanes.waiting(name)).toBe(rest.filter(({ spec }) => spec.name === name).length)
-    const ready = [...this.lanes.readyFunctions()].map(({ name }) => name)
+    const ready = [...this.lanes.readyHeads()].map(({ spec }) => spec.name)
     expect(ready.sort(), 'functions that have something to do').toEqual(
       [...new Set(heads.map(({ spec }) => spec.name))].sort(),
     )

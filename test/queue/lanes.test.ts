@@ -47,7 +47,7 @@ function lanesOf(...entries: readonly Entry[]): Lanes {
 const take = (lanes: Lanes, max = 100, spec = F, aloneToo = true, maxBytes = 1_000_000) =>
   lanes.take(spec.name, max, maxBytes, aloneToo)
 const orders = (entries: readonly Entry[]) => entries.map(({ order }) => order)
-const ready = (lanes: Lanes) => [...lanes.readyFunctions()].map(({ name }) => name).sort()
+const ready = (lanes: Lanes) => [...lanes.readyHeads()].map(({ spec }) => spec.name).sort()
 
 function wake(lanes: Lanes, entry: Entry): void {
   setWaits(entry, false)

@@ -13,7 +13,7 @@ import { NanoclawError } from '../../runtime/protocol/errors.ts'
 import type { Settled } from '../../runtime/protocol/events.ts'
 import type { Dispatch } from '../../runtime/protocol/ipc.ts'
 import type { Recovery } from '../../runtime/store/sqlite/outbox.ts'
-import { type Fate, policyOf } from './cast.ts'
+import { CONCURRENCY, concurrencyOf, type Fate, policyOf } from './cast.ts'
 import { Disk, type StoredReply } from './disk.ts'
 import type { Outbound } from './files.ts'
 import { isCharged, isDeath, judge } from './judge.ts'
@@ -219,11 +219,20 @@ export class Books {
         this.fail(`${told.id} begins while ${id} runs, of the same lane`)
     }
     this.#running.set(told.id, pid)
+    this.#mustBeWithinConcurrency(told)
     const before = this.#before(told).find((each) => !each.replied)
     // One that the host has numbered anew keeps the place that it had; and what has begun comes first in any case.
     const exempt = told.renumbered || (told.started > 1 && !told.strict)
     if (before && !exempt)
       this.fail(`${told.id} (seq ${told.seq}) begins before ${before.id} (seq ${before.seq})`)
+  }
+
+  #mustBeWithinConcurrency({ id, kind }: Told): void {
+    const all = this.#running.size
+    if (all > CONCURRENCY) this.fail(`${id} begins as number ${all}; ${CONCURRENCY} may run`)
+    const own = [...this.#running.keys()].filter((each) => this.#told(each).kind === kind).length
+    const most = concurrencyOf(kind)
+    if (own > most) this.fail(`${id} begins as number ${own} of ${kind}; ${most} may run`)
   }
 
   handlerEnded(epoch: number, { message }: Dispatch, how: Fate['end'] | 'cut-off'): void {

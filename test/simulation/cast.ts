@@ -42,6 +42,14 @@ const TIMEOUT_MS = 300
 /** Its function asks for context, too. */
 export const CONTEXT_KIND: Kind = 'free'
 
+/** Processes that may be busy, in all. */
+export const CONCURRENCY = 4
+
+/** … and for one function. */
+export function concurrencyOf(kind: Kind): number {
+  return kind === 'slow' ? 2 : 3
+}
+
 /** Functions of a version: its bundles are new; `late` is there in odd ones, and `nobody` never. */
 export function catalogOf(version: number): Catalog {
   const names = Object.keys(POLICIES).filter((name) => name !== 'late' || version % 2 === 1)
@@ -55,7 +63,7 @@ function specOf(name: keyof typeof POLICIES, version: number): FunctionSpec {
     rule: { kind: [name], ...(name === CONTEXT_KIND && { trigger: [true, false] }), content: [] },
     timeoutMs: TIMEOUT_MS,
     retry: POLICIES[name],
-    concurrency: name === 'slow' ? 2 : 3,
+    concurrency: concurrencyOf(name),
     key: KEYS[name] ?? 'address',
     rawContent: false,
     bundle: `${name}-${version}.cjs`,

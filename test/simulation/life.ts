@@ -15,7 +15,7 @@ import { Outbox } from '../../runtime/store/sqlite/outbox.ts'
 import { Pool } from '../../runtime/workers/pool.ts'
 import { Prewarm } from '../../runtime/workers/prewarm.ts'
 import { type Books, Violation } from './books.ts'
-import { fateOf, wishMs } from './cast.ts'
+import { CONCURRENCY, fateOf, wishMs } from './cast.ts'
 import { Crash, type Faults } from './faults.ts'
 import type { Outbound } from './files.ts'
 import { CONTENT_MAX, type Told } from './messages.ts'
@@ -49,7 +49,7 @@ export interface World {
 const DRAIN_MS = 1_000
 const ABORT_GRACE_MS = 50
 const POOL_LIMITS = {
-  concurrency: 4,
+  concurrency: CONCURRENCY,
   warmMax: 7,
   startsMax: 2,
   quickMax: 2,
@@ -150,8 +150,11 @@ export class Life {
       },
       catalog,
     )
+    let runs = 0
     this.#dispatcher = new Dispatcher({
+      workspace: 'the only one',
       clock,
+      nextRunId: () => ++runs,
       events,
       queue: this.#queue,
       crashLimit,
@@ -356,19 +359,26 @@ export class Life {
   #watchedPool(): Workers {
     const { faults, books } = this.#world
     return {
-      offer: (...wish) =>
-        this.#pool.offer(...wish).map((slot) => ({
-          pid: slot.pid,
-          idle: slot.idle,
-          run: (batch, onEnded) => {
+      capacity: () => this.#pool.capacity(),
+      start: (spec, count) => this.#pool.start(spec, count),
+      slot: (pid) => {
+        const slot = this.#pool.slot(pid)
+        if (!slot) return undefined
+        return {
+          ...slot,
+          run: (batch, receiver) => {
             faults.effect('a dispatch')
             books.dispatched(this.epoch, batch)
-            slot.run(batch, (ended) => {
-              books.ended(this.epoch, ended)
-              onEnded(ended)
+            slot.run(batch, {
+              ...receiver,
+              ended: (ended) => {
+                books.ended(this.epoch, ended)
+                receiver.ended(ended)
+              },
             })
           },
-        })),
+        }
+      },
     }
   }
 }

@@ -1,13 +1,6 @@
 // The decisions of a supervisor, as tables.
 import { describe, expect, test } from 'vitest'
-import {
-  decideAfterEnd,
-  decideStale,
-  type End,
-  LIMITS,
-  pauseMs,
-  type Signs,
-} from '../../runtime/supervisor/judge.ts'
+import { decideAfterEnd, decideStale, type End, LIMITS, type Signs } from '../../runtime/supervisor/judge.ts'
 import { wasAway } from '../../runtime/supervisor/presence.ts'
 
 const MINUTE = 60_000
@@ -164,6 +157,7 @@ describe('after an end that nobody asked for', () => {
   })
 
   test('a pause is a random point in its upper half', () => {
-    expect([0, 0.5, 1].map((random) => pauseMs(2, 1_000, 60_000, random))).toEqual([2_000, 3_000, 4_000])
+    const delays = [0, 0.5, 1].map((random) => decideAfterEnd(end({ code: 1, failures: 2, random }), LIMITS))
+    expect(delays).toMatchObject([2_000, 3_000, 4_000].map((delayMs) => ({ delayMs })))
   })
 })

@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { realClock } from '../../runtime/protocol/clock.ts'
 import { evaluate } from '../../runtime/workers/evaluate.ts'
 import { tempDir } from '../support/files.ts'
 
@@ -14,5 +15,5 @@ test.each([
   const dir = tempDir()
   const bundle = join(dir, 'bundle.cjs')
   writeFileSync(bundle, code)
-  await expect(evaluate(bundle, dir, process.env, limitMs)).rejects.toThrow(text)
+  await expect(evaluate(bundle, dir, process.env, realClock, limitMs)).rejects.toThrow(text)
 })

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { createEvents } from '../../runtime/protocol/events.ts'
 import type { FunctionSpec } from '../../runtime/protocol/function.ts'
 import type { Dispatch } from '../../runtime/protocol/ipc.ts'
+import { plan } from '../../runtime/queue/scheduler.ts'
 import { Pool } from '../../runtime/workers/pool.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
@@ -49,16 +50,19 @@ function busy(spec: Partial<FunctionSpec>, quick: boolean): number {
       stop: async () => undefined,
     },
   })
+  const all = { name: 'it', bundle: 'it.cjs', concurrency: 8, ...spec } as FunctionSpec
   let at = 0
   for (let turn = 0; turn < 20; turn++) {
-    const slots = pool.offer(
-      { name: 'it', bundle: 'it.cjs', concurrency: 8, ...spec } as FunctionSpec,
-      100,
-      { behind: false, quick },
-      new Set(),
-    )
-    for (const slot of slots) {
-      slot.run([{ n: ++at, alone: false, lane: '', timeoutMs: 60_000, message: {} } as Dispatch], nothing)
+    const demand = { spec: all, waiting: 10_000, lanes: 100, batchMax: quick ? 16 : 1, isolated: false }
+    for (const step of plan([demand], '', pool.capacity())) {
+      if (step.type === 'start') pool.start(step.spec, step.count)
+      else if (pool.slot(step.pid)?.idle)
+        pool
+          .slot(step.pid)
+          ?.run([{ n: ++at, alone: false, lane: '', timeoutMs: 60_000, message: {} } as Dispatch], {
+            workspace: 'w',
+            ended: nothing,
+          })
     }
     clock.advance(10)
   }

@@ -34,7 +34,7 @@ async function bundles() {
 function pool(root: string, keep = true, nodeArgs: readonly string[] = []) {
   const clock = new FakeClock()
   const made: { process: Process; ended: boolean }[] = []
-  const node = nodeSpawner()
+  const node = nodeSpawner(realClock)
   const spare = new Prewarm({
     clock,
     keep,
@@ -61,14 +61,16 @@ async function startChild(root: string, bundle: string, spawner: Prewarm, nodeAr
       {
         loaded: resolve,
         free: () => undefined,
-        gone: (_child, why) => reject(new Error(why)),
+        gone: (_child, { why }) => reject(new Error(why)),
         output: (_child, _id, _stream, line) => said.push(line),
         log: () => undefined,
       },
     )
   })
   const outcome = () =>
-    new Promise<Outcome>((resolve) => child.run([DISPATCH], ([ended]) => resolve(ended!.outcome)))
+    new Promise<Outcome>((resolve) =>
+      child.run([DISPATCH], { workspace: 'w', ended: ([ended]) => resolve(ended!.outcome) }),
+    )
   return { child, said, outcome }
 }
 

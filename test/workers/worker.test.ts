@@ -19,11 +19,12 @@ const LIMITS = {
 
 const ERROR = { name: 'Error', message: 'stopped by its signal' }
 
-function child() {
+function child({ loads = true } = {}) {
   let report: (said: unknown) => void = () => undefined
   let end: (code: number | null, signal: string | null) => void = () => undefined
   let lose: () => void = () => undefined
   let killed: string | undefined
+  let why: string | undefined
   const clock = new FakeClock()
   const ended: RunEnd[] = []
   const nobody = () => undefined
@@ -48,13 +49,14 @@ function child() {
         stop: async () => undefined,
       },
     },
-    { loaded: nobody, free: nobody, gone: nobody, output: nobody, log: nobody },
+    { loaded: nobody, free: nobody, gone: (_child, exit) => (why = exit.why), output: nobody, log: nobody },
   )
-  report({ type: 'loaded', definition: {} })
+  if (loads) report({ type: 'loaded', definition: {} })
   const run = (n: number, alone: boolean) =>
-    child.run([{ n, alone, lane: '', attempt: 1, timeoutMs: 1_000, message: {} } as Dispatch], (each) =>
-      ended.push(...each),
-    )
+    child.run([{ n, alone, lane: '', attempt: 1, timeoutMs: 1_000, message: {} } as Dispatch], {
+      workspace: 'w',
+      ended: (each) => void ended.push(...each),
+    })
   const answer = (...ns: number[]) =>
     report({ type: 'results', results: ns.map((n) => ({ n, ms: 0, end: 'replied', replies: [] })) })
   const fails = (n: number) =>
@@ -62,9 +64,22 @@ function child() {
       type: 'results',
       results: [{ n, ms: 1_050, end: 'threw', error: ERROR, retry: { wish: 'policy' } }],
     })
-  const dies = () => killed !== undefined && end(null, killed)
+  const exit = () => end(null, killed ?? null)
+  const dies = () => killed !== undefined && exit()
   const outcome = (n: number) => ended.find((each) => each.n === n)?.outcome
-  return { child, clock, run, answer, fails, dies, outcome, lose: () => lose(), killed: () => killed }
+  return {
+    child,
+    clock,
+    run,
+    answer,
+    fails,
+    exit,
+    dies,
+    outcome,
+    lose: () => lose(),
+    killed: () => killed,
+    why: () => why,
+  }
 }
 
 test('133: a process that ignores SIGTERM is killed when its grace is over, however often it is told to go', () => {
@@ -123,3 +138,47 @@ test('3: an answer after the timeout counts while the process lives; an error th
   expect(throws.outcome(1)).toEqual({ type: 'timed-out', afterMs: 1_050 })
   expect(throws.killed()).toBe('SIGTERM')
 })
+test('a process that has to go once its message has ended still ends it when its time is up', () => {
+  const it = child()
+  it.run(1, false)
+  it.clock.advance(900)
+  it.child.retire('its function has changed')
+  expect(it.killed()).toBeUndefined()
+  it.clock.advance(100)
+  expect(it.killed()).toBeUndefined()
+  it.clock.advance(100)
+  expect(it.killed()).toBe('SIGTERM')
+  it.clock.advance(100)
+  expect(it.killed()).toBe('SIGKILL')
+  it.dies()
+  expect(it.outcome(1)).toEqual({ type: 'timed-out', afterMs: 1_000 })
+  expect(it.why()).toBe('a message took longer than its 1000 ms')
+})
+
+type Child = ReturnType<typeof child>
+
+test.each<[state: string, has: 'started' | 'loaded' | 'a message', then: (it: Child) => void]>([
+  ['loads', 'started', () => undefined],
+  ['is idle', 'loaded', () => undefined],
+  ['runs a message', 'a message', () => undefined],
+  ['has to go after its message', 'a message', ({ child }) => child.retire('it has to go')],
+  ['has its time to heed an abort', 'a message', ({ clock }) => clock.advance(1_000)],
+  ['has got SIGTERM', 'loaded', ({ child }) => child.retire('it has to go')],
+  ['has got SIGTERM before it had loaded', 'started', ({ child }) => child.retire('it has to go')],
+  ['has got SIGKILL', 'a message', ({ child }) => child.kill('it has to go')],
+])(
+  'a process that exits while it %s leaves no timer, takes no message, and exits once',
+  (_state, has, then) => {
+    const it = child({ loads: has !== 'started' })
+    if (has === 'a message') it.run(1, false)
+    then(it)
+    it.exit()
+    expect(it.clock.timers).toBe(0)
+    it.child.retire('it has to go')
+    it.child.kill('it has to go')
+    it.run(2, false)
+    expect(it.outcome(2)).toEqual({ type: 'cancelled', why: 'not-started' })
+    expect(it.clock.timers).toBe(0)
+    expect(it.exit).toThrow('worker 1 cannot go from exited to exited')
+  },
+)

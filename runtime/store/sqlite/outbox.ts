@@ -3,6 +3,7 @@
 // there together or not at all, and nothing starts that the disk does not know of.
 // In every commit the epoch is checked: a runtime that was replaced while it was stopped finds another number and writes nothing.
 
+import { type Backoff, backoffMs } from '../../protocol/backoff.ts'
 import type {
   Checkpoint,
   Claim,
@@ -341,9 +342,11 @@ export class Outbox {
   }
 }
 
+const RESTART: Backoff = { minMs: 1_000, maxMs: 60_000 }
+
 /** The first death is answered at once, since most are nobody's fault; a message that goes on killing waits longer each time. */
 function restartDelayMs(deaths: number): number {
-  return deaths <= 1 ? 0 : Math.min(1000 * 2 ** (deaths - 2), 60_000)
+  return deaths <= 1 ? 0 : backoffMs(RESTART, deaths - 1)
 }
 
 /** 0 ≤ spread < 1, the same for the same run. */

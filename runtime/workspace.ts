@@ -1,0 +1,419 @@
+// One session folder: the lock, outbound.db and inbound.db, the queue and the dispatcher between them, and what the folder
+// shows of its runtime (status file, heartbeat). The functions and their processes belong to runtime.ts, which may serve many
+// folders. A workspace begins in two steps: `open` takes the folder over, `begin` works; it ends in two: `drain`, `release`.
+import { dirname } from 'node:path'
+import type { Catalog } from './catalog/catalog.ts'
+import { Dispatcher, type Workers } from './dispatcher.ts'
+import { type CrashHook, withFailpoints } from './failpoints.ts'
+import { makeFolder } from './folder.ts'
+import { Heartbeat } from './observe/heartbeat.ts'
+import { StatusFile } from './observe/status-file.ts'
+import { type Clock, guarded, type Timer } from './protocol/clock.ts'
+import type { Config } from './protocol/config.ts'
+import { errorText, NanoclawError } from './protocol/errors.ts'
+import { type Events, labelled } from './protocol/events.ts'
+import type { RuntimeStatus } from './protocol/status-file.ts'
+import { isoTime } from './protocol/time.ts'
+import { Queue } from './queue/queue.ts'
+import { INBOUND_LIMITS, InboundSource } from './sources/inbound.ts'
+import { OpenWithRetry } from './store/open-with-retry.ts'
+import { Retention } from './store/retention.ts'
+import { classifyWrite, explain, outboundError, readTrouble, writeTrouble } from './store/sqlite/classify.ts'
+import { Inbox, START } from './store/sqlite/inbox.ts'
+import { Lock } from './store/sqlite/lock.ts'
+import { type Recovery, ReopeningOutbox } from './store/sqlite/reopening-outbox.ts'
+import { denialOf } from './store/sqlite/rights.ts'
+import { TimeoutDeclaration } from './store/timeout-declaration.ts'
+import type { TurnOrder } from './turns.ts'
+import { InboundWatcher } from './watch/inbound-watcher.ts'
+
+export interface WorkspaceParts {
+  /** Its `workspace` and `paths` are those of this folder. */
+  readonly config: Config
+  readonly clock: Clock
+  /** 0 ≤ random < 1; spreads retries. */
+  readonly random: () => number
+  /** Of the runtime; every event is labelled with this workspace. */
+  readonly events: Events
+  readonly workers: Workers
+  readonly functions: {
+    readonly catalog: Catalog
+    readonly list: RuntimeStatus['functions']
+    limitMsOf(name: string): number
+  }
+  readonly turns: TurnOrder
+  readonly nextRunId: () => number
+  readonly reach: CrashHook | undefined
+  /** It cannot go on, and does nothing more by itself. */
+  readonly onFatal: (error: Error, exitCode: 75 | 78 | 1) => void
+}
+
+/** What ends the processes that run messages of this workspace when a drain takes too long. */
+export interface ProcessEnds {
+  /** Tells handlers to stop. */
+  abort(): void
+  /** Ends their processes. */
+  kill(): void
+}
+
+interface Open {
+  readonly outbox: ReopeningOutbox
+  readonly recovery: Recovery
+  readonly heartbeat: Heartbeat
+}
+
+/** Everything that must be open while the workspace works. */
+interface Running extends Open {
+  readonly inbox: Inbox
+  readonly queue: Queue
+  readonly source: InboundSource
+  readonly dispatcher: Dispatcher
+  readonly retention: Retention
+  readonly trigger: InboundWatcher | undefined
+}
+
+/** Together a few megabytes. */
+const QUEUE_LIMITS = { scheduledMax: 20_000, parkedMax: 10_000 }
+/**
+ * How often the status file is brought up to date and touched (its time says that this runtime lives), and it is checked that
+ * outbound.db and the lock are still in their places.
+ */
+const STATUS_MS = 1_000
+/**
+ * After the drain's time is up, its last commits have this long, tried every few milliseconds: with the default drain a stop
+ * takes less than 8 s, after which some containers are killed.
+ */
+const LAST_COMMITS_MS = 800
+
+export class Workspace {
+  /** The path of its folder, which no other workspace of this process has. */
+  readonly name: string
+  readonly #parts: WorkspaceParts
+  readonly #clock: Clock
+  readonly #events: Events
+  readonly #statusFile: StatusFile
+  #startedAt = ''
+  #lock: Lock | undefined
+  #open: Open | undefined
+  #running: Running | undefined
+  #statusTimer: Timer | undefined
+  #ending = false
+  #failed = false
+  /** Ends a drain: nothing more will be written. */
+  #whenFailed: (() => void) | undefined
+  /** What `release` closes, the last one first. */
+  #releases: (() => void)[] = []
+  /** Set when a drain leaves claims behind. */
+  #stoppedEpoch: number | undefined
+
+  constructor(parts: WorkspaceParts) {
+    this.#parts = parts
+    this.name = parts.config.workspace
+    this.#clock = guarded(parts.clock, (error) => this.#fatal(error))
+    this.#events = labelled(parts.events, this.name)
+    this.#statusFile = new StatusFile(parts.config.paths.lock, this.#events)
+  }
+
+  /**
+   * Takes the folder over: its lock, outbound.db with what an earlier runtime left in it, the heartbeat. Ends early after `cancel`.
+   * @throws NanoclawError `locked`, `bad_config`, `outbound_unusable`; `release` then frees what was taken
+   */
+  async open(): Promise<void> {
+    const { config, clock } = this.#parts
+    this.#startedAt = isoTime(clock.now())
+    makeFolders(config)
+    const lock = Lock.acquire(config.paths.lock, () => this.#statusFile.holder())
+    this.#lock = lock
+    this.#releases.push(() => this.#lock?.release(this.#stoppedEpoch))
+    const { outbox, recovery } = await this.#openOutbox(lock.stoppedEpoch)
+    if (this.#ending) return
+    this.#open = { outbox, recovery, heartbeat: this.#startHeartbeat() }
+  }
+
+  /** Begins to work; inbound.db may come later. Does nothing where `open` has ended early. */
+  begin(): void {
+    if (this.#ending || !this.#open) return
+    const { config, functions } = this.#parts
+    const { epoch, interrupted, quarantined } = this.#open.recovery
+    const inbox = new Inbox(config.paths.inbound, (about) => this.#events.emit('inbound-wal', about))
+    this.#running = this.#assemble({ ...this.#open, inbox })
+    const { source, dispatcher, retention, trigger } = this.#running
+    this.#releases.unshift(() => inbox.close())
+    this.#events.emit('started', { epoch, functions: functions.catalog.names, interrupted, quarantined })
+    trigger?.start()
+    source.start(dispatcher)
+    retention.start()
+    this.#keepStatus()
+  }
+
+  /** An `open` that is under way ends soon, and `begin` does nothing. */
+  cancel(): void {
+    this.#ending = true
+  }
+
+  /** The functions are others now. */
+  reroute(): void {
+    try {
+      if (!this.#ending) this.#running?.source.reroute(this.#parts.functions.catalog)
+    } catch (error) {
+      this.#fatal(error)
+    }
+  }
+
+  /** The pool has room: what found none before asks again. */
+  roomCame(): void {
+    if (this.#running?.dispatcher.isShort) this.#running.dispatcher.nudge()
+  }
+
+  /** It is to begin nothing more. */
+  get isEnding(): boolean {
+    return this.#ending
+  }
+
+  get isRunning(): boolean {
+    return this.#running !== undefined
+  }
+
+  /** Claims nothing more, lets what runs finish (up to the drain time), and writes that down. */
+  async drain(processes: ProcessEnds): Promise<void> {
+    this.#ending = true
+    if (!this.#running) return
+    const { source, dispatcher, retention, outbox, recovery, trigger } = this.#running
+    const { clock, reach, config } = this.#parts
+    const { drainMs, abortGraceMs } = config
+    this.#events.emit('stopping', { running: dispatcher.running })
+    trigger?.stop()
+    source.stop()
+    retention.stop()
+    const drained = dispatcher.drain()
+    this.#writeStatus('draining')
+    reach?.('in-shutdown')
+    const timers = [
+      clock.after(Math.max(drainMs - abortGraceMs, 0), () => processes.abort()),
+      clock.after(drainMs, () => {
+        processes.abort()
+        processes.kill()
+      }),
+    ]
+    const tooLong = new Promise<'late'>((resolve) =>
+      timers.push(clock.after(drainMs + LAST_COMMITS_MS, () => resolve('late'))),
+    )
+    const failed = new Promise<'failed'>((resolve) => {
+      this.#whenFailed = () => resolve('failed')
+    })
+    const end = await Promise.race([drained, tooLong, failed])
+    for (const timer of timers) timer.cancel()
+    const left = dispatcher.unwritten
+    dispatcher.close()
+    reach?.('in-shutdown')
+    if (end === 'late' && left.claims > 0 && !this.#failed) {
+      this.#stoppedEpoch = recovery.epoch
+      this.#events.emit('unwritten', left)
+    }
+    if (end !== true) return
+    const nothing = { endings: [], claims: [], refusals: [], inboundSeq: 0 }
+    try {
+      outbox.commit({ ...nothing, nowMs: clock.now(), mark: source.currentCheckpoint() })
+    } catch {
+      // Only a shortcut for the next start is lost.
+    }
+  }
+
+  /** At once: nothing of it happens any more. What was claimed is found and run again by the next start. */
+  kill(): void {
+    this.#ending = true
+    this.#statusTimer?.cancel()
+    this.#running?.dispatcher.close()
+    for (const part of ['source', 'retention', 'heartbeat', 'trigger'] as const) this.#running?.[part]?.stop()
+  }
+
+  /** Closes everything, and frees the folder for another runtime. May be called twice. */
+  release(): void {
+    this.#statusTimer?.cancel()
+    for (const release of this.#releases.splice(0).reverse()) release()
+  }
+
+  async #openOutbox(stoppedEpoch: number): Promise<{ outbox: ReopeningOutbox; recovery: Recovery }> {
+    const { clock, reach, config } = this.#parts
+    const { paths, journal, crashLimit } = config
+    const patience = new OpenWithRetry(clock, paths.outbound, () => this.#ending)
+    const outbox = await patience.with(() => new ReopeningOutbox(paths.outbound, journal, reach))
+    this.#releases.push(() => outbox.close())
+    const recover = () => outbox.recover(clock.now(), crashLimit, stoppedEpoch)
+    return { outbox, recovery: await patience.with(recover) }
+  }
+
+  #startHeartbeat(): Heartbeat {
+    const { paths, heartbeatMs } = this.#parts.config
+    const busy = () => (this.#running?.dispatcher.running ?? 0) > 0
+    const heartbeat = new Heartbeat(paths.heartbeat, this.#clock, heartbeatMs, busy)
+    try {
+      heartbeat.start()
+    } catch (error) {
+      throw new NanoclawError(
+        'outbound_unusable',
+        `Cannot touch ${paths.heartbeat}: ${denialOf(paths.heartbeat, 'write') ?? `${errorText(error)}. It must be a plain file that belongs to uid ${process.getuid?.()}`}.`,
+        { cause: error },
+      )
+    }
+    this.#releases.push(() => heartbeat.stop())
+    return heartbeat
+  }
+
+  #assemble(open: Open & Pick<Running, 'inbox'>): Running {
+    const { inbox, outbox, recovery, heartbeat } = open
+    const { config, random, functions, workers, turns, nextRunId, reach } = this.#parts
+    const { paths, crashLimit, maxContentBytes, pollMs, watch } = config
+    const [clock, events] = [this.#clock, this.#events]
+    const ports = withFailpoints(
+      {
+        inbound: inbox,
+        store: new TimeoutDeclaration(outbox, (name) => functions.limitMsOf(name)),
+        workers,
+      },
+      reach,
+    )
+    const queue: Queue = new Queue({
+      clock,
+      limits: QUEUE_LIMITS,
+      takenMax: config.maxMessagesPerWorker,
+      onDue: (messages) => source.comeDue(messages),
+      onReady: () => dispatcher.nudge(),
+      onHorizon: () => source.horizonCame(),
+    })
+    const source: InboundSource = new InboundSource(
+      {
+        clock,
+        events,
+        queue,
+        inbound: ports.inbound,
+        history: (ids) => outbox.history(ids),
+        start: START,
+        limits: INBOUND_LIMITS,
+        checkpoint: recovery.mark,
+        maxContentBytes,
+        pollMs,
+        // Where all of the workspace has gone, that inbound.db is missing says less.
+        classify: (error) => (this.#isInPlace(outbox) ? readTrouble(error, paths.inbound) : { retry: true }),
+        path: paths.inbound,
+      },
+      functions.catalog,
+    )
+    const dispatcher = new Dispatcher({
+      workspace: this.name,
+      clock: guarded(
+        clock,
+        (error) => this.#fatal(error),
+        (turn) => turns.soon(turn),
+      ),
+      random,
+      events,
+      queue,
+      crashLimit,
+      nextRunId,
+      store: ports.store,
+      workers: ports.workers,
+      maxSeq: () => source.maxSeq(),
+      checkpoint: (nowMs) => source.checkpoint(nowMs),
+      claimed: () => {
+        turns.served()
+        heartbeat.beat()
+      },
+      classify: writeTrouble,
+      explain: (error) => explain(error, { path: paths.outbound, use: 'write' }),
+      fatal: (error) => this.#fatal(error),
+    })
+    const retention = new Retention({
+      clock,
+      retentionMs: config.retentionMs,
+      past: (work) => outbox.past(work),
+      host: inbox,
+      isLock: (error) => classifyWrite(error) === 'retry',
+      onBug: (error) => this.#fatal(error),
+    })
+    const trigger = watch
+      ? new InboundWatcher({
+          clock,
+          path: paths.inbound,
+          onHint: () => source.poll('now'),
+          onDegraded: (reason) => events.emit('watch-degraded', { reason }),
+        })
+      : undefined
+    return { ...open, queue, source, dispatcher, retention, trigger }
+  }
+
+  /** False: outbound.db has gone, and the workspace with it. */
+  #isInPlace(outbox: ReopeningOutbox): boolean {
+    try {
+      outbox.checkPlace()
+      return true
+    } catch (error) {
+      this.#fatal(error)
+      return false
+    }
+  }
+
+  /** Where the file of the lock was deleted, it is taken anew. False: another runtime has it now, which ends this one. */
+  #keepLock(): boolean {
+    const lock = this.#lock
+    if (!lock || lock.isInPlace) return true
+    try {
+      this.#lock = Lock.acquire(this.#parts.config.paths.lock, () => this.#statusFile.holder())
+      lock.release()
+    } catch (error) {
+      // That it cannot be made for now is no reason to end: outbound.db has an epoch as well.
+      if (!(error instanceof NanoclawError && error.code === 'locked')) return true
+      this.#fatal(error)
+      return false
+    }
+    return true
+  }
+
+  #fatal(cause: unknown): void {
+    if (this.#failed) return
+    this.#failed = true
+    this.kill()
+    this.#whenFailed?.()
+    const error =
+      classifyWrite(cause) === 'bug' ? cause : outboundError(this.#parts.config.paths.outbound, cause)
+    this.#parts.onFatal(error instanceof Error ? error : new Error(String(error)), exitCodeOf(error))
+  }
+
+  #keepStatus(): void {
+    if (this.#ending) return
+    if (this.#running && !this.#isInPlace(this.#running.outbox)) return
+    if (!this.#keepLock()) return
+    this.#writeStatus(this.#running?.source.waitingFor === undefined ? 'running' : 'waiting')
+    this.#statusTimer = this.#clock.after(STATUS_MS, () => this.#keepStatus())
+  }
+
+  #writeStatus(state: 'running' | 'waiting' | 'draining'): void {
+    const { queue, source, recovery } = this.#running!
+    this.#statusFile.write(
+      {
+        workspace: this.name,
+        startedAt: this.#startedAt,
+        epoch: recovery.epoch,
+        functions: this.#parts.functions.list,
+        unroutable: queue.unroutable(),
+        ...(source.crowded.length > 0 && { crowded: source.crowded }),
+        state,
+        ...(source.waitingFor !== undefined && { waitingFor: source.waitingFor }),
+      },
+      this.#clock.now(),
+    )
+  }
+}
+
+function makeFolders({ workspace, cache, paths }: Config): void {
+  makeFolder(workspace, '--workspace', 0o700)
+  makeFolder(cache, '--cache')
+  for (const path of [paths.outbound, paths.heartbeat, paths.lock])
+    makeFolder(dirname(path), '--workspace', 0o700)
+}
+
+/** 75: another runtime has the workspace. 78: a person has to mend the file. 1: our own mistake. */
+export function exitCodeOf(error: unknown): 75 | 78 | 1 {
+  if (!(error instanceof NanoclawError)) return 1
+  return error.code === 'fenced' || error.code === 'locked' ? 75 : 78
+}
