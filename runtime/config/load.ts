@@ -3,7 +3,7 @@
 import type { Config } from '../protocol/config.ts'
 import { type LoadInput, type Place, type Source, settle, settlePaths, type Values } from './settle.ts'
 
-export { ConfigError, type LoadInput } from './settle.ts'
+export { ConfigError, type LoadInput, placeOf } from './settle.ts'
 
 export interface SettingReport {
   readonly name: string

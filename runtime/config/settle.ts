@@ -2,7 +2,7 @@
 // a flag that nobody gave can never hide what the file says. Everything given is checked, also where something stronger
 // hides it; every fault is collected before one error is thrown.
 import { basename, dirname, join, resolve } from 'node:path'
-import type { Paths } from '../protocol/config.ts'
+import type { Paths, WorkspacePlace } from '../protocol/config.ts'
 import { formatDuration } from '../protocol/duration.ts'
 import { NanoclawError } from '../protocol/errors.ts'
 import { filesIn } from '../protocol/files.ts'
@@ -93,9 +93,7 @@ export async function settle(input: LoadInput): Promise<Settled> {
   return { root, isFound, chosen, values, paths, pathOrigins }
 }
 
-export interface Place {
-  readonly workspace: string
-  readonly paths: Paths
+export interface Place extends WorkspacePlace {
   /** There is no project, and nothing says where the workspace is: it would be in the working folder. */
   readonly isGuess: boolean
 }
@@ -197,15 +195,29 @@ function pathsOf({ cwd, env }: LoadInput, workspace: string): Pick<Settled, 'pat
   const inbound = override('inbound', usual.inbound)
   const outbound = override('outbound', usual.outbound)
   const heartbeat = override('heartbeat', usual.heartbeat)
-  const paths = {
-    inbound: inbound.path,
-    outbound: outbound.path,
-    heartbeat: heartbeat.path,
+  const [from, to, beat] = [inbound.path, outbound.path, heartbeat.path]
+  const paths = pathsIn(workspace, { inbound: from, outbound: to, heartbeat: beat })
+  return { paths, pathOrigins: [inbound, outbound, heartbeat] }
+}
+
+function pathsIn(workspace: string, files: ReturnType<typeof filesIn>): Paths {
+  return {
+    ...files,
     inbox: join(workspace, 'inbox'),
     outbox: join(workspace, 'outbox'),
-    lock: join(dirname(outbound.path), '.runtime.lock'),
+    lock: join(dirname(files.outbound), '.runtime.lock'),
   }
-  return { paths, pathOrigins: [inbound, outbound, heartbeat] }
+}
+
+/**
+ * One of several workspaces. Its files stand in it: a variable that says where one file is cannot be meant for all of them.
+ * @throws ConfigError when such a variable is set
+ */
+export function placeOf(workspace: string, env: LoadInput['env']): WorkspacePlace {
+  const set = Object.values(PATH_VARIABLES).filter((name) => env[name])
+  const text = `${set.join(', ')}: expected unset beside several workspaces, since each has files of its own`
+  if (set.length > 0) throw new ConfigError([{ source: 'variable', text }])
+  return { workspace, paths: pathsIn(workspace, filesIn(workspace)) }
 }
 
 /** What each value allows by itself but not beside another. */

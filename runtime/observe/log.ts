@@ -10,12 +10,14 @@ export interface LogOptions {
   readonly level: 'debug' | 'info' | 'warn' | 'error' | 'silent'
   /** Nobody waits for it: see sink.ts. */
   readonly to: Destination
+  /** Every line names its workspace: the runtime serves more than one. */
+  readonly several?: boolean
 }
 
 /** A kind that nobody takes is a warning once; its other messages would only flood the log. */
 const KINDS_SAID_MAX = 1_000
 
-export function createLog(events: Events, { level, to }: LogOptions): void {
+export function createLog(events: Events, { level, to, several = false }: LogOptions): void {
   const sink = new Sink(to, (lines) =>
     log.warn({ lines }, 'log lines were dropped: nobody read them in time'),
   )
@@ -28,37 +30,47 @@ export function createLog(events: Events, { level, to }: LogOptions): void {
     },
     sink,
   )
-  events.on('started', ({ quarantined, ...about }) => {
-    log.info(about, 'started')
-    for (const id of quarantined) log.error({ id, reason: 'crash_limit' }, 'failed')
+  const of = (workspace: string | undefined): Logger =>
+    several && workspace !== undefined ? log.child({ workspace }) : log
+  events.on('started', ({ quarantined, ...about }, workspace) => {
+    of(workspace).info(about, 'started')
+    for (const id of quarantined) of(workspace).error({ id, reason: 'crash_limit' }, 'failed')
   })
-  events.on('stopping', (about) => log.info(about, 'stopping'))
-  events.on('unwritten', (about) =>
-    log.error(about, 'outbound.db took no writes; these messages run again at the next start'),
+  events.on('stopping', (about, workspace) => of(workspace).info(about, 'stopping'))
+  events.on('unwritten', (about, workspace) =>
+    of(workspace).error(about, 'outbound.db took no writes; these messages run again at the next start'),
   )
   events.on('stopped', () => log.info('stopped'))
-  events.on('waiting', ({ path, reason }) => log.warn({ path, reason }, `waiting for ${basename(path)}`))
-  events.on('readable', ({ path }) => log.info({ path }, `${basename(path)} is readable`))
-  events.on('inbound-wal', (about) =>
-    log.warn(about, 'inbound.db is in WAL mode; its host should set journal_mode=delete'),
+  events.on('waiting', ({ path, reason }, workspace) =>
+    of(workspace).warn({ path, reason }, `waiting for ${basename(path)}`),
   )
-  events.on('flickers', (about) =>
-    log.warn(about, 'inbound.db is unreadable for moments; this mount may carry no locks'),
+  events.on('readable', ({ path }, workspace) =>
+    of(workspace).info({ path }, `${basename(path)} is readable`),
   )
-  events.on('refused', (about) => log.warn(about, 'message failed without a run'))
-  events.on('context', (about) => log.debug(about, 'context (trigger 0): completed without a run'))
+  events.on('inbound-wal', (about, workspace) =>
+    of(workspace).warn(about, 'inbound.db is in WAL mode; its host should set journal_mode=delete'),
+  )
+  events.on('flickers', (about, workspace) =>
+    of(workspace).warn(about, 'inbound.db is unreadable for moments; this mount may carry no locks'),
+  )
+  events.on('refused', (about, workspace) => of(workspace).warn(about, 'message failed without a run'))
+  events.on('context', (about, workspace) =>
+    of(workspace).debug(about, 'context (trigger 0): completed without a run'),
+  )
   const kindsSaid = new Set<string>()
-  events.on('unroutable', (about) => {
-    log[kindsSaid.has(about.kind) ? 'debug' : 'warn'](
+  events.on('unroutable', (about, workspace) => {
+    of(workspace)[kindsSaid.has(about.kind) ? 'debug' : 'warn'](
       about,
       'no function takes this message; it is held, like others of its kind',
     )
     if (kindsSaid.size < KINDS_SAID_MAX) kindsSaid.add(about.kind)
   })
-  events.on('commit-failed', (about) =>
-    log.error(about, 'outbound.db takes no writes; claims stop, results are held'),
+  events.on('commit-failed', (about, workspace) =>
+    of(workspace).error(about, 'outbound.db takes no writes; claims stop, results are held'),
   )
-  events.on('commit-healed', (about) => log.info(about, 'outbound.db takes writes again'))
+  events.on('commit-healed', (about, workspace) =>
+    of(workspace).info(about, 'outbound.db takes writes again'),
+  )
   events.on('function-broken', ({ stillServed, ...about }) =>
     log.error(
       about,
@@ -72,22 +84,28 @@ export function createLog(events: Events, { level, to }: LogOptions): void {
     ),
   )
   events.on('functions-changed', (about) => log.info(about, 'functions changed'))
-  events.on('watch-degraded', (about) => log.warn(about, 'no file events; the poll finds changes'))
+  events.on('watch-degraded', (about, workspace) =>
+    of(workspace).warn(about, 'no file events; the poll finds changes'),
+  )
   events.on('worker-ended', ({ unexpected, ...about }) =>
     unexpected ? log.warn(about, 'worker ended unexpectedly') : log.debug(about, 'worker ended'),
   )
   events.on('worker-started', (about) => log.debug(about, 'worker started'))
-  events.on('output', ({ functionName, messageId, stream, line }) =>
-    log.info({ functionName, messageId, stream, line }, 'output'),
+  events.on('output', ({ functionName, messageId, stream, line }, workspace) =>
+    of(workspace).info({ functionName, messageId, stream, line }, 'output'),
   )
-  events.on('log', ({ functionName, messageId, level: at, text, fields }) =>
-    log[at]({ functionName, messageId, fields }, text),
+  events.on('log', ({ functionName, messageId, level: at, text, fields }, workspace) =>
+    of(workspace)[at]({ functionName, messageId, fields }, text),
   )
+  events.on('workspace-failed', (about) => log.error(about, 'workspace cannot be served; the others go on'))
+  events.on('workspace-removed', (about) => log.info(about, 'workspace is not served any more'))
   events.on('fatal', ({ error, exitCode }) => log.fatal({ err: error, exitCode }, 'cannot go on'))
-  events.on('settled', (all) => {
+  events.on('settled', (all, workspace) => {
     // Nothing is made of those that nobody wants to read: there may be tens of thousands a second.
     const wanted = log.isLevelEnabled('debug') ? all : all.filter(({ verdict }) => verdict !== 'done')
-    for (const each of wanted) settled(log, each)
+    if (wanted.length === 0) return
+    const into = of(workspace)
+    for (const each of wanted) settled(into, each)
   })
 }
 

@@ -5,7 +5,7 @@ import { createLog } from '../../runtime/observe/log.ts'
 import { createEvents } from '../../runtime/protocol/events.ts'
 
 /** A log whose reader has read everything up to now, or nothing for a while. */
-function logged(level: 'debug' | 'info' = 'info') {
+function logged(level: 'debug' | 'info' = 'info', several = false) {
   const events = createEvents()
   const written: string[] = []
   let onDrain = () => {}
@@ -17,7 +17,7 @@ function logged(level: 'debug' | 'info' = 'info') {
     },
     on: (_event: 'drain', listener: () => void) => (onDrain = listener),
   }
-  createLog(events, { level, to })
+  createLog(events, { level, to, several })
   return { events, written, to, drain: () => onDrain() }
 }
 
@@ -93,3 +93,16 @@ test.each([
     ])
   },
 )
+
+test('of a runtime of several folders each line names the folder that it is about, and of one folder none does', () => {
+  const namesIn = (several: boolean) => {
+    const { events, written } = logged('debug', several)
+    events.emit('started', { epoch: 1, functions: [], interrupted: 0, quarantined: ['m'] }, '/s/a')
+    events.emit('commit-healed', { held: 0 }, '/s/b')
+    events.emit('output', { functionName: 'f', messageId: 'm', stream: 'stdout', line: 'hi' }, '/s/a')
+    events.emit('functions-changed', { changed: [], functions: [] })
+    return written.map((line) => JSON.parse(line).workspace)
+  }
+  expect(namesIn(true)).toEqual(['/s/a', '/s/a', '/s/b', '/s/a', undefined])
+  expect(namesIn(false)).toEqual(Array(5).fill(undefined))
+})

@@ -24,46 +24,60 @@ const LIMITS = {
   cwd: '',
 }
 
-/** Offers until no more come up, with one batch for each; says how many processes are at work. */
-function busy(spec: Partial<FunctionSpec>, quick: boolean): number {
+/** A pool whose processes load after 10 ms and never answer. */
+function poolOf(change: Partial<typeof LIMITS> = {}) {
   const clock = new FakeClock()
   let pid = 0
+  const rooms: number[] = []
+  const killed: number[] = []
   const nothing = () => undefined
   const pool = new Pool({
     clock,
     events: createEvents(),
-    limits: LIMITS,
-    onRoom: nothing,
+    limits: { ...LIMITS, ...change },
+    onRoom: () => rooms.push(clock.monotonic()),
     onStartFailed: nothing,
     spawner: {
-      spawn: () => ({
-        pid: ++pid,
-        alive: true,
-        send: nothing,
-        become: nothing,
-        onReport: (listener) => void clock.after(10, () => listener({ type: 'loaded', definition: {} })),
-        onData: nothing,
-        onEnd: nothing,
-        onChannelLost: nothing,
-        kill: nothing,
-      }),
+      spawn: () => {
+        const own = ++pid
+        return {
+          pid: own,
+          alive: true,
+          send: nothing,
+          become: nothing,
+          onReport: (listener) => void clock.after(10, () => listener({ type: 'loaded', definition: {} })),
+          onData: nothing,
+          onEnd: nothing,
+          onChannelLost: nothing,
+          kill: () => void killed.push(own),
+        }
+      },
       stop: async () => undefined,
     },
   })
-  const all = { name: 'it', bundle: 'it.cjs', concurrency: 8, ...spec } as FunctionSpec
+  /** As the dispatcher does: follows a plan of this one function; the slots that are free for it. */
+  const offer = (name: string, lanes: number, spec: Partial<FunctionSpec> = {}, quick = false) => {
+    const all = { name, bundle: `${name}.cjs`, concurrency: 8, ...spec } as FunctionSpec
+    const demand = { spec: all, waiting: 10_000, lanes, batchMax: quick ? 16 : 1, isolated: false }
+    return plan([demand], '', pool.capacity()).flatMap((step) => {
+      if (step.type === 'batch') return pool.slot(step.pid) ?? []
+      pool.start(step.spec, step.count)
+      return []
+    })
+  }
+  return { clock, offer, rooms, killed }
+}
+
+const message = (n: number) =>
+  ({ n, alone: false, lane: '', timeoutMs: 60_000, message: {} }) as unknown as Dispatch
+const receiver = { workspace: 'w', ended: () => undefined }
+
+/** Offers until no more come up, with one batch for each; says how many processes are at work. */
+function busy(spec: Partial<FunctionSpec>, quick: boolean): number {
+  const { clock, offer } = poolOf()
   let at = 0
   for (let turn = 0; turn < 20; turn++) {
-    const demand = { spec: all, waiting: 10_000, lanes: 100, batchMax: quick ? 16 : 1, isolated: false }
-    for (const step of plan([demand], '', pool.capacity())) {
-      if (step.type === 'start') pool.start(step.spec, step.count)
-      else if (pool.slot(step.pid)?.idle)
-        pool
-          .slot(step.pid)
-          ?.run([{ n: ++at, alone: false, lane: '', timeoutMs: 60_000, message: {} } as Dispatch], {
-            workspace: 'w',
-            ended: nothing,
-          })
-    }
+    for (const slot of offer('it', 100, spec, quick)) if (slot.idle) slot.run([message(++at)], receiver)
     clock.advance(10)
   }
   return at
@@ -76,4 +90,46 @@ test.each([
   ['one that cannot be waiting, with a smaller figure of its own', { concurrency: 1 }, true, 1],
 ])('a function has at work: %s', (_what, spec, quick, count) => {
   expect(busy(spec, quick)).toBe(count)
+})
+
+test('a worker that is reserved counts as at work, and nothing else gets it until it runs or is released', () => {
+  const { clock, offer, rooms } = poolOf({ concurrency: 1 })
+  offer('it', 1)
+  clock.advance(10)
+  const [slot] = offer('it', 1)
+  expect(offer('it', 1), 'offered alone it is still free').toHaveLength(1)
+  slot!.reserve()
+  expect(offer('it', 1)).toEqual([])
+  expect(offer('another', 1), 'nor does another function get its place').toEqual([])
+  rooms.length = 0
+  slot!.release()
+  slot!.release()
+  expect(rooms, 'others may want it').toHaveLength(1)
+  const [again] = offer('it', 1)
+  again!.reserve()
+  again!.run([message(1)], receiver)
+  expect(offer('it', 1)).toEqual([])
+})
+
+test('a worker that is reserved is not ended to make room for another function', () => {
+  const { clock, offer, killed } = poolOf({ concurrency: 2, warmMax: 1 })
+  offer('it', 2)
+  clock.advance(10)
+  const slots = offer('it', 2)
+  slots[0]!.reserve()
+  offer('another', 1)
+  clock.advance(1)
+  expect(killed).toEqual([slots[1]!.pid])
+})
+
+test('a second batch is reserved behind the first, and no third', () => {
+  const { clock, offer } = poolOf({ concurrency: 1 })
+  offer('it', 1)
+  clock.advance(10)
+  offer('it', 1)[0]!.run([message(1)], receiver)
+  const [second] = offer('it', 1, {}, true)
+  second!.reserve()
+  expect(offer('it', 1, {}, true)).toEqual([])
+  second!.release()
+  expect(offer('it', 1, {}, true)).toHaveLength(1)
 })
