@@ -109,6 +109,7 @@ export class Runtime {
       workers: this.#pool,
       functions: this.#functions,
       nextRunId: () => ++this.#runs,
+      isOneOfMany: this.#several,
       // None, but in the crash soak.
       reach: crashHook(process.env.NANOCLAW_CRASH_AT),
     }

@@ -2,6 +2,7 @@
 // shows of its runtime (status file, heartbeat). The functions and their processes belong to runtime.ts, which may serve many
 // folders. A workspace begins in two steps: `open` takes the folder over, `begin` works; it ends in two: `drain`, `release`.
 import { dirname } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import type { Catalog } from './catalog/catalog.ts'
 import { Dispatcher, type Workers } from './dispatcher.ts'
 import { type CrashHook, withFailpoints } from './failpoints.ts'
@@ -9,6 +10,7 @@ import { makeFolder } from './folder.ts'
 import { Heartbeat } from './observe/heartbeat.ts'
 import { StatusFile } from './observe/status-file.ts'
 import { type Clock, guarded, type Timer } from './protocol/clock.ts'
+import type { Checkpoint } from './protocol/commit-batch.ts'
 import type { Config } from './protocol/config.ts'
 import { errorText, NanoclawError } from './protocol/errors.ts'
 import { type Events, labelled } from './protocol/events.ts'
@@ -43,6 +45,8 @@ export interface WorkspaceParts {
   }
   readonly turns: TurnOrder
   readonly nextRunId: () => number
+  /** One of several: it costs little while nothing happens in it. */
+  readonly isOneOfMany: boolean
   readonly reach: CrashHook | undefined
   /** It cannot go on, and does nothing more by itself. */
   readonly onFatal: (error: Error, exitCode: 75 | 78 | 1) => void
@@ -80,6 +84,11 @@ const QUEUE_LIMITS = { scheduledMax: 20_000, parkedMax: 10_000 }
  */
 const STATUS_MS = 1_000
 /**
+ * Of many folders those in which nothing happens are polled and touched this seldom, or all of them together would cost
+ * several per cent of a core. Events of the folder still tell of a message at once.
+ */
+const QUIET_MS = 5_000
+/**
  * After the drain's time is up, its last commits have this long, tried every few milliseconds: with the default drain a stop
  * takes less than 8 s, after which some containers are killed.
  */
@@ -103,6 +112,8 @@ export class Workspace {
   #whenFailed: (() => void) | undefined
   /** What `release` closes, the last one first. */
   #releases: (() => void)[] = []
+  /** The first one that went into a commit of this life. */
+  #keptCheckpoint: Checkpoint | undefined
   /** Set when a drain leaves claims behind. */
   #stoppedEpoch: number | undefined
 
@@ -212,8 +223,11 @@ export class Workspace {
     }
     if (end !== true) return
     const nothing = { endings: [], claims: [], refusals: [], inboundSeq: 0 }
+    const mark = source.currentCheckpoint()
+    // Of a thousand folders most have done nothing, and a commit in each would take longer than a stop may.
+    if (this.#keptCheckpoint === undefined && isDeepStrictEqual(mark, recovery.mark)) return
     try {
-      outbox.commit({ ...nothing, nowMs: clock.now(), mark: source.currentCheckpoint() })
+      outbox.commit({ ...nothing, nowMs: clock.now(), mark })
     } catch {
       // Only a shortcut for the next start is lost.
     }
@@ -265,6 +279,7 @@ export class Workspace {
     const { config, random, functions, workers, turns, nextRunId, reach } = this.#parts
     const { paths, crashLimit, maxContentBytes, pollMs, watch } = config
     const [clock, events] = [this.#clock, this.#events]
+    let isBlind = false
     const ports = withFailpoints(
       {
         inbound: inbox,
@@ -293,6 +308,8 @@ export class Workspace {
         checkpoint: recovery.mark,
         maxContentBytes,
         pollMs,
+        quietPollMs: () =>
+          this.#parts.isOneOfMany && watch && !isBlind ? Math.max(pollMs, QUIET_MS) : pollMs,
         // Where all of the workspace has gone, that inbound.db is missing says less.
         classify: (error) => (this.#isInPlace(outbox) ? readTrouble(error, paths.inbound) : { retry: true }),
         path: paths.inbound,
@@ -314,7 +331,11 @@ export class Workspace {
       store: ports.store,
       workers: ports.workers,
       maxSeq: () => source.maxSeq(),
-      checkpoint: (nowMs) => source.checkpoint(nowMs),
+      checkpoint: (nowMs) => {
+        const checkpoint = source.checkpoint(nowMs)
+        this.#keptCheckpoint ??= checkpoint ?? undefined
+        return checkpoint
+      },
       claimed: () => {
         turns.served()
         heartbeat.beat()
@@ -336,7 +357,10 @@ export class Workspace {
           clock,
           path: paths.inbound,
           onHint: () => source.poll('now'),
-          onDegraded: (reason) => events.emit('watch-degraded', { reason }),
+          onDegraded: (reason) => {
+            isBlind = true
+            events.emit('watch-degraded', { reason })
+          },
         })
       : undefined
     return { ...open, queue, source, dispatcher, retention, trigger }
@@ -384,7 +408,8 @@ export class Workspace {
     if (this.#running && !this.#isInPlace(this.#running.outbox)) return
     if (!this.#keepLock()) return
     this.#writeStatus(this.#running?.source.waitingFor === undefined ? 'running' : 'waiting')
-    this.#statusTimer = this.#clock.after(STATUS_MS, () => this.#keepStatus())
+    const isQuiet = this.#parts.isOneOfMany && this.#running?.source.isQuiet
+    this.#statusTimer = this.#clock.after(isQuiet ? QUIET_MS : STATUS_MS, () => this.#keepStatus())
   }
 
   #writeStatus(state: 'running' | 'waiting' | 'draining'): void {

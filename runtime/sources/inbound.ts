@@ -71,6 +71,8 @@ export interface InboundSourceParts {
   readonly checkpoint: Checkpoint
   readonly maxContentBytes: number
   readonly pollMs: number
+  /** The same while the file is quiet, where events tell of changes. */
+  readonly quietPollMs?: () => number
   readonly classify: RetryingReaderParts['classify']
   /** inbound.db, for people. */
   readonly path: string
@@ -84,6 +86,8 @@ export const INBOUND_LIMITS: InboundLimits = {
   namelessMax: 10_000,
 }
 const CHECKPOINT_EVERY_MS = 1_000
+/** Without any change for so long a file is quiet. */
+const QUIET_AFTER_MS = 30_000
 /** With so many in the lanes the scan goes on at leisure, a page in each pause: what waits for long costs the garbage collector. */
 const [AHEAD, LEISURE_MS] = [2_000, 10]
 
@@ -121,6 +125,7 @@ export class InboundSource implements MessageSource {
   readonly #rescanPassedOver = new PassedOver()
   #rescanned: Cursor
   #rescanTo: Cursor
+  #changedAtMs: number
   #keptAtMs = 0
   #kept: Place
   #step: Timer | undefined
@@ -130,6 +135,7 @@ export class InboundSource implements MessageSource {
   constructor(parts: InboundSourceParts, router: Router) {
     this.#parts = parts
     this.#router = router
+    this.#changedAtMs = parts.clock.monotonic()
     this.#scanned = { ...parts.start, seq: parts.checkpoint.seq, id: parts.checkpoint.id }
     this.#lapFrom = parts.start
     this.#rescanned = parts.start
@@ -172,6 +178,12 @@ export class InboundSource implements MessageSource {
   /** What keeps the file from being read, if anything does. */
   get waitingFor(): string | undefined {
     return this.#reader.waitingFor
+  }
+
+  /** The file can be read, all of it was, and nothing has changed in it for a while. */
+  get isQuiet(): boolean {
+    const busy = this.#scanning || this.#rescanning || this.#rescanAgain || this.#beyond || this.waitingFor
+    return !busy && this.#parts.clock.monotonic() - this.#changedAtMs >= QUIET_AFTER_MS
   }
 
   /** `now`: an event says that the file has changed (see RetryingReader); `doubt`: without one, so look with fresh eyes. */
@@ -274,6 +286,7 @@ export class InboundSource implements MessageSource {
     this.#doubt = false
     if (changed === 'replaced') this.#startOver()
     if (changed !== 'no') {
+      this.#changedAtMs = this.#parts.clock.monotonic()
       this.#rescanAgain = true
       this.#scanning = true
     } else this.#goOn()
@@ -472,7 +485,8 @@ export class InboundSource implements MessageSource {
 
   #armPoll(): void {
     if (this.#stopped) return
-    this.#pollTimer = this.#parts.clock.after(this.#parts.pollMs, () => {
+    const { clock, pollMs, quietPollMs } = this.#parts
+    this.#pollTimer = clock.after((this.isQuiet && quietPollMs?.()) || pollMs, () => {
       this.poll('doubt')
       this.#reader.do(this.#rescanNow)
       this.#armPoll()

@@ -54,7 +54,12 @@ const QUEUE_LIMITS = { scheduledMax: 20_000, parkedMax: 10_000 }
 function sourceOn(
   path: string,
   spy: Spy,
-  { limits = INBOUND_LIMITS, scheduledMax = QUEUE_LIMITS.scheduledMax, router = ROUTER } = {},
+  {
+    limits = INBOUND_LIMITS,
+    scheduledMax = QUEUE_LIMITS.scheduledMax,
+    router = ROUTER,
+    quietPollMs = 250,
+  } = {},
 ) {
   const [clock, events, inbox] = [new FakeClock(), createEvents(), new Inbox(path)]
   onTestFinished(() => inbox.close())
@@ -95,6 +100,7 @@ function sourceOn(
       checkpoint: { seq: START.seq, id: null, open: [] },
       maxContentBytes: 1_000,
       pollMs: 250,
+      quietPollMs: () => quietPollMs,
       classify: readTrouble,
       path,
     },
@@ -350,4 +356,30 @@ describe('when one function fills the lanes', () => {
       { numRuns: 15 },
     )
   })
+})
+
+test('a file without changes for half a minute is polled as seldom as is said, and after a change as often as ever', () => {
+  const path = join(tempDir(), 'inbound.db')
+  const db = headInbound(path)
+  let polls = 0
+  const changed = () => {
+    polls++
+    return undefined as never
+  }
+  const { clock, source, lanes } = sourceOn(path, { page: () => undefined, changed }, { quietPollMs: 5_000 })
+  const pollsIn = (ms: number) => {
+    polls = 0
+    clock.advance(ms)
+    return polls
+  }
+  expect(pollsIn(20_000)).toBe(80)
+  clock.advance(20_000)
+  expect(source.isQuiet).toBe(true)
+  expect(pollsIn(20_000)).toBe(4)
+  insertMessage(db, { kind: 'f' })
+  source.poll('now')
+  expect(lanes.size).toBe(1)
+  expect(source.isQuiet).toBe(false)
+  clock.advance(5_000)
+  expect(pollsIn(10_000)).toBe(40)
 })
