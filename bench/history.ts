@@ -46,7 +46,9 @@ function fillOutbound(path: string, inbound: string): void {
     .pluck()
     .all() as string[]
   for (const table of tables) copy(db, table)
-  db.exec('update nanoclaw_runtime set mark_id = null, seq_mark = (select max(seq) from host.messages_in)')
+  db.exec(
+    'update nanoclaw_runtime set checkpoint_id = null, checkpoint_seq = (select max(seq) from host.messages_in)',
+  )
   db.close()
 }
 

@@ -299,7 +299,7 @@ export class Dispatcher {
       for (const { message } of rejected) if (message) this.#parts.queue.remove(message)
       for (const { rejection } of rejected)
         if (rejection.ack === 'completed') events.emit('context', { id: rejection.id })
-        else events.emit('refused', rejection)
+        else events.emit('rejected', rejection)
       this.#run(assignments, done.refused)
       if (results.length > 0)
         events.emit(
@@ -364,11 +364,11 @@ export class Dispatcher {
     for (let at = 0; at < results.length; at++) results[at] = byTheClock(results[at]!, aheadMs)
     return {
       nowMs,
-      endings: results.map(resultOf),
+      results: results.map(resultOf),
       claims,
-      refusals: rejected.map(({ rejection }) => rejection),
+      rejections: rejected.map(({ rejection }) => rejection),
       inboundSeq: this.#maxSeqFor(results),
-      mark: checkpoint(nowMs),
+      checkpoint: checkpoint(nowMs),
     }
   }
 

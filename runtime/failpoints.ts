@@ -54,7 +54,7 @@ export function withFailpoints(ports: Ports, reach: CrashHook | undefined): Port
   if (!reach) return ports
   const { inbound, store, workers } = ports
   const committed = (batch: CommitBatch, result: CommitResult) => {
-    if (batch.endings.length > 0) reach('after-commit')
+    if (batch.results.length > 0) reach('after-commit')
     if (batch.claims.length > 0) reach('after-claim')
     return result
   }

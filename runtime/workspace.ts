@@ -23,8 +23,9 @@ import { Retention } from './store/retention.ts'
 import { classifyWrite, explain, outboundError, readTrouble, writeTrouble } from './store/sqlite/classify.ts'
 import { Inbox, START } from './store/sqlite/inbox.ts'
 import { Lock } from './store/sqlite/lock.ts'
-import { type Recovery, ReopeningOutbox } from './store/sqlite/reopening-outbox.ts'
+import { ReopeningOutbox } from './store/sqlite/reopening-outbox.ts'
 import { denialOf } from './store/sqlite/rights.ts'
+import type { Recovery } from './store/store.ts'
 import { TimeoutDeclaration } from './store/timeout-declaration.ts'
 import type { TurnOrder } from './turns.ts'
 import { InboundWatcher } from './watch/inbound-watcher.ts'
@@ -222,12 +223,12 @@ export class Workspace {
       this.#events.emit('unwritten', left)
     }
     if (end !== true) return
-    const nothing = { endings: [], claims: [], refusals: [], inboundSeq: 0 }
-    const mark = source.currentCheckpoint()
+    const nothing = { results: [], claims: [], rejections: [], inboundSeq: 0 }
+    const checkpoint = source.currentCheckpoint()
     // Of a thousand folders most have done nothing, and a commit in each would take longer than a stop may.
-    if (this.#keptCheckpoint === undefined && isDeepStrictEqual(mark, recovery.mark)) return
+    if (this.#keptCheckpoint === undefined && isDeepStrictEqual(checkpoint, recovery.checkpoint)) return
     try {
-      outbox.commit({ ...nothing, nowMs: clock.now(), mark })
+      outbox.commit({ ...nothing, nowMs: clock.now(), checkpoint })
     } catch {
       // Only a shortcut for the next start is lost.
     }
@@ -305,7 +306,7 @@ export class Workspace {
         history: (ids) => outbox.history(ids),
         start: START,
         limits: INBOUND_LIMITS,
-        checkpoint: recovery.mark,
+        checkpoint: recovery.checkpoint,
         maxContentBytes,
         pollMs,
         quietPollMs: () =>
@@ -347,7 +348,7 @@ export class Workspace {
     const retention = new Retention({
       clock,
       retentionMs: config.retentionMs,
-      past: (work) => outbox.past(work),
+      past: outbox.retention,
       host: inbox,
       isLock: (error) => classifyWrite(error) === 'retry',
       onBug: (error) => this.#fatal(error),

@@ -117,7 +117,7 @@ describe('codes', () => {
     [
       'outcome or reason that the store writes',
       'runtime/store/sqlite/outbox.ts',
-      /('interrupted'|'refused'|'runtime_died'|'claim_lost')/g,
+      /('interrupted'|'rejected'|'runtime_died'|'claim_lost')/g,
     ],
     ['exit code', 'runtime/cli/exit.ts', /\bEXIT = \{([^}]*)\}/g],
   ]

@@ -63,12 +63,12 @@ export const recovery: Benchmark = {
 function recoverMs({ workspace }: Lab): number {
   const fromMs = performance.now()
   const outbox = new Outbox(join(workspace, 'outbound.db'), 'delete')
-  const { mark } = outbox.recover(Date.now(), CRASH_LIMIT)
+  const { checkpoint } = outbox.recover(Date.now(), CRASH_LIMIT)
   const inbox = new Inbox(join(workspace, 'inbound.db'))
   inbox.changed()
   inbox.maxSeq()
-  inbox.getPendingByIds(mark.open, false)
-  inbox.getPendingMessages({ ...START, seq: mark.seq }, PAGE, false)
+  inbox.getPendingByIds(checkpoint.unfinished, false)
+  inbox.getPendingMessages({ ...START, seq: checkpoint.seq }, PAGE, false)
   const tookMs = performance.now() - fromMs
   inbox.close()
   outbox.close()

@@ -38,7 +38,7 @@ const EVENTS: Readonly<Record<keyof RuntimeEvents, true>> = {
   flickers: true,
   claimed: true,
   settled: true,
-  refused: true,
+  rejected: true,
   context: true,
   unroutable: true,
   'commit-failed': true,

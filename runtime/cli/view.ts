@@ -27,7 +27,7 @@ export function showEvents(
     for (const id of quarantined)
       say('red', 'failed', `${plain(id)}  crash_limit: each of its runs took the runtime with it`)
   })
-  events.on('refused', ({ id, reason, detail }) =>
+  events.on('rejected', ({ id, reason, detail }) =>
     say('red', 'failed', `${plain(id)}  ${plain(reason)}: ${plain(detail)}`),
   )
   events.on('context', ({ id }) =>

@@ -53,7 +53,7 @@ export function createLog(events: Events, { level, to, several = false }: LogOpt
   events.on('flickers', (about, workspace) =>
     of(workspace).warn(about, 'inbound.db is unreadable for moments; this mount may carry no locks'),
   )
-  events.on('refused', (about, workspace) => of(workspace).warn(about, 'message failed without a run'))
+  events.on('rejected', (about, workspace) => of(workspace).warn(about, 'message failed without a run'))
   events.on('context', (about, workspace) =>
     of(workspace).debug(about, 'context (trigger 0): completed without a run'),
   )

@@ -20,7 +20,7 @@ export interface Claim {
 export interface RunResult {
   readonly id: string
   readonly run: number
-  readonly verdict:
+  readonly next:
     | { readonly type: 'completed'; readonly replies: readonly Reply[] }
     | { readonly type: 'failed' }
     | { readonly type: 'retry'; readonly nextAtMs: number }
@@ -51,22 +51,22 @@ export interface RawId {
   readonly isText: boolean
 }
 
-/** Every message with a seq up to `seq` is done, or one of `open`. */
+/** Every message with a seq up to `seq` is done, or one of `unfinished`. */
 export interface Checkpoint {
   readonly seq: number
-  /** Of the row that has that seq: in a file that has another one there, the mark says nothing. null: not known. */
+  /** Of the row that has that seq: in a file that has another one there, the checkpoint says nothing. null: not known. */
   readonly id: string | null
-  readonly open: readonly string[]
+  readonly unfinished: readonly string[]
 }
 
 export interface CommitBatch {
   readonly nowMs: number
-  readonly endings: readonly RunResult[]
+  readonly results: readonly RunResult[]
   readonly claims: readonly Claim[]
-  readonly refusals: readonly Rejection[]
+  readonly rejections: readonly Rejection[]
   /** The highest seq of inbound.db, as far as known: replies are numbered above it. */
   readonly inboundSeq: number
-  readonly mark: Checkpoint | null
+  readonly checkpoint: Checkpoint | null
   /** The longest time that a run may take from now on, for hosts to know; null: none takes long; left out: as before. */
   readonly longestRunMs?: number | null
 }

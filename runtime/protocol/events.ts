@@ -47,8 +47,8 @@ export interface RuntimeEvents {
   flickers: [{ readonly path: string; readonly times: number; readonly reason: string }]
   claimed: [{ readonly ids: readonly string[]; readonly functionName: string }]
   settled: [readonly Settled[]]
-  /** Messages that end without a run: a time that cannot be read, an id that is no text. */
-  refused: [{ readonly id: string; readonly reason: string; readonly detail: string }]
+  /** Messages that fail without a run: a time that cannot be read, an id that is no text. */
+  rejected: [{ readonly id: string; readonly reason: string; readonly detail: string }]
   /** Context (`trigger` 0) that no function asks for: it ended as completed without a run. */
   context: [{ readonly id: string }]
   unroutable: [{ readonly id: string; readonly kind: string }]

@@ -90,16 +90,16 @@ create table if not exists session_state (
 `
 export const LONG_TOOL = 'Bash'
 
-/** Raised when OWN_TABLES changes shape; a file of another version is refused, never altered. */
-export const OWN_VERSION = 2
+/** Raised when OWN_TABLES changes shape. An older file is brought along at its opening (store/sqlite/migrations.ts), a newer one is refused. */
+export const OWN_VERSION = 3
 
 /**
  * outbound.db, the runtime's own memory.
  *   nanoclaw_runtime  one row. `epoch` rises by one at each start and is checked in every commit: a runtime that finds
- *                     another number has been replaced and writes no more. `seq_mark`: every message with a seq up to
- *                     it is either done or listed in nanoclaw_open, so a start need not read history. `mark_id`: of the row
- *                     with that seq; a file that has another row there is read from its beginning.
- *   nanoclaw_open     messages up to the mark that are not done: due later, waiting for a retry, without a function.
+ *                     another number has been replaced and writes no more. `checkpoint_seq`: every message with a seq up
+ *                     to it is finished or listed in nanoclaw_unfinished, so a start need not read history. `checkpoint_id`:
+ *                     of the row with that seq; a file that has another row there is read from its beginning.
+ *   nanoclaw_unfinished  messages up to the checkpoint that are not finished: due later, retrying, without a function.
  *   nanoclaw_batch    what was given to a process together, while any of it runs; `runs`: JSON, a [message id, run, attempt]
  *                     for each. One of them that has no row in nanoclaw_run is running, or the runtime died.
  *                     `alone`: nothing else ran in that process when this began. If nothing came behind it either, the
@@ -114,10 +114,10 @@ create table if not exists nanoclaw_runtime (
   id integer primary key check (id = 1),
   version integer not null,
   epoch integer not null,
-  seq_mark integer not null,
-  mark_id text
+  checkpoint_seq integer not null,
+  checkpoint_id text
 );
-create table if not exists nanoclaw_open (
+create table if not exists nanoclaw_unfinished (
   message_id text primary key
 ) without rowid;
 create table if not exists nanoclaw_batch (

@@ -31,7 +31,7 @@ export function resultOf({ entry, run, outcome, durationMs, next }: DecidedRun):
   return {
     id: entry.message.id,
     run,
-    verdict: next.type === 'completed' ? completedBy(outcome) : next,
+    next: next.type === 'completed' ? completedBy(outcome) : next,
     outcome: outcome.type,
     reason: reasonOf(next, outcome),
     error: errorOf(outcome),
@@ -39,7 +39,7 @@ export function resultOf({ entry, run, outcome, durationMs, next }: DecidedRun):
   }
 }
 
-function completedBy(outcome: Outcome): RunResult['verdict'] {
+function completedBy(outcome: Outcome): RunResult['next'] {
   if (outcome.type !== 'replied') throw new Error(`outcome ${outcome.type} cannot complete a message`)
   return { type: 'completed', replies: outcome.replies }
 }

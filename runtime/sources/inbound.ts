@@ -273,12 +273,12 @@ export class InboundSource implements MessageSource {
     const { checkpoint, limits, start, queue } = this.#parts
     // What the checkpoint says of this file has not been read yet; a stop at this point must not undo it.
     if (!this.#checkpointRead) return checkpoint
-    const open = queue.unfinishedUpTo(this.#scanned.seq)
-    const all = open.length <= limits.unfinishedMax
-    const listed = all ? open : firstOf(open, limits.unfinishedMax)
+    const unfinished = queue.unfinishedUpTo(this.#scanned.seq)
+    const all = unfinished.length <= limits.unfinishedMax
+    const listed = all ? unfinished : firstOf(unfinished, limits.unfinishedMax)
     const last = listed.at(-1)
     this.#kept = all ? this.#scanned : { ...start, seq: last?.seq ?? start.seq, id: last?.id ?? null }
-    return { seq: this.#kept.seq, id: this.#kept.id, open: listed.map(({ id }) => id) }
+    return { seq: this.#kept.seq, id: this.#kept.id, unfinished: listed.map(({ id }) => id) }
   }
 
   #poll(): void {
@@ -311,7 +311,7 @@ export class InboundSource implements MessageSource {
     const place = checkpoint.seq === start.seq ? start : this.#placeOf(checkpoint)
     // The checkpoint was made for another file: what it says has no meaning in this one.
     if (place && place !== start)
-      this.#admission.admit(inbound.getPendingByIds(checkpoint.open, readsContent), this.#origin(start))
+      this.#admission.admit(inbound.getPendingByIds(checkpoint.unfinished, readsContent), this.#origin(start))
     this.#scanned = { ...start, ...place }
     this.#checkpointRead = true
   }
@@ -514,10 +514,10 @@ function isAt(a: Place, b: Place): boolean {
 }
 
 /** The first of these by seq, as many as `max`; of those that share a seq all or none, so that they end at one. */
-function firstOf(open: Message[], max: number): Message[] {
-  open.sort((a, b) => a.seq - b.seq)
-  const nextSeq = open[max]!.seq
+function firstOf(unfinished: Message[], max: number): Message[] {
+  unfinished.sort((a, b) => a.seq - b.seq)
+  const nextSeq = unfinished[max]!.seq
   let end = max
-  while (end > 0 && open[end - 1]!.seq === nextSeq) end--
-  return open.slice(0, end)
+  while (end > 0 && unfinished[end - 1]!.seq === nextSeq) end--
+  return unfinished.slice(0, end)
 }

@@ -3,24 +3,13 @@
 // that the host has not read would run its message again, a reply that it has not delivered would be lost.
 import type { Clock, Timer } from '../protocol/clock.ts'
 import { isoTime } from '../protocol/time.ts'
-
-export interface Ended {
-  readonly rowid: number
-  readonly id: string
-  readonly endedAt: string
-}
-
-export interface Past {
-  endedAfter(rowid: number, limit: number): readonly Ended[]
-  repliesTo(ids: readonly string[]): readonly (readonly [reply: string, message: string])[]
-  forget(ids: readonly string[], replies: readonly string[]): void
-}
+import type { RetentionQueries } from './store.ts'
 
 export interface RetentionParts {
   readonly clock: Clock
   /** Infinity: nothing is forgotten. */
   readonly retentionMs: number
-  readonly past: <T>(work: (past: Past) => T) => T
+  readonly past: RetentionQueries
   readonly host: {
     /** Those of these messages that are not ended by the host's own account. */
     notEnded(ids: readonly string[]): ReadonlySet<string>
@@ -103,12 +92,12 @@ export class Retention {
     const { old } = this.#found
     const kept = (this.#found.kept ??= host.notEnded(old))
     const ended = old.filter((id) => !kept.has(id))
-    const replies = (this.#found.replies ??= past((of) => of.repliesTo(ended)))
+    const replies = (this.#found.replies ??= past.repliesTo(ended))
     const delivered = (this.#found.delivered ??= host.delivered(replies.map(([reply]) => reply)))
     const waiting = new Set(replies.flatMap(([reply, message]) => (delivered.has(reply) ? [] : message)))
     const over = ended.filter((id) => !waiting.has(id))
     const answers = replies.flatMap(([reply, message]) => (waiting.has(message) ? [] : reply))
-    if (over.length > 0) past((of) => of.forget(over, answers))
+    if (over.length > 0) past.forget(over, answers)
     this.#done()
     return over.length > 0 ? BUSY_PAUSE_MS : IDLE_PAUSE_MS
   }
@@ -116,9 +105,9 @@ export class Retention {
   #next(): Found | undefined {
     const { clock, retentionMs, past } = this.#parts
     const before = isoTime(clock.now() - retentionMs)
-    const old = past((of) => of.endedAfter(this.#after, PAGE)).filter(({ endedAt }) => endedAt < before)
+    const old = past.endedAfter(this.#after, PAGE).filter(({ endedAt }) => endedAt < before)
     const last = old.at(-1)
-    return last && { last: last.rowid, old: old.map(({ id }) => id) }
+    return last && { last: last.place, old: old.map(({ id }) => id) }
   }
 
   #done(): void {

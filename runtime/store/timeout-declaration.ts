@@ -7,6 +7,7 @@ import type { Store } from './store.ts'
 /** How long the newest hosts wait for a run whose time was not declared. */
 const UNDECLARED_MS = 60_000
 
+/** Commits as the store behind it does. */
 export class TimeoutDeclaration implements Pick<Store, 'commit'> {
   readonly #store: Pick<Store, 'commit'>
   readonly #limitMsOf: (functionName: string) => number
@@ -33,10 +34,10 @@ export class TimeoutDeclaration implements Pick<Store, 'commit'> {
   }
 
   /** What runs when this batch is on disk; the same map where nothing changes, so that a batch which fails changes nothing. */
-  #after({ endings, claims }: CommitBatch): Map<string, number> {
+  #after({ results, claims }: CommitBatch): Map<string, number> {
     let after = this.#running
     const change = () => (after === this.#running ? (after = new Map(after)) : after)
-    if (after.size > 0) for (const { id } of endings) if (after.has(id)) change().delete(id)
+    if (after.size > 0) for (const { id } of results) if (after.has(id)) change().delete(id)
     let [name, limitMs] = ['', 0]
     for (const { id, functionName } of claims) {
       if (functionName !== name) [name, limitMs] = [functionName, this.#limitMsOf(functionName)]

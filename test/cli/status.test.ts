@@ -132,7 +132,7 @@ test('a failed message whose id is no text has a line like any other, with its r
   outbound.exec("insert into processing_ack values (x'ff00', 'failed', '2026-11-24T06:02:20Z')")
   outbound.exec(`insert into nanoclaw_run (message_id, run, attempt, epoch, function, alone, started_at, ended_at,
       outcome, reason, error)
-    values ('\ufffd' || char(0), 1, 0, 1, '', 0, 0, 0, 'refused', 'bad_id', 'the id is not UTF-8 text')`)
+    values ('\ufffd' || char(0), 1, 0, 1, '', 0, 0, 0, 'rejected', 'bad_id', 'the id is not UTF-8 text')`)
   outbound.close()
   const { code, stdout, stderr } = await nanoclaw(dir, ['status'])
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
@@ -177,7 +177,7 @@ test('a run whose runtime was killed does not run any more, and the next start i
   const outbound = new ReopeningOutbox(paths.outbound, 'delete')
   outbound.recover(Date.now(), 1)
   const claim = { id: 'cut', run: 1, attempt: 1, functionName: 'chat', worker: 4711, alone: true }
-  const nothing = { endings: [], refusals: [], inboundSeq: 0, mark: null }
+  const nothing = { results: [], rejections: [], inboundSeq: 0, checkpoint: null }
   outbound.commit({ ...nothing, nowMs: Date.now(), claims: [claim] })
   const lock = Lock.acquire(join(dir, '.nanoclaw/.runtime.lock'), () => 'nobody')
   const alive = await nanoclaw(dir, ['show', 'cut'])

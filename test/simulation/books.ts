@@ -12,7 +12,7 @@ import type {
 import { NanoclawError } from '../../runtime/protocol/errors.ts'
 import type { Settled } from '../../runtime/protocol/events.ts'
 import type { Dispatch } from '../../runtime/protocol/ipc.ts'
-import type { Recovery } from '../../runtime/store/sqlite/outbox.ts'
+import type { Recovery } from '../../runtime/store/store.ts'
 import { CONCURRENCY, concurrencyOf, type Fate, policyOf } from './cast.ts'
 import { Disk, type StoredReply } from './disk.ts'
 import type { Outbound } from './files.ts'
@@ -155,12 +155,12 @@ export class Books {
     const committed = commit()
     const setMs = Math.round(this.#parts.clock.now() - this.#parts.clock.monotonic() - made.aheadMs)
     this.#justClaimed = new Set()
-    for (const ending of turn.endings)
+    for (const ending of turn.results)
       this.#end(byTheClock(ending, setMs), setMs, committed.lost.has(ending.id))
-    for (const refusal of turn.refusals) this.#refuse(this.#told(refusal.id), refusal.ack)
+    for (const rejection of turn.rejections) this.#reject(this.#told(rejection.id), rejection.ack)
     for (const claim of turn.claims) this.#claim(claim, turn.nowMs, made, committed.refused.has(claim.id))
     this.#checkDisk(turn, committed)
-    if (turn.mark) this.#checkMark(turn.mark)
+    if (turn.checkpoint) this.#checkCheckpoint(turn.checkpoint)
     return committed
   }
 
@@ -367,22 +367,22 @@ export class Books {
     const wrong = judge(told, outcome, ending, this.#parts.crashLimit)
     if (wrong) this.fail(`${told.id}: ${wrong}`)
     if (!charged && outcome.type !== 'cancelled') told.turnedAwaySinceMs ??= this.#parts.clock.now()
-    const { verdict } = ending
-    told.ack = verdict.type === 'completed' || verdict.type === 'failed' ? verdict.type : 'none'
+    const { next } = ending
+    told.ack = next.type === 'completed' || next.type === 'failed' ? next.type : 'none'
     // What is read from disk says the time as it was before the clock was set.
-    if (verdict.type === 'retry') this.#mayStart(told, verdict.nextAtMs - Math.max(setMs, 0))
-    if (verdict.type === 'completed') told.replies = verdict.replies.map(({ content }) => content)
+    if (next.type === 'retry') this.#mayStart(told, next.nextAtMs - Math.max(setMs, 0))
+    if (next.type === 'completed') told.replies = next.replies.map(({ content }) => content)
     if (!isOver(told) || !told.strict) return
     const [before] = this.#before(told)
     if (before) this.fail(`${told.id} (seq ${told.seq}) is over before ${before.id} (seq ${before.seq})`)
   }
 
-  #refuse(told: Told, ack: 'failed' | 'completed' = 'failed'): void {
+  #reject(told: Told, ack: 'failed' | 'completed' = 'failed'): void {
     if (told.ack !== 'none') return
     if (told.strict && isPassedOver(told) !== (ack === 'completed'))
       this.fail(`${told.id} ends as ${ack} without a run`)
     if (!isRefused(told) && !isPassedOver(told) && told.strict)
-      this.fail(`${told.id} is refused, and nothing is wrong with it`)
+      this.fail(`${told.id} is rejected, and nothing is wrong with it`)
     told.ack = ack
   }
 
@@ -409,22 +409,22 @@ export class Books {
     this.#justClaimed.add(id)
   }
 
-  /** A message up to the mark that nobody would look for after a start is lost; what the host has touched, patrol finds. */
-  #checkMark({ seq, id, open }: Checkpoint): void {
+  /** A message up to the checkpoint that no start would look for is lost; what the host has touched, the rescan finds. */
+  #checkCheckpoint({ seq, id, unfinished }: Checkpoint): void {
     // It says of which file it is: in another one, a start reads from the beginning.
     if (id !== null && this.#told(id).status === 'deleted') return
-    const listed = new Set(open)
+    const listed = new Set(unfinished)
     for (const told of this.#messages.values()) {
       if (told.seq === null || told.seq > seq || isOver(told) || told.status !== 'pending') continue
       if (told.strict && !listed.has(told.id))
-        this.fail(`${told.id} (seq ${told.seq}) is open, and not listed with the mark ${seq}`)
+        this.fail(`${told.id} (seq ${told.seq}) is unfinished, and not listed with the checkpoint ${seq}`)
     }
   }
 
   /** The acks of what this turn was about, and all replies that are new with it. */
-  #checkDisk({ endings, refusals, claims }: CommitBatch, { lost }: CommitResult): void {
-    for (const { id } of [...endings, ...refusals, ...claims]) this.#compareAck(id, this.#disk.ack(id))
-    const done = endings.filter(({ id, verdict }) => verdict.type === 'completed' && !lost.has(id))
+  #checkDisk({ results, rejections, claims }: CommitBatch, { lost }: CommitResult): void {
+    for (const { id } of [...results, ...rejections, ...claims]) this.#compareAck(id, this.#disk.ack(id))
+    const done = results.filter(({ id, next }) => next.type === 'completed' && !lost.has(id))
     const ids = new Set(done.map(({ id }) => id))
     const fresh = this.#disk.repliesBehind(this.#repliesUpTo)
     for (const [id] of fresh) if (!ids.has(id)) this.fail(`a reply to ${id} comes in a turn without its end`)
@@ -457,7 +457,7 @@ export class Books {
 
 /** What the batch says in the time of its making, in the time of now. */
 function byTheClock(ending: RunResult, setMs: number): RunResult {
-  const { verdict } = ending
-  if (verdict.type !== 'retry') return ending
-  return { ...ending, verdict: { ...verdict, nextAtMs: verdict.nextAtMs + setMs } }
+  const { next } = ending
+  if (next.type !== 'retry') return ending
+  return { ...ending, next: { ...next, nextAtMs: next.nextAtMs + setMs } }
 }

@@ -41,7 +41,7 @@ export class Disk {
 }
 
 const CHARGED =
-  "outcome is not null and outcome not in ('interrupted', 'cancelled', 'refused') and reason is not 'retry_after'"
+  "outcome is not null and outcome not in ('interrupted', 'cancelled', 'rejected') and reason is not 'retry_after'"
 const SQL = {
   ack: 'select status from processing_ack where message_id = ?',
   acks: 'select message_id, status from processing_ack',

@@ -16,16 +16,16 @@ export function judge(
   ending: RunResult,
   crashLimit: number,
 ): string | undefined {
-  const { verdict } = ending
+  const { next } = ending
   const must = mustFollow(told, outcome, crashLimit)
   const said = `${outcome.type} (on record: ${ending.outcome}), ${told.charged} attempts and ${told.deaths} deaths`
-  if (ending.outcome !== outcome.type || verdict.type !== must)
-    return `after ${said}, it must be ${must} and is ${verdict.type}`
-  if (verdict.type === 'completed' && outcome.type === 'replied' && !same(verdict.replies, outcome.replies))
+  if (ending.outcome !== outcome.type || next.type !== must)
+    return `after ${said}, it must be ${must} and is ${next.type}`
+  if (next.type === 'completed' && outcome.type === 'replied' && !same(next.replies, outcome.replies))
     return 'its replies are not those that its handler gave'
   // A clock that was set meanwhile may cost the millisecond that it does not show.
-  if (verdict.type === 'retry' && verdict.nextAtMs + 1 < told.endedAtMs + pauseMs(told, outcome))
-    return `after ${said}, the next attempt comes ${verdict.nextAtMs - told.endedAtMs} ms later`
+  if (next.type === 'retry' && next.nextAtMs + 1 < told.endedAtMs + pauseMs(told, outcome))
+    return `after ${said}, the next attempt comes ${next.nextAtMs - told.endedAtMs} ms later`
   return undefined
 }
 

@@ -85,7 +85,10 @@ export class Life {
     faults.begin()
     const recovery = this.#outbox.recover(world.clock.now(), crashLimit, world.lock.stoppedEpoch)
     books.recovered(recovery, world.lock.stoppedEpoch)
-    world.say(() => `starts, epoch ${recovery.epoch}, mark ${recovery.mark.seq} [${recovery.mark.open}]`)
+    world.say(
+      () =>
+        `starts, epoch ${recovery.epoch}, checkpoint ${recovery.checkpoint.seq} [${recovery.checkpoint.unfinished}]`,
+    )
     this.epoch = recovery.epoch
     this.#inbox = new Inbox(inboundPath)
     const clock = this.#clock()
@@ -142,7 +145,7 @@ export class Life {
           return this.#outbox.history(ids)
         },
         start: START,
-        checkpoint: recovery.mark,
+        checkpoint: recovery.checkpoint,
         maxContentBytes: CONTENT_MAX,
         pollMs: world.pollMs,
         classify: readTrouble,
@@ -247,10 +250,10 @@ export class Life {
     this.#dispatcher.close()
     if (how === 'in-peace') {
       this.#world.books.checkNothingRuns()
-      const mark = this.#source.currentCheckpoint()
+      const checkpoint = this.#source.currentCheckpoint()
       const nowMs = this.#world.clock.now()
       try {
-        this.#commit({ nowMs, endings: [], claims: [], refusals: [], inboundSeq: 0, mark })
+        this.#commit({ nowMs, results: [], claims: [], rejections: [], inboundSeq: 0, checkpoint })
       } catch (error) {
         if (error instanceof Crash || error instanceof Violation) throw error
       }
@@ -351,7 +354,7 @@ export class Life {
         read('some rows', () => inbox.getPendingByIds(...about)),
       getMessages: (ids: readonly string[]) => read('messages', () => inbox.getMessages(ids)),
       maxSeq: () => read('the last seq', () => inbox.maxSeq()),
-      placeOf: (seq: number, id: string) => read('the row of the mark', () => inbox.placeOf(seq, id)),
+      placeOf: (seq: number, id: string) => read('the row of the checkpoint', () => inbox.placeOf(seq, id)),
       rawId: (rowid: number) => inbox.rawId(rowid),
     }
   }
@@ -398,12 +401,12 @@ function writeTrouble(error: unknown): 'retry' | 'hold' | 'fatal' {
   return verdict === 'hold' ? 'hold' : 'fatal'
 }
 
-function told({ endings, claims, refusals, mark }: CommitBatch): string {
+function told({ results, claims, rejections, checkpoint }: CommitBatch): string {
   return [
-    ...endings.map(({ id, run, verdict, outcome }) => `${id}/${run} ${outcome}→${verdict.type}`),
-    ...refusals.map(({ id, reason }) => `${id} refused: ${reason}`),
+    ...results.map(({ id, run, next, outcome }) => `${id}/${run} ${outcome}→${next.type}`),
+    ...rejections.map(({ id, reason }) => `${id} rejected: ${reason}`),
     ...claims.map(({ id, run, attempt, worker }) => `${id}/${run} claimed (attempt ${attempt}, ${worker})`),
-    ...(mark ? [`mark ${mark.seq} [${mark.open}]`] : []),
+    ...(checkpoint ? [`checkpoint ${checkpoint.seq} [${checkpoint.unfinished}]`] : []),
   ].join(', ')
 }
 

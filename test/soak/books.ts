@@ -148,7 +148,7 @@ export class Books {
     const rows = this.#outbound
       .prepare(
         `select message_id, attempt, outcome, alone from nanoclaw_run
-         where outcome not in ('cancelled', 'refused') order by message_id, run`,
+         where outcome not in ('cancelled', 'rejected') order by message_id, run`,
       )
       .raw()
       .all() as [string, number, string, number][]

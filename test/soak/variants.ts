@@ -29,13 +29,13 @@ export const VARIANTS: readonly Variant[] = [
     symptom: /^I2 .* is completed with replies \[\]/,
     changes: [
       [
-        `        if (ours && verdict.type === 'completed')\n`,
-        `        if (ours && verdict.type === 'completed') {
+        `        if (ours && next.type === 'completed')\n`,
+        `        if (ours && next.type === 'completed') {
             this.#db.exec('commit');
             this.#db.exec('begin immediate');
             this.#reach?.('in-finish-after-reply');
         }
-        if (ours && verdict.type === 'completed')\n`,
+        if (ours && next.type === 'completed')\n`,
       ],
     ],
   },

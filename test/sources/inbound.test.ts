@@ -97,7 +97,7 @@ function sourceOn(
         return new Map()
       },
       start: START,
-      checkpoint: { seq: START.seq, id: null, open: [] },
+      checkpoint: { seq: START.seq, id: null, unfinished: [] },
       maxContentBytes: 1_000,
       pollMs: 250,
       quietPollMs: () => quietPollMs,

@@ -111,7 +111,7 @@ describe('status of a workspace', () => {
     run(outbound, 'retrying-soon', { run: 2, ended_at: NOW_MS, outcome: 'threw', next_at: NOW_MS + 4000 })
     for (const id of ['completed-not-synced', 'completed']) ack(outbound, id, 'completed')
     ack(outbound, 'failed-not-synced', 'failed')
-    insertRow(outbound, 'nanoclaw_runtime', { id: 1, version: 1, epoch: 7, seq_mark: 0 })
+    insertRow(outbound, 'nanoclaw_runtime', { id: 1, version: 1, epoch: 7, checkpoint_seq: 0 })
 
     const status = statusOf(paths)
     expect(status.backlog).toMatchObject({
@@ -190,7 +190,7 @@ describe('status of a workspace', () => {
       error: BOOM,
       ended_at: NOW_MS,
     })
-    run(outbound, 'f8', { function: '', outcome: 'refused', reason: 'bad_process_after', error: "'x'" })
+    run(outbound, 'f8', { function: '', outcome: 'rejected', reason: 'bad_process_after', error: "'x'" })
     const { failures } = readStatus(paths, { nowMs: NOW_MS, failuresMax: 3 })
     expect(failures.map(({ id }) => id)).toEqual(['f9', 'f8', 'f7'])
     expect(failures[0]).toMatchObject({
@@ -208,12 +208,12 @@ describe('status of a workspace', () => {
   test('shows a message whose id is no text among the failures, with its reason', () => {
     const paths = workspace()
     const outbound = new ReopeningOutbox(paths.outbound, 'delete')
-    const refusals = [new Uint8Array([0xff, 0]), Buffer.from('a\xff', 'latin1')].map((bytes, n) => {
+    const rejections = [new Uint8Array([0xff, 0]), Buffer.from('a\xff', 'latin1')].map((bytes, n) => {
       const id = Buffer.from(bytes).toString('utf8')
       return { id, rawId: { bytes, isText: n === 1 }, reason: 'bad_id', detail: 'the id is not UTF-8 text' }
     })
     outbound.recover(NOW_MS, 1)
-    outbound.commit({ nowMs: NOW_MS, endings: [], claims: [], refusals, inboundSeq: 0, mark: null })
+    outbound.commit({ nowMs: NOW_MS, results: [], claims: [], rejections, inboundSeq: 0, checkpoint: null })
     outbound.close()
     expect(statusOf(paths).failures).toMatchObject([
       { id: '\ufffd\0', reason: 'bad_id', error: { message: 'the id is not UTF-8 text' } },

@@ -43,7 +43,7 @@ test('a file that a host has made is used as it is: its rows stay, only claims o
   const { outbox, db } = openOutbox(path)
   expect(acks(db)).toEqual({ completed: 'completed', failed: 'failed' })
   outbox.commit(turn({ claims: [claim('processing')] }))
-  outbox.commit(turn({ endings: [completed('processing', reply())] }))
+  outbox.commit(turn({ results: [completed('processing', reply())] }))
   expect(db.prepare('select id, seq from messages_out order by seq').raw().all()).toEqual([
     ['old', 41],
     ['processing:0', 43],
@@ -62,7 +62,7 @@ test('W14: what a killed writer left half written is undone by the opening', asy
   const { path, outbox, db } = openOutbox()
   const ids = Array.from({ length: 2_000 }, (_, n) => `message-${n}`)
   outbox.commit(turn({ claims: ids.map((id) => claim(id)) }))
-  outbox.commit(turn({ endings: ids.map((id) => completed(id, reply(id))) }))
+  outbox.commit(turn({ results: ids.map((id) => completed(id, reply(id))) }))
   outbox.close()
   await leaveHotJournal(
     path,
@@ -82,26 +82,32 @@ test('W14: what a killed writer left half written is undone by the opening', asy
   )
 })
 
-test('a file of another version is refused by name, and not one byte of it changes', () => {
-  const path = join(tempDir(), 'outbound.db')
-  const other = wireOutbound(path)
-  other.exec(`
+test.each([
+  [99, 'a newer version of nanoclaw-functions', 'Start that version or a newer one'],
+  [1, 'a version that was never published', 'Move the file away'],
+])(
+  '181: a file whose tables are version %i is refused, and not one byte of it changes',
+  (version, by, remedy) => {
+    const path = join(tempDir(), 'outbound.db')
+    const other = wireOutbound(path)
+    other.exec(`
     create table nanoclaw_runtime (id integer primary key, version integer not null, shape text);
     create table nanoclaw_run (message_id text, shape text);
-    insert into nanoclaw_runtime values (1, 99, 'of tomorrow');
+    insert into nanoclaw_runtime values (1, ${version}, 'another');
     insert into processing_ack values ('a', 'processing', '2026-11-24T06:00:00.000Z');
   `)
-  other.close()
-  const before = readFileSync(path)
+    other.close()
+    const before = readFileSync(path)
 
-  expect(() => new Outbox(path, 'delete')).toThrow(
-    expect.objectContaining({
-      code: 'outbound_unusable',
-      message: `${path} was written by another version (its tables are version 99, expected ${OWN_VERSION}). Use that version, or a new workspace.`,
-    }),
-  )
-  expect(readFileSync(path).equals(before)).toBe(true)
-})
+    expect(() => new Outbox(path, 'delete')).toThrow(
+      expect.objectContaining({
+        code: 'outbound_unusable',
+        message: `${path} was written by ${by} (its tables are version ${version}, this one knows ${OWN_VERSION}). ${remedy}, or use a new workspace.`,
+      }),
+    )
+    expect(readFileSync(path).equals(before)).toBe(true)
+  },
+)
 
 describe('in the place of outbound.db is refused at once, and left alone:', () => {
   test.each<[string, (path: string) => void]>([
@@ -135,15 +141,15 @@ describe('in the place of outbound.db is refused at once, and left alone:', () =
 
 test('opening and closing any number of times changes nothing but who holds the file', () => {
   const { path, outbox, db } = openOutbox()
-  outbox.commit(turn({ claims: [claim('a')], mark: { seq: 8, id: null, open: ['x'] } }))
-  outbox.commit(turn({ endings: [completed('a', reply())] }))
+  outbox.commit(turn({ claims: [claim('a')], checkpoint: { seq: 8, id: null, unfinished: ['x'] } }))
+  outbox.commit(turn({ results: [completed('a', reply())] }))
   outbox.close()
   const before = db.prepare('select * from messages_out').all()
   for (let n = 2; n < 6; n++) {
     const again = openOutbox(path, NOW + n)
     expect(again.recovery).toEqual({
       epoch: n,
-      mark: { seq: 8, id: null, open: ['x'] },
+      checkpoint: { seq: 8, id: null, unfinished: ['x'] },
       interrupted: 0,
       quarantined: [],
     })

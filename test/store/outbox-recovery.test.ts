@@ -25,7 +25,7 @@ function restart(open: OpenOutbox, nowMs = NOW + 1_000, crashLimit = 3): OpenOut
 }
 
 const died = (id: string, run: number, outcome = 'exited') =>
-  turn({ endings: [ending(id, { type: 'retry', nextAtMs: NOW + 1 }, { run, outcome })] })
+  turn({ results: [ending(id, { type: 'retry', nextAtMs: NOW + 1 }, { run, outcome })] })
 
 describe('a run that the runtime did not live to end', () => {
   test('is on record as interrupted and charged to nobody, and its message may be claimed again', () => {
@@ -145,7 +145,7 @@ test('what had ended is left as it was, replies and all', () => {
   const open = claimed('done', 'failed', 'waiting')
   open.outbox.commit(
     turn({
-      endings: [
+      results: [
         completed('done', reply(), reply()),
         ending('failed', { type: 'failed' }, { reason: 'handler_error' }),
         ending('waiting', { type: 'retry', nextAtMs: NOW + 90_000 }),
@@ -199,7 +199,7 @@ test('what had ended is left as it was, replies and all', () => {
     ]),
   )
   after.outbox.commit(turn({ claims: [claim('next')] }))
-  after.outbox.commit(turn({ endings: [completed('next', reply())] }))
+  after.outbox.commit(turn({ results: [completed('next', reply())] }))
   expect(seqs(after), 'numbers go on').toEqual([1, 3, 5])
 })
 
@@ -230,23 +230,23 @@ test('163: what a runtime left that has stopped in order is no death, of that ep
 describe('how far the file had been read', () => {
   test('comes back as it was last written, and before the first time means: nothing yet', () => {
     const open = openOutbox()
-    expect(open.recovery.mark).toEqual({ seq: Number.MIN_SAFE_INTEGER, id: null, open: [] })
-    open.outbox.commit(turn({ mark: { seq: 40, id: 'm', open: ['a', 'b'] } }))
+    expect(open.recovery.checkpoint).toEqual({ seq: Number.MIN_SAFE_INTEGER, id: null, unfinished: [] })
+    open.outbox.commit(turn({ checkpoint: { seq: 40, id: 'm', unfinished: ['a', 'b'] } }))
     open.outbox.commit(turn({ claims: [claim('c')] }))
     const second = restart(open)
-    expect(second.recovery.mark).toEqual({ seq: 40, id: 'm', open: ['a', 'b'] })
-    second.outbox.commit(turn({ mark: { seq: 52, id: null, open: ['b', 'ü 😀'] } }))
-    expect(restart(second).recovery.mark).toEqual({ seq: 52, id: null, open: ['b', 'ü 😀'] })
+    expect(second.recovery.checkpoint).toEqual({ seq: 40, id: 'm', unfinished: ['a', 'b'] })
+    second.outbox.commit(turn({ checkpoint: { seq: 52, id: null, unfinished: ['b', 'ü 😀'] } }))
+    expect(restart(second).recovery.checkpoint).toEqual({ seq: 52, id: null, unfinished: ['b', 'ü 😀'] })
   })
 
   test('may go back, and may name many', () => {
     const open = openOutbox()
     const many = Array.from({ length: 1_000 }, (_, n) => `m-${String(n).padStart(4, '0')}`)
-    open.outbox.commit(turn({ mark: { seq: 4_000_000_000_000, id: null, open: many } }))
+    open.outbox.commit(turn({ checkpoint: { seq: 4_000_000_000_000, id: null, unfinished: many } }))
     const second = restart(open)
-    expect(second.recovery.mark).toEqual({ seq: 4_000_000_000_000, id: null, open: many })
-    second.outbox.commit(turn({ mark: { seq: -3, id: null, open: [] } }))
-    expect(restart(second).recovery.mark).toEqual({ seq: -3, id: null, open: [] })
+    expect(second.recovery.checkpoint).toEqual({ seq: 4_000_000_000_000, id: null, unfinished: many })
+    second.outbox.commit(turn({ checkpoint: { seq: -3, id: null, unfinished: [] } }))
+    expect(restart(second).recovery.checkpoint).toEqual({ seq: -3, id: null, unfinished: [] })
   })
 })
 

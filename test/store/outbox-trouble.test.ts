@@ -30,7 +30,7 @@ describe('a claim that the host took away', () => {
   test.each(verdicts)('is lost when its run ends as $type: no ack, no reply, no retry', (verdict) => {
     const open = claimed('a', 'b')
     open.db.exec("delete from processing_ack where message_id = 'a'")
-    const { lost } = open.outbox.commit(turn({ endings: [ending('a', verdict), completed('b', reply())] }))
+    const { lost } = open.outbox.commit(turn({ results: [ending('a', verdict), completed('b', reply())] }))
     expect(lost).toEqual(new Set(['a']))
     expect(acks(open.db)).toEqual({ b: 'completed' })
     expect(open.db.prepare('select id from messages_out').pluck().all()).toEqual(['b:0'])
@@ -45,7 +45,7 @@ describe('a claim that the host took away', () => {
     open.db.exec(
       "update processing_ack set status = 'failed', status_changed = 'host' where message_id = 'a'",
     )
-    expect(open.outbox.commit(turn({ endings: [completed('a', reply())] })).lost).toEqual(new Set(['a']))
+    expect(open.outbox.commit(turn({ results: [completed('a', reply())] })).lost).toEqual(new Set(['a']))
     expect([acks(open.db), seqs(open)]).toEqual([{ a: 'failed' }, []])
   })
 })
@@ -65,10 +65,10 @@ describe('a turn that cannot be written', () => {
     const before = everything(open.db)
     const big = Array.from({ length: 20 }, () => reply('x'.repeat(4_000)))
     const said = turn({
-      endings: [completed('a', reply('small')), completed('b', ...big)],
+      results: [completed('a', reply('small')), completed('b', ...big)],
       claims: [claim('c')],
-      refusals: [{ id: 'd', reason: 'bad_id', detail: '' }],
-      mark: { seq: 12, id: null, open: ['e'] },
+      rejections: [{ id: 'd', reason: 'bad_id', detail: '' }],
+      checkpoint: { seq: 12, id: null, unfinished: ['e'] },
       inboundSeq: 100,
     })
     const pages = own.pragma('page_count', { simple: true }) as number
@@ -98,7 +98,7 @@ describe('a turn that cannot be written', () => {
     const before = everything(open.db)
     expect(() =>
       open.outbox.commit(
-        turn({ endings: [completed('a', reply()), completed('b', reply(), reply('stone'))] }),
+        turn({ results: [completed('a', reply()), completed('b', reply(), reply('stone'))] }),
       ),
     ).toThrow('stumbled')
     expect(everything(open.db)).toEqual(before)
@@ -108,12 +108,12 @@ describe('a turn that cannot be written', () => {
     const open = claimed('a')
     open.db.exec('begin immediate')
     const startMs = performance.now()
-    expect(() => open.outbox.commit(turn({ endings: [completed('a', reply())] }))).toThrow(
+    expect(() => open.outbox.commit(turn({ results: [completed('a', reply())] }))).toThrow(
       expect.objectContaining({ code: 'SQLITE_BUSY' }),
     )
     expect(performance.now() - startMs).toBeLessThan(1_000)
     open.db.exec('commit')
-    open.outbox.commit(turn({ endings: [completed('a', reply())] }))
+    open.outbox.commit(turn({ results: [completed('a', reply())] }))
     expect(acks(open.db)).toEqual({ a: 'completed' })
   })
 })
@@ -124,10 +124,10 @@ test('a runtime that was replaced writes nothing more, and says who it is', () =
   expect(second.recovery).toMatchObject({ epoch: 2, interrupted: 1 })
   const before = everything(second.db)
   const attempts = [
-    turn({ endings: [completed('a', reply())] }),
+    turn({ results: [completed('a', reply())] }),
     turn({ claims: [claim('b')] }),
-    turn({ refusals: [{ id: 'c', reason: 'bad_id', detail: '' }] }),
-    turn({ mark: { seq: 4, id: null, open: [] } }),
+    turn({ rejections: [{ id: 'c', reason: 'bad_id', detail: '' }] }),
+    turn({ checkpoint: { seq: 4, id: null, unfinished: [] } }),
     turn({}),
   ]
   for (const each of attempts) {

@@ -48,7 +48,7 @@ describe('a claim', () => {
 
   test('that does not know of earlier runs is refused, not a crash: the message comes again with its history', () => {
     const open = claimed('a')
-    open.outbox.commit(turn({ endings: [ending('a', { type: 'retry', nextAtMs: NOW + 5 })] }))
+    open.outbox.commit(turn({ results: [ending('a', { type: 'retry', nextAtMs: NOW + 5 })] }))
     const { refused } = open.outbox.commit(turn({ claims: [claim('a'), claim('b')] }))
     expect(refused).toEqual(new Set(['a']))
     expect(acks(open.db)).toEqual({ b: 'processing' })
@@ -61,7 +61,7 @@ describe('a message that is', () => {
     const open = claimed('a')
     const address = { platformId: 'p', channelType: 'c', threadId: 't' }
     const later = reply('later', { kind: 'task', deliverAfterMs: NOW + 60_000 })
-    open.outbox.commit(turn({ nowMs: NOW + 7, endings: [completed('a', reply('first', address), later)] }))
+    open.outbox.commit(turn({ nowMs: NOW + 7, results: [completed('a', reply('first', address), later)] }))
     expect(open.db.prepare('select * from processing_ack').all()).toEqual([
       { message_id: 'a', status: 'completed', status_changed: isoTime(NOW + 7) },
     ])
@@ -104,7 +104,7 @@ describe('a message that is', () => {
     const open = claimed('a')
     const error = JSON.stringify({ name: 'Error', message: 'no' })
     open.outbox.commit(
-      turn({ endings: [ending('a', { type: 'failed' }, { reason: 'handler_error', error })] }),
+      turn({ results: [ending('a', { type: 'failed' }, { reason: 'handler_error', error })] }),
     )
     expect([acks(open.db), seqs(open)]).toEqual([{ a: 'failed' }, []])
     expect(runs(open.db, 'a')).toEqual([
@@ -115,10 +115,10 @@ describe('a message that is', () => {
   test('158: to be asked for later is charged with nothing, and since when that is stays on record', () => {
     const open = claimed('a')
     const later = { type: 'retry', nextAtMs: NOW + 500 } as const
-    open.outbox.commit(turn({ endings: [{ ...ending('a', later), reason: 'retry_after' }] }))
+    open.outbox.commit(turn({ results: [{ ...ending('a', later), reason: 'retry_after' }] }))
     open.outbox.commit(turn({ claims: [claim('a', { run: 2 })], nowMs: NOW + 500 }))
     open.outbox.commit(
-      turn({ endings: [{ ...ending('a', later), run: 2, reason: 'retry_after' }], nowMs: NOW + 600 }),
+      turn({ results: [{ ...ending('a', later), run: 2, reason: 'retry_after' }], nowMs: NOW + 600 }),
     )
     expect(open.outbox.history(['a']).get('a')).toMatchObject({
       runs: 2,
@@ -129,7 +129,7 @@ describe('a message that is', () => {
 
   test('to be tried again has no ack, and its time is on record until the next claim', () => {
     const open = claimed('a')
-    open.outbox.commit(turn({ endings: [ending('a', { type: 'retry', nextAtMs: NOW + 500 })] }))
+    open.outbox.commit(turn({ results: [ending('a', { type: 'retry', nextAtMs: NOW + 500 })] }))
     expect(acks(open.db)).toEqual({})
     expect(open.outbox.history(['a']).get('a')).toEqual({
       done: false,
@@ -150,7 +150,7 @@ describe('a message that is', () => {
     const open = claimed('a', 'b')
     open.outbox.commit(
       turn({
-        endings: [
+        results: [
           ending('a', { type: 'released', keep: false }),
           ending('b', { type: 'released', keep: true }, { reason: 'shutdown' }),
         ],
@@ -183,7 +183,7 @@ describe('a message that is', () => {
     const open = claimed('a')
     const { refused } = open.outbox.commit(
       turn({
-        endings: [ending('a', { type: 'released', keep: false })],
+        results: [ending('a', { type: 'released', keep: false })],
         claims: [claim('a', { worker: 99 })],
       }),
     )
@@ -197,7 +197,7 @@ describe('a message that is', () => {
     const about = { reason: 'bad_process_after', detail: 'process_after is "soon"' }
     open.outbox.commit(
       turn({
-        refusals: [
+        rejections: [
           { id: 'a', ...about },
           { id: 'b', ...about },
         ],
@@ -206,7 +206,7 @@ describe('a message that is', () => {
     expect(acks(open.db)).toEqual({ a: 'failed', b: 'processing' })
     expect(runs(open.db, 'a')).toEqual([
       expect.objectContaining({
-        outcome: 'refused',
+        outcome: 'rejected',
         reason: about.reason,
         error: about.detail,
         function: '',
@@ -224,8 +224,10 @@ describe('a message that is', () => {
       [Buffer.from([0x61, 0xfe]), true],
       [Buffer.from([1, 2]), false],
     ] as const
-    outbox.commit(turn({ refusals: ids.map(([bytes, isText]) => ({ ...about, rawId: { bytes, isText } })) }))
-    outbox.commit(turn({ refusals: [{ ...about, rawId: null }] }))
+    outbox.commit(
+      turn({ rejections: ids.map(([bytes, isText]) => ({ ...about, rawId: { bytes, isText } })) }),
+    )
+    outbox.commit(turn({ rejections: [{ ...about, rawId: null }] }))
     for (const [bytes, isText] of ids) {
       const ack = db.prepare(
         `select status from processing_ack where message_id = ${isText ? 'cast(? as text)' : '?'}`,
@@ -238,7 +240,7 @@ describe('a message that is', () => {
 
 test('the same run settled twice stores its replies once, under the same ids', () => {
   const open = claimed('a')
-  const said = turn({ endings: [completed('a', reply(1), reply(2))] })
+  const said = turn({ results: [completed('a', reply(1), reply(2))] })
   open.outbox.commit(said)
   const before = everything(open.db)
   expect(open.outbox.commit(said).lost).toEqual(new Set(['a']))
@@ -264,11 +266,11 @@ describe('the number of a reply', () => {
         (inboundSeq, counts) => {
           const ids = counts.map(() => `m-${messages++}`)
           open.outbox.commit(turn({ claims: ids.map((id) => claim(id)) }))
-          const endings = ids.map((id, n) =>
+          const results = ids.map((id, n) =>
             completed(id, ...Array.from({ length: counts[n]! }, () => reply())),
           )
           const before = seqs(open).length
-          open.outbox.commit(turn({ inboundSeq, endings }))
+          open.outbox.commit(turn({ inboundSeq, results }))
           for (const seq of seqs(open).slice(before)) {
             expect(seq % 2).toBe(1)
             expect(seq).toBeGreaterThan(Math.max(last, inboundSeq))
@@ -283,9 +285,9 @@ describe('the number of a reply', () => {
 
   test('W9: passes over what somebody else has written to the file meanwhile', () => {
     const open = claimed('a', 'b')
-    open.outbox.commit(turn({ endings: [completed('a', reply())] }))
+    open.outbox.commit(turn({ results: [completed('a', reply())] }))
     insertRow(open.db, 'messages_out', { id: 'x', seq: 3, timestamp: '', kind: 'chat', content: '{}' })
-    open.outbox.commit(turn({ endings: [completed('b', reply(), reply())] }))
+    open.outbox.commit(turn({ results: [completed('b', reply(), reply())] }))
     expect(seqs(open)).toEqual([1, 3, 5, 7])
   })
 
@@ -294,8 +296,8 @@ describe('the number of a reply', () => {
     open.outbox.commit(
       turn({
         inboundSeq: 8.5,
-        endings: [completed('a', reply(), reply())],
-        mark: { seq: 8.5, id: null, open: [] },
+        results: [completed('a', reply(), reply())],
+        checkpoint: { seq: 8.5, id: null, unfinished: [] },
       }),
     )
     expect(seqs(open)).toEqual([11, 13])
@@ -317,7 +319,7 @@ test('any text is an id: it is claimed, remembered and answered under exactly th
       const ids = drawn.filter((id) => !all.has(id))
       for (const id of ids) all.add(id)
       expect(open.outbox.commit(turn({ claims: ids.map((id) => claim(id)) })).refused.size).toBe(0)
-      open.outbox.commit(turn({ endings: ids.map((id) => completed(id, reply(id))) }))
+      open.outbox.commit(turn({ results: ids.map((id) => completed(id, reply(id))) }))
       const history = open.outbox.history([...ids, 'never seen'])
       expect([...history.keys()].sort()).toEqual([...ids].sort())
       expect([...history.values()].every(({ done }) => done)).toBe(true)
@@ -327,14 +329,14 @@ test('any text is an id: it is claimed, remembered and answered under exactly th
   const answered = open.db.prepare('select in_reply_to, content from messages_out').raw().all()
   for (const [id, content] of answered as [string, string][]) expect(JSON.parse(content)).toBe(id)
   expect(answered).toHaveLength(all.size)
-  open.outbox.commit(turn({ mark: { seq: 2, id: null, open: [...all] } }))
+  open.outbox.commit(turn({ checkpoint: { seq: 2, id: null, unfinished: [...all] } }))
   open.outbox.close()
-  expect(new Set(openOutbox(open.path).recovery.mark.open)).toEqual(all)
+  expect(new Set(openOutbox(open.path).recovery.checkpoint.unfinished)).toEqual(all)
 })
 
 test('the times that hosts read: acks in ISO form, replies in SQLite’s own, both to the millisecond', () => {
   const open = claimed('a')
-  open.outbox.commit(turn({ endings: [completed('a', reply())] }))
+  open.outbox.commit(turn({ results: [completed('a', reply())] }))
   const [changed] = open.db.prepare('select status_changed from processing_ack').pluck().all() as [string]
   const [sent] = open.db.prepare('select timestamp from messages_out').pluck().all() as [string]
   expect([changed, sent]).toEqual(['2026-11-24T06:02:20.123Z', '2026-11-24 06:02:20.123'])

@@ -21,7 +21,7 @@ function taken() {
   onTestFinished(() => outbox.close())
   outbox.recover(NOW, 3)
   outbox.commit(turn({ claims: [claim('a')] }))
-  return { path, outbox, end: turn({ endings: [completed('a', reply())] }) }
+  return { path, outbox, end: turn({ results: [completed('a', reply())] }) }
 }
 
 /** The pages behind the first one; returns what makes them as they were. */
@@ -49,7 +49,7 @@ test('71, 72: pages that read wrongly stop every turn, also those that it would 
   const { path, outbox, end } = taken()
   const replies = Array.from({ length: 200 }, () => reply('x'.repeat(3_000)))
   outbox.commit(turn({ claims: [claim('long')] }))
-  outbox.commit(turn({ endings: [completed('long', ...replies)] }))
+  outbox.commit(turn({ results: [completed('long', ...replies)] }))
   const mend = ruin(path)
   touchChangeCounter(path)
   for (let n = 0; n < 3; n++) expect(writeTrouble(errorOf(() => outbox.commit(end)))).toBe('doubt')
@@ -91,7 +91,7 @@ test.skipIf(!canTrace())(
       return { said: said.trim(), unlinks: readFileSync(trace, 'utf8').match(/ unlink\(/g)?.length ?? 0 }
     }
     const marks = (path: string) =>
-      openDb(path, { readonly: true }).prepare('select seq_mark from nanoclaw_runtime').pluck().all()
+      openDb(path, { readonly: true }).prepare('select checkpoint_seq from nanoclaw_runtime').pluck().all()
 
     const healthy = join(dir, 'healthy.db')
     const { said, unlinks } = close(healthy, '60000')

@@ -26,7 +26,7 @@ test('a run that may take more than a minute is told with its claim, and untold 
   writer.commit(turn({ claims: [claim('a', { functionName: 'longer' })] }))
   expect(told(db)).toEqual([[1, 'Bash', 600_000, ISO, ISO]])
 
-  writer.commit(turn({ nowMs: NOW + 877, endings: [completed('a')] }))
+  writer.commit(turn({ nowMs: NOW + 877, results: [completed('a')] }))
   expect(told(db)).toEqual([[1, null, null, null, '2026-11-24T06:02:21.000Z']])
 })
 
@@ -36,12 +36,12 @@ test('the longest of those that run counts, however each of them ends', () => {
   const names = ['quick', 'long', 'longer']
   writer.commit(turn({ claims: names.map((name) => claim(name, { functionName: name })) }))
   expect(toldMs(open)).toBe(600_000)
-  writer.commit(turn({ endings: [ending('longer', { type: 'retry', nextAtMs: NOW })] }))
+  writer.commit(turn({ results: [ending('longer', { type: 'retry', nextAtMs: NOW })] }))
   expect(toldMs(open)).toBe(60_001)
-  writer.commit(turn({ endings: [ending('long', { type: 'released', keep: false })] }))
+  writer.commit(turn({ results: [ending('long', { type: 'released', keep: false })] }))
   expect(toldMs(open)).toBeNull()
   writer.commit(turn({ claims: [claim('long', { functionName: 'long' })] }))
-  writer.commit(turn({ endings: [ending('long', { type: 'failed' })] }))
+  writer.commit(turn({ results: [ending('long', { type: 'failed' })] }))
   expect(toldMs(open)).toBeNull()
 })
 
@@ -51,10 +51,10 @@ test('a turn that changes nothing about it writes nothing about it', () => {
   const before = told(db)
   const later = NOW + 5_000
   writer.commit(turn({ nowMs: later, claims: [claim('b', { functionName: 'quick' })] }))
-  writer.commit(turn({ nowMs: later, endings: [completed('b')] }))
+  writer.commit(turn({ nowMs: later, results: [completed('b')] }))
   // One long run follows the other in one turn, as under load.
   writer.commit(
-    turn({ nowMs: later, endings: [completed('a')], claims: [claim('c', { functionName: 'long' })] }),
+    turn({ nowMs: later, results: [completed('a')], claims: [claim('c', { functionName: 'long' })] }),
   )
   expect(told(db)).toEqual(before)
 })

@@ -48,7 +48,7 @@ describe('process_after', () => {
         .prepare('select outcome, reason, error from nanoclaw_run where message_id = ?')
         .get(id)
       expect(run).toMatchObject({
-        outcome: 'refused',
+        outcome: 'rejected',
         reason: 'bad_process_after',
         error: expect.stringContaining(text),
       })

@@ -166,7 +166,7 @@ describe('inbound.db', () => {
   it('83, 87: an id that is no text fails under the very bytes that the file has; one that is null is told', async () => {
     const bench = await workbench(['echo'])
     const told: string[] = []
-    bench.events.on('refused', ({ id, reason }) => told.push(`${reason} ${id}`))
+    bench.events.on('rejected', ({ id, reason }) => told.push(`${reason} ${id}`))
     const insert = bench.inbound.prepare(
       "insert into messages_in (id, seq, kind, timestamp, content) values (iif(?, cast(? as text), ?), ?, 'echo', '2026-11-24', '{}')",
     )
@@ -188,7 +188,7 @@ describe('inbound.db', () => {
     const [big, small] = [bench.send('echo', { pad: 'x'.repeat(20_000) }), bench.send('echo')]
     await bench.ended(big, small)
     expect([bench.ack(big), bench.ack(small)]).toEqual(['failed', 'completed'])
-    expect(bench.runs(big)[0]).toMatchObject({ outcome: 'refused', reason: 'content_too_large' })
+    expect(bench.runs(big)[0]).toMatchObject({ outcome: 'rejected', reason: 'content_too_large' })
   })
 
   it('87, 94, 95: rows that the host deletes, resets or gives no number are handled by their id', async () => {

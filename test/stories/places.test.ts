@@ -84,16 +84,16 @@ test('140: in another file that is put in place while no runtime is up, a conver
   expect(runsInOrder(second).slice(20)).toEqual(fresh)
 })
 
-test('140: a mark from a version that did not know its row is believed as before', async () => {
+test('140: a checkpoint without the id of its row is believed', async () => {
   const root = project(['echo'])
   const first = await workbenchAt(root)
   const done = first.send('echo')
   await first.ended(done)
   await first.runtime.stop()
   const outbound = openDb(first.config.paths.outbound)
-  outbound.exec('alter table nanoclaw_runtime drop column mark_id')
+  outbound.exec('update nanoclaw_runtime set checkpoint_id = null')
   outbound.close()
-  // Behind the mark, and neither open nor acked: a start that reads from the beginning would run it.
+  // Behind the checkpoint, and neither unfinished nor acked: a start that reads from the beginning would run it.
   insertMessage(first.inbound, { id: 'past', seq: 1, kind: 'echo' })
   const reads: string[] = []
   const second = benchOf(first.config)

@@ -25,7 +25,7 @@ function past(count = 1) {
     Array.from({ length: count }, () => insertMessage(inbound, { kind: 'f' }).id),
   )()
   open.outbox.commit(turn({ claims: ids.map((id) => claim(id)) }))
-  open.outbox.commit(turn({ endings: ids.map((id) => completed(id, reply('hello'))) }))
+  open.outbox.commit(turn({ results: ids.map((id) => completed(id, reply('hello'))) }))
   const host = {
     records: (...some: string[]) =>
       some.forEach((id) =>
@@ -61,7 +61,7 @@ function past(count = 1) {
     new Retention({
       clock: of,
       retentionMs,
-      past: (work) => work(open.outbox.past),
+      past: open.outbox.retention,
       host: inbox,
       isLock: (error) => classifyWrite(error) === 'retry',
       onBug: (error) => {
@@ -140,7 +140,7 @@ it('what runs, or waits for its retry, is nobody’s past', () => {
   const [running, waiting] = ['running', 'waiting']
   for (const id of [running, waiting]) insertMessage(inbound, { id, kind: 'f' })
   outbox.commit(turn({ claims: [claim(running), claim(waiting)] }))
-  outbox.commit(turn({ endings: [ending(waiting, { type: 'retry', nextAtMs: NOW + 99 * DAY_MS })] }))
+  outbox.commit(turn({ results: [ending(waiting, { type: 'retry', nextAtMs: NOW + 99 * DAY_MS })] }))
   host.records(running, waiting)
   laps()
   expect(acks(db)).toMatchObject({ running: 'processing' })
@@ -152,13 +152,13 @@ it('the numbers of replies go on above what was forgotten, and an ack whose id b
   const twin = `${ids[0]}:0`
   insertMessage(inbound, { id: twin, kind: 'f' })
   outbox.commit(turn({ claims: [claim(twin)] }))
-  outbox.commit(turn({ endings: [completed(twin, reply('of the twin'))] }))
+  outbox.commit(turn({ results: [completed(twin, reply('of the twin'))] }))
   host.records(...ids)
   host.delivers(...ids)
   laps()
   expect(acks(db)).toEqual({ [twin]: 'completed' })
   outbox.commit(turn({ claims: [claim('next')] }))
-  outbox.commit(turn({ endings: [completed('next', reply('next'))] }))
+  outbox.commit(turn({ results: [completed('next', reply('next'))] }))
   expect(db.prepare('select seq from messages_out order by seq').pluck().all()).toEqual([3, 5])
 })
 
@@ -167,14 +167,14 @@ it('149: what was replied to a message whose id is no plain name is forgotten wi
   const odd = ['spaces/A:1', '../b']
   for (const id of odd) insertMessage(inbound, { id, kind: 'f' })
   outbox.commit(turn({ claims: odd.map((id) => claim(id)) }))
-  outbox.commit(turn({ endings: odd.map((id) => completed(id, reply('odd'))) }))
+  outbox.commit(turn({ results: odd.map((id) => completed(id, reply('odd'))) }))
   // As earlier versions named it.
   db.exec(`update messages_out set id = '../b:0' where in_reply_to = '../b'`)
   host.consumes(...ids, ...odd)
   insertRow(inbound, 'delivered', { message_out_id: '../b:0', status: 'delivered', delivered_at: '' })
   insertMessage(inbound, { id: 'last', kind: 'f' })
   outbox.commit(turn({ claims: [claim('last')] }))
-  outbox.commit(turn({ endings: [completed('last', reply('last'))] }))
+  outbox.commit(turn({ results: [completed('last', reply('last'))] }))
   laps()
   expect(acks(db)).toEqual({ last: 'completed' })
   expect(db.prepare('select in_reply_to from messages_out').pluck().all()).toEqual(['last'])
@@ -183,7 +183,7 @@ it('149: what was replied to a message whose id is no plain name is forgotten wi
 it('a runtime that was replaced forgets nothing', () => {
   const { outbox, db, ids, path } = past()
   openDb(path).exec('update nanoclaw_runtime set epoch = epoch + 1')
-  expect(() => outbox.past.forget(ids, [])).toThrow(expect.objectContaining({ code: 'fenced' }))
+  expect(() => outbox.retention.forget(ids, [])).toThrow(expect.objectContaining({ code: 'fenced' }))
   expect(acks(db)).toEqual({ [ids[0]!]: 'completed' })
 })
 

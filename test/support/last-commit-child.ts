@@ -7,11 +7,11 @@ outbox.recover(0, 3)
 const marked = (seq: number) =>
   outbox.commit({
     nowMs: 0,
-    endings: [],
+    results: [],
     claims: [],
-    refusals: [],
+    rejections: [],
     inboundSeq: 0,
-    mark: { seq, id: null, open: [] },
+    checkpoint: { seq, id: null, unfinished: [] },
   })
 marked(2)
 try {

@@ -5,7 +5,8 @@ import { onTestFinished } from 'vitest'
 import type { Claim, CommitBatch, RunResult } from '../../runtime/protocol/commit-batch.ts'
 import type { Reply } from '../../runtime/protocol/outcome.ts'
 import { RUNNING } from '../../runtime/protocol/schema.ts'
-import { Outbox, type Recovery } from '../../runtime/store/sqlite/outbox.ts'
+import { Outbox } from '../../runtime/store/sqlite/outbox.ts'
+import type { Recovery } from '../../runtime/store/store.ts'
 import { type Db, openDb, tempDir } from './files.ts'
 
 export const NOW = Date.UTC(2026, 10, 24, 6, 2, 20, 123)
@@ -34,17 +35,16 @@ export function claimed(...ids: readonly string[]): OpenOutbox {
 }
 
 export function turn(parts: Partial<CommitBatch>): CommitBatch {
-  return { nowMs: NOW, endings: [], claims: [], refusals: [], inboundSeq: 0, mark: null, ...parts }
+  return { nowMs: NOW, results: [], claims: [], rejections: [], inboundSeq: 0, checkpoint: null, ...parts }
 }
 
 export function claim(id: string, parts: Partial<Claim> = {}): Claim {
   return { id, run: 1, attempt: 1, functionName: 'f', worker: 4711, alone: false, ...parts }
 }
 
-export function ending(id: string, verdict: RunResult['verdict'], parts: Partial<RunResult> = {}): RunResult {
-  const outcome =
-    verdict.type === 'completed' ? 'replied' : verdict.type === 'released' ? 'cancelled' : 'threw'
-  return { id, run: 1, verdict, outcome, reason: null, error: null, durationMs: 1.5, ...parts }
+export function ending(id: string, next: RunResult['next'], parts: Partial<RunResult> = {}): RunResult {
+  const outcome = next.type === 'completed' ? 'replied' : next.type === 'released' ? 'cancelled' : 'threw'
+  return { id, run: 1, next, outcome, reason: null, error: null, durationMs: 1.5, ...parts }
 }
 
 export function completed(id: string, ...replies: readonly Reply[]): RunResult {
@@ -63,7 +63,7 @@ export function everything(db: Db): unknown {
     'processing_ack',
     'nanoclaw_run',
     'nanoclaw_batch',
-    'nanoclaw_open',
+    'nanoclaw_unfinished',
     'nanoclaw_runtime',
   ]
   return tables.map((table) => [table, db.prepare(`select * from ${table}`).all()])

@@ -58,9 +58,9 @@ export class Claims {
     return batches
   }
 
-  /** `held`: the claims of these endings. */
-  ended(endings: readonly RunResult[], held: readonly (HeldClaim | undefined)[]): void {
-    endings.forEach(({ id }, n) => {
+  /** `held`: the claims of these results. */
+  ended(results: readonly RunResult[], held: readonly (HeldClaim | undefined)[]): void {
+    results.forEach(({ id }, n) => {
       const claim = held[n]
       if (!claim) return
       claim.batch.left--
@@ -83,16 +83,16 @@ export class Claims {
 
 /** What becomes of the batches of these: all of them over, or some messages struck out that were released without a trace. */
 export function after(
-  endings: readonly RunResult[],
+  results: readonly RunResult[],
   held: readonly (HeldClaim | undefined)[],
 ): { over: number[]; struck: Map<number, string[]> } {
   const left = new Map<Batch, number>()
   const released = new Map<Batch, string[]>()
-  endings.forEach(({ id, verdict }, n) => {
+  results.forEach(({ id, next }, n) => {
     const batch = held[n]?.batch
     if (!batch) return
     left.set(batch, (left.get(batch) ?? batch.left) - 1)
-    if (verdict.type !== 'released' || verdict.keep) return
+    if (next.type !== 'released' || next.keep) return
     const ids = released.get(batch)
     if (ids) ids.push(id)
     else released.set(batch, [id])

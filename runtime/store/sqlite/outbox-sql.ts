@@ -1,16 +1,8 @@
-// The SQL of the outbox, its tables made and its statements prepared once. Statements that take a JSON array do for many messages at once what would cost a
-// call into SQLite for each.
+// The SQL of the outbox, prepared once. A statement that decides about messages takes all of
+// them at once, as JSON, and returns those for which it held.
 import type { Statement } from 'better-sqlite3'
 import { HAS_ENDED } from '../../protocol/ack.ts'
-import { NanoclawError } from '../../protocol/errors.ts'
-import {
-  LONG_TOOL,
-  OWN_TABLES,
-  OWN_VERSION,
-  RUNNING,
-  STATE_TABLES,
-  WIRE_TABLES,
-} from '../../protocol/schema.ts'
+import { LONG_TOOL, RUNNING } from '../../protocol/schema.ts'
 import type { WritableDb } from './open.ts'
 
 /** Ends that the handler is not charged for. */
@@ -35,26 +27,18 @@ export interface Left {
 
 export type Statements = Readonly<Record<keyof typeof TEXTS, Statement>>
 
-/** A file of another version is not touched: whoever made it may come back. */
-export function makeTables(db: WritableDb, path: string): void {
-  const own = db.prepare("select 1 from sqlite_schema where name = 'nanoclaw_runtime'").get()
-  const version = own && db.prepare('select version from nanoclaw_runtime').pluck().get()
-  if (version !== undefined && version !== OWN_VERSION)
-    throw new NanoclawError(
-      'outbound_unusable',
-      `${path} was written by another version (its tables are version ${version}, expected ${OWN_VERSION}). Use that version, or a new workspace.`,
-    )
-  db.exec(WIRE_TABLES + STATE_TABLES + OWN_TABLES)
-  // A file that was made before the mark knew its row has the same version: whoever made it leaves this column alone.
-  const columns = db.prepare("select name from pragma_table_info('nanoclaw_runtime')").pluck().all()
-  if (!columns.includes('mark_id')) db.exec('alter table nanoclaw_runtime add column mark_id text')
-  db.exec(
-    `insert or ignore into nanoclaw_runtime (id, version, epoch, seq_mark) values (1, ${OWN_VERSION}, 0, ${Number.MIN_SAFE_INTEGER})`,
-  )
-}
-
 export function prepareOutbox(db: WritableDb): Statements {
-  const plucked = new Set(['epoch', 'raiseEpoch', 'open', 'maxSeq', 'stops'])
+  const plucked = new Set([
+    'epoch',
+    'raiseEpoch',
+    'listed',
+    'maxSeq',
+    'stops',
+    'claim',
+    'finish',
+    'release',
+    'unfinished',
+  ])
   const entries = Object.entries(TEXTS).map(([name, sql]) => [
     name,
     plucked.has(name) ? db.prepare(sql).pluck() : db.prepare(sql),
@@ -65,19 +49,21 @@ export function prepareOutbox(db: WritableDb): Statements {
 const TEXTS = {
   epoch: 'select epoch from nanoclaw_runtime where id = 1',
   raiseEpoch: 'update nanoclaw_runtime set epoch = epoch + 1 where id = 1 returning epoch',
-  mark: 'select seq_mark as seq, mark_id as id from nanoclaw_runtime where id = 1',
-  setMark: 'update nanoclaw_runtime set seq_mark = ?, mark_id = ? where id = 1',
-  open: 'select message_id from nanoclaw_open',
-  clearOpen: 'delete from nanoclaw_open',
-  addOpen: 'insert into nanoclaw_open (message_id) select value from json_each(?)',
+  checkpoint: 'select checkpoint_seq as seq, checkpoint_id as id from nanoclaw_runtime where id = 1',
+  setCheckpoint: 'update nanoclaw_runtime set checkpoint_seq = ?, checkpoint_id = ? where id = 1',
+  listed: 'select message_id from nanoclaw_unfinished',
+  clearListed: 'delete from nanoclaw_unfinished',
+  addListed: 'insert into nanoclaw_unfinished (message_id) select value from json_each(?)',
   maxSeq: `select max(seq) from messages_out where seq <= ${Number.MAX_SAFE_INTEGER}`,
 
-  claimAll: `insert into processing_ack (message_id, status, status_changed)
-    select value, 'processing', ? from json_each(?) where true on conflict (message_id) do nothing`,
-  claim: `insert into processing_ack (message_id, status, status_changed) values (?, 'processing', ?)
-    on conflict (message_id) do nothing`,
-  anyOnRecord: 'select 1 from nanoclaw_run where message_id in (select value from json_each(?)) limit 1',
-  onRecord: 'select 1 from nanoclaw_run where message_id = ? and run >= ? limit 1',
+  /** An object: id → run. Refused, so not returned: a message with an ack, or with a run on record that the claim does not know of. */
+  claim: `insert into processing_ack (message_id, status, status_changed)
+    select c.key, 'processing', ? from json_each(?) c
+    where not exists (select 1 from nanoclaw_run r where r.message_id = c.key and r.run >= c.value)
+    on conflict (message_id) do nothing returning message_id`,
+  /** The + keeps SQLite from reading every message that waits. */
+  stopWaiting: `update nanoclaw_run set next_at = null
+    where message_id in (select value from json_each(?)) and +next_at is not null`,
   beginBatch: `insert into nanoclaw_batch (batch, function, worker, alone, started_at, runs) values (?, ?, ?, ?, ?, ?)`,
   endBatch: 'delete from nanoclaw_batch where batch = ?',
   /** Takes messages out of a batch that goes on without them. */
@@ -86,26 +72,30 @@ const TEXTS = {
       where json_extract(value, '$[0]') not in (select value from json_each(?)))
     where batch = ?`,
   stops: `select count(*) from nanoclaw_run where message_id = ? and outcome = 'cancelled' and reason = 'shutdown'`,
-  stopWaiting: 'update nanoclaw_run set next_at = null where message_id = ? and next_at is not null',
-
-  completeAll: `update processing_ack set status = 'completed', status_changed = ?
-    where status = 'processing' and message_id in (select value from json_each(?))`,
-  finish: `update processing_ack set status = ?, status_changed = ? where message_id = ? and status = 'processing'`,
-  dropClaim: `delete from processing_ack where message_id = ? and status = 'processing'`,
+  /** These two return the messages whose claim was there; the others are lost. */
+  finish: `update processing_ack set status = ?, status_changed = ?
+    where status = 'processing' and message_id in (select value from json_each(?)) returning message_id`,
+  release: `delete from processing_ack
+    where status = 'processing' and message_id in (select value from json_each(?)) returning message_id`,
   endRun: `insert into nanoclaw_run (message_id, run, attempt, epoch, function, worker, alone, started_at, ended_at,
       duration_ms, outcome, reason, error, next_at)
     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  /** An object: id → duration. */
+  endRuns: `insert into nanoclaw_run (message_id, run, attempt, epoch, function, worker, alone, started_at, ended_at,
+      duration_ms, outcome, reason, error, next_at)
+    select key, :run, :attempt, :epoch, :functionName, :worker, :alone, :startedAtMs, :nowMs, value, :outcome, :reason, :error,
+      :nextAtMs from json_each(:durations)`,
   reply: `insert into messages_out (id, seq, in_reply_to, timestamp, deliver_after, kind, platform_id, channel_type,
       thread_id, content)
     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (id) do nothing`,
 
-  refuse: `insert into processing_ack (message_id, status, status_changed) values (?, ?, ?)
+  reject: `insert into processing_ack (message_id, status, status_changed) values (?, ?, ?)
     on conflict (message_id) do nothing`,
-  refuseRaw: `insert into processing_ack (message_id, status, status_changed)
+  rejectRaw: `insert into processing_ack (message_id, status, status_changed)
     values (iif(?, cast(? as text), ?), 'failed', ?) on conflict (message_id) do nothing`,
-  refusedRun: `insert into nanoclaw_run (message_id, run, attempt, epoch, function, alone, started_at, ended_at, outcome,
+  rejectedRun: `insert into nanoclaw_run (message_id, run, attempt, epoch, function, alone, started_at, ended_at, outcome,
       reason, error)
-    select :id, coalesce(max(run), 0) + 1, 0, :epoch, '', 0, :nowMs, :nowMs, 'refused', :reason, :detail
+    select :id, coalesce(max(run), 0) + 1, 0, :epoch, '', 0, :nowMs, :nowMs, 'rejected', :reason, :detail
     from nanoclaw_run where message_id = :id`,
 
   tell: `insert or replace into container_state
@@ -117,6 +107,7 @@ const TEXTS = {
       (select count(*) from nanoclaw_run r where r.message_id = n.message_id and ${DEATH}) as crashes
     from (${RUNNING}) n`,
   clearBatches: 'delete from nanoclaw_batch',
+  dropClaim: `delete from processing_ack where message_id = ? and status = 'processing'`,
   dropForeignClaims: `delete from processing_ack where status = 'processing'`,
   setAck: `insert into processing_ack (message_id, status, status_changed) values (?, ?, ?)
     on conflict (message_id) do update set status = excluded.status, status_changed = excluded.status_changed`,
@@ -131,4 +122,6 @@ const TEXTS = {
       left join processing_ack a on a.message_id = j.value
       left join nanoclaw_run r on r.message_id = j.value
     group by j.value having a.message_id is not null or r.run is not null`,
+  unfinished: `select j.value from json_each(?) j
+    where not exists (select 1 from processing_ack a where a.message_id = j.value and a.${HAS_ENDED}) limit ?`,
 } as const

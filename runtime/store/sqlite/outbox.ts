@@ -1,7 +1,7 @@
-// outbound.db, a file that this runtime alone writes. Everything that a turn decides goes to disk in ONE transaction: the
+// The store port on outbound.db, a file that this runtime alone writes. A commit batch goes to disk in ONE transaction: the
 // acks and replies of runs that ended, the claims of runs that are about to begin. So a message's replies and its ack are
-// there together or not at all, and nothing starts that the disk does not know of.
-// In every commit the epoch is checked: a runtime that was replaced while it was stopped finds another number and writes nothing.
+// there together or not at all, and no run starts that is not on disk.
+// Each commit checks the epoch: a runtime that was replaced while it was stopped finds another number and writes nothing.
 
 import { type Backoff, backoffMs } from '../../protocol/backoff.ts'
 import type {
@@ -17,30 +17,23 @@ import { NanoclawError } from '../../protocol/errors.ts'
 import type { Reply } from '../../protocol/outcome.ts'
 import { replyId } from '../../protocol/reply-id.ts'
 import { isoTime, sqliteTime } from '../../protocol/time.ts'
+import type { Recovery, RetentionQueries, Store } from '../store.ts'
 import { after, Claims, type HeldClaim } from './claims.ts'
+import { makeTables } from './migrations.ts'
 import { openWritable, type WritableDb } from './open.ts'
-import { type Left, makeTables, prepareOutbox, type Statements } from './outbox-sql.ts'
-import { RetentionQueries } from './retention-queries.ts'
-
-export interface Recovery {
-  readonly epoch: number
-  readonly mark: Checkpoint
-  /** Runs that the runtime before this one did not live to end. */
-  readonly interrupted: number
-  /** Messages that ended as failed now: each of their runs took the runtime with it. */
-  readonly quarantined: readonly string[]
-}
+import { type Left, prepareOutbox, type Statements } from './outbox-sql.ts'
+import { OutboundRetention } from './retention-queries.ts'
 
 /** Who wants to know how far an open transaction is: see crash-point.ts. */
 type Reach = (point: 'in-claim' | 'in-finish-after-reply' | 'in-finish-before-commit' | 'in-recovery') => void
 
-export class Outbox {
+export class Outbox implements Store {
   readonly #db: WritableDb
   readonly #sql: Statements
   readonly #reach: Reach | undefined
   #claims = new Claims()
   #epoch = 0
-  /** The highest number of both files, while a turn is written. */
+  /** The highest number of both files, while a batch is written. */
   #seq = 0
 
   /**
@@ -51,7 +44,7 @@ export class Outbox {
     this.#reach = reach
     this.#db = typeof file === 'string' ? openWritable(file, journal) : file
     try {
-      this.#db.transaction(() => makeTables(this.#db, this.#db.name)).immediate()
+      this.#db.transaction(() => makeTables(this.#db)).immediate()
       this.#sql = prepareOutbox(this.#db)
     } catch (error) {
       if (this.#db !== file) this.#db.close()
@@ -66,12 +59,6 @@ export class Outbox {
     return this
   }
 
-  /**
-   * Takes the file over: raises the epoch, and ends what an earlier runtime left running. Such a run is not the handler's
-   * attempt; but a message that was alone in its process each time, `crashLimit` times, ends as failed. A runtime of the epoch
-   * `stoppedEpoch` has stopped in order and could not write here: its runs were cut off by that stop, and by no death.
-   * May be repeated after a crash at any point.
-   */
   recover(nowMs: number, crashLimit: number, stoppedEpoch = 0): Recovery {
     this.#claims.clear()
     return this.#db
@@ -101,26 +88,46 @@ export class Outbox {
         this.#sql.dropForeignClaims.run()
         this.#sql.tell.run({ limitMs: null, at: isoTime(nowMs) })
         this.#epoch = this.#sql.raiseEpoch.get() as number
-        const mark = {
-          ...(this.#sql.mark.get() as Pick<Checkpoint, 'seq' | 'id'>),
-          open: this.#sql.open.all() as string[],
+        const checkpoint = {
+          ...(this.#sql.checkpoint.get() as Pick<Checkpoint, 'seq' | 'id'>),
+          unfinished: this.#sql.listed.all() as string[],
         }
         this.#reach?.('in-recovery')
-        return { epoch: this.#epoch, mark, interrupted: left.length, quarantined }
+        return { epoch: this.#epoch, checkpoint, interrupted: left.length, quarantined }
       })
       .immediate()
   }
 
   /**
-   * Writes one turn, whole or not at all. `run` and `attempt` of an ending are those of its claim.
-   * @throws NanoclawError `fenced` when another runtime has taken the file over; SqliteError, see classifyWrite: nothing was written
+   * `run` of a result is that of its claim.
+   * @throws NanoclawError `fenced`; SqliteError, see classifyWrite
    */
-  commit(turn: CommitBatch): CommitResult {
-    // All messages at once. That some claim is not to be had, or no longer ours, is rare; then each is looked at by itself.
-    return this.#attempt(turn, true) ?? this.#attempt(turn, false)!
+  commit(batch: CommitBatch): CommitResult {
+    const { nowMs, results, rejections, claims, longestRunMs, checkpoint } = batch
+    const stamps = { nowMs, iso: isoTime(nowMs), sqlite: sqliteTime(nowMs) }
+    const held = results.map((result) => this.#claims.of(result))
+    const write = () => {
+      this.#checkEpoch()
+      this.#seq = Math.ceil(Math.max((this.#sql.maxSeq.get() as number | null) ?? 0, batch.inboundSeq))
+      const lost = this.#finish(results, held, stamps)
+      if (results.length > 0) this.#reach?.('in-finish-after-reply')
+      for (const rejection of rejections) this.#reject(rejection, stamps)
+      const refused = this.#claim(claims, stamps)
+      const begun = this.#claims.plan(claims, refused, nowMs)
+      for (const { batch, functionName, worker, alone, runs } of begun)
+        this.#sql.beginBatch.run(batch, functionName, worker, alone ? 1 : 0, nowMs, JSON.stringify(runs))
+      if (claims.length > 0) this.#reach?.('in-claim')
+      if (longestRunMs !== undefined) this.#sql.tell.run({ limitMs: longestRunMs, at: stamps.iso })
+      if (checkpoint) this.#setCheckpoint(checkpoint)
+      if (results.length > 0) this.#reach?.('in-finish-before-commit')
+      return { lost, refused, begun }
+    }
+    const { lost, refused, begun } = this.#db.transaction(write).immediate()
+    this.#claims.ended(results, held)
+    this.#claims.begun(begun)
+    return { lost, refused }
   }
 
-  /** What is on record about these messages; those without any record are left out. */
   history(ids: readonly string[]): Map<string, History> {
     const rows = this.#sql.history.all(JSON.stringify(ids)) as (Numbers<History> & { id: string })[]
     return new Map(
@@ -129,6 +136,10 @@ export class Outbox {
         { ...counts, done: done === 1, interrupted: interrupted === 1 },
       ]),
     )
+  }
+
+  unfinished(ids: readonly string[], limit: number): string[] {
+    return this.#sql.unfinished.all(JSON.stringify(ids), limit) as string[]
   }
 
   /** Claims messages for one's own loop: `processing` for each that has no ack yet. Returns the ids that were claimed. */
@@ -145,60 +156,27 @@ export class Outbox {
 
   /** Ends a claimed message as completed together with its replies, or does nothing and returns false when the claim is gone. */
   markCompleted(id: string, replies: readonly Reply[], nowMs: number, inboundSeq = 0): boolean {
-    const said = { verdict: { type: 'completed', replies }, outcome: 'replied', reason: null } as const
+    const said = { next: { type: 'completed', replies }, outcome: 'replied', reason: null } as const
     return this.#markEnded({ ...said, id, error: null, durationMs: 0 }, nowMs, inboundSeq)
   }
 
   /** Ends a claimed message as failed, for a reason; false when the claim is gone. */
   markFailed(id: string, reason: string, nowMs: number): boolean {
-    const said = { verdict: { type: 'failed' }, outcome: 'threw', reason } as const
+    const said = { next: { type: 'failed' }, outcome: 'threw', reason } as const
     return this.#markEnded({ ...said, id, error: null, durationMs: 0 }, nowMs, 0)
   }
 
-  /** What it keeps of messages that have ended. */
-  get past(): RetentionQueries {
-    return new RetentionQueries(this.#db, () => this.#checkEpoch())
+  get retention(): RetentionQueries {
+    return new OutboundRetention(this.#db, () => this.#checkEpoch())
   }
 
   close(): void {
     this.#db.close()
   }
 
-  #markEnded(ending: Omit<RunResult, 'run'>, nowMs: number, inboundSeq: number): boolean {
-    const run = this.#claims.get(ending.id)?.claim.run ?? 0
-    return this.commit({ ...EMPTY_BATCH, nowMs, inboundSeq, endings: [{ ...ending, run }] }).lost.size === 0
-  }
-
-  /** undefined: rolled back, since `together` is not how it can be done. */
-  #attempt(turn: CommitBatch, together: boolean): CommitResult | undefined {
-    const { nowMs, endings, refusals, claims } = turn
-    const stamps = { nowMs, iso: isoTime(nowMs), sqlite: sqliteTime(nowMs) }
-    const held = endings.map((ending) => this.#claims.of(ending))
-    const begin = () => {
-      this.#checkEpoch()
-      this.#seq = Math.ceil(Math.max((this.#sql.maxSeq.get() as number | null) ?? 0, turn.inboundSeq))
-      const lost = this.#end(endings, held, stamps, together)
-      if (endings.length > 0) this.#reach?.('in-finish-after-reply')
-      for (const refusal of refusals) this.#refuse(refusal, stamps)
-      const refused = this.#claim(claims, stamps, together)
-      const batches = this.#claims.plan(claims, refused, nowMs)
-      for (const { batch, functionName, worker, alone, runs } of batches)
-        this.#sql.beginBatch.run(batch, functionName, worker, alone ? 1 : 0, nowMs, JSON.stringify(runs))
-      if (claims.length > 0) this.#reach?.('in-claim')
-      if (turn.longestRunMs !== undefined) this.#sql.tell.run({ limitMs: turn.longestRunMs, at: stamps.iso })
-      if (turn.mark) this.#setMark(turn.mark)
-      if (endings.length > 0) this.#reach?.('in-finish-before-commit')
-      return { lost, refused, batches }
-    }
-    try {
-      const { lost, refused, batches } = this.#db.transaction(begin).immediate()
-      this.#claims.ended(endings, held)
-      this.#claims.begun(batches)
-      return { lost, refused }
-    } catch (error) {
-      if (error instanceof NotTogether) return undefined
-      throw error
-    }
+  #markEnded(result: Omit<RunResult, 'run'>, nowMs: number, inboundSeq: number): boolean {
+    const run = this.#claims.get(result.id)?.claim.run ?? 0
+    return this.commit({ ...EMPTY_BATCH, nowMs, inboundSeq, results: [{ ...result, run }] }).lost.size === 0
   }
 
   #checkEpoch(): void {
@@ -210,73 +188,76 @@ export class Outbox {
       )
   }
 
-  /** `held`: the claims that these end, one for each. Returns those whose claim was no longer ours. */
-  #end(
-    endings: readonly RunResult[],
+  /** `held`: the claims of these results, one for each. Returns the messages whose claim was no longer there. */
+  #finish(
+    results: readonly RunResult[],
     held: readonly (HeldClaim | undefined)[],
     stamps: Stamps,
-    together: boolean,
-  ) {
-    const lost = new Set<string>()
-    if (together) this.#completeAll(endings, held, stamps)
-    endings.forEach((ending, n) => {
-      const { id, verdict } = ending
-      const claim = held[n]
-      const ours =
-        claim !== undefined && ((together && verdict.type === 'completed') || this.#finish(ending, stamps))
-      if (!ours) lost.add(id)
-      if (claim && !(verdict.type === 'released' && !verdict.keep)) this.#endRun(ending, claim, ours, stamps)
-      if (ours && verdict.type === 'completed')
-        for (let index = 0; index < verdict.replies.length; index++)
-          this.#reply(id, index, verdict.replies[index]!, stamps)
-    })
-    const { over, struck } = after(endings, held)
+  ): Set<string> {
+    const lost = this.#endClaims(results, held, stamps)
+    this.#endRuns(results, held, lost, stamps)
+    for (const { id, next } of results) {
+      const ours = !lost.has(id)
+      if (ours && next.type === 'completed')
+        for (let index = 0; index < next.replies.length; index++)
+          this.#reply(id, index, next.replies[index]!, stamps)
+    }
+    const { over, struck } = after(results, held)
     for (const batch of over) this.#sql.endBatch.run(batch)
     for (const [batch, ids] of struck) this.#sql.strike.run(JSON.stringify(ids), batch)
     return lost
   }
 
-  #completeAll(
-    endings: readonly RunResult[],
+  #endClaims(
+    results: readonly RunResult[],
     held: readonly (HeldClaim | undefined)[],
     { iso }: Stamps,
+  ): Set<string> {
+    const lost = new Set<string>()
+    const ended = { completed: [] as string[], failed: [] as string[], released: [] as string[] }
+    results.forEach(({ id, next: { type } }, n) => {
+      if (!held[n]) lost.add(id)
+      else ended[type === 'retry' ? 'released' : type].push(id)
+    })
+    for (const [status, ids] of Object.entries(ended)) {
+      if (ids.length === 0) continue
+      const asked = JSON.stringify(ids)
+      const { finish, release } = this.#sql
+      addMissing(lost, ids, status === 'released' ? release.all(asked) : finish.all(status, iso, asked))
+    }
+    return lost
+  }
+
+  /** A row for each run. Those that were claimed together mostly end alike, and one statement writes them. */
+  #endRuns(
+    results: readonly RunResult[],
+    held: readonly (HeldClaim | undefined)[],
+    lost: ReadonlySet<string>,
+    { nowMs }: Stamps,
   ): void {
-    const ids = endings.flatMap(({ id, verdict }, n) => (verdict.type === 'completed' && held[n] ? id : []))
-    if (ids.length > 0 && this.#sql.completeAll.run(iso, JSON.stringify(ids)).changes !== ids.length)
-      throw new NotTogether()
+    const groups: EndedRuns[] = []
+    results.forEach((result, n) => {
+      const { id, run, next, durationMs, error } = result
+      const claim = held[n]
+      if (!claim || (next.type === 'released' && !next.keep)) return
+      const ended = lost.has(id)
+        ? { outcome: 'cancelled', reason: 'claim_lost', nextAtMs: null }
+        : { outcome: result.outcome, reason: result.reason, nextAtMs: this.#nextAt(result, nowMs) }
+      const last = groups.at(-1)
+      const duration = `${JSON.stringify(id)}:${durationMs}`
+      if (last && isAlike(last, { claim, run, error, ...ended })) last.durations.push(duration)
+      else groups.push({ claim, run, error, ...ended, durations: [duration] })
+    })
+    for (const { claim: held, durations, ...ended } of groups) {
+      const { attempt, functionName, worker, alone } = held.claim
+      const of = { attempt, functionName, worker, alone: alone ? 1 : 0, startedAtMs: held.startedAtMs }
+      this.#sql.endRuns.run({ ...of, ...ended, nowMs, epoch: this.#epoch, durations: `{${durations}}` })
+    }
   }
 
-  #finish({ id, verdict }: RunResult, { iso }: Stamps): boolean {
-    const { changes } =
-      verdict.type === 'completed' || verdict.type === 'failed'
-        ? this.#sql.finish.run(verdict.type, iso, id)
-        : this.#sql.dropClaim.run(id)
-    return changes === 1
-  }
-
-  #endRun(ending: RunResult, { claim, startedAtMs }: HeldClaim, ours: boolean, { nowMs }: Stamps): void {
-    const { id, run, durationMs, error } = ending
-    this.#sql.endRun.run(
-      id,
-      run,
-      claim.attempt,
-      this.#epoch,
-      claim.functionName,
-      claim.worker,
-      claim.alone ? 1 : 0,
-      startedAtMs,
-      nowMs,
-      durationMs,
-      ours ? ending.outcome : 'cancelled',
-      ours ? ending.reason : 'claim_lost',
-      error,
-      ours ? this.#nextAt(ending, nowMs) : null,
-    )
-  }
-
-  #nextAt({ id, run, verdict, reason }: RunResult, nowMs: number): number | null {
-    if (verdict.type === 'retry') return verdict.nextAtMs
-    return verdict.type === 'released' && reason === 'shutdown' ? this.#afterStop(id, run, nowMs) : null
+  #nextAt({ id, run, next, reason }: RunResult, nowMs: number): number | null {
+    if (next.type === 'retry') return next.nextAtMs
+    return next.type === 'released' && reason === 'shutdown' ? this.#afterStop(id, run, nowMs) : null
   }
 
   /**
@@ -305,44 +286,61 @@ export class Outbox {
     )
   }
 
-  /** Returns those that are not to be had: an ack is there, or runs on record that whoever claims did not know of. */
-  #claim(claims: readonly Claim[], { iso }: Stamps, together: boolean): Set<string> {
+  /** Returns the messages whose claim was refused; one with runs on record comes again when its record has been read. */
+  #claim(claims: readonly Claim[], { iso }: Stamps): Set<string> {
     const refused = new Set<string>()
-    if (together && claims.length > 0) {
-      const fresh = JSON.stringify(claims.flatMap(({ id, run }) => (run === 1 ? id : [])))
-      const { changes } = this.#sql.claimAll.run(iso, JSON.stringify(claims.map(({ id }) => id)))
-      if (changes !== claims.length || this.#sql.anyOnRecord.get(fresh)) throw new NotTogether()
-    }
-    for (const { id, run } of claims) {
-      if (together && run === 1) continue
-      const claimed = together || this.#sql.claim.run(id, iso).changes === 1
-      if (!claimed) refused.add(id)
-      else if (this.#sql.onRecord.get(id, run)) {
-        // It comes again when its record has been read.
-        this.#sql.dropClaim.run(id)
-        refused.add(id)
-      } else if (run > 1) this.#sql.stopWaiting.run(id)
-    }
+    if (claims.length === 0) return refused
+    const runs = claims.map(({ id, run }) => `${JSON.stringify(id)}:${run}`)
+    addMissing(
+      refused,
+      claims.map(({ id }) => id),
+      this.#sql.claim.all(iso, `{${runs}}`),
+    )
+    const again = claims.flatMap(({ id, run }) => (run > 1 && !refused.has(id) ? id : []))
+    if (again.length > 0) this.#sql.stopWaiting.run(JSON.stringify(again))
     return refused
   }
 
-  #refuse({ id, rawId, reason, detail, ack = 'failed' }: Rejection, { iso, nowMs }: Stamps): void {
+  #reject({ id, rawId, reason, detail, ack = 'failed' }: Rejection, { iso, nowMs }: Stamps): void {
     if (rawId === null) return
     const { changes } = rawId
-      ? this.#sql.refuseRaw.run(rawId.isText ? 1 : 0, rawId.bytes, rawId.bytes, iso)
-      : this.#sql.refuse.run(id, ack, iso)
+      ? this.#sql.rejectRaw.run(rawId.isText ? 1 : 0, rawId.bytes, rawId.bytes, iso)
+      : this.#sql.reject.run(id, ack, iso)
     if (changes === 1 && ack === 'failed')
-      this.#sql.refusedRun.run({ id, epoch: this.#epoch, nowMs, reason, detail })
+      this.#sql.rejectedRun.run({ id, epoch: this.#epoch, nowMs, reason, detail })
   }
 
-  #setMark({ seq, id, open }: Checkpoint): void {
-    this.#sql.setMark.run(seq, id)
-    this.#sql.clearOpen.run()
-    this.#sql.addOpen.run(JSON.stringify(open))
+  #setCheckpoint({ seq, id, unfinished }: Checkpoint): void {
+    this.#sql.setCheckpoint.run(seq, id)
+    this.#sql.clearListed.run()
+    this.#sql.addListed.run(JSON.stringify(unfinished))
   }
 }
 
 const RESTART: Backoff = { minMs: 1_000, maxMs: 60_000 }
+/** Runs of one batch of claims that end alike: only the message and the duration differ. */
+interface EndedRuns {
+  readonly claim: HeldClaim
+  readonly run: number
+  readonly outcome: string
+  readonly reason: string | null
+  readonly error: string | null
+  readonly nextAtMs: number | null
+  /** `"id":ms` of each, as JSON. */
+  readonly durations: string[]
+}
+
+function isAlike(a: Omit<EndedRuns, 'durations'>, b: Omit<EndedRuns, 'durations'>): boolean {
+  return (
+    a.claim.batch === b.claim.batch &&
+    a.claim.claim.attempt === b.claim.claim.attempt &&
+    a.run === b.run &&
+    a.outcome === b.outcome &&
+    a.reason === b.reason &&
+    a.error === b.error &&
+    a.nextAtMs === b.nextAtMs
+  )
+}
 
 /** The first death is answered at once, since most are nobody's fault; a message that goes on killing waits longer each time. */
 function restartDelayMs(deaths: number): number {
@@ -356,10 +354,14 @@ function spread(id: string, run: number): number {
   return (Math.imul(hash, 2654435761) >>> 0) / 2 ** 32
 }
 
-const EMPTY_BATCH = { endings: [], claims: [], refusals: [], inboundSeq: 0, mark: null } as const
+const EMPTY_BATCH = { results: [], claims: [], rejections: [], inboundSeq: 0, checkpoint: null } as const
 
-/** Rolls a transaction back that was to do everything together. */
-class NotTogether extends Error {}
+/** Adds those that were asked for and did not come back. */
+function addMissing(missing: Set<string>, asked: readonly string[], returned: readonly unknown[]): void {
+  if (returned.length === asked.length) return
+  const there = new Set(returned)
+  for (const id of asked) if (!there.has(id)) missing.add(id)
+}
 
 interface Stamps {
   readonly nowMs: number

@@ -4,19 +4,17 @@
 
 import Database from 'better-sqlite3'
 import type { CommitBatch, CommitResult, History } from '../../protocol/commit-batch.ts'
+import type { Recovery, RetentionQueries, Store } from '../store.ts'
 import { classifyWrite, isDoubtful, OutboundUnreadable } from './classify.ts'
 import { fileAt, isAt, openWritable, type WritableDb } from './open.ts'
-import { Outbox, type Recovery } from './outbox.ts'
-import type { RetentionQueries } from './retention-queries.ts'
-
-export type { Recovery } from './outbox.ts'
+import { Outbox } from './outbox.ts'
 
 type Reach = ConstructorParameters<typeof Outbox>[2]
 
 /** A bigger file would stop the event loop for long; there SQLite finds damage when it comes to it. */
 const CHECKED_BYTES_MAX = 64 * 1024 * 1024
 
-export class ReopeningOutbox {
+export class ReopeningOutbox implements Store {
   readonly #path: string
   readonly #journal: 'delete' | 'wal'
   readonly #reach: Reach
@@ -25,6 +23,11 @@ export class ReopeningOutbox {
   /** The disk has failed under it, and it is closed. */
   #doubted = false
   #closed = false
+  readonly retention: RetentionQueries = {
+    endedAfter: (place, limit) => this.#use(({ retention }) => retention.endedAfter(place, limit)),
+    repliesTo: (ids) => this.#use(({ retention }) => retention.repliesTo(ids)),
+    forget: (ids, replies) => this.#use(({ retention }) => retention.forget(ids, replies)),
+  }
 
   /** @throws NanoclawError `outbound_unusable`, SqliteError (see classifyWrite) */
   constructor(path: string, journal: 'delete' | 'wal', reach?: Reach) {
@@ -35,15 +38,13 @@ export class ReopeningOutbox {
     this.#file = fileAt(path)
   }
 
-  /** See Outbox. */
   recover(nowMs: number, crashLimit: number, stoppedEpoch = 0): Recovery {
     return this.#use((outbox) => outbox.recover(nowMs, crashLimit, stoppedEpoch))
   }
 
-  /** See Outbox. */
-  commit(turn: CommitBatch): CommitResult {
+  commit(batch: CommitBatch): CommitResult {
     this.checkPlace()
-    return this.#use((outbox) => outbox.commit(turn))
+    return this.#use((outbox) => outbox.commit(batch))
   }
 
   /**
@@ -56,17 +57,13 @@ export class ReopeningOutbox {
   }
 
   /** @throws OutboundUnreadable when it is locked or the disk does not give it out; SqliteError on a bug */
-  history(ids: readonly string[]): Map<string, History> {
-    try {
-      return this.#use((outbox) => outbox.history(ids))
-    } catch (error) {
-      if (classifyWrite(error) === 'bug') throw error
-      throw new OutboundUnreadable(this.#path, error)
-    }
+  history(ids: readonly string[]): ReadonlyMap<string, History> {
+    return this.#read((outbox) => outbox.history(ids))
   }
 
-  past<T>(work: (past: RetentionQueries) => T): T {
-    return this.#use((outbox) => work(outbox.past))
+  /** @throws as history */
+  unfinished(ids: readonly string[], limit: number): readonly string[] {
+    return this.#read((outbox) => outbox.unfinished(ids, limit))
   }
 
   /** What the last commit left half done is undone first: nobody else may do that, so until then nobody could read the file. */
@@ -78,6 +75,15 @@ export class ReopeningOutbox {
     }
     this.#closed = true
     this.#outbox.close()
+  }
+
+  #read<T>(read: (outbox: Outbox) => T): T {
+    try {
+      return this.#use(read)
+    } catch (error) {
+      if (classifyWrite(error) === 'bug') throw error
+      throw new OutboundUnreadable(this.#path, error)
+    }
   }
 
   #use<T>(work: (outbox: Outbox) => T): T {

@@ -1,19 +1,13 @@
-// What outbound.db keeps of messages that have ended, and how it is forgotten. Whether the host has recorded it all is not
-// known here; whoever asks to forget has looked (store/retention.ts).
+// The retention queries of outbound.db. Whether the host has recorded everything is not known here: store/retention.ts looks
+// before it asks to forget.
 import { HAS_ENDED } from '../../protocol/ack.ts'
 import { replyStems } from '../../protocol/reply-id.ts'
+import type { EndedMessage, RetentionQueries } from '../store.ts'
 import type { WritableDb } from './open.ts'
 
-export interface Ended {
-  readonly rowid: number
-  readonly id: string
-  /** ISO 8601. */
-  readonly endedAt: string
-}
-
-export class RetentionQueries {
+export class OutboundRetention implements RetentionQueries {
   readonly #db: WritableDb
-  /** Throws when somebody else has taken the file over. */
+  /** @throws NanoclawError `fenced` */
   readonly #check: () => void
 
   constructor(db: WritableDb, check: () => void) {
@@ -21,18 +15,17 @@ export class RetentionQueries {
     this.#check = check
   }
 
-  /** Messages that have ended, in the order of their claims, behind a row. */
-  endedAfter(rowid: number, limit: number): Ended[] {
+  endedAfter(place: number, limit: number): EndedMessage[] {
     return this.#db
       .prepare(
-        `select rowid, message_id as id, status_changed as "endedAt" from processing_ack
+        `select rowid as place, message_id as id, status_changed as "endedAt" from processing_ack
          where rowid > ? and ${HAS_ENDED} and typeof(message_id) = 'text'
          order by rowid limit ?`,
       )
-      .all(rowid, limit) as Ended[]
+      .all(place, limit) as EndedMessage[]
   }
 
-  /** Ids of replies, each with the id of its message. Ours begin as below, which is how they are found by an index. */
+  /** Ids of our replies begin as below, which is how they are found by an index. */
   repliesTo(ids: readonly string[]): [reply: string, message: string][] {
     return this.#db
       .prepare(
@@ -46,7 +39,6 @@ export class RetentionQueries {
     ][]
   }
 
-  /** Acks, runs and replies, together; but not the reply with the highest number, above which the next one is numbered. */
   forget(ids: readonly string[], replies: readonly string[]): void {
     const [messages, answers] = [JSON.stringify(ids), JSON.stringify(replies)]
     this.#db

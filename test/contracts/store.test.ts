@@ -1,0 +1,322 @@
+// What every store must do, whatever it keeps its rows in: one suite for the SQLite store and for one in memory that answers late.
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { ReopeningOutbox } from '../../runtime/store/sqlite/reopening-outbox.ts'
+import type { Store } from '../../runtime/store/store.ts'
+import { openDb, tempDir } from '../support/files.ts'
+import { MemoryFile, MemoryStore, type StoredReply } from '../support/memory-store.ts'
+import { claim, completed, ending, NOW, reply, turn } from '../support/outbox.ts'
+
+/** A store under test, and what stands in it, read and changed behind its back. */
+interface Bench {
+  /** Another runtime opens the same store; it owns it after `recover`. */
+  open(): Store
+  acks(): Record<string, string>
+  replies(): readonly StoredReply[]
+  /** null: takes the ack away. */
+  setAck(id: string, status: string | null): void
+  /** A reply with this content cannot be stored from now on. */
+  breakOn(content: unknown): void
+}
+
+function sqlite(): Bench {
+  const path = `${tempDir()}/outbound.db`
+  new ReopeningOutbox(path, 'delete').close()
+  const db = openDb(path)
+  return {
+    open: () => new ReopeningOutbox(path, 'delete'),
+    acks: () =>
+      Object.fromEntries(
+        db.prepare('select message_id, status from processing_ack').raw().all() as [string, string][],
+      ),
+    replies: () =>
+      db
+        .prepare('select id, seq, in_reply_to as "inReplyTo", content from messages_out order by seq')
+        .all() as StoredReply[],
+    setAck(id, status) {
+      db.prepare('delete from processing_ack where message_id = ?').run(id)
+      if (status !== null) db.prepare("insert into processing_ack values (?, ?, '')").run(id, status)
+    },
+    breakOn: (content) =>
+      db.exec(`create trigger broken before insert on messages_out when new.content = '${JSON.stringify(content)}'
+        begin select raise(abort, 'this reply cannot be stored'); end`),
+  }
+}
+
+function memory(): Bench {
+  const file = new MemoryFile()
+  return {
+    open: () => new MemoryStore(file),
+    acks: () => Object.fromEntries([...file.contents.acks].map(([id, { status }]) => [id, status])),
+    replies: () => file.contents.replies,
+    setAck(id, status) {
+      file.contents.acks.delete(id)
+      if (status !== null) file.contents.acks.set(id, { status, changed: '' })
+    },
+    breakOn: (content) => {
+      file.unwritable = JSON.stringify(content)
+    },
+  }
+}
+
+describe.each([
+  ['SQLite', sqlite],
+  ['memory, answering late', memory],
+])('a store (%s)', (_, make) => {
+  /** Opened and taken over, as by a start; a message in `claims` is claimed. */
+  async function started(claims: readonly string[] = [], bench = make(), crashLimit = 3) {
+    const store = bench.open()
+    onTestFinished(() => store.close())
+    const recovery = store.recover(NOW, crashLimit)
+    if (claims.length > 0) await store.commit(turn({ claims: claims.map((id) => claim(id)) }))
+    return { bench, store, recovery }
+  }
+  const retryAt = (nextAtMs: number) => ({ type: 'retry', nextAtMs }) as const
+  const released = (keep: boolean) => ({ type: 'released', keep }) as const
+
+  test('writes an ack together with the replies of its run, in their order', async () => {
+    const { bench, store } = await started(['a', 'b'])
+    const { lost } = await store.commit(
+      turn({ results: [completed('a', reply(1), reply(2)), ending('b', { type: 'failed' })] }),
+    )
+    expect(lost).toEqual(new Set())
+    expect(bench.acks()).toEqual({ a: 'completed', b: 'failed' })
+    expect(bench.replies().map(({ inReplyTo, content }) => [inReplyTo, content])).toEqual([
+      ['a', '1'],
+      ['a', '2'],
+    ])
+  })
+
+  test.each(['processing', 'completed', 'failed', 'a word of another runner'])(
+    'refuses the claim of a message whose ack is "%s", and makes the others of the batch',
+    async (status) => {
+      const { bench, store } = await started()
+      bench.setAck('b', status)
+      const { refused } = await store.commit(turn({ claims: [claim('a'), claim('b'), claim('c')] }))
+      expect(refused).toEqual(new Set(['b']))
+      expect(bench.acks()).toEqual({ a: 'processing', b: status, c: 'processing' })
+    },
+  )
+
+  test('refuses a claim that does not know of the runs on record', async () => {
+    const { bench, store } = await started(['a'])
+    await store.commit(turn({ results: [ending('a', retryAt(NOW + 5))] }))
+    const { refused } = await store.commit(turn({ claims: [claim('a'), claim('b')] }))
+    expect(refused).toEqual(new Set(['a']))
+    expect(bench.acks()).toEqual({ b: 'processing' })
+    expect(store.history(['a']).get('a')).toMatchObject({ runs: 1, nextAtMs: NOW + 5 })
+    expect((await store.commit(turn({ claims: [claim('a', { run: 2 })] }))).refused).toEqual(new Set())
+  })
+
+  test.each([
+    { type: 'completed', replies: [reply()] },
+    { type: 'failed' },
+    { type: 'retry', nextAtMs: NOW + 5 },
+    { type: 'released', keep: true },
+    { type: 'released', keep: false },
+  ] as const)(
+    'loses a result of type $type whose claim is not there any more, and keeps the others',
+    async (next) => {
+      const { bench, store } = await started(['a', 'b'])
+      bench.setAck('a', null)
+      const { lost } = await store.commit(turn({ results: [ending('a', next), completed('b', reply())] }))
+      expect(lost).toEqual(new Set(['a']))
+      expect(bench.acks()).toEqual({ b: 'completed' })
+      expect(bench.replies().map(({ inReplyTo }) => inReplyTo)).toEqual(['b'])
+      expect(store.history(['a']).get('a')?.nextAtMs ?? null).toBeNull()
+    },
+  )
+
+  test('leaves an end of another program as it is', async () => {
+    const { bench, store } = await started(['a'])
+    bench.setAck('a', 'failed')
+    expect((await store.commit(turn({ results: [completed('a', reply())] }))).lost).toEqual(new Set(['a']))
+    expect([bench.acks(), bench.replies()]).toEqual([{ a: 'failed' }, []])
+  })
+
+  test('loses the result of a run that it has on record, and stores its replies once', async () => {
+    const { bench, store } = await started(['a'])
+    const said = turn({ results: [completed('a', reply(1), reply(2))] })
+    await store.commit(said)
+    const before = [bench.acks(), bench.replies()]
+    expect((await store.commit(said)).lost).toEqual(new Set(['a']))
+    expect([bench.acks(), bench.replies()]).toEqual(before)
+  })
+
+  test('stores a reply once for an id that is answered again', async () => {
+    const { bench, store } = await started(['a'])
+    await store.commit(turn({ results: [completed('a', reply('first'))] }))
+    bench.setAck('a', null)
+    await store.commit(turn({ claims: [claim('a', { run: 2 })] }))
+    await store.commit(turn({ results: [{ ...completed('a', reply('second')), run: 2 }] }))
+    expect(bench.replies().map(({ content }) => content)).toEqual(['"first"'])
+  })
+
+  test('fails a rejected message without a run, and leaves an ack that is there', async () => {
+    const { bench, store } = await started(['b'])
+    const why = { reason: 'bad_process_after', detail: 'process_after is "soon"' }
+    await store.commit(
+      turn({
+        rejections: [
+          { id: 'a', ...why },
+          { id: 'b', ...why },
+          { id: 'context', reason: 'context', detail: '', ack: 'completed' },
+        ],
+      }),
+    )
+    expect(bench.acks()).toEqual({ a: 'failed', b: 'processing', context: 'completed' })
+    expect(store.history(['a']).get('a')).toMatchObject({ done: true })
+  })
+
+  test('keeps when a retry is due, until the message is claimed again', async () => {
+    const { bench, store } = await started(['a'])
+    await store.commit(turn({ results: [ending('a', retryAt(NOW + 500))] }))
+    expect(bench.acks()).toEqual({})
+    const waiting = { runs: 1, attempts: 1, nextAtMs: NOW + 500, waitMs: 500, done: false }
+    expect(store.history(['a']).get('a')).toMatchObject(waiting)
+    await store.commit(turn({ claims: [claim('a', { run: 2 })] }))
+    expect(store.history(['a']).get('a')).toMatchObject({ runs: 1, nextAtMs: null, waitMs: null })
+  })
+
+  test('charges nothing for a released run, and keeps it on record only where that is asked for', async () => {
+    const { bench, store } = await started(['a', 'b'])
+    await store.commit(turn({ results: [ending('a', released(false)), ending('b', released(true))] }))
+    expect(bench.acks()).toEqual({})
+    const history = store.history(['a', 'b'])
+    expect([...history.keys()]).toEqual(['b'])
+    expect(history.get('b')).toMatchObject({ runs: 1, attempts: 0, crashes: 0 })
+  })
+
+  test('charges nothing for a retry_after, and keeps since when the message is turned away', async () => {
+    const { store } = await started(['a'])
+    const away = { ...ending('a', retryAt(NOW + 500)), reason: 'retry_after' }
+    await store.commit(turn({ results: [away] }))
+    await store.commit(turn({ nowMs: NOW + 500, claims: [claim('a', { run: 2 })] }))
+    await store.commit(turn({ nowMs: NOW + 600, results: [{ ...away, run: 2 }] }))
+    expect(store.history(['a']).get('a')).toMatchObject({ runs: 2, attempts: 0, turnedAwaySinceMs: NOW })
+  })
+
+  test('leaves out of its history what it has no record of', async () => {
+    const { store } = await started(['claimed'])
+    expect([...store.history(['new', 'claimed']).keys()]).toEqual(['claimed'])
+    expect(store.history(['claimed']).get('claimed')).toMatchObject({ done: false, runs: 0 })
+  })
+
+  test('tells which messages have no end, in the order in which it was asked, up to a limit', async () => {
+    const { bench, store } = await started(['running', 'done', 'failed', 'waiting'])
+    const ends = [
+      completed('done'),
+      ending('failed', { type: 'failed' }),
+      ending('waiting', retryAt(NOW + 5)),
+    ]
+    await store.commit(turn({ results: ends }))
+    bench.setAck('foreign', 'script-skip:error')
+    const asked = ['new', 'done', 'waiting', 'failed', 'foreign', 'running']
+    expect(store.unfinished(asked, 10)).toEqual(['new', 'waiting', 'running'])
+    expect(store.unfinished(asked, 2)).toEqual(['new', 'waiting'])
+  })
+
+  test('numbers replies oddly, above its own and above those of inbound.db', async () => {
+    const { bench, store } = await started(['a', 'b', 'c'])
+    await store.commit(turn({ results: [completed('a', reply(), reply())], inboundSeq: 0 }))
+    await store.commit(turn({ results: [completed('b', reply())], inboundSeq: 8 }))
+    await store.commit(turn({ results: [completed('c', reply())], inboundSeq: 4.5 }))
+    expect(bench.replies().map(({ seq }) => seq)).toEqual([1, 3, 9, 11])
+  })
+
+  test('gives a checkpoint back to the next start', async () => {
+    const { bench, store, recovery } = await started()
+    expect(recovery.checkpoint).toEqual({ seq: Number.MIN_SAFE_INTEGER, id: null, unfinished: [] })
+    const checkpoint = { seq: 40, id: 'm', unfinished: ['a', 'ü 😀'] }
+    await store.commit(turn({ checkpoint }))
+    await store.commit(turn({ claims: [claim('b')] }))
+    expect((await started([], bench)).recovery.checkpoint).toEqual(checkpoint)
+  })
+
+  test('is fenced for a runtime that was replaced: it writes and forgets nothing', async () => {
+    const { bench, store } = await started(['a'])
+    const { recovery } = await started([], bench)
+    expect(recovery).toMatchObject({ epoch: 2, interrupted: 1 })
+    const commit = async () =>
+      store.commit(turn({ results: [completed('a', reply())], claims: [claim('b')] }))
+    await expect(commit()).rejects.toMatchObject({ code: 'fenced' })
+    expect(() => store.retention.forget(['a'], [])).toThrow(expect.objectContaining({ code: 'fenced' }))
+    expect([bench.acks(), bench.replies()]).toEqual([{}, []])
+  })
+
+  test('writes nothing for a runtime that has not taken it over', async () => {
+    const { bench } = await started()
+    const stranger = bench.open()
+    onTestFinished(() => stranger.close())
+    const commit = async () => stranger.commit(turn({ claims: [claim('a')] }))
+    await expect(commit()).rejects.toMatchObject({ code: 'fenced' })
+    expect(bench.acks()).toEqual({})
+  })
+
+  test('ends the runs that a runtime left, charged with nothing, and their messages may be claimed again', async () => {
+    const { bench, store } = await started(['a', 'b'])
+    store.close()
+    const next = await started([], bench)
+    expect(next.recovery).toMatchObject({ epoch: 2, interrupted: 2, quarantined: [] })
+    expect(bench.acks()).toEqual({})
+    const history = { runs: 1, attempts: 0, crashes: 0, interrupted: true, done: false }
+    expect(next.store.history(['a']).get('a')).toMatchObject(history)
+    const again = turn({ claims: [claim('a', { run: 2 }), claim('b', { run: 2 })] })
+    expect((await next.store.commit(again)).refused).toEqual(new Set())
+  })
+
+  test('fails a message that ran alone each time when as many runtimes as crashLimit have died with it', async () => {
+    const bench = make()
+    for (const run of [1, 2]) {
+      const { store, recovery } = await started([], bench, 2)
+      expect(recovery.quarantined).toEqual([])
+      const beside = claim('beside', { run, worker: 4712 })
+      await store.commit(turn({ claims: [claim('poison', { run, alone: true }), beside] }))
+    }
+    const { store, recovery } = await started([], bench, 2)
+    expect(recovery).toMatchObject({ interrupted: 2, quarantined: ['poison'] })
+    expect(bench.acks()).toEqual({ poison: 'failed' })
+    expect(store.history(['poison']).get('poison')).toMatchObject({ done: true, crashes: 2 })
+  })
+
+  test('counts no death for a runtime that stopped in order and could not write', async () => {
+    const { bench, store } = await started([])
+    await store.commit(turn({ claims: [claim('a', { alone: true })] }))
+    expect(bench.open().recover(NOW, 1, 1)).toMatchObject({ interrupted: 1, quarantined: [] })
+    expect(store.history(['a']).get('a')).toMatchObject({ attempts: 0, crashes: 0, interrupted: false })
+  })
+
+  test('changes nothing with a batch that cannot be written whole, and takes it when it can', async () => {
+    const { bench, store } = await started(['a', 'b'])
+    bench.breakOn('stone')
+    const checkpoint = { seq: 8, id: 'x', unfinished: [] }
+    const batch = (last: string) =>
+      turn({
+        results: [completed('a', reply('fine')), completed('b', reply(last))],
+        rejections: [{ id: 'c', reason: 'bad_id', detail: '' }],
+        claims: [claim('d')],
+        checkpoint,
+      })
+    await expect((async () => store.commit(batch('stone')))()).rejects.toThrow('cannot be stored')
+    expect([bench.acks(), bench.replies()]).toEqual([{ a: 'processing', b: 'processing' }, []])
+    expect([...store.history(['a', 'c', 'd']).keys()]).toEqual(['a'])
+    expect(await store.commit(batch('water'))).toEqual({ lost: new Set(), refused: new Set() })
+    expect(bench.acks()).toEqual({ a: 'completed', b: 'completed', c: 'failed', d: 'processing' })
+  })
+
+  test('forgets what it is asked to forget, but neither the last reply nor what has not ended', async () => {
+    const { bench, store } = await started(['a', 'b', 'running'])
+    await store.commit(turn({ results: [completed('a', reply(1)), completed('b', reply(2))] }))
+    const [first, second] = store.retention.endedAfter(0, 10)
+    expect([first?.id, second?.id]).toEqual(['a', 'b'])
+    expect(store.retention.endedAfter(first!.place, 10).map(({ id }) => id)).toEqual(['b'])
+    const replies = store.retention.repliesTo(['a', 'b'])
+    expect(replies.map(([, message]) => message)).toEqual(['a', 'b'])
+    store.retention.forget(
+      ['a', 'b', 'running'],
+      replies.map(([id]) => id),
+    )
+    expect(bench.acks()).toEqual({ running: 'processing' })
+    expect(bench.replies().map(({ content }) => content)).toEqual(['2'])
+    expect(store.history(['a', 'b'])).toEqual(new Map())
+  })
+})

@@ -1,0 +1,253 @@
+// A store in memory that answers each commit late, with a promise: the second implementation of the store port. A batch takes
+// effect after one round of the event loop and is answered after another, so a caller that does not wait is found out.
+import { setImmediate } from 'node:timers/promises'
+import { endOf } from '../../runtime/protocol/ack.ts'
+import type {
+  Checkpoint,
+  Claim,
+  CommitBatch,
+  CommitResult,
+  History,
+  Rejection,
+  RunResult,
+} from '../../runtime/protocol/commit-batch.ts'
+import { NanoclawError } from '../../runtime/protocol/errors.ts'
+import { replyId } from '../../runtime/protocol/reply-id.ts'
+import { isoTime } from '../../runtime/protocol/time.ts'
+import type { EndedMessage, Recovery, RetentionQueries, Store } from '../../runtime/store/store.ts'
+
+interface StoredRun {
+  readonly run: number
+  readonly alone: boolean
+  readonly endedAtMs: number
+  readonly outcome: string
+  readonly reason: string | null
+  readonly nextAtMs: number | null
+}
+
+export interface StoredReply {
+  readonly id: string
+  readonly seq: number
+  readonly inReplyTo: string
+  readonly content: string
+}
+
+/** What outlives a runtime. */
+interface Contents {
+  epoch: number
+  checkpoint: Checkpoint
+  readonly acks: Map<string, { readonly status: string; readonly changed: string }>
+  readonly running: Map<string, Claim>
+  readonly runs: Map<string, StoredRun[]>
+  replies: StoredReply[]
+}
+
+export class MemoryFile {
+  contents: Contents = {
+    epoch: 0,
+    checkpoint: { seq: Number.MIN_SAFE_INTEGER, id: null, unfinished: [] },
+    acks: new Map(),
+    running: new Map(),
+    runs: new Map(),
+    replies: [],
+  }
+  /** A reply with this content cannot be stored. */
+  unwritable: string | undefined
+}
+
+const DEATHS: readonly string[] = ['exited', 'killed', 'out-of-memory']
+const UNCHARGED: readonly string[] = ['interrupted', 'cancelled']
+
+export class MemoryStore implements Store {
+  readonly #file: MemoryFile
+  #epoch = 0
+  #committing = false
+  #closed = false
+
+  constructor(file: MemoryFile) {
+    this.#file = file
+  }
+
+  recover(nowMs: number, crashLimit: number, stoppedEpoch = 0): Recovery {
+    return this.#write((of) => {
+      const died = of.epoch === 0 || of.epoch !== stoppedEpoch
+      const quarantined: string[] = []
+      const left = [...of.running.values()]
+      for (const { id, run, worker, ...claim } of left) {
+        const alone = claim.alone && left.filter((other) => other.worker === worker).length === 1
+        const deaths = crashesOf(of.runs.get(id) ?? []) + (died && alone ? 1 : 0)
+        const poison = died && deaths >= crashLimit
+        const waitMs = deaths <= 1 ? 0 : Math.min(1_000 * 2 ** (deaths - 2), 60_000)
+        addRun(of, id, {
+          run,
+          alone,
+          endedAtMs: nowMs,
+          outcome: died ? 'interrupted' : 'cancelled',
+          reason: poison ? 'crash_limit' : died ? 'runtime_died' : 'shutdown',
+          nextAtMs: poison ? null : nowMs + waitMs,
+        })
+        if (poison) of.acks.set(id, { status: 'failed', changed: isoTime(nowMs) })
+        if (poison) quarantined.push(id)
+      }
+      of.running.clear()
+      for (const [id, { status }] of of.acks) if (status === 'processing') of.acks.delete(id)
+      this.#epoch = ++of.epoch
+      return { epoch: of.epoch, checkpoint: of.checkpoint, interrupted: left.length, quarantined }
+    })
+  }
+
+  async commit(batch: CommitBatch): Promise<CommitResult> {
+    if (this.#committing) throw new Error('two commits are under way at a time')
+    this.#committing = true
+    try {
+      await setImmediate()
+      const result = this.#write((of) => this.#writeBatch(of, batch))
+      await setImmediate()
+      return result
+    } finally {
+      this.#committing = false
+    }
+  }
+
+  history(ids: readonly string[]): ReadonlyMap<string, History> {
+    const { acks, runs } = this.#file.contents
+    const known = ids.filter((id) => acks.has(id) || runs.has(id))
+    return new Map(known.map((id) => [id, historyOf(acks.get(id)?.status, runs.get(id) ?? [])]))
+  }
+
+  unfinished(ids: readonly string[], limit: number): readonly string[] {
+    const { acks } = this.#file.contents
+    return ids.filter((id) => !endOf(acks.get(id)?.status ?? 'processing')).slice(0, limit)
+  }
+
+  readonly retention: RetentionQueries = {
+    endedAfter: (place, limit) => {
+      const all = [...this.#file.contents.acks].map(([id, ack], n) => ({ place: n + 1, id, ...ack }))
+      return all
+        .filter((ack) => ack.place > place && endOf(ack.status))
+        .slice(0, limit)
+        .map(({ place, id, changed }): EndedMessage => ({ place, id, endedAt: changed }))
+    },
+    repliesTo: (ids) => {
+      const asked = new Set(ids)
+      const replies = this.#file.contents.replies.filter(({ inReplyTo }) => asked.has(inReplyTo))
+      return replies.map(({ id, inReplyTo }) => [id, inReplyTo])
+    },
+    forget: (ids, replies) =>
+      this.#write((of) => {
+        this.#checkEpoch(of)
+        const last = Math.max(...of.replies.map(({ seq }) => seq))
+        of.replies = of.replies.filter(({ id, seq }) => seq === last || !replies.includes(id))
+        for (const id of ids) {
+          of.runs.delete(id)
+          if (endOf(of.acks.get(id)?.status ?? 'processing')) of.acks.delete(id)
+        }
+      }),
+  }
+
+  close(): void {
+    this.#closed = true
+  }
+
+  /** Whole or not at all. */
+  #write<T>(work: (contents: Contents) => T): T {
+    if (this.#closed) throw new Error('the store is closed')
+    const contents = structuredClone(this.#file.contents)
+    const result = work(contents)
+    this.#file.contents = contents
+    return result
+  }
+
+  #checkEpoch({ epoch }: Contents): void {
+    if (epoch !== this.#epoch) throw new NanoclawError('fenced', `epoch ${epoch}, ours is ${this.#epoch}`)
+  }
+
+  #writeBatch(of: Contents, batch: CommitBatch): CommitResult {
+    this.#checkEpoch(of)
+    const [lost, refused] = [new Set<string>(), new Set<string>()]
+    let seq = Math.ceil(Math.max(0, batch.inboundSeq, ...of.replies.map((reply) => reply.seq)))
+    for (const result of batch.results) {
+      if (!endRun(of, result, batch.nowMs)) lost.add(result.id)
+      else if (result.next.type === 'completed')
+        result.next.replies.forEach(({ content }, n) => {
+          if (content === this.#file.unwritable) throw new Error('this reply cannot be stored')
+          const id = replyId(result.id, n)
+          seq += seq % 2 === 0 ? 1 : 2
+          if (!of.replies.some((reply) => reply.id === id))
+            of.replies.push({ id, seq, inReplyTo: result.id, content })
+        })
+    }
+    for (const rejection of batch.rejections) reject(of, rejection, batch.nowMs)
+    for (const claim of batch.claims) if (!begin(of, claim, batch.nowMs)) refused.add(claim.id)
+    if (batch.checkpoint) of.checkpoint = batch.checkpoint
+    return { lost, refused }
+  }
+}
+
+/** False: its claim is not there. */
+function endRun(of: Contents, result: RunResult, nowMs: number): boolean {
+  const { id, run, next, outcome, reason } = result
+  const claim = of.running.get(id)
+  if (claim?.run !== run) return false
+  of.running.delete(id)
+  const ours = of.acks.get(id)?.status === 'processing'
+  const ended = { run, alone: claim.alone, endedAtMs: nowMs }
+  if (!ours) addRun(of, id, { ...ended, outcome: 'cancelled', reason: 'claim_lost', nextAtMs: null })
+  else if (next.type !== 'released' || next.keep)
+    addRun(of, id, { ...ended, outcome, reason, nextAtMs: next.type === 'retry' ? next.nextAtMs : null })
+  if (!ours) return false
+  if (next.type === 'completed' || next.type === 'failed')
+    of.acks.set(id, { status: next.type, changed: isoTime(nowMs) })
+  else of.acks.delete(id)
+  return true
+}
+
+function reject(of: Contents, { id, rawId, reason, ack = 'failed' }: Rejection, nowMs: number): void {
+  if (rawId !== undefined || of.acks.has(id)) return
+  of.acks.set(id, { status: ack, changed: isoTime(nowMs) })
+  const run = Math.max(0, ...(of.runs.get(id) ?? []).map((each) => each.run)) + 1
+  const ended = { run, alone: false, endedAtMs: nowMs, nextAtMs: null }
+  if (ack === 'failed') addRun(of, id, { ...ended, outcome: 'rejected', reason })
+}
+
+/** False: it has an ack, or a run on record that the claim does not know of. */
+function begin(of: Contents, claim: Claim, nowMs: number): boolean {
+  const { id, run } = claim
+  const runs = of.runs.get(id) ?? []
+  if (of.acks.has(id) || runs.some((each) => each.run >= run)) return false
+  of.acks.set(id, { status: 'processing', changed: isoTime(nowMs) })
+  of.running.set(id, claim)
+  if (runs.length > 0)
+    of.runs.set(
+      id,
+      runs.map((each) => ({ ...each, nextAtMs: null })),
+    )
+  return true
+}
+
+function addRun(of: Contents, id: string, run: StoredRun): void {
+  of.runs.set(id, [...(of.runs.get(id) ?? []), run])
+}
+
+function crashesOf(runs: readonly StoredRun[]): number {
+  return runs.filter(({ outcome, alone }) => DEATHS.includes(outcome) || (outcome === 'interrupted' && alone))
+    .length
+}
+
+function historyOf(status: string | undefined, runs: readonly StoredRun[]): History {
+  const away = runs.filter(({ reason }) => reason === 'retry_after')
+  const charged = runs.filter(
+    ({ outcome, reason }) => !UNCHARGED.includes(outcome) && reason !== 'retry_after',
+  )
+  const waiting = runs.find(({ nextAtMs }) => nextAtMs !== null)
+  return {
+    done: status !== undefined && endOf(status) !== undefined,
+    runs: Math.max(0, ...runs.map(({ run }) => run)),
+    attempts: charged.length,
+    turnedAwaySinceMs: away[0]?.endedAtMs ?? null,
+    crashes: crashesOf(runs),
+    interrupted: runs.some(({ outcome }) => outcome === 'interrupted'),
+    nextAtMs: waiting?.nextAtMs ?? null,
+    waitMs: waiting ? waiting.nextAtMs! - waiting.endedAtMs : null,
+  }
+}
