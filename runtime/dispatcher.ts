@@ -113,6 +113,8 @@ export class Dispatcher {
   readonly #running = new Map<number, Run>()
   readonly #batchSize = new BatchSize()
   readonly #retry: CommitRetry
+  /** A worker serves several workspaces, and keys of two of them have nothing to do with each other. */
+  readonly #lanePrefix: string
   readonly #receiver: Receiver
   #results: DecidedRun[] = []
   #rejected: Rejected[] = []
@@ -130,6 +132,7 @@ export class Dispatcher {
   constructor(parts: DispatcherParts) {
     this.#parts = parts
     this.#retry = new CommitRetry({ ...parts, again: () => this.nudge() })
+    this.#lanePrefix = `${parts.nextRunId()}:`
     this.#receiver = { workspace: parts.workspace, ended: (ended) => this.#ended(ended) }
   }
 
@@ -424,7 +427,10 @@ export class Dispatcher {
           functionName: first.entry.spec.name,
         })
       for (const run of started) this.#running.set(run.n, run)
-      slot.run(started.map(dispatchOf), this.#receiver)
+      slot.run(
+        started.map((run) => dispatchOf(run, this.#lanePrefix)),
+        this.#receiver,
+      )
     }
   }
 
@@ -502,9 +508,16 @@ function idsBySource(entries: readonly Entry[]): Map<MessageSource, string[]> {
   return bySource
 }
 
-function dispatchOf({ n, entry, attempt, row }: Run): Dispatch {
+function dispatchOf({ n, entry, attempt, row }: Run, lanePrefix: string): Dispatch {
   const { isolated, key, spec } = entry
-  return { n, lane: key ?? '', attempt, alone: isolated, timeoutMs: spec.timeoutMs, message: row }
+  return {
+    n,
+    lane: key === null ? '' : lanePrefix + key,
+    attempt,
+    alone: isolated,
+    timeoutMs: spec.timeoutMs,
+    message: row,
+  }
 }
 
 function isDue(row: MessageRow, nowMs: number): boolean {
