@@ -63,6 +63,7 @@ export function withFailpoints(ports: Ports, reach: CrashHook | undefined): Port
       changed: (doubt) => inbound.changed(doubt),
       getPendingMessages: (...page) => inbound.getPendingMessages(...page),
       getPendingByIds: (...ids) => inbound.getPendingByIds(...ids),
+      getPendingIds: (...page) => inbound.getPendingIds(...page),
       maxSeq: () => inbound.maxSeq(),
       placeOf: (seq, id) => inbound.placeOf(seq, id),
       rawId: (rowid) => inbound.rawId(rowid),

@@ -304,6 +304,7 @@ export class Workspace {
         queue,
         inbound: ports.inbound,
         history: (ids) => outbox.history(ids),
+        unfinished: (ids, limit) => outbox.unfinished(ids, limit),
         start: START,
         limits: INBOUND_LIMITS,
         checkpoint: recovery.checkpoint,

@@ -113,8 +113,8 @@ export class Admission {
     return queue.lanes.size >= readyMax && queue.lanes.count(functionName) >= shareMax
   }
 
-  /** Finds each row its place, or passes it over. */
-  admit(rows: readonly PendingRow[], { recorded, atStart, over }: Origin): void {
+  /** Finds each row its place, or passes it over. Returns how many of them are finished by their record. */
+  admit(rows: readonly PendingRow[], { recorded, atStart, over }: Origin): number {
     const fresh = rows.filter(({ id, processAfter }) => id === null || this.#isNew(id, processAfter))
     const lookUp = recorded || fresh.some((row) => row.seq === null)
     const ids = lookUp ? fresh.flatMap((row) => row.id ?? []) : []
@@ -124,6 +124,7 @@ export class Admission {
       else this.#place(row.id, row, { atStart: atStart(row), over, history: history.get(row.id) })
     }
     this.#listener?.nudge()
+    return fresh.filter(({ id }) => id !== null && history.get(id)?.done).length
   }
 
   /** The functions are others now: what waits is routed anew. */

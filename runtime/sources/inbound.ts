@@ -40,6 +40,11 @@ export interface InboundFile {
   changed(doubt: boolean): 'no' | 'yes' | 'replaced'
   getPendingMessages(after: Cursor, limit: number, withContent: boolean): Page
   getPendingByIds(ids: readonly string[], withContent: boolean): readonly PendingRow[]
+  /** The ids of such a page; null for one that is not text. */
+  getPendingIds(
+    after: Cursor,
+    limit: number,
+  ): Pick<Page, 'cursor' | 'end'> & { readonly ids: readonly (string | null)[] }
   getMessages(ids: readonly string[]): ReadonlyMap<string, MessageRow>
   maxSeq(): number
   placeOf(seq: number, id: string): Place | undefined
@@ -49,6 +54,8 @@ export interface InboundFile {
 export interface InboundLimits {
   /** Rows read in one go. */
   readonly pageRows: number
+  /** Ids that the scan reads in one go where most messages are finished: 2 ms. The rescan keeps to `pageRows`. */
+  readonly skimRows: number
   /** Entries in lanes; above that the scan waits. About 300 bytes each, content not included. */
   readonly readyMax: number
   /** Entries that each function may have in its lanes though those of all are `readyMax`. */
@@ -65,6 +72,8 @@ export interface InboundSourceParts {
   readonly events: Events
   readonly inbound: InboundFile
   readonly history: (ids: readonly string[]) => ReadonlyMap<string, History>
+  /** Those of these messages that have no end on record, and no more than `limit`. */
+  readonly unfinished: (ids: readonly string[], limit: number) => readonly string[]
   readonly queue: Queue
   /** Before every row. */
   readonly start: Cursor
@@ -80,6 +89,7 @@ export interface InboundSourceParts {
 
 export const INBOUND_LIMITS: InboundLimits = {
   pageRows: 500,
+  skimRows: 1_000,
   readyMax: 20_000,
   shareMax: 2_000,
   unfinishedMax: 1_000,
@@ -117,6 +127,8 @@ export class InboundSource implements MessageSource {
   #startedUpTo: Cursor | undefined
   /** Rows up to here may be on record in outbound.db already; those behind it are new. undefined: all may be. */
   #recordedUpTo: Cursor | undefined
+  /** The last page of recorded rows held finished messages for the most part. */
+  #skims = false
   #rescanning = false
   #rescanAgain = true
   #firstRescan = true
@@ -324,8 +336,7 @@ export class InboundSource implements MessageSource {
   }
 
   #scanInTurn(): void {
-    const { rows, cursor, end } = this.#page(this.#scanned)
-    this.#admission.admit(rows, this.#origin(this.#scanned))
+    const { cursor, end } = this.#admitPage(this.#scanned, this.#origin(this.#scanned))
     this.#scanned = cursor
     if (this.#beyond && (end || !isBefore(cursor, this.#beyond))) this.#closeGap()
     if (!end) return this.#stepSoon()
@@ -334,9 +345,9 @@ export class InboundSource implements MessageSource {
 
   #readBeyond(): void {
     const from = this.#beyond ?? this.#scanned
-    const { rows, cursor, end } = this.#page(from)
     this.#beyond = from
-    this.#admission.admit(rows, this.#origin(from, { passedOver: this.#admission.passedOver, by: 'beyond' }))
+    const over = { passedOver: this.#admission.passedOver, by: 'beyond' } as const
+    const { cursor, end } = this.#admitPage(from, this.#origin(from, over))
     this.#beyond = cursor
     if (this.#recordedUpTo) this.#recordedUpTo = furthest(this.#recordedUpTo, cursor)
     if (end) this.#ended(cursor)
@@ -362,10 +373,9 @@ export class InboundSource implements MessageSource {
     if (!this.#beyond) return
     if (!this.#lap && !this.#beginLap()) return
     const from = furthest(this.#lap ?? this.#scanned, this.#scanned)
-    const { rows, cursor, end } = this.#page(from)
     const upTo = this.#beyond
-    const passed = rows.filter((row) => hasPassed(upTo, row))
-    this.#admission.admit(passed, this.#origin(from, { passedOver: this.#admission.passedOver, by: 'lap' }))
+    const over = { passedOver: this.#admission.passedOver, by: 'lap' } as const
+    const { cursor, end } = this.#admitPage(from, this.#origin(from, over), upTo)
     this.#lap = cursor
     if (end || !isBefore(cursor, upTo)) this.#endLap()
     this.#stepSoon()
@@ -436,13 +446,12 @@ export class InboundSource implements MessageSource {
       this.#rescanned = this.#parts.start
       this.#rescanTo = this.#scanned
     }
-    const { rows, cursor, end } = this.#page(this.#rescanned)
     const last = this.#rescanTo
-    const passed = rows.filter((row) => hasPassed(last, row))
     const passedOver = this.#rescanPassedOver
     const atStart = this.#firstRescan
     const over = { passedOver, by: 'beyond' } as const
-    this.#admission.admit(passed, { recorded: true, atStart: () => atStart, over })
+    const origin = { recorded: true, atStart: () => atStart, over }
+    const { cursor, end } = this.#admitPage(this.#rescanned, origin, last, this.#parts.limits.pageRows)
     this.#rescanned = cursor
     if (!end && isBefore(cursor, last)) {
       if (this.#rescanSoon) this.#stepSoon()
@@ -478,9 +487,35 @@ export class InboundSource implements MessageSource {
     }
   }
 
-  #page(after: Cursor): Page {
+  /** Reads the next page and gives its rows up to `upTo` their places. */
+  #admitPage(
+    after: Cursor,
+    origin: Origin,
+    upTo?: Cursor,
+    skimRows = this.#parts.limits.skimRows,
+  ): Pick<Page, 'cursor' | 'end'> {
     const { inbound, limits } = this.#parts
-    return inbound.getPendingMessages(after, limits.pageRows, this.#admission.readsContent)
+    const skimmed = origin.recorded && this.#skims ? this.#skim(after, skimRows) : undefined
+    const page = skimmed ?? inbound.getPendingMessages(after, limits.pageRows, this.#admission.readsContent)
+    const rows = upTo ? page.rows.filter((row) => hasPassed(upTo, row)) : page.rows
+    const finished = this.#admission.admit(rows, origin)
+    if (!skimmed) this.#skims = finished > rows.length / 2
+    return page
+  }
+
+  /**
+   * A longer page that leaves out what is finished, with one look-up for all of it. Undefined where a page of whole rows does as
+   * well: most is unfinished, or something is there that only its row tells how to treat.
+   */
+  #skim(after: Cursor, skimRows: number): Page | undefined {
+    const { inbound, limits, unfinished } = this.#parts
+    const { ids, cursor, end } = inbound.getPendingIds(after, skimRows)
+    const named = ids.filter((id) => id !== null)
+    if (named.length < ids.length) return undefined
+    const left = unfinished(named, limits.pageRows + 1)
+    if (left.length > limits.pageRows) return undefined
+    const rows = left.length > 0 ? inbound.getPendingByIds(left, this.#admission.readsContent) : []
+    return rows.some(({ seq }) => seq === null) ? undefined : { rows, cursor, end }
   }
 
   #armPoll(): void {

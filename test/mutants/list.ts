@@ -227,13 +227,13 @@ export const MUTANTS: readonly Mutant[] = [
   one(
     'a full page skips what is behind it',
     'store/sqlite/page.ts',
-    'const last = full ? placeOf(numbered.at(-1)!) : bound',
+    'const last = full ? placeOf(numbered.at(-1)!, reading) : bound',
     'const last = bound',
   ),
   one(
     'of rows that share a number those behind a full page are skipped',
     'store/sqlite/page.ts',
-    'const same = sameSeq.all(upTo, after.seq, after.seqRowid, limit) as Raw[]',
+    'const same = pages.sameSeq.all(...values, after.seq, after.seqRowid, limit) as Raw[]',
     'const same: Raw[] = []',
   ),
   one(
@@ -265,6 +265,12 @@ export const MUTANTS: readonly Mutant[] = [
     'store/sqlite/fresh-rows.ts',
     'if (version !== this.#version) this.clear()\n    if (this.#rows.size === 0)',
     'if (this.#rows.size === 0)',
+  ),
+  one(
+    'an unfinished message among finished ones is passed over',
+    INBOUND,
+    'const left = unfinished(named, limits.pageRows + 1)',
+    'const left = unfinished(named, limits.pageRows + 1).slice(1)',
   ),
   one(
     'the checkpoint does not list the message that it stands on',

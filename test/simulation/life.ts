@@ -144,6 +144,10 @@ export class Life {
           faults.effect('a read of outbound.db')
           return this.#outbox.history(ids)
         },
+        unfinished: (ids, limit) => {
+          faults.effect('a read of outbound.db')
+          return this.#outbox.unfinished(ids, limit)
+        },
         start: START,
         checkpoint: recovery.checkpoint,
         maxContentBytes: CONTENT_MAX,
@@ -352,6 +356,8 @@ export class Life {
         read('a page', () => inbox.getPendingMessages(...about)),
       getPendingByIds: (...about: Parameters<Inbox['getPendingByIds']>) =>
         read('some rows', () => inbox.getPendingByIds(...about)),
+      getPendingIds: (...about: Parameters<Inbox['getPendingIds']>) =>
+        read('a page of ids', () => inbox.getPendingIds(...about)),
       getMessages: (ids: readonly string[]) => read('messages', () => inbox.getMessages(ids)),
       maxSeq: () => read('the last seq', () => inbox.maxSeq()),
       placeOf: (seq: number, id: string) => read('the row of the checkpoint', () => inbox.placeOf(seq, id)),

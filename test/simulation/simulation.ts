@@ -25,6 +25,7 @@ const CRASH_LIMIT = 4
 const BIG_LIMITS = { ...INBOUND_LIMITS, scheduledMax: 20_000, parkedMax: 10_000 }
 const SMALL_LIMITS = {
   pageRows: 5,
+  skimRows: 8,
   readyMax: 8,
   shareMax: 2,
   unfinishedMax: 6,

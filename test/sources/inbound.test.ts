@@ -17,8 +17,10 @@ import {
 } from '../../runtime/sources/inbound.ts'
 import { readTrouble } from '../../runtime/store/sqlite/classify.ts'
 import { Inbox, START } from '../../runtime/store/sqlite/inbox.ts'
+import type { Store } from '../../runtime/store/store.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { headInbound, insertMessage, tempDir } from '../support/files.ts'
+import { openOutbox } from '../support/outbox.ts'
 
 const PENDING = 100_000
 const SPEC: FunctionSpec = {
@@ -47,6 +49,8 @@ interface Spy {
   ids?(rows: number): void
   records?(rows: number): void
   changed?: InboundFile['changed']
+  /** Nothing is on record without it. */
+  store?: Pick<Store, 'history' | 'unfinished'>
 }
 
 const QUEUE_LIMITS = { scheduledMax: 20_000, parkedMax: 10_000 }
@@ -87,6 +91,7 @@ function sourceOn(
           spy.ids?.(ids.length)
           return inbox.getPendingByIds(ids, withContent)
         },
+        getPendingIds: (...where) => inbox.getPendingIds(...where),
         getMessages: (ids) => inbox.getMessages(ids),
         maxSeq: () => inbox.maxSeq(),
         placeOf: (seq, id) => inbox.placeOf(seq, id),
@@ -94,8 +99,9 @@ function sourceOn(
       },
       history(ids) {
         spy.records?.(ids.length)
-        return new Map()
+        return spy.store?.history(ids) ?? new Map()
       },
+      unfinished: (ids, limit) => spy.store?.unfinished(ids, limit) ?? ids.slice(0, limit),
       start: START,
       checkpoint: { seq: START.seq, id: null, unfinished: [] },
       maxContentBytes: 1_000,
@@ -145,6 +151,44 @@ test('92: 100,000 waiting messages: the first page can run at once, and no more 
   const pages = read.pages
   clock.advance(60_000)
   expect(read.pages).toBe(pages)
+})
+
+test('182: of 50,000 pending rows that are finished by their acks, a few pages are read whole, and nothing unfinished is missed', () => {
+  const path = join(tempDir(), 'inbound.db')
+  const host = headInbound(path)
+  const rows = 50_000
+  host.exec(`insert into messages_in (id, seq, kind, timestamp, content, status)
+    with recursive n (i) as (select 1 union all select i + 1 from n where i < ${rows})
+    select 'm-' || i, 2 * i, 'f', '', '{}', iif(i = 30000, 'paused', 'pending') from n`)
+  insertMessage(host, { id: 'unnumbered', seq: null, kind: 'f' })
+  const { outbox, db } = openOutbox()
+  const unfinished = ['m-777', 'm-778', 'm-20001', 'm-50000']
+  db.prepare(
+    `insert into processing_ack with recursive n (i) as (select 1 union all select i + 1 from n where i < ${rows})
+     select 'm-' || i, 'completed', '' from n
+     where i <> 30000 and 'm-' || i not in (select value from json_each(?))`,
+  ).run(JSON.stringify(unfinished))
+  const read = { rows: 0, records: 0 }
+  const { source, queue, clock } = sourceOn(path, {
+    page: (count) => (read.rows += count),
+    records: (count) => (read.records += count),
+    store: outbox,
+  })
+  const inLine = () => queue.lanes.count('f')
+  clock.advance(0)
+  expect(inLine()).toBe(unfinished.length + 1)
+  expect(unfinished.every((id) => queue.get(id)?.state.type === 'ready')).toBe(true)
+  expect(read.rows).toBeLessThan(5 * INBOUND_LIMITS.pageRows)
+  expect(read.records).toBeLessThan(5 * INBOUND_LIMITS.pageRows)
+
+  host.exec("update messages_in set status = 'pending' where id = 'm-30000'")
+  source.poll('now')
+  read.rows = 0
+  for (let polls = 0; inLine() < unfinished.length + 2; polls++) {
+    expect(polls, 'the rescan finds it within a round').toBeLessThan(3 * (rows / INBOUND_LIMITS.pageRows))
+    clock.advance(250)
+  }
+  expect(read.rows).toBeLessThan(10 * INBOUND_LIMITS.pageRows)
 })
 
 test('142: of more messages than are remembered, each runs when it is due, not when the poll has come to it', () => {

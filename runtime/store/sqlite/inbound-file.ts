@@ -21,7 +21,7 @@ const DEFAULTS: Readonly<Record<string, string>> = {
 }
 const REQUIRED = ['id', 'kind', 'timestamp', 'content']
 
-/** The first value of each is the length up to which content is read. */
+/** Statements of one walk; those of `pending` take the length up to which content is read before all else. */
 export interface Pages {
   /** Behind a rowid, of one number: a host's table may have several rows of it. */
   readonly sameSeq: ReadStatement
@@ -31,7 +31,6 @@ export interface Pages {
   readonly misnumbered: ReadStatement
   /** The same rows, looked for among all those behind a rowid. */
   readonly misnumberedNear: ReadStatement
-  readonly byIds: ReadStatement
 }
 
 export interface InboundFile {
@@ -51,6 +50,9 @@ export interface InboundFile {
   readonly rowOf: ReadStatement
   readonly window: ReadStatement
   readonly pending: Pages
+  readonly pendingByIds: ReadStatement
+  /** Of the same rows id, seq and rowid alone. */
+  readonly pendingPlaces: Pages
   readonly messages: ReadStatement
   readonly questionResponse: ReadStatement
   readonly rawId: ReadStatement
@@ -92,26 +94,23 @@ export function openInbound(path: string, busyMs: number): InboundFile {
       rowid, octet_length(content) from messages_in`
     // The `+` keeps SQLite from walking an index on status, which some hosts have: it would sort all that is pending for a page.
     const none = '? is null and ? is null'
-    const pending: Pages = {
+    const pages = (select: string): Pages => ({
       sameSeq: prepare(
-        `${light} where ${numbered ? 'seq = ? and rowid > ?' : none} and +${isPending} order by rowid limit ?`,
+        `${select} where ${numbered ? 'seq = ? and rowid > ?' : none} and +${isPending} order by rowid limit ?`,
       ),
       bySeq: prepare(
-        `${light} where ${numbered ? 'seq > ? and seq <= ?' : none} and +${isPending} order by ${numbered ? 'seq, rowid' : 'rowid'} limit ?`,
+        `${select} where ${numbered ? 'seq > ? and seq <= ?' : none} and +${isPending} order by ${numbered ? 'seq, rowid' : 'rowid'} limit ?`,
       ),
       byRowid: prepare(
-        `${light} where ${numbered ? 'seq is null and' : ''} rowid > ? and +${isPending} order by rowid limit ?`,
+        `${select} where ${numbered ? 'seq is null and' : ''} rowid > ? and +${isPending} order by rowid limit ?`,
       ),
       misnumbered: prepare(
-        `${light} where ${numbered ? `(${misnumbered}) and +rowid > ?` : '? is null'} and +${isPending} order by +rowid limit ?`,
+        `${select} where ${numbered ? `(${misnumbered}) and +rowid > ?` : '? is null'} and +${isPending} order by +rowid limit ?`,
       ),
       misnumberedNear: prepare(
-        `${light} where ${numbered ? `+(${misnumbered}) and rowid > ?` : '? is null'} and +${isPending} order by rowid limit ?`,
+        `${select} where ${numbered ? `+(${misnumbered}) and rowid > ?` : '? is null'} and +${isPending} order by rowid limit ?`,
       ),
-      byIds: prepare(
-        `${light} where id in (select value from json_each(?)) and +${isPending} order by ${numbered ? 'seq, rowid' : 'rowid'}`,
-      ),
-    }
+    })
     return {
       db,
       ino: file.ino,
@@ -139,7 +138,11 @@ export function openInbound(path: string, busyMs: number): InboundFile {
           ? `select seq from messages_in where seq > ? and seq <= ${SEQ_MAX} order by seq limit 1 offset ?`
           : 'select null where ? = ?',
       ),
-      pending,
+      pending: pages(light),
+      pendingByIds: prepare(
+        `${light} where id in (select value from json_each(?)) and +${isPending} order by ${numbered ? 'seq, rowid' : 'rowid'}`,
+      ),
+      pendingPlaces: pages(`select id, ${column('seq')}, rowid from messages_in`),
       messages: prepare(`select ${all} from messages_in where id in (select value from json_each(?))`),
       rawId: prepare('select cast(id as blob), typeof(id) from messages_in where rowid = ?'),
       questionResponse: prepare(

@@ -8,7 +8,16 @@ import { FreshRows } from './fresh-rows.ts'
 import { type InboundFile, openInbound } from './inbound-file.ts'
 import { type MessageRow, messageRow, type PendingRow, pendingRow, type Raw } from './message-rows.ts'
 import { fileAt, hasTable, READ_BUSY_MS } from './open.ts'
-import { type Cursor, most, type Page, type Place, pageOf, placeOfRow } from './page.ts'
+import {
+  type Cursor,
+  idsOf,
+  most,
+  type Page,
+  type PendingIds,
+  type Place,
+  pageOf,
+  placeOfRow,
+} from './page.ts'
 
 export type { MessageRow, PendingRow } from './message-rows.ts'
 export { type Cursor, type Page, START } from './page.ts'
@@ -66,6 +75,11 @@ export class Inbox {
     })
   }
 
+  /** The ids of such a page: a fourth of the work where most of it turns out to be finished. */
+  getPendingIds(after: Cursor, limit: number): PendingIds {
+    return this.#read((open) => idsOf(open, after, limit))
+  }
+
   /** The place of the row that a walk ended on, as far as numbers go; undefined when it is not in this file. */
   placeOf(seq: number, id: string): Place | undefined {
     return this.#read((open) => placeOfRow(open, seq, id))
@@ -74,7 +88,7 @@ export class Inbox {
   /** Pending rows by id, as light rows, in file order. */
   getPendingByIds(ids: readonly string[], withContent: boolean): readonly PendingRow[] {
     return this.#read((open) =>
-      (open.pending.byIds.all(most(withContent), JSON.stringify(ids)) as Raw[]).map(pendingRow),
+      (open.pendingByIds.all(most(withContent), JSON.stringify(ids)) as Raw[]).map(pendingRow),
     )
   }
 

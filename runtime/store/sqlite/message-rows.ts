@@ -6,7 +6,7 @@ export type MessageRow = Omit<Message, 'content' | 'rawContent'> & { readonly co
 
 /** What a look reads of a pending message: all of it, but for content that is longer than was asked for. */
 export interface PendingRow extends Omit<MessageRow, 'id' | 'content'> {
-  /** null: no id, or one that is no text, or text that is no UTF-8; such a row cannot be acked by name. */
+  /** null: see textId; such a row cannot be acked by name. */
   readonly id: string | null
   readonly rowid: number
   readonly contentBytes: number
@@ -73,7 +73,7 @@ export function messageRow(raw: Raw): MessageRow {
 export function pendingRow(raw: Raw): PendingRow {
   const [id, seq] = raw
   return {
-    id: typeof id === 'string' && !id.includes('\uFFFD') ? id : null,
+    id: textId(id),
     seq: typeof seq === 'number' && seq > SEQ_ABOVE && seq <= SEQ_MAX ? seq : null,
     kind: String(raw[2]),
     timestamp: String(raw[3]),
@@ -92,6 +92,11 @@ export function pendingRow(raw: Raw): PendingRow {
     rowid: Number(raw[ROWID_AT]),
     contentBytes: Number(raw[ROWID_AT + 1] ?? 0),
   }
+}
+
+/** null: no id, one that is not text, or text that is not UTF-8. */
+export function textId(id: unknown): string | null {
+  return typeof id === 'string' && !id.includes('\uFFFD') ? id : null
 }
 
 export function text(value: unknown): string | null {

@@ -1,8 +1,8 @@
 // One page of a walk over what is pending in inbound.db. It costs the same whatever the history: forward by (seq, rowid) through
 // the index on seq, since a host's table may let two rows have one seq; and by rowid for rows without a number.
 import { KEPT_CONTENT_MAX } from './fresh-rows.ts'
-import type { InboundFile } from './inbound-file.ts'
-import { type PendingRow, pendingRow, type Raw, ROWID_AT, SEQ_MAX } from './message-rows.ts'
+import type { InboundFile, Pages } from './inbound-file.ts'
+import { type PendingRow, pendingRow, type Raw, ROWID_AT, SEQ_MAX, textId } from './message-rows.ts'
 
 /** Routing by content reads no more than this of it; a longer message matches no content rule. */
 const ROUTED_CONTENT_MAX = 1024 * 1024
@@ -43,19 +43,52 @@ export function most(withContent: boolean): number {
 }
 
 export function pageOf(open: InboundFile, after: Cursor, limit: number, withContent: boolean): Page {
-  const upTo = most(withContent)
+  const walked = walk(
+    open,
+    { pages: open.pending, values: [most(withContent)], rowidAt: ROWID_AT },
+    after,
+    limit,
+  )
+  const bare = walked.bare.map(pendingRow)
+  bare.sort((a, b) => (a.timestamp < b.timestamp ? -1 : a.timestamp > b.timestamp ? 1 : a.rowid - b.rowid))
+  return { rows: [...walked.numbered.map(pendingRow), ...bare], cursor: walked.cursor, end: walked.end }
+}
+
+/** The ids of a page, by number and by rowid; null for one that is not text. */
+export interface PendingIds extends Pick<Page, 'cursor' | 'end'> {
+  readonly ids: readonly (string | null)[]
+}
+
+export function idsOf(open: InboundFile, after: Cursor, limit: number): PendingIds {
+  const { numbered, bare, cursor, end } = walk(
+    open,
+    { pages: open.pendingPlaces, values: [], rowidAt: 2 },
+    after,
+    limit,
+  )
+  return { ids: [...numbered, ...bare].map(([id]) => textId(id)), cursor, end }
+}
+
+/** What is read of each row. */
+interface Reading {
+  readonly pages: Pages
+  readonly values: readonly number[]
+  readonly rowidAt: number
+}
+
+function walk(open: InboundFile, reading: Reading, after: Cursor, limit: number) {
   const top = lastUpTo(open, SEQ_MAX)
   const [windowEnd] = (open.window.get(after.seq, WINDOW) ?? []) as number[]
   const bound = windowEnd === undefined ? top : lastUpTo(open, windowEnd)
-  const numbered = numberedBehind(open, after, bound.seq, limit, upTo)
+  const numbered = numberedBehind(reading, after, bound.seq, limit)
   const full = numbered.length === limit
-  const last = full ? placeOf(numbered.at(-1)!) : bound
+  const last = full ? placeOf(numbered.at(-1)!, reading) : bound
   const room = limit - numbered.length
-  const bare = room > 0 ? unnumbered(open, upTo, after.rowid, room) : []
-  const rowid = bare.at(-1)?.rowid ?? after.rowid
-  bare.sort((a, b) => (a.timestamp < b.timestamp ? -1 : a.timestamp > b.timestamp ? 1 : a.rowid - b.rowid))
+  const bare = room > 0 ? unnumbered(open, reading, after.rowid, room) : []
+  const rowid = bare.length > 0 ? Number(bare.at(-1)![reading.rowidAt]) : after.rowid
   return {
-    rows: [...numbered.map(pendingRow), ...bare],
+    numbered,
+    bare,
     cursor: { ...(isBehind(last, after) ? last : after), rowid },
     end: !full && bound.seq === top.seq && bare.length < Math.max(room, 1),
   }
@@ -79,30 +112,28 @@ function lastUpTo(open: InboundFile, seq: number): Place {
   return { seq: last as number, seqRowid: rowid as number, id: id === null ? null : String(id) }
 }
 
-function numberedBehind(open: InboundFile, after: Cursor, bound: number, limit: number, upTo: number): Raw[] {
-  const { sameSeq, bySeq } = open.pending
-  const same = sameSeq.all(upTo, after.seq, after.seqRowid, limit) as Raw[]
+function numberedBehind({ pages, values }: Reading, after: Cursor, bound: number, limit: number): Raw[] {
+  const same = pages.sameSeq.all(...values, after.seq, after.seqRowid, limit) as Raw[]
   const room = limit - same.length
   return room > 0 && bound > after.seq
-    ? [...same, ...(bySeq.all(upTo, after.seq, bound, room) as Raw[])]
+    ? [...same, ...(pages.bySeq.all(...values, after.seq, bound, room) as Raw[])]
     : same
 }
 
-function placeOf(raw: Raw): Place {
-  return { seq: raw[1] as number, seqRowid: raw[ROWID_AT] as number, id: String(raw[0]) }
+function placeOf(raw: Raw, { rowidAt }: Reading): Place {
+  return { seq: raw[1] as number, seqRowid: raw[rowidAt] as number, id: String(raw[0]) }
 }
 
 /**
  * Numbers that are none have no index of their own: where such rows are the many, a search among all of them would cost more
  * with each; where they are few, one among all rows would.
  */
-function unnumbered(open: InboundFile, upTo: number, afterRowid: number, room: number): PendingRow[] {
-  const { byRowid, misnumbered, misnumberedNear } = open.pending
+function unnumbered(open: InboundFile, reading: Reading, afterRowid: number, room: number): Raw[] {
+  const { pages, values, rowidAt } = reading
   const [topRowid] = open.maxRowid.get() as [number | null]
   const near = topRowid !== null && topRowid - afterRowid <= NEAR
-  const raw = [byRowid, near ? misnumberedNear : misnumbered].flatMap(
-    (rows) => rows.all(upTo, afterRowid, room) as Raw[],
+  const raw = [pages.byRowid, near ? pages.misnumberedNear : pages.misnumbered].flatMap(
+    (rows) => rows.all(...values, afterRowid, room) as Raw[],
   )
-  const rows = raw.map(pendingRow).sort((a, b) => a.rowid - b.rowid)
-  return rows.slice(0, room)
+  return raw.sort((a, b) => Number(a[rowidAt]) - Number(b[rowidAt])).slice(0, room)
 }
