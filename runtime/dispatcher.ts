@@ -7,7 +7,7 @@
 // A batch that cannot be committed changes nothing: results are kept, what was taken goes back to its lane. While a commit
 // is under way nothing is taken; results that arrive meanwhile wait for the next one.
 import type { Clock, Timer } from './protocol/clock.ts'
-import type { Checkpoint, CommitBatch, CommitResult, Rejection } from './protocol/commit-batch.ts'
+import type { Checkpoint, Claim, CommitBatch, CommitResult, Rejection } from './protocol/commit-batch.ts'
 import type { Events } from './protocol/events.ts'
 import type { FunctionSpec } from './protocol/function.ts'
 import type { Dispatch } from './protocol/ipc.ts'
@@ -238,29 +238,38 @@ export class Dispatcher {
 
   /** What was taken, as its source has it now. Where a source cannot be read, it goes back to its lane. */
   #read(taken: ReadonlyMap<Slot, readonly Entry[]>): Assignment[] {
-    const rows = new Map<string, MessageRow>()
-    const unread = new Set<MessageSource>()
-    for (const [source, ids] of idsBySource([...taken.values()].flat())) {
+    const assignments: Assignment[] = []
+    const rowsOf = this.#rowsOf(taken)
+    for (const [slot, entries] of taken) {
+      const runs: Run[] = []
+      let unread = false
+      for (const entry of entries) {
+        const rows = rowsOf.get(entry.message.source)
+        const run = rows && this.#start(slot, entry, entries.length, rows.get(entry.message.id))
+        if (run) runs.push(run)
+        else if (!rows) {
+          unread = true
+          this.#putBack(entry)
+        }
+      }
+      if (runs.length > 0) assignments.push({ slot, runs })
+      // What could not be read stands in its lane as before: its source asks for the next turn, and no other event may.
+      else slot.release(!unread)
+    }
+    return assignments
+  }
+
+  /** By source; one that cannot be read now is left out. */
+  #rowsOf(taken: ReadonlyMap<Slot, readonly Entry[]>): Map<MessageSource, ReadonlyMap<string, MessageRow>> {
+    const rowsOf = new Map<MessageSource, ReadonlyMap<string, MessageRow>>()
+    for (const [source, ids] of idsBySource(taken.values())) {
       try {
-        for (const [id, row] of source.getMessages(ids)) rows.set(id, row)
+        rowsOf.set(source, source.getMessages(ids))
       } catch (error) {
-        unread.add(source)
         source.readFailed(error)
       }
     }
-    const assignments: Assignment[] = []
-    for (const [slot, entries] of taken) {
-      const runs = entries.flatMap((entry) => {
-        if (!unread.has(entry.message.source))
-          return this.#start(slot, entry, entries.length, rows.get(entry.message.id)) ?? []
-        this.#putBack(entry)
-        return []
-      })
-      if (runs.length > 0) assignments.push({ slot, runs })
-      // What could not be read stands in its lane as before: its source asks for the next turn, and no other event may.
-      else slot.release(!entries.some(({ message }) => unread.has(message.source)))
-    }
-    return assignments
+    return rowsOf
   }
 
   /** Undefined: the file does not say any more that it is to be run now. */
@@ -351,16 +360,17 @@ export class Dispatcher {
     assignments: readonly Assignment[],
   ): CommitBatch | undefined {
     const { clock, checkpoint } = this.#parts
-    const claims = assignments.flatMap(({ slot, runs }) =>
-      runs.map(({ entry, run, attempt, alone }) => ({
-        id: entry.message.id,
-        run,
-        attempt,
-        functionName: entry.spec.name,
-        worker: slot.pid,
-        alone,
-      })),
-    )
+    const claims: Claim[] = []
+    for (const { slot, runs } of assignments)
+      for (const { entry, run, attempt, alone } of runs)
+        claims.push({
+          id: entry.message.id,
+          run,
+          attempt,
+          functionName: entry.spec.name,
+          worker: slot.pid,
+          alone,
+        })
     if (results.length + rejected.length + claims.length === 0) return undefined
     const nowMs = clock.now()
     const aheadMs = nowMs - clock.monotonic()
@@ -498,13 +508,14 @@ export class Dispatcher {
   }
 }
 
-function idsBySource(entries: readonly Entry[]): Map<MessageSource, string[]> {
+function idsBySource(batches: Iterable<readonly Entry[]>): Map<MessageSource, string[]> {
   const bySource = new Map<MessageSource, string[]>()
-  for (const { message } of entries) {
-    const ids = bySource.get(message.source)
-    if (ids) ids.push(message.id)
-    else bySource.set(message.source, [message.id])
-  }
+  for (const entries of batches)
+    for (const { message } of entries) {
+      const ids = bySource.get(message.source)
+      if (ids) ids.push(message.id)
+      else bySource.set(message.source, [message.id])
+    }
   return bySource
 }
 

@@ -39,7 +39,15 @@ export interface QueueParts {
 /** Where a message belongs, by what its row and its record say. */
 export type Place =
   | Extract<MessageState, { type: 'scheduled' | 'parked' | 'rejected' }>
-  | { readonly type: 'lane'; readonly facts: Omit<Entry, 'message'>; readonly untilMs: number | undefined }
+  | {
+      readonly type: 'lane'
+      readonly order: number
+      readonly facts: EntryFacts
+      readonly untilMs: number | undefined
+    }
+
+/** What is known of a message before it has its place in a lane. */
+export type EntryFacts = Omit<Entry, 'message' | 'order'>
 
 /** A message that waits in a time queue. It counts only as long as the message is in the very state that put it there. */
 interface Waiting {
@@ -262,7 +270,20 @@ export class Queue {
 
 function stateAt(message: Message, place: Place): MessageState {
   if (place.type !== 'lane') return place
-  const entry = { message, ...place.facts }
+  // Field by field: spread, this costs three times as much, for every message.
+  const { order, facts } = place
+  const entry: Entry = {
+    message,
+    order,
+    spec: facts.spec,
+    key: facts.key,
+    contentBytes: facts.contentBytes,
+    runs: facts.runs,
+    attempts: facts.attempts,
+    turnedAwaySinceMs: facts.turnedAwaySinceMs,
+    crashes: facts.crashes,
+    isolated: facts.isolated,
+  }
   return place.untilMs === undefined
     ? { type: 'ready', entry }
     : { type: 'retrying', entry, untilMs: place.untilMs }

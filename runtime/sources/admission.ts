@@ -181,13 +181,14 @@ export class Admission {
         this.#listener?.reject({ id, ...decision.rejection }, queue.get(id))
         return
       case 'lane': {
-        const { spec, key } = decision.facts
+        const { facts, untilMs } = decision
+        const { spec, key } = facts
         if (over && !last && this.#passesOver(spec.name, key, over)) {
           if (known) queue.remove(known)
           return
         }
         const order = row.seq ?? UNNUMBERED_FROM + this.#unnumbered++
-        return queue.place(id, seqOf(row), source, { ...decision, facts: { order, ...decision.facts } })
+        return queue.place(id, seqOf(row), source, { type: 'lane', order, facts, untilMs })
       }
       default:
         queue.place(id, seqOf(row), source, decision)
@@ -270,9 +271,7 @@ interface AdmissionFacts {
   readonly last: Entry | undefined
 }
 
-type LaneDecision = Omit<Extract<Place, { type: 'lane' }>, 'facts'> & {
-  readonly facts: Omit<Entry, 'message' | 'order'>
-}
+type LaneDecision = Omit<Extract<Place, { type: 'lane' }>, 'order'>
 
 type Decision =
   | { readonly type: 'finished' }

@@ -411,6 +411,8 @@ export class InboundSource implements MessageSource {
    * nothing in the lanes can run now: what waits there for its next attempt may wait for hours.
    */
   #goOn(): void {
+    // Asked for each message that ends: as a rule nothing waits for room.
+    if (!this.#beyond && !this.#scanning && this.#rescanPassedOver.functions.size === 0) return
     const {
       queue: { lanes },
       limits,
