@@ -39,6 +39,7 @@ export async function serve({ runtime, events, started }: Served): Promise<void>
     })
     events.once('fatal', ({ error, exitCode }) => reject(new Refused(errorText(error), exitCode)))
   })
+  process.on('uncaughtException', ignoreDeadHelper)
   const releaseSignals = onSignals({
     first: () => stop?.(),
     second: (signal) => {
@@ -51,6 +52,7 @@ export async function serve({ runtime, events, started }: Served): Promise<void>
     await Promise.all([runtime.start().then(() => (stopping ? undefined : started?.())), stopped])
   } finally {
     releaseSignals()
+    process.off('uncaughtException', ignoreDeadHelper)
   }
 }
 
@@ -73,4 +75,19 @@ function onSignals(does: Readonly<Record<'first' | 'second', (signal: Signal) =>
   return () => {
     for (const name of names) process.off(name, listener)
   }
+}
+
+/**
+ * Ctrl-C reaches esbuild's helper, too. When its end is noticed first where esbuild writes, esbuild drops what waits for
+ * answers and then throws about an answer that was on its way, in an event of its own. Its builds have failed by then, so
+ * nothing is lost. Every other error ends the process as it would without this listener.
+ */
+function ignoreDeadHelper(error: Error): void {
+  const isHelpers =
+    error.message === 'callback is not a function' && /esbuild.lib.main\.js/.test(error.stack ?? '')
+  if (isHelpers) return
+  process.off('uncaughtException', ignoreDeadHelper)
+  setImmediate(() => {
+    throw error
+  })
 }

@@ -36,7 +36,7 @@ test.each(
     process.kill(-child.pid!, 'SIGINT')
     const [code] = await once(child, 'close')
     expect(said).not.toMatch(/broken|cannot be|does not load|bug/)
-    expect(code).toBe(0)
+    expect(code, said).toBe(0)
   },
 )
 

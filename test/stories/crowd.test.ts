@@ -32,7 +32,10 @@ test('137: 20,500 messages in a retry pause keep no other function waiting, and 
   await until(() => countRuns(bench) >= readyMax)
   const echo = bench.send('echo', { text: 'hello' }, { thread_id: 'another' })
   await until(() => bench.ack(echo) === 'completed', undefined, AT_ONCE_MS)
-  await until(() => crowdedOf(bench)?.[0]?.retrying === crowdedOf(bench)?.[0]?.ready)
+  await until(() => {
+    const [crowded] = crowdedOf(bench) ?? []
+    return crowded !== undefined && crowded.retrying === crowded.ready
+  })
   expect(crowdedOf(bench)).toMatchObject([{ name: 'later' }])
 })
 
