@@ -11,7 +11,7 @@ import type { Checkpoint, Claim, CommitBatch, CommitResult, Rejection } from './
 import type { Events } from './protocol/events.ts'
 import type { FunctionSpec } from './protocol/function.ts'
 import type { Dispatch } from './protocol/ipc.ts'
-import type { Outcome } from './protocol/outcome.ts'
+import type { Outcome, Receiver, RunEnd } from './protocol/outcome.ts'
 import { dueTime } from './protocol/time.ts'
 import { BatchSize } from './queue/batch-size.ts'
 import type { Entry, Message, MessageRow, MessageSource } from './queue/message.ts'
@@ -21,21 +21,6 @@ import { byTheClock, type DecidedRun, resultOf, settledOf } from './queue/run-re
 import { type Capacity, type Demand, plan } from './queue/scheduler.ts'
 import { CommitRetry, type Passing } from './store/commit-retry.ts'
 import type { Store } from './store/store.ts'
-
-/** How one run ended, as its worker reports it. */
-export interface RunEnd {
-  readonly n: number
-  readonly outcome: Outcome
-  readonly durationMs: number
-}
-
-/** Where the ends of a batch are reported. */
-export interface Receiver {
-  /** Whose messages these are. */
-  readonly workspace: string
-  /** Every dispatch exactly once, several at a time where they end together. */
-  ended(ended: readonly RunEnd[]): void
-}
 
 /** A worker that takes a batch now. */
 export interface Slot {
@@ -442,7 +427,7 @@ export class Dispatcher {
     }
   }
 
-  /** Called by a worker, which may have messages of other dispatchers: an error in here is none of its own. */
+  /** Called by a worker, which may have messages of other dispatchers: an error in here must not stop theirs. */
   #ended(ended: readonly RunEnd[]): void {
     try {
       if (!this.#closed) this.#decide(ended)

@@ -1,7 +1,7 @@
 // Where the crash soak (`npm run soak`) lets this process die: places in the life of a turn that a timer hardly ever hits.
 // NANOCLAW_CRASH_AT=<point>:<nth> kills it with SIGKILL, from within, when it comes to that place for the nth time. Nothing
 // else is done here, and nothing can be: a process that was killed there is what must be tested, so no mode of the
-// product changes. Without the variable nobody holds a hook, and a turn costs what it costs without this file.
+// product changes. Without the variable no part holds a hook, and a turn costs what it costs without this file.
 import type { Workers } from './dispatcher.ts'
 import type { CommitBatch, CommitResult } from './protocol/commit-batch.ts'
 import type { InboundFile } from './sources/inbound.ts'

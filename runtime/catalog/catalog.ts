@@ -67,7 +67,7 @@ export class Catalog {
     return this.#waitsForBroken(message, this.#match(message))
   }
 
-  /** Context that no function asks for: it has nobody to wait for either. */
+  /** Context that no function asks for: it does not wait for a function either. */
   isContext(message: Routable): boolean {
     return !doesWake(message) && !this.#match(message) && this.brokenFor(message) === undefined
   }

@@ -4,7 +4,7 @@ import { closeSync, openSync } from 'node:fs'
 import { isatty } from 'node:tty'
 
 const STANDARD = [0, 1, 2] as const
-/** Nobody reads any more: a pipe, a terminal, a socket. */
+/** The reader is gone: of a pipe, a terminal, a socket. */
 const READER_GONE: readonly (string | undefined)[] = ['EPIPE', 'EIO', 'ECONNRESET']
 
 export interface Screens {

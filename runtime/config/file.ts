@@ -11,7 +11,7 @@ export interface Project {
   /** Its folder; the working folder where no project is found. */
   readonly root: string
   readonly isFound: boolean
-  /** The config file; null: there is none that can be read. */
+  /** The config file; null: no config file can be read. */
   readonly file: string | null
   readonly faults: readonly { readonly source: 'flag' | 'variable' | 'file'; readonly text: string }[]
 }

@@ -22,7 +22,7 @@ export class Command {
     })
   }
 
-  /** On the clock that nobody sets. */
+  /** On the monotonic clock. */
   get endedAtMs(): number | undefined {
     return this.#endedAtMs
   }

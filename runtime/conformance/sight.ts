@@ -20,7 +20,7 @@ export class Sight {
   readonly early = new Set<string>()
   /** Acks without their replies, replies without their ack. */
   readonly apart = new Set<string>()
-  /** On the clock that nobody sets. */
+  /** On the monotonic clock. */
   lastReplyAtMs = 0
 
   constructor(path: string, clock: Clock) {

@@ -66,7 +66,7 @@ export function sleepSync(ms: number): void {
   Atomics.wait(nothing, 0, 0, ms)
 }
 
-/** Pauses are lengths: they go by the clock that nobody sets. */
+/** Pauses are lengths: they go by the monotonic clock. */
 export function steady(clock: Clock): Clock {
   return {
     now: () => clock.monotonic(),

@@ -49,3 +49,18 @@ export const RETRY_AFTER_MAX_MS = 366 * 24 * 60 * 60 * 1000
  * process ended while several messages were in it, so nobody knows whose doing it was; each of them runs alone next.
  */
 export type CancelReason = 'shutdown' | 'handed-back' | 'behind-a-failure' | 'not-started' | 'process-died'
+
+/** How one run ended, as its worker reports it. */
+export interface RunEnd {
+  readonly n: number
+  readonly outcome: Outcome
+  readonly durationMs: number
+}
+
+/** Where the ends of a batch are reported. */
+export interface Receiver {
+  /** Whose messages these are. */
+  readonly workspace: string
+  /** Every dispatch exactly once, several at a time where they end together. */
+  ended(ended: readonly RunEnd[]): void
+}

@@ -247,7 +247,7 @@ export class Queue {
       this.remove(message)
   }
 
-  /** A pause is a length: it goes by the clock that nobody sets. */
+  /** A pause is a length: it goes by the monotonic clock. */
   #pause(message: Message, state: MessageState & { type: 'retrying' }): void {
     const { clock } = this.#parts
     const waitMs = Math.max(state.untilMs - clock.now(), 0)

@@ -16,7 +16,7 @@ export interface WaitParts {
 export class Wait {
   readonly #parts: WaitParts
   #failures = 0
-  /** By the clock that nobody sets. */
+  /** By the monotonic clock. */
   #untilMs = 0
   /** The configuration that did not do. */
   #refused: string | undefined

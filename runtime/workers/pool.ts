@@ -6,16 +6,10 @@
 import type { Events } from '../protocol/events.ts'
 import type { FunctionSpec } from '../protocol/function.ts'
 import type { Dispatch } from '../protocol/ipc.ts'
+import type { Receiver } from '../protocol/outcome.ts'
 import type { Capacity, WorkerCapacity } from '../queue/scheduler.ts'
 import { StartBackoff } from './start-backoff.ts'
-import {
-  type Out,
-  type Receiver,
-  Worker,
-  type WorkerExit,
-  type WorkerLimits,
-  type WorkerParts,
-} from './worker.ts'
+import { type Out, Worker, type WorkerExit, type WorkerLimits, type WorkerParts } from './worker.ts'
 
 export interface PoolLimits extends WorkerLimits {
   readonly concurrency: number

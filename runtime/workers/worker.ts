@@ -8,7 +8,7 @@
 import type { Clock, Timer } from '../protocol/clock.ts'
 import { causesText, type ErrorInfo, errorText } from '../protocol/errors.ts'
 import type { Dispatch, Report, Result } from '../protocol/ipc.ts'
-import type { Outcome } from '../protocol/outcome.ts'
+import type { Receiver, RunEnd } from '../protocol/outcome.ts'
 import { type Order, pack } from '../protocol/wire.ts'
 import { blame, type Fault } from './blame.ts'
 import { LineReader } from './lines.ts'
@@ -38,12 +38,6 @@ export interface WorkerParts {
   readonly spawner: Spawner
 }
 
-export interface RunEnd {
-  readonly n: number
-  readonly outcome: Outcome
-  readonly durationMs: number
-}
-
 export interface WorkerExit {
   readonly why: string
   /** It got as far as to take messages. */
@@ -63,12 +57,6 @@ export interface WorkerListener {
   /** `out`: the message that it is about, if that is known. */
   output(child: Worker, out: Out | undefined, stream: 'stdout' | 'stderr', line: string): void
   log(child: Worker, out: Out | undefined, report: Extract<Report, { type: 'log' }>): void
-}
-
-/** Where the ends of a batch are reported. */
-export interface Receiver {
-  readonly workspace: string
-  ended(ended: readonly RunEnd[]): void
 }
 
 /** A message in a process. */

@@ -1,7 +1,8 @@
 // One process as its runtime sees it, told by hand what it reports.
 import { expect, test } from 'vitest'
 import type { Dispatch } from '../../runtime/protocol/ipc.ts'
-import { type RunEnd, Worker } from '../../runtime/workers/worker.ts'
+import type { RunEnd } from '../../runtime/protocol/outcome.ts'
+import { Worker } from '../../runtime/workers/worker.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
 const LIMITS = {
