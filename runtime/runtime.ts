@@ -21,7 +21,7 @@ import { nodeSpawner } from './workers/process.ts'
 import { exitCodeOf, type ProcessEnds, Workspace, type WorkspaceParts } from './workspace.ts'
 
 export type { Config, WorkspacePlace } from './protocol/config.ts'
-export { createEvents, type Events, type RuntimeEvents, type Settled } from './protocol/events.ts'
+export { createEvents, type EndedRun, type Events, type RuntimeEvents } from './protocol/events.ts'
 
 export interface RuntimeOptions {
   readonly clock?: Clock

@@ -174,8 +174,9 @@ async function loadCommands(): Promise<ReadonlyMap<string, Command>> {
   const print = new Print(process.stdout, process.stderr, {})
   const loaded = new Map<string, Command>()
   for (const file of readdirSync(folder)) {
-    if (!readFileSync(join(folder, file), 'utf8').includes('export const define: Define')) continue
-    const { define } = (await import(join(folder, file))) as { readonly define: Define }
+    const name = /^export const (define\w+): Define/m.exec(readFileSync(join(folder, file), 'utf8'))?.[1]
+    if (name === undefined) continue
+    const define = ((await import(join(folder, file))) as Readonly<Record<string, Define>>)[name]!
     const command = new Command(file.replace('.ts', ''))
       .exitOverride()
       .configureOutput({ writeErr: () => {} })

@@ -20,12 +20,12 @@ import type { ErrorCode } from '../protocol/errors.ts'
 import { ENTRY, NOT_KEPT } from '../protocol/ipc.ts'
 import { BuildFault, causesOf, explainBuild } from './build-errors.ts'
 import { covers } from './covers.ts'
-import type { Source } from './discover.ts'
+import type { FunctionSource } from './discover.ts'
 import { type Linked, linkImports } from './live-imports.ts'
 import { type Deciders, decidersOf, type Import, packageFolderOf, tsconfigsOf } from './lookups.ts'
 import { HERE_NAMES, META, sayHere } from './package-paths.ts'
 
-export interface Job extends Source {
+export interface Job extends FunctionSource {
   readonly root: string
   /** Where the bundle will lie: its map names the sources from there. */
   readonly cache: string
@@ -41,7 +41,7 @@ export interface Job extends Source {
   readonly code: ErrorCode
 }
 
-export interface Built {
+export interface BuildOutput {
   readonly code: string
   readonly map: string
   /** The code that runs it, if it is a script. */
@@ -75,7 +75,7 @@ interface Trace {
 }
 
 /** @throws BuildFault with every error of the build, by the job's code */
-export async function build(job: Job): Promise<Built> {
+export async function build(job: Job): Promise<BuildOutput> {
   const trace: Trace = { read: new Set([job.path]), imports: [] }
   try {
     return (await asScript(job, trace)) ?? (await asModule(job, trace))
@@ -88,7 +88,7 @@ export async function build(job: Job): Promise<Built> {
 }
 
 /** undefined: it has to be a module, or is wrong in a way that the other form tells as well. */
-async function asScript(job: Job, trace: Trace): Promise<Built | undefined> {
+async function asScript(job: Job, trace: Trace): Promise<BuildOutput | undefined> {
   // A function that child/start.ts calls, as strict as a module is.
   const js = `(function (__nanoclawRequire) { 'use strict'; const require = __nanoclawRequire(${urlOf(job.path)});`
   try {
@@ -105,7 +105,7 @@ async function asScript(job: Job, trace: Trace): Promise<Built | undefined> {
   }
 }
 
-async function asModule(job: Job, trace: Trace): Promise<Built> {
+async function asModule(job: Job, trace: Trace): Promise<BuildOutput> {
   // Dependencies in CommonJS ask for node's modules by `require`, which an ES module has not.
   const js = `import { createRequire as __nanoclawRequire } from 'node:module'; const require = __nanoclawRequire(${urlOf(job.path)});`
   const built = builtOf(
@@ -116,7 +116,7 @@ async function asModule(job: Job, trace: Trace): Promise<Built> {
   return { ...built, code: (await linked(job, built)).code }
 }
 
-function linked(job: Job, { code, map }: Built): Promise<Linked> {
+function linked(job: Job, { code, map }: BuildOutput): Promise<Linked> {
   const parses = (text: string) =>
     transform(text, { logLevel: 'silent' }).then(
       () => true,
@@ -174,7 +174,7 @@ function builtOf(
   job: Job,
   { metafile, outputFiles }: BuildResult<{ metafile: true; write: false }>,
   { imports }: Trace,
-): Built {
+): BuildOutput {
   const textOf = (ending: string) => outputFiles.find(({ path }) => path.endsWith(ending))?.text ?? ''
   const sources = Object.keys(metafile.inputs)
     .filter((input) => input !== ENTRY && !input.startsWith(`${ADDONS}:`))

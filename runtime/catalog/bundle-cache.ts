@@ -12,7 +12,7 @@ const CONTENT_CHARS = 16
 /** Of the name of a bundle's file, behind name and project: code, map, starter, V8's cache, drafts of these. */
 const VERSION = /^[0-9a-f]+(?=\.[cm]?js(\.|$))/
 
-export interface Volume {
+export interface BundleCache {
   /** The project's folder; two projects that share a cache never remove each other's bundles. */
   readonly root: string
   readonly name: string
@@ -22,7 +22,7 @@ export interface Volume {
   readonly starter: string | undefined
 }
 
-export interface Shelved {
+export interface CachedBundle {
   /** What node is to run. */
   readonly path: string
   readonly files: readonly string[]
@@ -41,7 +41,7 @@ export async function realFolder(path: string): Promise<string> {
  * The hash covers the map too: a moved line changes no code, but would make every stack trace lie.
  * @throws NanoclawError `bad_config` when the folder takes no files.
  */
-export async function shelve(cache: string, volume: Volume): Promise<Shelved> {
+export async function cacheBundle(cache: string, volume: BundleCache): Promise<CachedBundle> {
   const { root, name, code, map, starter } = volume
   const project = digest(root, PROJECT_CHARS)
   const hash = project + digest(`${code}\0${map}\0${starter ?? ''}`, CONTENT_CHARS)

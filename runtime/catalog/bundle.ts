@@ -5,9 +5,9 @@ import { relative, resolve, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { realClock } from '../protocol/clock.ts'
 import type { Job } from './build.ts'
-import { digest, realFolder, shelve } from './bundle-cache.ts'
-import { BuildMemory } from './definition-cache.ts'
-import type { Source } from './discover.ts'
+import { cacheBundle, digest, realFolder } from './bundle-cache.ts'
+import { DefinitionCache } from './definition-cache.ts'
+import type { FunctionSource } from './discover.ts'
 
 export interface Bundle {
   /** What node is to run. */
@@ -42,7 +42,7 @@ export class Bundler {
    * Bundles a function for the child.
    * @throws BuildFault `bad_function` with every error of the build, NanoclawError `bad_config` when the cache takes no files.
    */
-  function(source: Source, options: BundleOptions): Promise<Bundle> {
+  function(source: FunctionSource, options: BundleOptions): Promise<Bundle> {
     const shim = options.shim ?? ours('child/main')
     return this.#bundle({
       ...options,
@@ -92,7 +92,7 @@ export class Bundler {
 
   async #make(given: Job): Promise<Bundle> {
     const job = { ...given, cache: await realFolder(given.cache) }
-    const memory = new BuildMemory(job.cache, job.root, job.name)
+    const memory = new DefinitionCache(job.cache, job.root, job.name)
     const key = digest(JSON.stringify(job))
     const known = await memory.recall(key)
     if (known) return known
@@ -104,7 +104,7 @@ export class Bundler {
     })
     const { sources, inputs, deciders, tools, code, map, starter } = await (await this.#builder).build(job)
     const { cache, root, name } = job
-    const shelved = await shelve(cache, { root, name, code, map, starter })
+    const shelved = await cacheBundle(cache, { root, name, code, map, starter })
     const made = { ...shelved, inputs }
     await memory.keep(key, made, [...sources, ...tools], sinceMs, deciders)
     return made

@@ -1,13 +1,13 @@
 // Functions whose rules could take the same message. In a reload the ones that changed are at fault: they stay what they were, or
 // are left out, and all others go on. Pure.
-import type { Built } from './built.ts'
+import type { BuiltFunction } from './built-function.ts'
 import { clashOf } from './specificity.ts'
 
 /** `before`: what was in use, which holds no clash, by name. */
 export function withoutClashes(
-  built: readonly Built[],
-  before: ReadonlyMap<string, Built>,
-): readonly Built[] {
+  built: readonly BuiltFunction[],
+  before: ReadonlyMap<string, BuiltFunction>,
+): readonly BuiltFunction[] {
   let all = built
   // Each round takes one rule at least out of those that are new.
   for (;;) {
@@ -24,7 +24,10 @@ export function withoutClashes(
   }
 }
 
-function clashFaults(built: readonly Built[], before: ReadonlyMap<string, Built>): Map<string, string[]> {
+function clashFaults(
+  built: readonly BuiltFunction[],
+  before: ReadonlyMap<string, BuiltFunction>,
+): Map<string, string[]> {
   const faults = new Map<string, string[]>()
   for (const [at, a] of built.entries())
     for (const b of built.slice(at + 1)) {

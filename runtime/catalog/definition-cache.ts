@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path'
 import { digest, put } from './bundle-cache.ts'
 import type { Deciders } from './lookups.ts'
 
-export interface Remembered {
+export interface CachedDefinition {
   readonly path: string
   readonly files: readonly string[]
   readonly hash: string
@@ -21,7 +21,7 @@ interface Memory {
   readonly looks: Readonly<Record<string, string>>
   /** Path → where it leads. */
   readonly places: Readonly<Record<string, string>>
-  readonly bundle: Remembered
+  readonly bundle: CachedDefinition
   /** What the bundle defines, by the environment that it saw. */
   readonly definitions: Readonly<Record<string, unknown>>
 }
@@ -31,7 +31,7 @@ const FRESH_MS = 20
 const KEY_CHARS = 16
 const GONE = 'gone'
 
-export class BuildMemory {
+export class DefinitionCache {
   readonly #cache: string
   readonly #root: string
   readonly #file: string
@@ -44,7 +44,7 @@ export class BuildMemory {
   }
 
   /** The bundle that would come out of a build now, if that is known. */
-  async recall(key: string): Promise<Remembered | undefined> {
+  async recall(key: string): Promise<CachedDefinition | undefined> {
     const memory = await this.#read()
     if (memory?.key !== key) return undefined
     const same = await Promise.all([isStill(memory.looks, lookOf), isStill(memory.places, placeOf)])
@@ -54,7 +54,7 @@ export class BuildMemory {
   /** `read`: every file that went into it; `sinceMs`: when the build began. */
   async keep(
     key: string,
-    bundle: Remembered,
+    bundle: CachedDefinition,
     read: readonly string[],
     sinceMs: number,
     deciders: Deciders,

@@ -4,7 +4,7 @@ import { DURATION_FORMS, formatDuration, parseDuration } from '../protocol/durat
 import { NanoclawError } from '../protocol/errors.ts'
 import type { FunctionSpec, RetryPolicy } from '../protocol/function.ts'
 import type { FunctionDefinition, Retry } from '../protocol/handler.ts'
-import type { Source } from './discover.ts'
+import type { FunctionSource } from './discover.ts'
 import { describe, Faults, isFields } from './faults.ts'
 import { parseKey, parseRule } from './parse-rule.ts'
 
@@ -44,7 +44,7 @@ const EXPORT_FORMS =
  */
 export function parseDefinition(
   raw: unknown,
-  source: Source,
+  source: FunctionSource,
   bundle: string,
   defaults: FunctionDefaults,
 ): FunctionSpec {

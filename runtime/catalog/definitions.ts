@@ -4,8 +4,8 @@
 import { errorText } from '../protocol/errors.ts'
 import type { FunctionSpec } from '../protocol/function.ts'
 import type { Bundle } from './bundle.ts'
-import { BuildMemory } from './definition-cache.ts'
-import type { Source } from './discover.ts'
+import { DefinitionCache } from './definition-cache.ts'
+import type { FunctionSource } from './discover.ts'
 
 /** Starts a child for a bundle, and gives back what it reports of itself. */
 export interface Loader {
@@ -34,9 +34,9 @@ export class Definitions {
   }
 
   /** @throws LoadError */
-  async of({ name }: Source, { path, hash }: Bundle): Promise<unknown> {
+  async of({ name }: FunctionSource, { path, hash }: Bundle): Promise<unknown> {
     const { cache, root, env, loader } = this.#parts
-    const memory = new BuildMemory(cache, root, name)
+    const memory = new DefinitionCache(cache, root, name)
     const heard = this.doubts(path) ? undefined : await memory.definition(hash, env)
     if (heard !== undefined) {
       this.#heard.set(path, heard)

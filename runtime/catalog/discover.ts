@@ -6,7 +6,7 @@ import { join, relative, sep } from 'node:path'
 import { NanoclawError } from '../protocol/errors.ts'
 
 /** A file that should become a function. */
-export interface Source {
+export interface FunctionSource {
   readonly name: string
   /** Relative to the project, with forward slashes, for messages to people. */
   readonly file: string
@@ -14,16 +14,16 @@ export interface Source {
 }
 
 /** A name that a file wants, and why it cannot have it. */
-export interface Refusal {
-  readonly source: Source
+export interface NameConflict {
+  readonly source: FunctionSource
   readonly text: string
 }
 
 export interface Found {
   /** Sorted by name. */
-  readonly sources: readonly Source[]
+  readonly sources: readonly FunctionSource[]
   /** One for each name: it is not legal, or two files want it, or its file is a link that leads nowhere. */
-  readonly refusals: readonly Refusal[]
+  readonly refusals: readonly NameConflict[]
 }
 
 const CODE = /\.[cm]?[jt]sx?$/
@@ -43,8 +43,8 @@ export async function discover(functionsDir: string, root: string): Promise<Foun
     return { source, faults: faultsOf(source, isDead) }
   })
   all.sort((a, b) => compare(a.source.name, b.source.name) || compare(a.source.file, b.source.file))
-  const sources: Source[] = []
-  const refusals: Refusal[] = []
+  const sources: FunctionSource[] = []
+  const refusals: NameConflict[] = []
   for (const [first, ...twins] of byName(all)) {
     const faults = [first, ...twins].flatMap((each) => each.faults)
     if (twins.length > 0) faults.push(twinText([first, ...twins].map(({ source }) => source)))
@@ -73,7 +73,7 @@ async function candidatesIn(functionsDir: string): Promise<Candidate[]> {
   return found
 }
 
-function faultsOf({ name, file }: Source, isDead: boolean): string[] {
+function faultsOf({ name, file }: FunctionSource, isDead: boolean): string[] {
   const faults: string[] = []
   if (!NAME.test(name))
     faults.push(`${file}: "${name}" cannot be a function's name; expected ${NAME_RULE}. Rename it.`)
@@ -82,7 +82,7 @@ function faultsOf({ name, file }: Source, isDead: boolean): string[] {
 }
 
 /** Neighbours with one name. */
-function byName<T extends { readonly source: Source }>(sorted: readonly T[]): [T, ...T[]][] {
+function byName<T extends { readonly source: FunctionSource }>(sorted: readonly T[]): [T, ...T[]][] {
   const groups: [T, ...T[]][] = []
   for (const each of sorted) {
     const last = groups.at(-1)
@@ -92,7 +92,7 @@ function byName<T extends { readonly source: Source }>(sorted: readonly T[]): [T
   return groups
 }
 
-function twinText(twins: readonly Source[]): string {
+function twinText(twins: readonly FunctionSource[]): string {
   const files = twins.map(({ file }) => file)
   const [last] = files.slice(-1)
   const all = files.length === 2 ? 'both' : 'all'

@@ -11,14 +11,14 @@ import type { Events } from '../protocol/events.ts'
 import type { FunctionSpec } from '../protocol/function.ts'
 import type { RuntimeStatus } from '../protocol/status-file.ts'
 import { BuildFault } from './build-errors.ts'
-import { type Built, orBefore, specsOf } from './built.ts'
+import { type BuiltFunction, orBefore, specsOf } from './built-function.ts'
 import type { Bundle, Bundler } from './bundle.ts'
 import { Catalog } from './catalog.ts'
 import { withoutClashes } from './clashes.ts'
 import { parseDefinition } from './definition.ts'
 import { Definitions, LoadError, type Loader } from './definitions.ts'
-import { discover, type Source } from './discover.ts'
-import { FaultNews } from './fault-news.ts'
+import { discover, type FunctionSource } from './discover.ts'
+import { FaultReporter } from './fault-reporter.ts'
 
 export interface FunctionsParts {
   readonly config: Config
@@ -43,9 +43,9 @@ const STOP_NOTICED_MS = 20
 export class Functions {
   readonly #parts: FunctionsParts
   readonly #definitions: Definitions
-  readonly #news: FaultNews
+  readonly #news: FaultReporter
   #catalog = new Catalog([])
-  #built: readonly Built[] = []
+  #built: readonly BuiltFunction[] = []
   #retry: Timer | undefined
   #failures = 0
   #stopped = false
@@ -53,7 +53,7 @@ export class Functions {
   constructor(parts: FunctionsParts) {
     this.#parts = parts
     this.#definitions = new Definitions({ ...parts.config, ...parts })
-    this.#news = new FaultNews(parts.events)
+    this.#news = new FaultReporter(parts.events)
   }
 
   get catalog(): Catalog {
@@ -144,7 +144,7 @@ export class Functions {
     this.#retry?.cancel()
   }
 
-  async #build(): Promise<readonly Built[]> {
+  async #build(): Promise<readonly BuiltFunction[]> {
     const noticed = () => new Promise<void>((resolve) => this.#parts.clock.after(STOP_NOTICED_MS, resolve))
     try {
       const built = await this.#buildAll()
@@ -156,14 +156,14 @@ export class Functions {
     }
   }
 
-  async #buildAll(): Promise<readonly Built[]> {
+  async #buildAll(): Promise<readonly BuiltFunction[]> {
     const { functions, root } = this.#parts.config
     const { sources, refusals } = await discover(functions, root)
     const refused = refusals.map(({ source, text }) => ({ source, fault: { text, passes: false } }))
     return [...(await Promise.all(sources.map((source) => this.#buildOne(source)))), ...refused]
   }
 
-  async #buildOne(source: Source): Promise<Built> {
+  async #buildOne(source: FunctionSource): Promise<BuiltFunction> {
     const { config } = this.#parts
     const { cache, root, external } = config
     let bundle: Bundle | undefined
@@ -191,7 +191,7 @@ export class Functions {
   }
 
   /** Returns the names of those that had a fault, and have none any more. */
-  #use(built: readonly Built[]): readonly string[] {
+  #use(built: readonly BuiltFunction[]): readonly string[] {
     const specs = specsOf(built)
     const broken = built.flatMap(({ spec, source }) => (spec ? [] : source.name))
     this.#tellCapped(specs.filter((spec) => this.#catalog.get(spec.name) !== spec))

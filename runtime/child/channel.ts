@@ -1,10 +1,10 @@
 // The channel to the runtime is ours: a library that says `process.send?.('ready')` to whatever has started it would send the
 // runtime a report that makes no sense. process.disconnect stays as it is: Node calls it itself when the channel ends.
 
-export type Send = (report: unknown, onSent?: () => void) => void
+export type SendReport = (report: unknown, onSent?: () => void) => void
 
 /** Takes process.send away from all code that is loaded later, and leaves one that does nothing; undefined: there is no channel. */
-export function takeSend(): Send | undefined {
+export function takeSend(): SendReport | undefined {
   const send = process.send?.bind(process)
   if (!send) return undefined
   process.send = (_message: unknown, ...more: unknown[]) => {

@@ -1,7 +1,7 @@
 // The far side of reading nanoclaw.config.ts, bundled together with it: the config is somebody else's code, so it runs in
 // a process of its own, which says one thing over its channel and ends. It prints nothing.
 import { type ErrorInfo, errorInfo } from '../protocol/errors.ts'
-import { type Send, takeSend } from './channel.ts'
+import { type SendReport, takeSend } from './channel.ts'
 import { mapStacks } from './stack.ts'
 
 export type ConfigReport =
@@ -39,7 +39,7 @@ function failed(error: unknown): ConfigReport {
 }
 
 /** Leaving is part of it: a timer or a connection that the config opened would keep the process, and who waits for it. */
-function leave(report: ConfigReport, send: Send | undefined): void {
+function leave(report: ConfigReport, send: SendReport | undefined): void {
   if (send) send(report, () => process.exit(0))
   else process.exit(report.type === 'value' ? 0 : 1)
 }

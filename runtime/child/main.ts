@@ -2,11 +2,11 @@
 // Bundled together with the user's module, so it uses node: built-ins only and shares its process with code that may do
 // anything; whatever it says is checked again on the other side. Without a parent it has no reason to live.
 import { errorInfo } from '../protocol/errors.ts'
-import type { Handler, Message } from '../protocol/handler.ts'
+import type { Handler, HandlerMessage } from '../protocol/handler.ts'
 import type { ChildSetup, Dispatch, Report, Result } from '../protocol/ipc.ts'
 import { type Order, unpack } from '../protocol/wire.ts'
-import { type Send, takeSend } from './channel.ts'
-import { Run } from './run.ts'
+import { type SendReport, takeSend } from './channel.ts'
+import { HandlerRun } from './run.ts'
 import { mapStacks } from './stack.ts'
 
 /** A message that takes longer than this gives back what waits behind it, so that another child can have it. */
@@ -30,7 +30,7 @@ export function serve(load: () => Promise<Record<string, unknown>>): void {
 }
 
 /** The parent may be gone before anybody here listens for that; a report that fails would be the next uncaught error, for ever. */
-function say(report: Report, send: Send): void {
+function say(report: Report, send: SendReport): void {
   if (!process.connected) process.exit(0)
   send(report)
 }
@@ -49,7 +49,7 @@ class Worker {
   #handler: Handler | undefined
   #rawContent = false
   #queue: Dispatch[] = []
-  #current: Run | undefined
+  #current: HandlerRun | undefined
   #results: Result[] = []
   #flushing = false
   #working = false
@@ -121,8 +121,8 @@ class Worker {
       message,
       { content },
       this.#rawContent ? { rawContent: message.content } : {},
-    ) as Message
-    this.#current = new Run(dispatch, parsed, this.#setup, this.#send)
+    ) as HandlerMessage
+    this.#current = new HandlerRun(dispatch, parsed, this.#setup, this.#send)
     return this.#current.run(this.#handler!)
   }
 

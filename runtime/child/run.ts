@@ -1,7 +1,7 @@
 // One message in the hands of one handler: the context that the handler sees, and the one Result that comes of it.
 import { parseDuration } from '../protocol/duration.ts'
 import { errorInfo } from '../protocol/errors.ts'
-import type { Context, Handler, Logger, Message, ReplyOptions } from '../protocol/handler.ts'
+import type { Context, Handler, HandlerMessage, Logger, ReplyOptions } from '../protocol/handler.ts'
 import type { ChildSetup, Dispatch, LogLevel, Report, Result } from '../protocol/ipc.ts'
 import { toJson } from '../protocol/json.ts'
 import {
@@ -15,7 +15,7 @@ import {
 import { isQuestionId, QUESTION_ID_MAX, questionIdOf, replyId } from '../protocol/reply-id.ts'
 import { type Address, AGENT, AGENT_HOPS_MAX, addressOf, hopsOf } from './answer.ts'
 
-export class Run implements Context {
+export class HandlerRun implements Context {
   readonly functionName: string
   readonly attempt: number
   readonly deadline: number
@@ -23,7 +23,7 @@ export class Run implements Context {
   /** Of the message as it came: the handler may change it. */
   readonly #messageId: string
   readonly #to: Answered
-  readonly #message: Message
+  readonly #message: HandlerMessage
   readonly #setup: ChildSetup
   readonly #send: (report: Report) => void
   readonly #replies: Reply[] = []
@@ -32,7 +32,12 @@ export class Run implements Context {
   #logBytes = 0
   #ended = false
 
-  constructor(dispatch: Dispatch, message: Message, setup: ChildSetup, send: (report: Report) => void) {
+  constructor(
+    dispatch: Dispatch,
+    message: HandlerMessage,
+    setup: ChildSetup,
+    send: (report: Report) => void,
+  ) {
     this.#n = dispatch.n
     this.functionName = setup.functionName
     this.attempt = dispatch.attempt

@@ -9,7 +9,7 @@ import { NanoclawError } from '../protocol/errors.ts'
 import { filesIn } from '../protocol/files.ts'
 import { checkDriver } from '../store/sqlite/driver.ts'
 import { addExamples, type Cli, type Define } from './command.ts'
-import { Refused } from './exit.ts'
+import { CommandFailed } from './exit.ts'
 import { type Group, reportLines } from './findings.ts'
 import { addWorkspaceSettings, loadWorkspace } from './settings.ts'
 
@@ -23,7 +23,7 @@ interface Flags {
   readonly [setting: string]: unknown
 }
 
-export const define: Define = (command, cli) => {
+export const defineConform: Define = (command, cli) => {
   addExamples(command, [
     ['nanoclaw conform', 'the files of this project'],
     ['nanoclaw conform path/to/session', 'the files in a folder'],
@@ -46,7 +46,7 @@ export const define: Define = (command, cli) => {
     checkDriver()
     const groups = flags.command === undefined ? await look(folder, flags, cli) : await play(flags, cli)
     const failed = groups.flatMap(({ findings }) => findings).filter(({ verdict }) => verdict === 'fail')
-    if (failed.length > 0) throw new Refused('docs/protocol.md says what each rule asks for, and why.')
+    if (failed.length > 0) throw new CommandFailed('docs/protocol.md says what each rule asks for, and why.')
   })
 }
 
@@ -64,8 +64,8 @@ async function look(folder: string | undefined, flags: Flags, cli: Cli): Promise
 }
 
 async function play(flags: Flags, cli: Cli): Promise<Group[]> {
-  const [{ playHost }, { wordsOf }] = await Promise.all([
-    import('../conformance/play.ts'),
+  const [{ checkRuntime }, { wordsOf }] = await Promise.all([
+    import('../conformance/check-runtime.ts'),
     import('../conformance/command.ts'),
   ])
   const line = flags.command ?? ''
@@ -78,7 +78,7 @@ async function play(flags: Flags, cli: Cli): Promise<Group[]> {
       `--wait: found ${JSON.stringify(flags.wait)}; expected a length of time such as '10s'`,
     )
   const report = await stoppable((signal) =>
-    playHost({ words, env, kind: flags.kind, waitMs, clock: realClock, signal }),
+    checkRuntime({ words, env, kind: flags.kind, waitMs, clock: realClock, signal }),
   )
   const groups = [
     { title: line, findings: report.behaviour },
@@ -109,7 +109,7 @@ async function stoppable<T>(work: (signal: AbortSignal) => Promise<T>): Promise<
   try {
     return await work(stopping.signal)
   } catch (error) {
-    throw stopping.signal.aborted ? new Refused('Stopped; nothing of it is left.', 128 + number) : error
+    throw stopping.signal.aborted ? new CommandFailed('Stopped; nothing of it is left.', 128 + number) : error
   } finally {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, stop)
   }

@@ -10,13 +10,13 @@ import { ReportOnce } from '../protocol/report-once.ts'
 import { isMoved } from '../store/sqlite/classify.ts'
 import { isLocked } from '../store/sqlite/lock.ts'
 import { addExamples, type Cli, type Define } from './command.ts'
-import { routableOf } from './held.ts'
 import { plain } from './print.ts'
 import { addAllSettings, loadSettings } from './settings.ts'
+import { routableOf } from './unroutable.ts'
 
 const SYNC_MS = 1_000
 
-export const define: Define = (command, cli) => {
+export const defineDev: Define = (command, cli) => {
   addExamples(command, [
     ['nanoclaw dev', 'run the functions in functions/, reload them on change'],
     ['nanoclaw dev --json', 'every event as one JSON line'],
@@ -34,7 +34,7 @@ async function dev(flags: Record<string, unknown>, cli: Cli, afresh = false): Pr
     { createEvents, createRuntime },
     { openHost },
     { hostFolder },
-    { endSoon, serve },
+    { endSoon, serveUntilStopped },
     view,
     json,
     { deliver },
@@ -88,7 +88,7 @@ async function dev(flags: Record<string, unknown>, cli: Cli, afresh = false): Pr
     gone = isMoved(error)
   })
   try {
-    await serve({ runtime, events, started })
+    await serveUntilStopped({ runtime, events, started })
   } catch (error) {
     if (!gone) throw error
     events.removeAllListeners()

@@ -8,7 +8,7 @@ import { type Print, plainLines } from './print.ts'
 export const EXIT = { ok: 0, bug: 1, usage: 2, unwritten: 74, locked: 75, configuration: 78 } as const
 
 /** The command did what it could and has said so; the code says that it was not what was wanted. */
-export class Refused extends Error {
+export class CommandFailed extends Error {
   override readonly name = 'Refused'
   readonly exitCode: number
   constructor(message: string, exitCode: number = EXIT.bug) {
@@ -17,9 +17,9 @@ export class Refused extends Error {
   }
 }
 
-export function exitCodeOf(error: unknown): number {
+export function commandExitCode(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
-  if (error instanceof Refused) return error.exitCode
+  if (error instanceof CommandFailed) return error.exitCode
   // A flag that is not legal is a slip of whoever types; what a file or a variable says is configuration.
   if (error instanceof ConfigError && error.faults.every(({ source }) => source === 'flag')) return EXIT.usage
   return error instanceof NanoclawError ? codeOf(error.code) : EXIT.bug
@@ -46,9 +46,9 @@ function codeOf(code: NanoclawError['code']): number {
 }
 
 /** Commander has already printed its own; ours say what is wrong, and a bug shows where it is. */
-export function lastWords(error: unknown, print: Print): void {
+export function printError(error: unknown, print: Print): void {
   if (error instanceof CommanderError) return
-  if (error instanceof NanoclawError || error instanceof Refused) {
+  if (error instanceof NanoclawError || error instanceof CommandFailed) {
     print.talk(
       ...plainLines(error.message, 100, 2_000).map((line, at) =>
         at === 0 ? print.paintTalk('red', line) : line,

@@ -6,11 +6,11 @@ import { findProject } from '../config/file.ts'
 import { errorText } from '../protocol/errors.ts'
 import { addExamples, type Cli, type Define } from './command.ts'
 import { quoted } from './example.ts'
-import { EXIT, Refused } from './exit.ts'
+import { CommandFailed, EXIT } from './exit.ts'
 import { dependencySpec, dependsOnUs } from './own-package.ts'
 import { packageName, projectFiles } from './template.ts'
 
-export const define: Define = (command, cli) => {
+export const defineInit: Define = (command, cli) => {
   addExamples(command, [
     ['nanoclaw init my-project', 'make it in a new folder'],
     ['nanoclaw init', 'make it here'],
@@ -26,7 +26,7 @@ function init(root: string, asJson: boolean, { print, cwd }: Cli): void {
   const outer = projectAround(root)
   if (outer !== undefined) {
     const what = `${root} lies in the functions folder of ${outer}, and would be a function of it; nothing was written`
-    throw new Refused(`${what}. Name a folder outside: nanoclaw init DIR`, EXIT.usage)
+    throw new CommandFailed(`${what}. Name a folder outside: nanoclaw init DIR`, EXIT.usage)
   }
   const dependency = dependencySpec(root)
   const files = new Map(projectFiles(packageName(basename(root)), dependency))
@@ -36,7 +36,10 @@ function init(root: string, asJson: boolean, { print, cwd }: Cli): void {
   const inTheWay = [...files.keys()].filter((path) => existsSync(join(root, path)))
   if (inTheWay.length > 0) {
     const what = `${inTheWay.join(', ')} ${inTheWay.length === 1 ? 'exists' : 'exist'} in ${root} already`
-    throw new Refused(`${what}; nothing was written. Name another folder: nanoclaw init DIR`, EXIT.usage)
+    throw new CommandFailed(
+      `${what}; nothing was written. Name another folder: nanoclaw init DIR`,
+      EXIT.usage,
+    )
   }
   for (const [path, content] of files) write(join(root, path), content)
 
@@ -63,6 +66,6 @@ function write(path: string, content: string): void {
     mkdirSync(dirname(path), { recursive: true })
     writeFileSync(path, content, { flag: 'wx' })
   } catch (error) {
-    throw new Refused(`Cannot write ${path}: ${errorText(error)}`, EXIT.usage)
+    throw new CommandFailed(`Cannot write ${path}: ${errorText(error)}`, EXIT.usage)
   }
 }

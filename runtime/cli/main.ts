@@ -5,7 +5,7 @@
 import { Command } from 'commander'
 import { errorText } from '../protocol/errors.ts'
 import { addLegalUsage, type Cli, type Define } from './command.ts'
-import { EXIT, exitCodeOf, lastWords, Refused } from './exit.ts'
+import { CommandFailed, commandExitCode, EXIT, printError } from './exit.ts'
 import { ownVersion } from './own-package.ts'
 import { Print } from './print.ts'
 import { outliveScreens } from './screen.ts'
@@ -13,28 +13,44 @@ import { outliveScreens } from './screen.ts'
 interface Entry {
   readonly name: string
   readonly summary: string
-  readonly load: () => Promise<{ readonly define: Define }>
+  readonly load: () => Promise<Define>
 }
 
 const COMMANDS: readonly Entry[] = [
-  { name: 'init', summary: 'make a folder that works at once', load: () => import('./init.ts') },
+  {
+    name: 'init',
+    summary: 'make a folder that works at once',
+    load: async () => (await import('./init.ts')).defineInit,
+  },
   {
     name: 'dev',
     summary: 'run the functions here, reload them on change, show what happens',
-    load: () => import('./dev.ts'),
+    load: async () => (await import('./dev.ts')).defineDev,
   },
   {
     name: 'start',
     summary: 'run the functions; the host is another program',
-    load: () => import('./start.ts'),
+    load: async () => (await import('./start.ts')).defineStart,
   },
-  { name: 'send', summary: 'put a message into inbound.db', load: () => import('./send.ts') },
-  { name: 'status', summary: 'what waits, runs, has ended, has failed', load: () => import('./status.ts') },
-  { name: 'show', summary: 'everything about one message', load: () => import('./show.ts') },
+  {
+    name: 'send',
+    summary: 'put a message into inbound.db',
+    load: async () => (await import('./send.ts')).defineSend,
+  },
+  {
+    name: 'status',
+    summary: 'what waits, runs, has ended, has failed',
+    load: async () => (await import('./status.ts')).defineStatus,
+  },
+  {
+    name: 'show',
+    summary: 'everything about one message',
+    load: async () => (await import('./show.ts')).defineShow,
+  },
   {
     name: 'conform',
     summary: 'check the rules of the two files: of a folder, or of a runtime',
-    load: () => import('./conform.ts'),
+    load: async () => (await import('./conform.ts')).defineConform,
   },
 ]
 
@@ -60,11 +76,11 @@ async function main(argv: readonly string[]): Promise<number> {
     const program = await build(meant, { print, cwd: process.cwd(), env: process.env })
     await program.parseAsync(meant, { from: 'user' })
     const lost = await screens.lost()
-    if (lost) throw new Refused(`Not everything could be printed: ${errorText(lost)}`)
+    if (lost) throw new CommandFailed(`Not everything could be printed: ${errorText(lost)}`)
     return EXIT.ok
   } catch (error) {
-    lastWords(error, print)
-    return exitCodeOf(error)
+    printError(error, print)
+    return commandExitCode(error)
   }
 }
 
@@ -86,7 +102,7 @@ async function build(argv: readonly string[], cli: Cli): Promise<Command> {
   for (const entry of COMMANDS) {
     const command = program.command(entry.name).description(entry.summary)
     if (entry !== asked) continue
-    const { define } = await entry.load()
+    const define = await entry.load()
     define(command, cli)
     addLegalUsage(command, `nanoclaw ${entry.name}`)
   }

@@ -9,12 +9,12 @@ import { isoTime, parseTime } from '../protocol/time.ts'
 import { isLocked } from '../store/sqlite/lock.ts'
 import { addExamples, type Cli, type Define } from './command.ts'
 import { nameAndMessage } from './describe.ts'
-import { Refused } from './exit.ts'
+import { CommandFailed } from './exit.ts'
 import { hostFolder } from './host-folder.ts'
 import { plain } from './print.ts'
 import { replyText } from './reply-text.ts'
 import { addWorkspaceSettings, loadWorkspace } from './settings.ts'
-import { type End, waitForEnd } from './wait.ts'
+import { type WaitResult, waitForEnd } from './wait.ts'
 
 const WAIT_MS = 60_000
 
@@ -30,7 +30,7 @@ interface SendFlags {
   readonly [setting: string]: unknown
 }
 
-export const define: Define = (command, cli) => {
+export const defineSend: Define = (command, cli) => {
   addExamples(command, [
     ['nanoclaw send chat hello --wait', 'send { "text": "hello" }, print the replies'],
     [`nanoclaw send webhook '{"action":"opened"}'`, 'send JSON as it is'],
@@ -92,7 +92,7 @@ async function send(kind: string, given: string | undefined, flags: SendFlags, c
   const end = await waitForEnd(paths, id, waitMs, realClock)
   if (flags.json) print.json({ id, duplicate, ...end })
   else for (const { content: reply } of end.replies) print.data(replyText(reply))
-  if (end.state !== 'completed') throw new Refused(endText(id, end, waitMs))
+  if (end.state !== 'completed') throw new CommandFailed(endText(id, end, waitMs))
 }
 
 function withoutGaps<T extends object>(message: T): T {
@@ -149,7 +149,7 @@ export function parseContent(given: string, origin: string): unknown {
   }
 }
 
-function endText(id: string, { state, reason, error, why }: End, waitMs: number): string {
+function endText(id: string, { state, reason, error, why }: WaitResult, waitMs: number): string {
   const words = [...(reason ? [plain(reason)] : []), ...(error ? [nameAndMessage(error)] : [])].join(': ')
   if (state === 'failed') return `${id} failed${words && ` (${words})`}. More: nanoclaw show ${id}`
   const last = words && `; its last run: ${words}`

@@ -3,7 +3,7 @@
 import { errorText } from '../protocol/errors.ts'
 import type { Events } from '../protocol/events.ts'
 import type { Runtime } from '../runtime.ts'
-import { EXIT, Refused } from './exit.ts'
+import { CommandFailed, EXIT } from './exit.ts'
 
 /** SIGHUP: the terminal was closed. */
 const SIGNALS = { SIGINT: 2, SIGTERM: 15, SIGHUP: 1 } as const
@@ -22,22 +22,22 @@ export interface Served {
  * Resolves when the runtime was told to stop and has stopped.
  * @throws what start() throws; Refused with the exit code of a runtime that could not go on, or could not write down how it ended
  */
-export async function serve({ runtime, events, started }: Served): Promise<void> {
+export async function serveUntilStopped({ runtime, events, started }: Served): Promise<void> {
   let stop: (() => void) | undefined
   let stopping = false
-  let lost: Refused | undefined
+  let lost: CommandFailed | undefined
   const stopped = new Promise<void>((resolve, reject) => {
     stop = () => {
       stopping = true
       runtime.stop().then(() => (lost ? reject(lost) : resolve()), reject)
     }
     events.once('unwritten', ({ claims, results }) => {
-      lost = new Refused(
+      lost = new CommandFailed(
         `outbound.db took no writes until the time of the stop was up: ${results} results are not written, and ${claims} messages run again at the next start.`,
         EXIT.unwritten,
       )
     })
-    events.once('fatal', ({ error, exitCode }) => reject(new Refused(errorText(error), exitCode)))
+    events.once('fatal', ({ error, exitCode }) => reject(new CommandFailed(errorText(error), exitCode)))
   })
   process.on('uncaughtException', ignoreDeadHelper)
   const releaseSignals = onSignals({

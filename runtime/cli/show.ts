@@ -8,12 +8,12 @@ import type { RuntimeSeen } from '../store/sqlite/inspect.ts'
 import type { Ack, MessageReport, Row, Run, StoredReply } from '../store/sqlite/inspect-message.ts'
 import { addExamples, type Define } from './command.ts'
 import { nameAndMessage, usefulLines } from './describe.ts'
-import { Refused } from './exit.ts'
-import { whyItWaits } from './held.ts'
+import { CommandFailed } from './exit.ts'
 import { type Paint, plain, table } from './print.ts'
 import { addWorkspaceSettings, loadWorkspace } from './settings.ts'
+import { whyItWaits } from './unroutable.ts'
 
-export const define: Define = (command, cli) => {
+export const defineShow: Define = (command, cli) => {
   addExamples(command, [
     ['nanoclaw show msg-0193a1b2', 'its row, its runs, its replies'],
     ['nanoclaw show msg-0193a1b2 --json | jq .replies', 'for programs: one object'],
@@ -28,7 +28,7 @@ export const define: Define = (command, cli) => {
       import('../store/sqlite/inspect.ts'),
     ])
     const report = readMessage(paths, id)
-    if (!isKnown(report)) throw new Refused(unknownText(report))
+    if (!isKnown(report)) throw new CommandFailed(unknownText(report))
     const runtime = readRuntime(paths)
     if (flags.json) cli.print.json({ ...report, runtime: { running: runtime.running } })
     else cli.print.data(...messageLines(report, runtime, realClock.now(), cli.print.paint))

@@ -10,7 +10,7 @@ import { FolderWatcher, folderPattern } from '../watch/folder-watcher.ts'
 import { addExamples, type Cli, type Define } from './command.ts'
 import { addAllSettings, type Flags, loadSettings } from './settings.ts'
 
-export const define: Define = (command, cli) => {
+export const defineStart: Define = (command, cli) => {
   addExamples(command, [
     ['nanoclaw start', 'serve .nanoclaw/ with the functions in functions/'],
     ['nanoclaw start --workspace /workspace', 'serve another folder'],
@@ -27,18 +27,23 @@ export const define: Define = (command, cli) => {
 async function start(flags: Flags, cli: Cli): Promise<void> {
   const asked = askedFor(flags, cli)
   const config = await loadSettings({ ...flags, workspace: asked.folders[0] }, cli)
-  const [{ createEvents, createRuntime }, { createLog }, { patientStderr }, { endSoon, serve }, { placeOf }] =
-    await Promise.all([
-      import('../runtime.ts'),
-      import('../observe/log.ts'),
-      import('./stderr.ts'),
-      import('./serve.ts'),
-      import('../config/load.ts'),
-    ])
+  const [
+    { createEvents, createRuntime },
+    { createLog },
+    { retryingStderr },
+    { endSoon, serveUntilStopped },
+    { placeOf },
+  ] = await Promise.all([
+    import('../runtime.ts'),
+    import('../observe/log.ts'),
+    import('./stderr.ts'),
+    import('./serve.ts'),
+    import('../config/load.ts'),
+  ])
   const several = asked.folders.length > 1 || asked.pattern !== undefined
   const events = createEvents()
-  createLog(events, { level: config.logLevel, to: patientStderr(), several })
-  if (!several) return serve({ runtime: createRuntime(config, events), events }).finally(endSoon)
+  createLog(events, { level: config.logLevel, to: retryingStderr(), several })
+  if (!several) return serveUntilStopped({ runtime: createRuntime(config, events), events }).finally(endSoon)
   const place = (folder: string) => placeOf(folder, cli.env)
   const workspaces = asked.folders.map(place)
   const runtime = createRuntime(config, events, { workspaces, mayBeEmpty: asked.pattern !== undefined })
@@ -48,7 +53,7 @@ async function start(flags: Flags, cli: Cli): Promise<void> {
     follower?.stop()
     endSoon()
   }
-  await serve({ runtime, events, started }).finally(stop)
+  await serveUntilStopped({ runtime, events, started }).finally(stop)
 }
 
 interface Asked {

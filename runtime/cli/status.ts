@@ -7,11 +7,11 @@ import type { FileState } from '../store/sqlite/file-probe.ts'
 import type { Status } from '../store/sqlite/inspect.ts'
 import { addExamples, type Define } from './command.ts'
 import { nameAndMessage } from './describe.ts'
-import { mendText } from './held.ts'
 import { type Paint, plain, plainLines, table } from './print.ts'
 import { addWorkspaceSettings, loadWorkspace } from './settings.ts'
+import { mendText } from './unroutable.ts'
 
-export const define: Define = (command, cli) => {
+export const defineStatus: Define = (command, cli) => {
   addExamples(command, [
     ['nanoclaw status', 'the workspace of this project'],
     ['nanoclaw status --json | jq .backlog', 'for programs: one object'],
@@ -33,7 +33,7 @@ function unroutable({ runtime }: Status): Readonly<Record<string, number>> | nul
   return runtime.running ? (runtime.note?.unroutable ?? null) : null
 }
 
-export function statusLines(workspace: string, status: Status, nowMs: number, paint: Paint): string[] {
+function statusLines(workspace: string, status: Status, nowMs: number, paint: Paint): string[] {
   return [
     ...table(
       [

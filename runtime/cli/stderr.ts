@@ -1,13 +1,13 @@
 // stderr as a place for the log that never makes us wait. Node writes to a pipe or a socket without blocking; but any child
 // that inherits it (the bundler's own helper does) makes it blocking again, for us too, since both share one description of
 // it. So it is said anew before every line, which costs less than the line.
-import type { Destination } from '../observe/sink.ts'
+import type { LogStream } from '../observe/sink.ts'
 
 interface Handle {
   setBlocking?(on: boolean): void
 }
 
-export function patientStderr(): Destination {
+export function retryingStderr(): LogStream {
   const { stderr } = process
   const { _handle: handle } = stderr as typeof stderr & { readonly _handle?: Handle }
   return {

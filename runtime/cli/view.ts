@@ -3,15 +3,15 @@
 import { realClock } from '../protocol/clock.ts'
 import { formatDuration } from '../protocol/duration.ts'
 import { errorText } from '../protocol/errors.ts'
-import type { Events, RuntimeEvents, Settled } from '../protocol/events.ts'
+import type { EndedRun, Events, RuntimeEvents } from '../protocol/events.ts'
 import type { FunctionSpec, Routable } from '../protocol/function.ts'
 import { isMoved } from '../store/sqlite/classify.ts'
 import type { ShowAction } from './deliver.ts'
 import { outcomeText, ruleText, usefulLines } from './describe.ts'
 import { sendExample } from './example.ts'
-import { onHeld } from './held.ts'
 import { type Paint, type Print, plain, plainLines, type Style, table } from './print.ts'
 import { replyText } from './reply-text.ts'
+import { onUnroutable } from './unroutable.ts'
 
 export function showEvents(
   events: Events,
@@ -33,7 +33,7 @@ export function showEvents(
   events.on('context', ({ id }) =>
     say('dim', 'context', `${plain(id)}  trigger is 0: completed without a run`),
   )
-  onHeld(events, { functions, messageOf }, (id, why) => say('yellow', 'held', `${plain(id)}  ${why}`))
+  onUnroutable(events, { functions, messageOf }, (id, why) => say('yellow', 'held', `${plain(id)}  ${why}`))
   events.on('output', ({ line, stream, ...from }) => {
     print.data(foreignLine(paint, from, line, stream === 'stderr' ? 'yellow' : 'dim'))
   })
@@ -151,7 +151,7 @@ export function openingLines({ root, workspace, functions }: Opening, paint: Pai
   ]
 }
 
-export function settledLines(settled: Settled, paint: Paint): string[] {
+export function settledLines(settled: EndedRun, paint: Paint): string[] {
   const { id, functionName, attempt, outcome, durationMs, verdict, nextAtMs, reason } = settled
   if (verdict === 'released')
     return outcome.type === 'cancelled' && outcome.why === 'process-died'
@@ -171,14 +171,14 @@ function againText(delayMs: number): string {
 
 const PROCESS_DIED = 'its process died, and whose doing it was is not certain; runs again, not charged'
 
-const VERDICTS: Readonly<Record<Exclude<Settled['verdict'], 'released'>, readonly [Style, string]>> = {
+const VERDICTS: Readonly<Record<Exclude<EndedRun['verdict'], 'released'>, readonly [Style, string]>> = {
   done: ['green', 'done'],
   failed: ['red', 'failed'],
   retry: ['yellow', 'retry'],
   lost: ['yellow', 'lost'],
 }
 
-function detailLines({ outcome }: Settled, paint: Paint): string[] {
+function detailLines({ outcome }: EndedRun, paint: Paint): string[] {
   if (outcome.type === 'replied')
     return outcome.replies.flatMap(({ content }) =>
       replyText(content)

@@ -6,9 +6,9 @@ import type { Clock } from '../protocol/clock.ts'
 import type { Paths } from '../protocol/config.ts'
 import { readRuntime } from '../store/sqlite/inspect.ts'
 import { type RunError, readAck, readMessage, type StoredReply } from '../store/sqlite/inspect-message.ts'
-import { whyItWaits } from './held.ts'
+import { whyItWaits } from './unroutable.ts'
 
-export interface End {
+export interface WaitResult {
   readonly state: 'completed' | 'failed' | 'waiting'
   readonly reason: string | null
   readonly error: RunError | null
@@ -20,7 +20,12 @@ export interface End {
 const LOOK_MS = 25
 
 /** `waiting` when the time is up before the message has ended. */
-export async function waitForEnd(paths: Paths, id: string, waitMs: number, clock: Clock): Promise<End> {
+export async function waitForEnd(
+  paths: Paths,
+  id: string,
+  waitMs: number,
+  clock: Clock,
+): Promise<WaitResult> {
   const until = clock.monotonic() + waitMs
   for (;;) {
     const ended = endOf(readAck(paths, id)?.status ?? 'processing')
@@ -33,7 +38,7 @@ export async function waitForEnd(paths: Paths, id: string, waitMs: number, clock
   }
 }
 
-function end(paths: Paths, id: string, state: End['state'], clock: Clock): End {
+function end(paths: Paths, id: string, state: WaitResult['state'], clock: Clock): WaitResult {
   const report = readMessage(paths, id)
   const { runs, replies } = report
   const why = state === 'waiting' ? whyItWaits(report, readRuntime(paths), clock.now()) : undefined

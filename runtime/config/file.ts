@@ -16,7 +16,7 @@ export interface Project {
   readonly faults: readonly { readonly source: 'flag' | 'variable' | 'file'; readonly text: string }[]
 }
 
-export interface Fields {
+export interface ConfigFields {
   readonly values: ReadonlyMap<SettingName, unknown>
   readonly faults: readonly string[]
 }
@@ -101,7 +101,7 @@ function askedFor(asked: string, cwd: string, source: 'flag' | 'variable', origi
 export async function readConfigFile(
   path: string,
   evaluate: (path: string) => Promise<unknown>,
-): Promise<Fields> {
+): Promise<ConfigFields> {
   try {
     const content = path.endsWith('.json') ? JSON.parse(readFileSync(path, 'utf8')) : await evaluate(path)
     return fieldsOf(content, basename(path))
@@ -110,7 +110,7 @@ export async function readConfigFile(
   }
 }
 
-function fieldsOf(content: unknown, label: string): Fields {
+function fieldsOf(content: unknown, label: string): ConfigFields {
   if (!isObject(content)) {
     const remedy = 'expected an object; write: export default defineConfig({ … })'
     return {

@@ -1,9 +1,9 @@
 // Everything that is checked, as data, and what a check found. folder.ts looks at files that lie there, play.ts at a runtime
 // that runs.
 import { FILE_CHECKS } from './file-checks.ts'
-import { PLAY_CHECKS } from './play-checks.ts'
+import { RUNTIME_CHECKS } from './runtime-checks.ts'
 
-export const CHECKS = { ...FILE_CHECKS, ...PLAY_CHECKS }
+export const CHECKS = { ...FILE_CHECKS, ...RUNTIME_CHECKS }
 
 export type CheckName = keyof typeof CHECKS
 

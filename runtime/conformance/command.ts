@@ -6,7 +6,7 @@ import { until } from './sleep.ts'
 
 const WORDS_KEPT = 4_000
 
-export class Command {
+export class CommandProcess {
   readonly #group: ProcessGroup
   readonly #clock: Clock
   readonly #said = new Tail(WORDS_KEPT)

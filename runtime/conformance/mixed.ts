@@ -2,7 +2,7 @@
 import type { Clock } from '../protocol/clock.ts'
 import { isoTime, sqliteTime } from '../protocol/time.ts'
 import { type Finding, fail, pass, skip } from './checks.ts'
-import type { Stage } from './stage.ts'
+import type { Testbed } from './testbed.ts'
 
 const PAST_MS = 60_000
 /** A message that is to be paused must be on the disk, and its pause too, before it is due; some disks are slow. */
@@ -10,7 +10,7 @@ const PAUSED_DUE_MS = 700
 const WRITES = 10
 const LATER_MS = 300
 
-export async function playMixed(stage: Stage, clock: Clock, waitMs: number): Promise<Finding[]> {
+export async function checkMixed(stage: Testbed, clock: Clock, waitMs: number): Promise<Finding[]> {
   const nowMs = clock.now()
   const forms = new Map(
     Object.entries(timeForms(nowMs - PAST_MS)).map(([form, processAfter], at) => [
@@ -48,13 +48,13 @@ export async function playMixed(stage: Stage, clock: Clock, waitMs: number): Pro
 /** What a platform may call a message, and what breaks whoever builds SQL, paths or patterns of it. */
 const ODD_IDS = ['ünïcode ✓', `quote ' and "`, '%_%', '../up/and/away', 'a:b:0'] as const
 
-function timeFormsFinding(stage: Stage, forms: ReadonlyMap<string, { readonly form: string }>): Finding {
+function timeFormsFinding(stage: Testbed, forms: ReadonlyMap<string, { readonly form: string }>): Finding {
   const open = [...forms].filter(([id]) => !stage.sight.hasEnded(id) || stage.sight.ack(id) === 'failed')
   if (open.length === 0) return pass('time-forms', `${forms.size} forms`)
   return fail('time-forms', `not run: ${open.map(([, { form }]) => form).join(', ')}`)
 }
 
-function laterFinding(stage: Stage, ids: readonly string[]): Finding {
+function laterFinding(stage: Testbed, ids: readonly string[]): Finding {
   if (stage.sight.early.size > 0)
     return fail('later', `before their time: ${[...stage.sight.early].join(', ')}`)
   return ids.every((id) => stage.sight.hasEnded(id))
@@ -62,17 +62,17 @@ function laterFinding(stage: Stage, ids: readonly string[]): Finding {
     : fail('later', stage.missing(ids))
 }
 
-function badTimeFinding(stage: Stage): Finding {
+function badTimeFinding(stage: Testbed): Finding {
   const ack = stage.sight.ack('bad-time')
   return ack === 'failed' ? pass('bad-time') : fail('bad-time', `"tomorrow-ish": ${ack ?? 'no ack'}`)
 }
 
-function pauseFinding(stage: Stage, ranPaused: boolean): Finding {
+function pauseFinding(stage: Testbed, ranPaused: boolean): Finding {
   if (ranPaused) return fail('pause', 'it ran while it was paused')
   return stage.sight.hasEnded('paused') ? pass('pause') : fail('pause', 'it did not run when it was resumed')
 }
 
-function idsFinding(stage: Stage): Finding {
+function idsFinding(stage: Testbed): Finding {
   const lost = ODD_IDS.filter((id) => !stage.sight.hasEnded(id))
   return lost.length === 0
     ? pass('ids', `${ODD_IDS.length} odd ones`)

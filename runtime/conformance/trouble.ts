@@ -3,9 +3,9 @@ import { fileURLToPath } from 'node:url'
 import type { Clock } from '../protocol/clock.ts'
 import { ExaminedFile } from '../store/sqlite/examine.ts'
 import { type Finding, fail, pass, skip } from './checks.ts'
-import { Command } from './command.ts'
+import { CommandProcess } from './command.ts'
 import { sleep, until } from './sleep.ts'
-import type { Stage } from './stage.ts'
+import type { Testbed } from './testbed.ts'
 import { names } from './work.ts'
 
 const KILLED_WITH = 24
@@ -19,7 +19,7 @@ const DIES_MS = 5_000
 const DYING_HOST = fileURLToPath(new URL('./dying-host.js', import.meta.url))
 
 /** Killed as soon as its first reply can be read: others are claimed then, running, or done and not yet read. */
-export async function playKill(stage: Stage, clock: Clock, waitMs: number): Promise<Finding[]> {
+export async function checkKill(stage: Testbed, clock: Clock, waitMs: number): Promise<Finding[]> {
   stage.makeFiles({ outbound: false })
   stage.start()
   const ids = stage.send(
@@ -48,7 +48,7 @@ export async function playKill(stage: Stage, clock: Clock, waitMs: number): Prom
   ]
 }
 
-export async function playRoughHost(stage: Stage, clock: Clock, waitMs: number): Promise<Finding[]> {
+export async function checkHostFaults(stage: Testbed, clock: Clock, waitMs: number): Promise<Finding[]> {
   await bringUp(stage, clock)
   const late = await comeLate(stage, waitMs)
   if (!stage.runtime.alive) await bringUp(stage, clock)
@@ -60,13 +60,13 @@ export async function playRoughHost(stage: Stage, clock: Clock, waitMs: number):
 }
 
 /** Until its heart beats: what follows should meet it at work. */
-async function bringUp(stage: Stage, clock: Clock): Promise<void> {
+async function bringUp(stage: Testbed, clock: Clock): Promise<void> {
   const before = stage.beatAtMs()
   stage.start()
   await until(clock, COMES_UP_MS, () => stage.beatAtMs() !== before || !stage.runtime.alive)
 }
 
-async function comeLate(stage: Stage, waitMs: number): Promise<Finding> {
+async function comeLate(stage: Testbed, waitMs: number): Promise<Finding> {
   const waited = stage.runtime.alive
   const how = stage.runtime.end
   stage.makeFiles({ outbound: true })
@@ -75,17 +75,17 @@ async function comeLate(stage: Stage, waitMs: number): Promise<Finding> {
   return (await stage.ended(ids, waitMs)) ? pass('late-file') : fail('late-file', stage.missing(ids))
 }
 
-async function lockFile(stage: Stage, waitMs: number): Promise<Finding> {
+async function lockFile(stage: Testbed, waitMs: number): Promise<Finding> {
   await stage.pen.lock(LOCKED_MS)
   if (!stage.runtime.alive) return fail('locked', stage.runtime.end)
   const ids = stage.send([{ id: 'unlocked' }])
   return (await stage.ended(ids, waitMs)) ? pass('locked') : fail('locked', stage.missing(ids))
 }
 
-async function dieInCommit(stage: Stage, clock: Clock, waitMs: number): Promise<Finding> {
+async function dieInCommit(stage: Testbed, clock: Clock, waitMs: number): Promise<Finding> {
   stage.pen.compare()
   const env = { PATH: process.env.PATH }
-  const host = new Command([process.execPath, DYING_HOST, stage.paths.inbound], env, clock)
+  const host = new CommandProcess([process.execPath, DYING_HOST, stage.paths.inbound], env, clock)
   await until(clock, DIES_MS, () => host.has('spilled') || !host.alive)
   host.signal('SIGKILL')
   await host.ended(DIES_MS)

@@ -2,10 +2,10 @@
 // that do not disturb each other; what a step breaks is told by its own check.
 import type { Clock } from '../protocol/clock.ts'
 import { type CheckName, type Finding, fail, pass, skip } from './checks.ts'
-import type { Command } from './command.ts'
-import { playMixed } from './mixed.ts'
+import type { CommandProcess } from './command.ts'
+import { checkMixed } from './mixed.ts'
 import { sleep } from './sleep.ts'
-import type { Stage } from './stage.ts'
+import type { Testbed } from './testbed.ts'
 
 /** Far from UTC, so that a time without a zone that is read as local time is hours off. */
 const ELSEWHERE = 'America/New_York'
@@ -37,7 +37,7 @@ const AFTER_THE_FIRST: readonly CheckName[] = [
   'stop',
 ]
 
-export async function playWork(stage: Stage, clock: Clock, waitMs: number): Promise<Finding[]> {
+export async function checkWork(stage: Testbed, clock: Clock, waitMs: number): Promise<Finding[]> {
   stage.makeFiles({ outbound: true })
   const startedMs = clock.monotonic()
   stage.start({ TZ: ELSEWHERE })
@@ -52,7 +52,7 @@ export async function playWork(stage: Stage, clock: Clock, waitMs: number): Prom
   revive(stage)
   const context = await playContext(stage, waitMs)
   revive(stage)
-  const mixed = await playMixed(stage, clock, waitMs)
+  const mixed = await checkMixed(stage, clock, waitMs)
   revive(stage)
   // Nothing is written from here on: what the host waits for then is only time.
   const last = stage.send([{ id: 'last' }])
@@ -68,18 +68,22 @@ export async function playWork(stage: Stage, clock: Clock, waitMs: number): Prom
 }
 
 /** What ended it has been told where it happened; the checks that follow are of other things. */
-function revive(stage: Stage): void {
+function revive(stage: Testbed): void {
   if (!stage.runtime.alive) stage.start({ TZ: ELSEWHERE })
 }
 
-async function playSecond(stage: Stage, second: Command | undefined, waitMs: number): Promise<Finding> {
+async function playSecond(
+  stage: Testbed,
+  second: CommandProcess | undefined,
+  waitMs: number,
+): Promise<Finding> {
   await second?.ended(Math.max(waitMs, GIVES_WAY_MS))
   if (!second || !stage.runtime.alive) return skip('second', 'it had ended')
   return second.alive ? fail('second', 'both run') : pass('second', second.exit)
 }
 
 /** A host copies acks over once a minute; until then every message that has ended is still pending in its file. */
-async function playBurst(stage: Stage, waitMs: number): Promise<Finding[]> {
+async function playBurst(stage: Testbed, waitMs: number): Promise<Finding[]> {
   const ids = stage.send(names('burst', BURST).map((id) => ({ id, threadId: 'burst' })))
   if (!(await stage.ended(ids, waitMs))) {
     const broken = fail('burst', stage.missing(ids))
@@ -90,7 +94,7 @@ async function playBurst(stage: Stage, waitMs: number): Promise<Finding[]> {
   return [pass('burst'), order(stage, ids)]
 }
 
-function order(stage: Stage, ids: readonly string[]): Finding {
+function order(stage: Testbed, ids: readonly string[]): Finding {
   const places = new Map(ids.map((id, at) => [id, at]))
   const answered = stage.sight.replies.flatMap(({ inReplyTo }) => places.get(inReplyTo ?? '') ?? [])
   const at = answered.findIndex((place, index) => place < (answered[index - 1] ?? -1))
@@ -101,7 +105,7 @@ function order(stage: Stage, ids: readonly string[]): Finding {
 }
 
 /** Whoever takes the newest few and wants one among them that wakes it sees only context, for ever. */
-async function playContext(stage: Stage, waitMs: number): Promise<Finding[]> {
+async function playContext(stage: Testbed, waitMs: number): Promise<Finding[]> {
   const ids = stage.send([{ id: 'wakes', threadId: 'context' }])
   const rows = names('context', CONTEXT_ROWS).map((id) => ({ id, threadId: 'context', trigger: 0 as const }))
   ids.push(...stage.send(rows.map((row) => ({ ...row, answered: false }))))
@@ -117,13 +121,13 @@ async function playContext(stage: Stage, waitMs: number): Promise<Finding[]> {
   return [broken, alone]
 }
 
-function oneCommit({ sight: { apart } }: Stage): Finding {
+function oneCommit({ sight: { apart } }: Testbed): Finding {
   return apart.size === 0
     ? pass('one-commit', 'none apart')
     : fail('one-commit', `${apart.size}: ${[...apart].slice(0, 2).join(', ')}`)
 }
 
-function heartbeat(stage: Stage, firstBeatMs: number | null): Finding {
+function heartbeat(stage: Testbed, firstBeatMs: number | null): Finding {
   const beatMs = stage.beatAtMs()
   if (beatMs === null) return fail('heartbeat', 'there is no file .heartbeat')
   if (beatMs === firstBeatMs) return fail('heartbeat', 'it was not touched again after the first answer')
@@ -133,7 +137,7 @@ function heartbeat(stage: Stage, firstBeatMs: number | null): Finding {
     : fail('heartbeat', `${oldest} old`)
 }
 
-async function playStay(stage: Stage, clock: Clock): Promise<Finding> {
+async function playStay(stage: Testbed, clock: Clock): Promise<Finding> {
   const upMs = () => (stage.runtime.endedAtMs ?? clock.monotonic()) - stage.sight.lastReplyAtMs
   while (upMs() < STAYS_MS && stage.runtime.alive) {
     await sleep(clock, 50)
@@ -144,7 +148,7 @@ async function playStay(stage: Stage, clock: Clock): Promise<Finding> {
     : fail('stays', `${seconds(upMs())} after its last reply ${stage.runtime.end}`)
 }
 
-async function playStop(stage: Stage, clock: Clock): Promise<Finding> {
+async function playStop(stage: Testbed, clock: Clock): Promise<Finding> {
   if (!stage.runtime.alive) return skip('stop', 'it had ended')
   const askedMs = clock.monotonic()
   stage.runtime.signal('SIGTERM')

@@ -7,11 +7,11 @@ import { NanoclawError } from '../protocol/errors.ts'
 import type { RetryPolicy } from '../protocol/function.ts'
 import type { Retry } from '../protocol/handler.ts'
 import { type Action, actionOf, TASK_ACTIONS, type TaskHost } from './actions.ts'
-import type { CourierParts } from './courier.ts'
+import type { DeliveryEvent } from './delivery-attempt.ts'
 import { handOver, type Outgoing } from './outgoing.ts'
+import type { RelayParts } from './relay.ts'
 import type { HostFile } from './sqlite/file.ts'
 import type { HostOutbox, ReplyRow } from './sqlite/outbox.ts'
-import type { DeliveryEvent } from './tried.ts'
 
 export interface SendContext {
   /** The same for each try of one reply, and for no other reply: give it to the platform, and nothing is sent twice. */
@@ -49,11 +49,7 @@ export interface Post {
 }
 
 /** @throws NanoclawError `bad_usage`, naming the option */
-export function courierParts(
-  { host, ...post }: Post,
-  adapter: Adapter,
-  options: DeliverOptions,
-): CourierParts {
+export function relayParts({ host, ...post }: Post, adapter: Adapter, options: DeliverOptions): RelayParts {
   const { timeoutMs, ...settings } = deliverSettings(options)
   const actions = { ...TASK_ACTIONS, ...options.actions }
   const send = async (row: ReplyRow, attempt: number) => {

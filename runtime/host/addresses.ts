@@ -1,7 +1,7 @@
 // Addresses that a host gives to a runner of the first kind, which has no other way to know them: it writes by name, or to the
 // session's own conversation. Our runtime asks for neither, since a reply goes where its message came from.
 
-import { optionalTextField, refusal, textField } from './fields.ts'
+import { invalidField, optionalTextField, textField } from './fields.ts'
 import {
   type DestinationRow,
   type Routing,
@@ -45,7 +45,7 @@ export class Addresses {
   setDestinations(destinations: readonly Destination[]): void {
     const rows = new Map(destinations.map(destinationRow).map((row) => [row.name, row]))
     if (rows.size < destinations.length)
-      throw refusal('destinations', destinations.map(({ name }) => name).join(', '), 'each name once')
+      throw invalidField('destinations', destinations.map(({ name }) => name).join(', '), 'each name once')
     replaceDestinations(this.#file(), [...rows.values()])
   }
 }
@@ -55,7 +55,7 @@ function destinationRow(destination: Destination, index: number): DestinationRow
   const optional = (name: 'displayName' | 'channelType' | 'platformId' | 'agentGroupId') =>
     optionalTextField(field(name), destination[name])
   const { type } = destination
-  if (type !== 'channel' && type !== 'agent') throw refusal(field('type'), type, "'channel' or 'agent'")
+  if (type !== 'channel' && type !== 'agent') throw invalidField(field('type'), type, "'channel' or 'agent'")
   return {
     name: textField(field('name'), destination.name),
     displayName: optional('displayName'),

@@ -16,7 +16,7 @@ import { basename, extname } from 'node:path'
 import { NanoclawError } from '../protocol/errors.ts'
 import { FolderHandle } from './folder-handle.ts'
 import { isPlainName, NAME_BYTES_MAX } from './names.ts'
-import type { MessageRow } from './sqlite/inbox.ts'
+import type { NewMessageRow } from './sqlite/inbox.ts'
 
 /** A file as bytes, or by its path. */
 export type Attachment = {
@@ -55,7 +55,7 @@ const EXTENSION: Readonly<Record<string, string>> = {
  * @throws NanoclawError `bad_message` when the id cannot be a folder's name, the content is no object, a file cannot be
  * read or its data is no bytes.
  */
-export function attach(dir: string, row: MessageRow, attachments: readonly Attachment[]): MessageRow {
+export function attach(dir: string, row: NewMessageRow, attachments: readonly Attachment[]): NewMessageRow {
   const content: unknown = JSON.parse(row.content)
   if (typeof content !== 'object' || content === null || Array.isArray(content))
     throw new NanoclawError(

@@ -1,12 +1,13 @@
 // A delivery that drives itself: looks every few milliseconds, and at once when something has come back, until it is stopped.
-import { Courier, type CourierParts } from './courier.ts'
+
 import { Outage } from './outage.ts'
+import { Relay, type RelayParts } from './relay.ts'
 
 export class Delivery {
   /** Ends when stop() has done its work; fails only with a bug of ours or of `onEvent`. */
   readonly done: Promise<void>
-  readonly #parts: CourierParts
-  readonly #courier: Courier
+  readonly #parts: RelayParts
+  readonly #courier: Relay
   readonly #outage: Outage
   readonly #stopping = new AbortController()
   #nudged = false
@@ -14,10 +15,10 @@ export class Delivery {
   #bug: unknown
   #over = false
 
-  constructor(parts: CourierParts) {
+  constructor(parts: RelayParts) {
     this.#parts = parts
     this.#outage = new Outage((error) => parts.onEvent({ type: 'blocked', error }))
-    this.#courier = new Courier(parts, {
+    this.#courier = new Relay(parts, {
       outage: this.#outage,
       stopping: this.#stopping.signal,
       free: () => Number.POSITIVE_INFINITY,

@@ -9,7 +9,7 @@ import { isoTime, parseTime, sqliteTime } from '../protocol/time.ts'
 import { firstOccurrence, formatRecurrence, parseRecurrence } from './recurrence.ts'
 
 /** What the fields of one message are counted from. */
-export interface Intake {
+export interface FieldContext {
   readonly nowMs: number
   /** The same instant in ISO form. */
   readonly now: string
@@ -32,14 +32,14 @@ export function idField(field: string, value: unknown): string {
   const text = textField(field, value)
   // Bytes that are no text all read as U+FFFD: two such ids would be one.
   if (text.length > ID_CHARS_MAX || text.includes('\uFFFD'))
-    throw refusal(field, value, `text of 1 to ${ID_CHARS_MAX} characters without U+FFFD`)
+    throw invalidField(field, value, `text of 1 to ${ID_CHARS_MAX} characters without U+FFFD`)
   return text
 }
 
 /** Text that comes back from the file as it went in: SQLite stores half surrogates as broken bytes, and C stops at NUL. */
 export function textField(field: string, value: unknown): string {
   if (typeof value !== 'string' || value === '' || /\0|\p{Surrogate}/u.test(value))
-    throw refusal(field, value, 'text that is not empty, without NUL and without half a surrogate pair')
+    throw invalidField(field, value, 'text that is not empty, without NUL and without half a surrogate pair')
   return value
 }
 
@@ -48,12 +48,13 @@ export function optionalTextField(field: string, value: unknown): string | null 
 }
 
 export function flagField(field: string, value: unknown, byDefault: boolean): 0 | 1 {
-  if (value !== undefined && typeof value !== 'boolean') throw refusal(field, value, 'true or false')
+  if (value !== undefined && typeof value !== 'boolean') throw invalidField(field, value, 'true or false')
   return (value ?? byDefault) ? 1 : 0
 }
 
 export function contentField(value: unknown): string {
-  if (value === undefined) throw refusal('content', value, 'anything that JSON can say; null for no content')
+  if (value === undefined)
+    throw invalidField('content', value, 'anything that JSON can say; null for no content')
   const text = toJson(value, 'content')
   if ('fault' in text) throw new NanoclawError('bad_message', text.fault)
   return text.json
@@ -62,10 +63,10 @@ export function contentField(value: unknown): string {
 /** SQLite's form: every revision of the runner compares it rightly, the oldest only this one. */
 export function processAfterField(value: unknown, nowMs: number): string | null {
   if (value === undefined || value === null) return null
-  if (isInstant(value)) throw refusal('processAfter', value, `${TIME_FORMS}. ${didYouMean(value)}`)
+  if (isInstant(value)) throw invalidField('processAfter', value, `${TIME_FORMS}. ${didYouMean(value)}`)
   const delayMs = parseDuration(value)
   const atMs = dateMs(value) ?? (delayMs === undefined ? undefined : nowMs + delayMs)
-  if (atMs === undefined || atMs > TIME_MAX_MS) throw refusal('processAfter', value, TIME_FORMS)
+  if (atMs === undefined || atMs > TIME_MAX_MS) throw invalidField('processAfter', value, TIME_FORMS)
   return sqliteTime(Math.ceil(atMs))
 }
 
@@ -73,7 +74,11 @@ export function timestampField(value: unknown, now: string): string {
   if (value === undefined) return now
   const atMs = dateMs(value)
   if (atMs === undefined)
-    throw refusal('timestamp', value, isInstant(value) ? `${DATE_FORMS}. ${didYouMean(value)}` : DATE_FORMS)
+    throw invalidField(
+      'timestamp',
+      value,
+      isInstant(value) ? `${DATE_FORMS}. ${didYouMean(value)}` : DATE_FORMS,
+    )
   return isoTime(atMs)
 }
 
@@ -91,7 +96,7 @@ export function recurrenceField(value: unknown, nowMs: number, timeZone: string)
   const { cron, timeZone: ownZone, ...rest } = recurrence as Record<string, unknown>
   const wellFormed = typeof cron === 'string' && (ownZone === undefined || typeof ownZone === 'string')
   if (!wellFormed || Object.keys(rest).length > 0)
-    throw refusal('recurrence', value, `${CRON_FORMS}; or { cron, timeZone } with one of these`)
+    throw invalidField('recurrence', value, `${CRON_FORMS}; or { cron, timeZone } with one of these`)
   const checked = ownZone === undefined ? { cron } : { cron, timeZone: ownZone }
   try {
     const firstMs = firstOccurrence(checked, nowMs, timeZone)
@@ -110,7 +115,7 @@ export function unknownField(name: string, known: Iterable<string>): NanoclawErr
   )
 }
 
-export function refusal(field: string, found: unknown, legal: string, cause?: unknown): NanoclawError {
+export function invalidField(field: string, found: unknown, legal: string, cause?: unknown): NanoclawError {
   const text = `${field} is ${shown(found)}; expected ${legal}`
   return new NanoclawError('bad_message', text, cause === undefined ? undefined : { cause })
 }

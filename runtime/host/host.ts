@@ -3,16 +3,16 @@
 import type { Clock } from '../protocol/clock.ts'
 import { NanoclawError } from '../protocol/errors.ts'
 import { isoTime } from '../protocol/time.ts'
-import { type Adapter, courierParts, type DeliverOptions } from './adapter.ts'
+import { type Adapter, type DeliverOptions, relayParts } from './adapter.ts'
 import { Addresses } from './addresses.ts'
 import { type AnswerOptions, answerMessage } from './answer.ts'
 import { attach } from './attachments.ts'
-import { parcelOf } from './courier.ts'
 import { Delivery } from './deliver.ts'
-import type { Intake } from './fields.ts'
+import type { FieldContext } from './fields.ts'
 import { IdSource } from './ids.ts'
-import { messageRow, messageRows, type NewMessage } from './message.ts'
+import { messageRows, type NewMessage, newMessageRow } from './message.ts'
 import { instantBefore, type PruneOptions, type PruneReport, prune } from './prune.ts'
+import { queuedReplyOf } from './relay.ts'
 import { checkRepliesOptions, type HostReply, type RepliesOptions, streamReplies } from './replies.ts'
 import { type DeadLetter, listDeadLetters, redeliver } from './sqlite/delivery.ts'
 import type { HostFile } from './sqlite/file.ts'
@@ -55,7 +55,7 @@ export class Host {
    */
   enqueue(message: NewMessage): Enqueued {
     const file = this.#open()
-    const row = messageRow(message, this.#intake())
+    const row = newMessageRow(message, this.#intake())
     const files = message.attachments ?? []
     const isNew = files.length > 0 && getMessage(file, row.id) === undefined
     return insertMessages(file, [isNew ? attach(this.dir, row, files) : row])[0]!
@@ -150,7 +150,7 @@ export class Host {
         `deliver: this host delivers ${this.dir} already; stop() that first`,
       )
     const post = { dir: this.dir, host: this, file, outbox: this.#outbox, clock: this.#clock }
-    this.#delivery = new Delivery(courierParts(post, adapter, options))
+    this.#delivery = new Delivery(relayParts(post, adapter, options))
     return this.#delivery
   }
 
@@ -168,7 +168,7 @@ export class Host {
     const found = this.#outbox.patiently(() => this.#outbox.replyById(replyId)).orThrow('redeliver')
     if (!found)
       throw new NanoclawError('bad_usage', `redeliver: there is no reply ${JSON.stringify(replyId)}`)
-    return redeliver(file, { ...parcelOf(found), dueAtMs: this.#clock.now() })
+    return redeliver(file, { ...queuedReplyOf(found), dueAtMs: this.#clock.now() })
   }
 
   /** Ends every stream of replies and every delivery. May be called twice; any other call afterwards throws. */
@@ -178,7 +178,7 @@ export class Host {
     this.#file.close()
   }
 
-  #intake(): Intake {
+  #intake(): FieldContext {
     const nowMs = this.#clock.now()
     return { nowMs, now: isoTime(nowMs), timeZone: this.#timeZone, newId: () => this.#ids.next() }
   }

@@ -5,19 +5,19 @@ import { NanoclawError } from '../protocol/errors.ts'
 import type { Attachment } from './attachments.ts'
 import {
   contentField,
+  type FieldContext,
   flagField,
-  type Intake,
   idField,
+  invalidField,
   optionalTextField,
   processAfterField,
   recurrenceField,
-  refusal,
   textField,
   timestampField,
   unknownField,
 } from './fields.ts'
 import type { Recurrence } from './recurrence.ts'
-import type { MessageRow } from './sqlite/inbox.ts'
+import type { NewMessageRow } from './sqlite/inbox.ts'
 
 export interface NewMessage {
   /** Default: a new one. Enqueueing an id a second time changes nothing and says `duplicate: true`. */
@@ -74,13 +74,13 @@ const FIELDS: ReadonlySet<string> = new Set<keyof NewMessage>([
  */
 export function* messageRows(
   messages: readonly NewMessage[],
-  intake: Intake,
-): Generator<MessageRow, void, undefined> {
+  intake: FieldContext,
+): Generator<NewMessageRow, void, undefined> {
   for (const [index, message] of messages.entries()) {
     try {
-      const row = messageRow(message, intake)
+      const row = newMessageRow(message, intake)
       if (message.attachments !== undefined)
-        throw refusal('attachments', message.attachments, 'none in a list of messages; use enqueue')
+        throw invalidField('attachments', message.attachments, 'none in a list of messages; use enqueue')
       yield row
     } catch (error) {
       if (!(error instanceof NanoclawError)) throw error
@@ -90,13 +90,17 @@ export function* messageRows(
 }
 
 /** @throws NanoclawError `bad_message` */
-export function messageRow(message: NewMessage, intake: Intake): MessageRow {
+export function newMessageRow(message: NewMessage, intake: FieldContext): NewMessageRow {
   if (typeof message !== 'object' || message === null || Array.isArray(message))
-    throw refusal('the message', message, "an object such as { kind: 'chat', content: { text: 'hello' } }")
+    throw invalidField(
+      'the message',
+      message,
+      "an object such as { kind: 'chat', content: { text: 'hello' } }",
+    )
   for (const name in message) if (!FIELDS.has(name)) throw unknownField(name, FIELDS)
 
   if (message.attachments !== undefined && !Array.isArray(message.attachments))
-    throw refusal('attachments', message.attachments, 'a list of files')
+    throw invalidField('attachments', message.attachments, 'a list of files')
 
   const id = message.id === undefined ? intake.newId() : idField('id', message.id)
   const recurrence = recurrenceField(message.recurrence, intake.nowMs, intake.timeZone)

@@ -6,14 +6,8 @@ import { parseTime } from '../protocol/time.ts'
 import { didYouMean, isInstant } from './fields.ts'
 import { FolderHandle } from './folder-handle.ts'
 import type { HostFile } from './sqlite/file.ts'
-import type { Ack, HostOutbox } from './sqlite/outbox.ts'
-import {
-  deleteDelivered,
-  deleteEnded,
-  deliveredAfter,
-  type EndedMessage,
-  endedAfter,
-} from './sqlite/upkeep.ts'
+import type { AckRow, HostOutbox } from './sqlite/outbox.ts'
+import { deleteDelivered, deleteEnded, deliveredAfter, type EndedRow, endedAfter } from './sqlite/upkeep.ts'
 
 export interface PruneOptions {
   /** A length of time since the end of a message, or the instant before which it must have ended. */
@@ -156,7 +150,7 @@ function pruneDeliveries(file: HostFile, outbox: HostOutbox, beforeMs: number): 
 }
 
 /** The runtime's word on when it ended counts; one that the host ended itself has only the time of its coming. */
-function mayForget({ timestamp }: EndedMessage, ack: Ack | undefined, beforeMs: number): boolean {
+function mayForget({ timestamp }: EndedRow, ack: AckRow | undefined, beforeMs: number): boolean {
   if (ack?.status === 'processing') return false
   const endedMs = parseTime(ack?.changedAt ?? timestamp)
   return endedMs !== undefined && endedMs < beforeMs

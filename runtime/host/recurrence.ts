@@ -40,7 +40,7 @@ export function firstOccurrence({ cron, timeZone }: Recurrence, afterMs: number,
  * What follows an occurrence that has ended. It is counted from the time that was meant, not from when the run ended, so
  * nothing drifts. Of occurrences that were missed meanwhile only the last one is made up for.
  */
-export function decideNext(
+export function decideNextOccurrence(
   text: string,
   scheduledMs: number,
   nowMs: number,

@@ -2,7 +2,7 @@
 // every few milliseconds and keeps nothing open in between; whoever needs to go on later remembers the last seq.
 import type { Clock } from '../protocol/clock.ts'
 import { NanoclawError } from '../protocol/errors.ts'
-import { type HostOutbox, type ReplyCursor, type ReplyRow, START } from './sqlite/outbox.ts'
+import { type HostOutbox, REPLIES_START, type ReplyCursor, type ReplyRow } from './sqlite/outbox.ts'
 
 export interface HostReply {
   readonly id: string
@@ -42,7 +42,7 @@ export async function* streamReplies(
   { since, pollMs = POLL_MS }: RepliesOptions,
   signal: AbortSignal,
 ): AsyncGenerator<HostReply, void, undefined> {
-  let cursor = since === undefined ? START : undefined
+  let cursor = since === undefined ? REPLIES_START : undefined
   while (!signal.aborted) {
     cursor ??= startBehind(outbox, since!)
     // Unreadable is not the end of anything here: it is looked at again after the pause.

@@ -1,7 +1,7 @@
 // Where one message stands, decided from what the two files say about it.
 import { endOf } from '../protocol/ack.ts'
 import type { StoredMessage } from './sqlite/inbox.ts'
-import type { Ack } from './sqlite/outbox.ts'
+import type { AckRow } from './sqlite/outbox.ts'
 
 /**
  * pending     waiting, for its time or for its turn; also when it runs again after a failure
@@ -9,14 +9,14 @@ import type { Ack } from './sqlite/outbox.ts'
  * completed, failed   it has ended
  * paused      held back by the host
  */
-export type MessageState = 'pending' | 'processing' | 'completed' | 'failed' | 'paused'
+export type HostMessageState = 'pending' | 'processing' | 'completed' | 'failed' | 'paused'
 
 export interface MessageStatus {
   readonly id: string
   readonly seq: number | null
   readonly kind: string
   /** The truth of both files: an ack that sync() has not carried over yet counts. */
-  readonly state: MessageState
+  readonly state: HostMessageState
   /** When the state was written by the runtime, as text; null when the host's own column decides. */
   readonly changedAt: string | null
   readonly processAfter: string | null
@@ -26,7 +26,7 @@ export interface MessageStatus {
 /** What the host has decided itself (paused, ended) stands; only for what is open does the runtime's word count. */
 export function messageStatus(
   { id, seq, kind, status, tries, processAfter }: StoredMessage,
-  said: Ack | undefined,
+  said: AckRow | undefined,
 ): MessageStatus {
   return {
     id,
@@ -39,7 +39,7 @@ export function messageStatus(
   }
 }
 
-function stateOf(status: string): MessageState {
+function stateOf(status: string): HostMessageState {
   switch (status) {
     case 'completed':
     case 'failed':

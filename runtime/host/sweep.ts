@@ -5,12 +5,12 @@ import { type Clock, realClock } from '../protocol/clock.ts'
 import { errorText, NanoclawError } from '../protocol/errors.ts'
 import { ReportOnce } from '../protocol/report-once.ts'
 import type { Adapter, DeliverOptions } from './adapter.ts'
+import type { DeliveryEvent } from './delivery-attempt.ts'
 import type { Host } from './host.ts'
 import { hostZone } from './open.ts'
 import { Rounds } from './rounds.ts'
-import { SweptFolder } from './swept.ts'
+import { SessionFolder } from './session-folder.ts'
 import type { SyncReport } from './sync.ts'
-import type { DeliveryEvent } from './tried.ts'
 
 export interface SweepOptions {
   /** Delivers the replies of all folders; without one none is delivered. */
@@ -44,7 +44,7 @@ export function sweep(options: SweepOptions = {}): Sweep {
 export class Sweep {
   readonly #options: SweepOptions
   readonly #rounds: Rounds
-  readonly #folders = new Map<string, SweptFolder>()
+  readonly #folders = new Map<string, SessionFolder>()
   /** By folder. */
   readonly #troubles = new ReportOnce()
   readonly #sendsMax: number
@@ -111,9 +111,9 @@ export class Sweep {
     await Promise.all([...this.#folders.values()].map((swept) => swept.stop()))
   }
 
-  #swept(folder: string): SweptFolder {
+  #swept(folder: string): SessionFolder {
     const { adapter, deliver = {}, clock = realClock, onEvent = () => {} } = this.#options
-    return new SweptFolder({
+    return new SessionFolder({
       folder,
       clock,
       zone: this.#zone,

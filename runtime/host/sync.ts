@@ -3,11 +3,11 @@
 // are looked up, so history costs nothing.
 import { endOf } from '../protocol/ack.ts'
 import { parseTime, sqliteTime } from '../protocol/time.ts'
-import type { Intake } from './fields.ts'
-import { decideNext, STOPPED } from './recurrence.ts'
+import type { FieldContext } from './fields.ts'
+import { decideNextOccurrence, STOPPED } from './recurrence.ts'
 import type { HostFile } from './sqlite/file.ts'
-import { pendingAfter, settlePending, type TerminalAck } from './sqlite/inbox.ts'
-import type { Ack, HostOutbox } from './sqlite/outbox.ts'
+import { finishPending, pendingAfter, type TerminalAck } from './sqlite/inbox.ts'
+import type { AckRow, HostOutbox } from './sqlite/outbox.ts'
 import { type EndedOccurrence, endedOccurrences, insertSuccessor, markStopped } from './sqlite/series.ts'
 
 export interface SyncReport {
@@ -37,7 +37,7 @@ type RecurReport = Pick<SyncReport, 'recurred' | 'stopped'>
 /** A page is one transaction: long enough to be cheap, short enough that the runtime's reads do not wait for it. */
 const PAGE_ROWS = 1_000
 
-export function sync(file: HostFile, outbox: HostOutbox, intake: Intake): SyncReport {
+export function sync(file: HostFile, outbox: HostOutbox, intake: FieldContext): SyncReport {
   return { ...carryAcks(file, outbox), ...makeSuccessors(file, intake) }
 }
 
@@ -56,7 +56,7 @@ function carryAcks(file: HostFile, outbox: HostOutbox): AckReport {
     if ('reason' in acks)
       return { readable: false, ...acks, completed, failed, pending: pending + page.length }
     const { terminal } = acks
-    const settled = terminal.length > 0 ? settlePending(file, terminal) : []
+    const settled = terminal.length > 0 ? finishPending(file, terminal) : []
     const failures = settled.filter(({ status }) => status === 'failed').length
     completed += settled.length - failures
     failed += failures
@@ -65,19 +65,19 @@ function carryAcks(file: HostFile, outbox: HostOutbox): AckReport {
   }
 }
 
-function terminalAck({ id, status }: Ack): TerminalAck[] {
+function terminalAck({ id, status }: AckRow): TerminalAck[] {
   const end = endOf(status)
   return end ? [{ id, status: end }] : []
 }
 
 /** A failed occurrence does not end its series. */
-function makeSuccessors(file: HostFile, { nowMs, now, timeZone, newId }: Intake): RecurReport {
+function makeSuccessors(file: HostFile, { nowMs, now, timeZone, newId }: FieldContext): RecurReport {
   let recurred = 0
   const stopped: StoppedSeries[] = []
   for (const ended of endedOccurrences(file, STOPPED)) {
     const { seriesId, recurrence } = ended
     const zone = ended.timeZone ?? timeZone
-    const decision = decideNext(recurrence, scheduledMs(ended, nowMs), nowMs, zone)
+    const decision = decideNextOccurrence(recurrence, scheduledMs(ended, nowMs), nowMs, zone)
     if (decision.type === 'next') {
       const successor = { id: newId(), processAfter: sqliteTime(decision.atMs), timestamp: now }
       if (insertSuccessor(file, ended, successor)) recurred++

@@ -2,10 +2,16 @@
 // had. Everything here changes inbound.db alone; what a runtime has already begun is not stopped.
 import type { Duration } from '../protocol/duration.ts'
 import { sqliteTime } from '../protocol/time.ts'
-import { contentField, type Intake, processAfterField, recurrenceField, unknownField } from './fields.ts'
+import {
+  contentField,
+  type FieldContext,
+  processAfterField,
+  recurrenceField,
+  unknownField,
+} from './fields.ts'
 import { parseRecurrence, type Recurrence, STOPPED } from './recurrence.ts'
 import type { HostFile } from './sqlite/file.ts'
-import { type Ack, type HostOutbox, Read } from './sqlite/outbox.ts'
+import { type AckRow, type HostOutbox, Read } from './sqlite/outbox.ts'
 import {
   cancelSeries,
   listTasks,
@@ -52,9 +58,9 @@ const UPDATE_FIELDS: ReadonlySet<string> = new Set<keyof TaskUpdate>([
 export class Tasks {
   readonly #file: () => HostFile
   readonly #outbox: HostOutbox
-  readonly #intake: () => Intake
+  readonly #intake: () => FieldContext
 
-  constructor(file: () => HostFile, outbox: HostOutbox, intake: () => Intake) {
+  constructor(file: () => HostFile, outbox: HostOutbox, intake: () => FieldContext) {
     this.#file = file
     this.#outbox = outbox
     this.#intake = intake
@@ -92,7 +98,7 @@ export class Tasks {
     const acks = this.#outbox.patiently(() => {
       const { readable, reason } = sync(file, this.#outbox, intake)
       // One that has ended and does not look so would be changed in the place of its successor.
-      if (!readable) return Read.unreadable<Ack[]>(reason ?? '')
+      if (!readable) return Read.unreadable<AckRow[]>(reason ?? '')
       return this.#outbox.acks(liveIds(file, seriesId))
     })
     const begun = new Set(acks.orThrow('tasks.update').map(({ id }) => id))
@@ -102,7 +108,7 @@ export class Tasks {
 
 function taskChange(
   { content, processAfter, recurrence }: TaskUpdate,
-  { nowMs, timeZone }: Intake,
+  { nowMs, timeZone }: FieldContext,
 ): TaskChange {
   const repeat = recurrenceField(recurrence, nowMs, timeZone)
   const at = processAfter === null ? null : (processAfterField(processAfter, nowMs) ?? repeat?.firstAt)

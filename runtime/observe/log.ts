@@ -3,13 +3,13 @@
 // Text that functions print travels as a field, so nothing that they write can look like a line of ours.
 import { basename } from 'node:path'
 import { type Logger, pino } from 'pino'
-import type { Events, Settled } from '../protocol/events.ts'
-import { type Destination, Sink } from './sink.ts'
+import type { EndedRun, Events } from '../protocol/events.ts'
+import { type LogStream, Sink } from './sink.ts'
 
 export interface LogOptions {
   readonly level: 'debug' | 'info' | 'warn' | 'error' | 'silent'
   /** Nobody waits for it: see sink.ts. */
-  readonly to: Destination
+  readonly to: LogStream
   /** Every line names its workspace: the runtime serves more than one. */
   readonly several?: boolean
 }
@@ -109,7 +109,7 @@ export function createLog(events: Events, { level, to, several = false }: LogOpt
   })
 }
 
-function settled(log: Logger, each: Settled): void {
+function settled(log: Logger, each: EndedRun): void {
   const { outcome, verdict, nextAtMs, ...about } = each
   if (verdict === 'done') return log.debug(about, 'completed')
   const detail = {

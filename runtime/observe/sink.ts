@@ -2,7 +2,7 @@
 // up to a limit; lines beyond it are dropped and counted, and the first line after that says how many.
 
 /** A stream like process.stderr; for pipes and sockets it must not block. */
-export interface Destination {
+export interface LogStream {
   readonly writableLength: number
   write(text: string): boolean
   on(event: 'drain', listener: () => void): unknown
@@ -12,11 +12,11 @@ export interface Destination {
 const UNREAD_BYTES_MAX = 1024 * 1024
 
 export class Sink {
-  readonly #to: Destination
+  readonly #to: LogStream
   #dropped = 0
 
   /** `onDropped`: so many lines are missing before the next one. */
-  constructor(to: Destination, onDropped: (lines: number) => void) {
+  constructor(to: LogStream, onDropped: (lines: number) => void) {
     this.#to = to
     to.on('drain', () => {
       const lines = this.#dropped

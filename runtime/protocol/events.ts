@@ -8,7 +8,7 @@ import type { LogLevel } from './ipc.ts'
 import type { Outcome } from './outcome.ts'
 
 /** One run that a commit has just ended. */
-export interface Settled {
+export interface EndedRun {
   readonly id: string
   readonly functionName: string
   readonly run: number
@@ -46,7 +46,7 @@ export interface RuntimeEvents {
   /** It was unreadable for moments only, so often that a mount without locks is the likely cause; once. */
   flickers: [{ readonly path: string; readonly times: number; readonly reason: string }]
   claimed: [{ readonly ids: readonly string[]; readonly functionName: string }]
-  settled: [readonly Settled[]]
+  settled: [readonly EndedRun[]]
   /** Messages that fail without a run: a time that cannot be read, an id that is no text. */
   rejected: [{ readonly id: string; readonly reason: string; readonly detail: string }]
   /** Context (`trigger` 0) that no function asks for: it ended as completed without a run. */

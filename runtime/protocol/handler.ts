@@ -15,7 +15,7 @@ export type Json =
   | { readonly [key: string]: Json | undefined }
 
 /** A row of `messages_in`, every column in camelCase, with its content parsed. */
-export interface Message<Content = Untyped> {
+export interface HandlerMessage<Content = Untyped> {
   readonly id: string
   /** The host's number of the message: even and rising; null when the host gave none. */
   readonly seq: number | null
@@ -78,7 +78,7 @@ export interface Context {
 }
 
 /** What the handler returns is the last reply: undefined or null → none, a string → `{ text }`, anything else as it is. */
-export type Handler<Content = Untyped> = (message: Message<Content>, ctx: Context) => unknown
+export type Handler<Content = Untyped> = (message: HandlerMessage<Content>, ctx: Context) => unknown
 
 /** Which messages a function takes; all that is said must hold. A list means: one of these. */
 export interface On {

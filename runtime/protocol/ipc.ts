@@ -1,7 +1,7 @@
 // What parent and child say to each other, as JSON over Node's own channel. Parent → child: Order (wire.ts). Child → parent: Report.
 // A handler shares the child's process, so a Report is never believed further than its shape and its dispatch number.
 import type { ErrorInfo } from './errors.ts'
-import type { Message } from './handler.ts'
+import type { HandlerMessage } from './handler.ts'
 import type { BadReplyReason, Reply, RetryWish } from './outcome.ts'
 
 /** One message on its way to a child. */
@@ -14,7 +14,7 @@ export interface Dispatch {
   /** Suspected of ending its process: nothing runs beside it. */
   readonly alone: boolean
   readonly timeoutMs: number
-  readonly message: Omit<Message, 'content' | 'rawContent'> & { readonly content: string }
+  readonly message: Omit<HandlerMessage, 'content' | 'rawContent'> & { readonly content: string }
 }
 
 /** One dispatch's end as the child tells it. `ms`: how long the handler took. */

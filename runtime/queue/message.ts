@@ -7,7 +7,7 @@
 //   claiming ──► ready                                                the commit failed
 //   finishing ──► ready (released) | retrying | rereading | gone      the commit is on disk
 import type { FunctionSpec } from '../protocol/function.ts'
-import type { Message as HandlerMessage } from '../protocol/handler.ts'
+import type { HandlerMessage } from '../protocol/handler.ts'
 import type { Dispatch } from '../protocol/ipc.ts'
 
 export interface Message {

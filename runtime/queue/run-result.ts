@@ -1,6 +1,6 @@
 // A run that has ended and is not on disk yet: what is decided about it, how that is written, and how it is reported.
 import type { RunResult } from '../protocol/commit-batch.ts'
-import type { Settled } from '../protocol/events.ts'
+import type { EndedRun } from '../protocol/events.ts'
 import type { Outcome } from '../protocol/outcome.ts'
 import type { Entry } from './message.ts'
 import { LATEST_MS, type Next } from './retry-policy.ts'
@@ -48,7 +48,7 @@ function completedBy(outcome: Outcome): RunResult['next'] {
 export function settledOf(
   { entry, run, attempt, outcome, durationMs, next }: DecidedRun,
   lost: boolean,
-): Settled {
+): EndedRun {
   return {
     id: entry.message.id,
     functionName: entry.spec.name,

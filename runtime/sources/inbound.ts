@@ -10,6 +10,7 @@
 // What becomes of a row that is found stands in admission.ts.
 import type { Clock, Timer } from '../protocol/clock.ts'
 import type { Checkpoint, History, RawId } from '../protocol/commit-batch.ts'
+import type { Cursor, SeqPosition } from '../protocol/cursor.ts'
 import type { Events } from '../protocol/events.ts'
 import type { Crowded } from '../protocol/status-file.ts'
 import type { Entry, Message, MessageRow, MessageSource } from '../queue/message.ts'
@@ -19,16 +20,6 @@ import { Admission, type AdmissionListener, type Origin, type PendingRow, type R
 import { RetryingReader, type RetryingReaderParts } from './retrying-reader.ts'
 
 export type { PendingRow, Router } from './admission.ts'
-
-export interface Place {
-  readonly seq: number
-  readonly seqRowid: number
-  readonly id: string | null
-}
-
-export interface Cursor extends Place {
-  readonly rowid: number
-}
 
 export interface Page {
   readonly rows: readonly PendingRow[]
@@ -47,7 +38,7 @@ export interface InboundFile {
   ): Pick<Page, 'cursor' | 'end'> & { readonly ids: readonly (string | null)[] }
   getMessages(ids: readonly string[]): ReadonlyMap<string, MessageRow>
   maxSeq(): number
-  placeOf(seq: number, id: string): Place | undefined
+  placeOf(seq: number, id: string): SeqPosition | undefined
   rawId(rowid: number): RawId | null
 }
 
@@ -139,7 +130,7 @@ export class InboundSource implements MessageSource {
   #rescanTo: Cursor
   #changedAtMs: number
   #keptAtMs = 0
-  #kept: Place
+  #kept: SeqPosition
   #step: Timer | undefined
   #pollTimer: Timer | undefined
   #stopped = false
@@ -329,7 +320,7 @@ export class InboundSource implements MessageSource {
   }
 
   /** One from before checkpoints knew their row fits every file that is long enough. */
-  #placeOf({ seq, id }: Checkpoint): Place | undefined {
+  #placeOf({ seq, id }: Checkpoint): SeqPosition | undefined {
     const { inbound } = this.#parts
     if (id !== null) return inbound.placeOf(seq, id)
     return inbound.maxSeq() < seq ? undefined : { seq, seqRowid: Number.POSITIVE_INFINITY, id }
@@ -546,7 +537,7 @@ function hasPassed(cursor: Cursor, { seq, rowid }: PendingRow): boolean {
   return seq < cursor.seq || (seq === cursor.seq && rowid <= cursor.seqRowid)
 }
 
-function isAt(a: Place, b: Place): boolean {
+function isAt(a: SeqPosition, b: SeqPosition): boolean {
   return a.seq === b.seq && a.seqRowid === b.seqRowid
 }
 

@@ -16,12 +16,13 @@ export type {
   Rejection,
   RunResult,
 } from '../protocol/commit-batch.ts'
+export type { Cursor } from '../protocol/cursor.ts'
 export { NanoclawError } from '../protocol/errors.ts'
 export type { Reply } from '../protocol/outcome.ts'
 export { replyId } from '../protocol/reply-id.ts'
 export { isoTime, parseTime, sqliteTime } from '../protocol/time.ts'
 export { classifyRead, classifyWrite, explain, type Verdict } from './sqlite/classify.ts'
-export { type Cursor, Inbox, type MessageRow, type Page, type PendingRow, START } from './sqlite/inbox.ts'
+export { type InboundRow, Inbox, type PendingMessage, type PendingPage, START } from './sqlite/inbox.ts'
 export { Lock } from './sqlite/lock.ts'
 export { Outbox } from './sqlite/outbox.ts'
 export type { EndedMessage, Recovery, RetentionQueries, Store } from './store.ts'

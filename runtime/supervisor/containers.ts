@@ -12,7 +12,7 @@ export interface Mount {
 }
 
 /** What one start is made from. */
-export interface Run {
+export interface StartSpec {
   /** The session folder, absolute. */
   readonly folder: string
   /** The same for each start of a folder, and for no other folder: an engine refuses a second container of that name. */
@@ -55,25 +55,25 @@ export interface ContainerCommand {
 export type Engine = 'docker' | 'podman' | 'apple'
 
 /** A function where data does not say enough. */
-export type Command = LocalCommand | ContainerCommand | ((run: Run) => Launch)
+export type Command = LocalCommand | ContainerCommand | ((run: StartSpec) => Launch)
 
 const WORKSPACE = '/workspace'
 /** Only the host writes there. A handler that could replace a folder by a link would decide where. */
 export const READONLY = 'inbox'
 
-export function launchOf(command: Command, run: Run): Launch {
+export function launchOf(command: Command, run: StartSpec): Launch {
   if (typeof command === 'function') return command(run)
   return 'engine' in command ? containerRun(command, run) : localRun(command, run)
 }
 
-function localRun({ argv, env, ...rest }: LocalCommand, run: Run): Launch {
+function localRun({ argv, env, ...rest }: LocalCommand, run: StartSpec): Launch {
   return { ...rest, argv, env: { ...env, ...run.env, NANOCLAW_WORKSPACE: run.folder } }
 }
 
 /** @throws NanoclawError `bad_usage` when a path cannot be said in an option */
 function containerRun(
   { engine, image, args = [], command = [], ...given }: ContainerCommand,
-  run: Run,
+  run: StartSpec,
 ): Launch {
   const { program, remove, knowsHosts } = ENGINES[engine]
   const env = { ...given.env, ...run.env }

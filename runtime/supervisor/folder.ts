@@ -13,14 +13,14 @@ import { isDeepStrictEqual } from 'node:util'
 import { errorText } from '../protocol/errors.ts'
 import { filesIn } from '../protocol/files.ts'
 import { statusPath } from '../protocol/status-file.ts'
-import { type Ended, Instance } from './instance.ts'
-import { decideAfterEnd, decideStale, endReason } from './judge.ts'
+import { Instance, type InstanceExit } from './instance.ts'
+import { decideAfterExit, decideStale, exitReason } from './liveness.ts'
 import { type PrepareParts, prepareLaunch } from './prepare.ts'
 import type { Presence } from './presence.ts'
 import { Quiet } from './quiet.ts'
 import type { FolderState } from './state.ts'
 import { Wait, type WaitParts } from './wait.ts'
-import { type Work, WorkLook } from './work.ts'
+import { type Work, WorkProbe } from './work.ts'
 
 export interface FolderParts extends PrepareParts, WaitParts {
   readonly presence: Presence
@@ -41,7 +41,7 @@ interface Life {
 
 export class SupervisedFolder {
   readonly #parts: FolderParts
-  readonly #look: WorkLook
+  readonly #look: WorkProbe
   readonly #quiet: Quiet
   readonly #wait: Wait
   readonly #stopping = new AbortController()
@@ -52,7 +52,7 @@ export class SupervisedFolder {
 
   constructor(parts: FolderParts) {
     this.#parts = parts
-    this.#look = new WorkLook(parts.folder, parts.clock)
+    this.#look = new WorkProbe(parts.folder, parts.clock)
     this.#quiet = new Quiet(this.#look, parts.clock, parts.presence)
     this.#wait = new Wait(parts)
   }
@@ -162,13 +162,13 @@ export class SupervisedFolder {
     life.instance.stop(graceMs)
   }
 
-  #after(life: Life, ended: Ended, configuration: string): void {
+  #after(life: Life, ended: InstanceExit, configuration: string): void {
     const { clock, limits } = this.#parts
-    if (life.stale) return this.#become(this.#wait.failed(`${life.asked}; ${endReason(ended)}`))
+    if (life.stale) return this.#become(this.#wait.failed(`${life.asked}; ${exitReason(ended)}`))
     if (life.asked !== undefined) return this.#rest()
     const ranMs = clock.monotonic() - life.startedMs
     const facts = { failures: this.#wait.failures, workLeft: this.#workLeft(), random: Math.random() }
-    const next = decideAfterEnd({ ...ended, ranMs, ...facts }, limits)
+    const next = decideAfterExit({ ...ended, ranMs, ...facts }, limits)
     switch (next.type) {
       case 'idle':
         return this.#rest()

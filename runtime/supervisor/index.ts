@@ -6,9 +6,9 @@ export type {
   Launch,
   LocalCommand,
   Mount,
-  Run,
+  StartSpec,
 } from './containers.ts'
-export type { Limits } from './judge.ts'
+export type { Limits } from './liveness.ts'
 export { type OneCliAgent, type OneCliOptions, oneCli } from './onecli.ts'
 export type { Prepare, Prepared } from './prepare.ts'
 export type { FolderState, SupervisorEvent } from './state.ts'

@@ -4,7 +4,7 @@ import type { Clock, Timer } from '../protocol/clock.ts'
 import { type GroupExit, ProcessGroup, type Signal, Tail } from '../workers/process-group.ts'
 import type { Launch } from './containers.ts'
 
-export interface Ended {
+export interface InstanceExit {
   /** null: a signal ended it, or it could not be started. */
   readonly code: number | null
   readonly signal: string | null
@@ -21,7 +21,7 @@ const LAST_WORDS_MS = 100
 const KILL_COMMAND_MS = 10_000
 
 export class Instance {
-  readonly ended: Promise<Ended>
+  readonly ended: Promise<InstanceExit>
   readonly #clock: Clock
   readonly #awayMs: number
   readonly #group: ProcessGroup
@@ -54,7 +54,7 @@ export class Instance {
     void this.ended.then(() => timer?.cancel())
   }
 
-  async #follow(kill: readonly string[] | undefined): Promise<Ended> {
+  async #follow(kill: readonly string[] | undefined): Promise<InstanceExit> {
     const said = new Tail(LAST_WORDS_CHARS)
     this.#group.onOutput('stderr', (text) => said.add(text))
     const { code, signal, unstarted } = await new Promise<GroupExit>((resolve) =>

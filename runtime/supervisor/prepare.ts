@@ -3,7 +3,7 @@
 import { FolderHandle } from '../host/folder-handle.ts'
 import type { Clock } from '../protocol/clock.ts'
 import { type Command, type Launch, launchOf, type Mount, READONLY, runName } from './containers.ts'
-import type { Limits } from './judge.ts'
+import type { Limits } from './liveness.ts'
 
 /** What a runtime of this folder is given beside the command. */
 export interface Prepared {

@@ -2,17 +2,17 @@
 // has left alone for so long have no function. They are no reason to keep a process, and none to start another.
 import type { Clock } from '../protocol/clock.ts'
 import type { Presence } from './presence.ts'
-import type { WorkLook } from './work.ts'
+import type { WorkProbe } from './work.ts'
 
 export class Quiet {
-  readonly #look: WorkLook
+  readonly #look: WorkProbe
   readonly #clock: Clock
   readonly #presence: Presence
   #changes = 0
   #sinceMs: number
   #passedOver: { readonly inbound: string; readonly untilMs: number } | undefined
 
-  constructor(look: WorkLook, clock: Clock, presence: Presence) {
+  constructor(look: WorkProbe, clock: Clock, presence: Presence) {
     this.#look = look
     this.#clock = clock
     this.#presence = presence

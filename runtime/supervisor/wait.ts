@@ -1,7 +1,7 @@
 // When a folder may have its next instance, after one that failed: growing pauses, or not before its configuration changes.
 import { backoffMs, jitterMs } from '../protocol/backoff.ts'
 import type { Clock, Timer } from '../protocol/clock.ts'
-import type { Limits } from './judge.ts'
+import type { Limits } from './liveness.ts'
 import type { FolderState } from './state.ts'
 
 export interface WaitParts {

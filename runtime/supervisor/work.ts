@@ -1,14 +1,14 @@
 // What a session folder holds for a runtime, as far as a supervisor must know: remembered, and read again only when the files
 // may have changed or a time has come.
 import { existsSync } from 'node:fs'
-import { Glance } from '../host/glance.ts'
+import { ChangeProbe } from '../host/change-probe.ts'
 import { HostFile } from '../host/sqlite/file.ts'
 import { HostOutbox } from '../host/sqlite/outbox.ts'
 import {
-  type Claim,
-  type Claims,
   claimsNow,
   nextAttemptMs,
+  type OpenClaim,
+  type OpenClaims,
   unended,
   type WakingRow,
   wakingAfter,
@@ -22,14 +22,14 @@ export interface Work {
   readonly due: boolean
   /** When the next one is due, if none is now. */
   readonly nextDueMs: number
-  readonly claims: readonly Claim[]
+  readonly claims: readonly OpenClaim[]
   readonly declaredMs: number
 }
 
 const NOTHING: Work = { due: false, nextDueMs: Number.POSITIVE_INFINITY, claims: [], declaredMs: 0 }
 
 /** Of a file that only the next runtime can heal. */
-const UNCLAIMED: Claims = { claims: [], declaredMs: 0 }
+const UNCLAIMED: OpenClaims = { claims: [], declaredMs: 0 }
 
 const PAGE_ROWS = 500
 /**
@@ -38,10 +38,10 @@ const PAGE_ROWS = 500
  */
 const UNREADABLE_LOOKS = 3
 
-export class WorkLook {
+export class WorkProbe {
   readonly #folder: string
   readonly #clock: Clock
-  readonly #glance: Glance
+  readonly #glance: ChangeProbe
   readonly #outbox: HostOutbox
   #file: HostFile | undefined
   #work = NOTHING
@@ -54,7 +54,7 @@ export class WorkLook {
   constructor(folder: string, clock: Clock) {
     this.#folder = folder
     this.#clock = clock
-    this.#glance = new Glance(folder)
+    this.#glance = new ChangeProbe(folder)
     this.#outbox = new HostOutbox(filesIn(folder).outbound)
   }
 

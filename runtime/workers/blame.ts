@@ -5,7 +5,7 @@ import type { Dispatch } from '../protocol/ipc.ts'
 import type { Outcome } from '../protocol/outcome.ts'
 
 /** What a process did wrong. */
-export type Fault =
+export type ProcessFault =
   | { readonly type: 'timed-out'; readonly n: number }
   /** An error that its code did not catch, or a report that the runtime cannot believe. */
   | { readonly type: 'uncaught'; readonly error: ErrorInfo }
@@ -13,7 +13,7 @@ export type Fault =
   | { readonly type: 'channel-lost' }
 
 export interface ProcessExit {
-  readonly fault: Fault | undefined
+  readonly fault: ProcessFault | undefined
   /** Handlers were aborted, since the runtime shuts down. */
   readonly shutdown: boolean
   /** Messages that it answered for. */

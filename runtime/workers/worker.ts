@@ -10,7 +10,7 @@ import { causesText, type ErrorInfo, errorText } from '../protocol/errors.ts'
 import type { Dispatch, Report, Result } from '../protocol/ipc.ts'
 import type { Receiver, RunEnd } from '../protocol/outcome.ts'
 import { type Order, pack } from '../protocol/wire.ts'
-import { blame, type Fault } from './blame.ts'
+import { blame, type ProcessFault } from './blame.ts'
 import { LineReader } from './lines.ts'
 import type { Process, Spawner } from './process.ts'
 import { parseReport } from './report.ts'
@@ -92,7 +92,7 @@ interface Stopping extends Ground {
 interface Ground {
   readonly why: string
   /** None: it was asked to go, or did not load. */
-  readonly fault?: Fault | undefined
+  readonly fault?: ProcessFault | undefined
   /** The pool asked it to go, before or after a fault. */
   readonly asked?: boolean
 }

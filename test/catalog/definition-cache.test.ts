@@ -2,7 +2,7 @@
 import { mkdirSync, readdirSync, renameSync, rmSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { BuildMemory } from '../../runtime/catalog/definition-cache.ts'
+import { DefinitionCache } from '../../runtime/catalog/definition-cache.ts'
 import { tempDir } from '../support/files.ts'
 
 const NOTHING_ELSE = { looks: new Set<string>(), places: new Set<string>() }
@@ -16,7 +16,7 @@ async function remembered() {
     writeFileSync(at(file), '{}')
     utimesSync(at(file), LONG_AGO, LONG_AGO)
   }
-  const memory = new BuildMemory(at('cache'), root, 'a')
+  const memory = new DefinitionCache(at('cache'), root, 'a')
   const path = at('cache/a.mjs')
   const bundle = { path, files: [path, at('cache/a.mjs.map')], hash: 'h', inputs: [at('functions/a.ts')] }
   await memory.keep('key', bundle, [at('functions/a.ts'), at('lib/b.ts')], Date.now(), NOTHING_ELSE)
@@ -25,7 +25,7 @@ async function remembered() {
 
 test('a build is not needed while its files are as they were, also for another process', async () => {
   const { at, root, bundle } = await remembered()
-  expect(await new BuildMemory(at('cache'), root, 'a').recall('key')).toEqual(bundle)
+  expect(await new DefinitionCache(at('cache'), root, 'a').recall('key')).toEqual(bundle)
 })
 
 describe('a build is needed', () => {

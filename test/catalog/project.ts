@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join, parse } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { type Bundle, type BundleOptions, Bundler } from '../../runtime/catalog/bundle.ts'
-import type { Source } from '../../runtime/catalog/discover.ts'
+import type { FunctionSource } from '../../runtime/catalog/discover.ts'
 
 /** Stands in for the child's shim: calls the handler once and says what it gave, or what was thrown on the way. */
 const STAND_IN = `
@@ -18,7 +18,7 @@ export function serve(load) {
 `
 
 const bundler = new Bundler()
-export const bundleFunction = (source: Source, options: BundleOptions): Promise<Bundle> =>
+export const bundleFunction = (source: FunctionSource, options: BundleOptions): Promise<Bundle> =>
   bundler.function(source, options)
 export const bundleConfig = (path: string, options: BundleOptions): Promise<Bundle> =>
   bundler.config(path, options)
@@ -33,7 +33,7 @@ export interface Project {
   readonly options: BundleOptions & { readonly shim: string }
   write(file: string, text: string): void
   at(file: string): string
-  source(file: string): Source
+  source(file: string): FunctionSource
 }
 
 export function project(files: Readonly<Record<string, string>>): Project {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { openHost } from 'nanoclaw-functions/host'
 import { expect, onTestFinished, test } from 'vitest'
 import { HostFile } from '../../runtime/host/sqlite/file.ts'
-import { settlePending } from '../../runtime/host/sqlite/inbox.ts'
+import { finishPending } from '../../runtime/host/sqlite/inbox.ts'
 import { insertRow, openDb, tempDir } from '../support/files.ts'
 import { leaveHotJournal } from '../support/hot-journal.ts'
 
@@ -92,7 +92,7 @@ test('a message that is paused between the reading of its ack and the writing of
   inbound.exec(`update messages_in set status = 'paused' where id = 'task'`)
   const file = new HostFile(inbound.name, false)
 
-  const settled = settlePending(file, [
+  const settled = finishPending(file, [
     { id: 'task', status: 'completed' },
     { id: 'other', status: 'failed' },
   ])

@@ -10,7 +10,7 @@ import type {
   RunResult,
 } from '../../runtime/protocol/commit-batch.ts'
 import { NanoclawError } from '../../runtime/protocol/errors.ts'
-import type { Settled } from '../../runtime/protocol/events.ts'
+import type { EndedRun } from '../../runtime/protocol/events.ts'
 import type { Dispatch } from '../../runtime/protocol/ipc.ts'
 import type { Recovery } from '../../runtime/store/store.ts'
 import { CONCURRENCY, concurrencyOf, type Fate, policyOf } from './cast.ts'
@@ -164,7 +164,7 @@ export class Books {
     return committed
   }
 
-  settled(epoch: number, list: readonly Settled[]): void {
+  settled(epoch: number, list: readonly EndedRun[]): void {
     if (epoch !== this.#epoch) return
     for (const { id, verdict } of list) {
       const { ack } = this.#told(id)

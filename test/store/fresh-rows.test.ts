@@ -4,7 +4,7 @@ import type Database from 'better-sqlite3'
 import { expect, onTestFinished, test } from 'vitest'
 import { FreshRows, KEPT_CONTENT_MAX } from '../../runtime/store/sqlite/fresh-rows.ts'
 import { Inbox, START } from '../../runtime/store/sqlite/inbox.ts'
-import type { MessageRow, PendingRow } from '../../runtime/store/sqlite/message-rows.ts'
+import type { InboundRow, PendingMessage } from '../../runtime/store/sqlite/message-rows.ts'
 import { headInbound, insertMessage } from '../support/files.ts'
 import { inboxOf } from '../support/inbox.ts'
 
@@ -18,7 +18,7 @@ function looked(...rows: readonly Record<string, unknown>[]) {
 
 /** What `take` finds, and what it leaves to be read. */
 function taken(fresh: FreshRows, ids: readonly string[], version: number) {
-  const found = new Map<string, MessageRow>()
+  const found = new Map<string, InboundRow>()
   return { others: fresh.take(ids, version, found), found: [...found.keys()] }
 }
 
@@ -45,11 +45,11 @@ test('in another state of the file, nothing of it counts any more', () => {
   expect(taken(fresh, ['a'], 8)).toEqual({ others: ['a'], found: [] })
   expect(taken(fresh, ['b'], 7)).toEqual({ others: ['b'], found: [] })
   fresh.keep(page.slice(0, 1), 8)
-  fresh.keep(page.slice(1) as PendingRow[], 9)
+  fresh.keep(page.slice(1) as PendingMessage[], 9)
   expect(taken(fresh, ['a', 'b'], 9)).toEqual({ others: ['a'], found: ['b'] })
 })
 
-test.each<[string, (db: Database.Database) => void, Partial<MessageRow> | undefined]>([
+test.each<[string, (db: Database.Database) => void, Partial<InboundRow> | undefined]>([
   ['cancelled', (db) => db.exec("update messages_in set status = 'completed'"), { status: 'completed' }],
   [
     'moved',

@@ -1,11 +1,11 @@
 // The command lines that start a runtime, word by word.
 import { NanoclawError } from 'nanoclaw-functions/host'
-import type { Command, Launch, Run } from 'nanoclaw-functions/supervisor'
+import type { Command, Launch, StartSpec } from 'nanoclaw-functions/supervisor'
 import { expect, test } from 'vitest'
 import { launchOf, runName } from '../../runtime/supervisor/containers.ts'
 
-const RUN: Run = { folder: '/srv/s 1', name: 'nanoclaw-s-1-0a', env: {}, mounts: [], hosts: [] }
-const HOOKED: Run = {
+const RUN: StartSpec = { folder: '/srv/s 1', name: 'nanoclaw-s-1-0a', env: {}, mounts: [], hosts: [] }
+const HOOKED: StartSpec = {
   ...RUN,
   env: { HTTPS_PROXY: 'http://x:secret@gate:1' },
   mounts: [{ source: '/var/ca.pem', target: '/tmp/ca.pem', readonly: true }],
@@ -13,7 +13,7 @@ const HOOKED: Run = {
 }
 const INBOX = 'type=bind,source=/srv/s 1/inbox,target=/workspace/inbox,readonly'
 
-test.each<[string, Command, Run, Launch]>([
+test.each<[string, Command, StartSpec, Launch]>([
   [
     'a local command is told its folder',
     { argv: ['nanoclaw', 'start'], env: { A: '1' }, cwd: '/app' },

@@ -1,7 +1,8 @@
 // An inbox on a fresh file, and the walk over it that a session makes.
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
-import { type Cursor, Inbox, type PendingRow, START } from '../../runtime/store/sqlite/inbox.ts'
+import type { Cursor } from '../../runtime/protocol/cursor.ts'
+import { Inbox, type PendingMessage, START } from '../../runtime/store/sqlite/inbox.ts'
 import { type Db, tempDir } from './files.ts'
 
 export function inboxOf(make: (path: string) => Db): { inbox: Inbox; db: Db } {
@@ -13,7 +14,7 @@ export function inboxOf(make: (path: string) => Db): { inbox: Inbox; db: Db } {
 
 /** Walks to the end, as a session does. */
 export function walk(inbox: Inbox, limit: number, from: Cursor = START) {
-  const pages: { rows: readonly PendingRow[]; before: Cursor; after: Cursor }[] = []
+  const pages: { rows: readonly PendingMessage[]; before: Cursor; after: Cursor }[] = []
   for (let cursor = from, end = false; !end; ) {
     const page = inbox.getPendingMessages(cursor, limit, false)
     pages.push({ rows: page.rows, before: cursor, after: page.cursor })

@@ -20,6 +20,8 @@ export interface Source {
   readonly code: string
   readonly imports: readonly Import[]
   readonly exports: readonly Export[]
+  /** Those exports whose declaration is in this file. */
+  readonly declared: readonly Export[]
 }
 
 export interface Export {
@@ -32,7 +34,9 @@ export interface Export {
 export function parseSource(path: string, text: string): Source {
   const { uncommented, code } = blank(text)
   const imports = [...staticImports(uncommented, code), ...dynamicImports(uncommented, code)]
-  return { path, text, uncommented, code, imports, exports: exportsOf(code) }
+  const declared = declaredIn(code)
+  const exports = [...declared, ...listedIn(code)]
+  return { path, text, uncommented, code, imports, exports, declared }
 }
 
 export function lineAt(text: string, index: number): number {
@@ -82,17 +86,20 @@ const DECLARED =
   /^export\s+(?:abstract\s+|async\s+)*(function\*?|class|const|let|var|interface|type|enum)\s+(\w+)/gm
 const LISTED = /^export\s+(type\s+)?\{([^}]*)\}/gm
 
-function exportsOf(code: string): Export[] {
-  const declared = [...code.matchAll(DECLARED)].map(({ index, 1: keyword = '', 2: name = '' }) => {
+function declaredIn(code: string): Export[] {
+  return [...code.matchAll(DECLARED)].map(({ index, 1: keyword = '', 2: name = '' }) => {
     return { name, line: lineAt(code, index), isType: keyword === 'interface' || keyword === 'type' }
   })
-  const listed = [...code.matchAll(LISTED)].flatMap(({ index, 1: type, 2: list = '' }) =>
+}
+
+/** Exported in a list: declared above in the same file without `export`, or in another file. */
+function listedIn(code: string): Export[] {
+  return [...code.matchAll(LISTED)].flatMap(({ index, 1: type, 2: list = '' }) =>
     list
       .split(',')
       .map((part) => /(\w+)\s*$/.exec(part)?.[1])
       .flatMap((name) => (name ? { name, line: lineAt(code, index), isType: type !== undefined } : [])),
   )
-  return [...declared, ...listed]
 }
 
 type Inside = 'code' | 'line' | 'block' | 'template' | 'regex' | "'" | '"'

@@ -239,6 +239,35 @@ export class Tidy {
     )
   }
 
+  /** A re-export is no second declaration. */
+  declaredTwice(): string[] {
+    const rule = 'an exported name is declared once'
+    const all = this.#runtime.flatMap((source) => source.declared.map((each) => ({ source, ...each })))
+    return this.#lines(
+      all.flatMap(({ source, name, line }) => {
+        const other = all.find((each) => each.name === name && each.source !== source)
+        if (!other) return []
+        const found = `${name} is also declared in ${other.source.path}:${other.line}`
+        return problem(source, line, rule, found, 'name each by what it is (docs/glossary.md)')
+      }),
+    )
+  }
+
+  /** Lines that hold nothing but a comment, or a part of one. */
+  wideComments(max: number): string[] {
+    const rule = 'comments stay narrow'
+    return this.#lines(
+      this.#sources.flatMap((source) => {
+        const uncommented = source.uncommented.split('\n')
+        return source.text.split('\n').flatMap((text, at) => {
+          if (text.length <= max || uncommented[at]?.trim() !== '') return []
+          const found = `${text.length} characters; a comment line may have ${max}`
+          return problem(source, at + 1, rule, found, 'wrap it')
+        })
+      }),
+    )
+  }
+
   tooLong(max: number): string[] {
     return this.#lines(
       this.#sources

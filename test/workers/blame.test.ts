@@ -1,7 +1,7 @@
 // Which message is charged with the end of a process, row by row.
 import { expect, test } from 'vitest'
 import type { Outcome } from '../../runtime/protocol/outcome.ts'
-import { blame, type Fault, type ProcessExit } from '../../runtime/workers/blame.ts'
+import { blame, type ProcessExit, type ProcessFault } from '../../runtime/workers/blame.ts'
 
 const ERROR = { name: 'Error', message: 'from a timer' }
 const STDERR = 'its last lines\n'
@@ -77,7 +77,7 @@ test('the message whose time was up is charged with that; the one left behind it
 })
 
 test('a message that timed out in a process that ends by itself has timed out', () => {
-  const fault: Fault = { type: 'timed-out', n: 1 }
+  const fault: ProcessFault = { type: 'timed-out', n: 1 }
   for (const end of [BY_CODE, BY_SIGNAL, HEAP_FULL])
     expect(blame(exit(end, { fault }), [message(1)])).toEqual([timedOut])
 })

@@ -4,7 +4,7 @@
 import type { HostFile } from './file.ts'
 
 /** A reply on its way, without its content. */
-export interface Parcel {
+export interface QueuedReply {
   readonly id: string
   /** Its destination; parcels of one lane go one after the other. */
   readonly lane: string
@@ -12,14 +12,14 @@ export interface Parcel {
   readonly dueAtMs: number
 }
 
-export interface NewParcel {
+export interface NewQueuedReply {
   readonly id: string
   readonly lane: string
   readonly dueAtMs: number
 }
 
 /** What became of one try to send a reply. */
-export type Tried =
+export type DeliveryAttempt =
   | {
       readonly type: 'delivered'
       readonly id: string
@@ -45,14 +45,14 @@ export interface DeadLetter {
 }
 
 /** The newest reply that has entered the queue. */
-export function takenUpTo(file: HostFile): string | undefined {
+export function queuedUpTo(file: HostFile): string | undefined {
   return file.use(
     (db) => db.prepare('select message_out_id from nanoclaw_taken').pluck().get() as string | undefined,
   )
 }
 
 /** Replies enter the queue and the mark moves behind them, or neither; those that are known are passed over. */
-export function takeIn(file: HostFile, parcels: readonly NewParcel[]): void {
+export function queueReplies(file: HostFile, parcels: readonly NewQueuedReply[]): void {
   file.transact((db) => {
     const insert = db.prepare(
       `insert into nanoclaw_outgoing (message_out_id, lane, due_at)
@@ -71,7 +71,7 @@ export function takeIn(file: HostFile, parcels: readonly NewParcel[]): void {
  * What became of tries, all in one transaction. Sent: it leaves the queue and stands in `delivered`. Given up: it stands
  * there as failed, and its error is kept.
  */
-export function recordTried(file: HostFile, tried: readonly Tried[], at: string): void {
+export function recordAttempt(file: HostFile, tried: readonly DeliveryAttempt[], at: string): void {
   file.transact((db) => {
     const leave = db.prepare('delete from nanoclaw_outgoing where message_out_id = ?')
     const wait = db.prepare(
@@ -115,7 +115,7 @@ export function listDeadLetters(file: HostFile): DeadLetter[] {
 }
 
 /** A reply that was given up enters the queue again, in its old place where that is known; false when there is none. */
-export function redeliver(file: HostFile, { id, lane, dueAtMs }: NewParcel): boolean {
+export function redeliver(file: HostFile, { id, lane, dueAtMs }: NewQueuedReply): boolean {
   return file.transact((db) => {
     const { changes } = db
       .prepare(`delete from delivered where message_out_id = ? and status = 'failed'`)

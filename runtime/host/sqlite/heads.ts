@@ -1,5 +1,5 @@
 // Which replies of the delivery queue may go now, and when the next one may.
-import type { Parcel } from './delivery.ts'
+import type { QueuedReply } from './delivery.ts'
 import type { HostFile } from './file.ts'
 
 /**
@@ -9,7 +9,7 @@ import type { HostFile } from './file.ts'
 export function headsOf(
   file: HostFile,
   { after, busy, limit, nowMs }: { after: string; busy: ReadonlySet<string>; limit: number; nowMs: number },
-): Parcel[] {
+): QueuedReply[] {
   return file.use((db) => {
     if (limit <= 0) return []
     const nextLane = db
@@ -19,11 +19,11 @@ export function headsOf(
       `select message_out_id as id, lane, attempts, due_at as "dueAtMs" from nanoclaw_outgoing
        where lane = ? and due_at is not null and (attempts > 0 or due_at <= ?) order by position limit 1`,
     )
-    const heads: Parcel[] = []
+    const heads: QueuedReply[] = []
     const walk = (from: string, upTo: string | undefined) => {
       let lane = nextLane.get(from) as string | null
       while (lane !== null && (upTo === undefined || lane <= upTo) && heads.length < limit) {
-        const parcel = busy.has(lane) ? undefined : (head.get(lane, nowMs) as Parcel | undefined)
+        const parcel = busy.has(lane) ? undefined : (head.get(lane, nowMs) as QueuedReply | undefined)
         if (parcel && parcel.dueAtMs <= nowMs) heads.push(parcel)
         lane = nextLane.get(lane) as string | null
       }

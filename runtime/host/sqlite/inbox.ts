@@ -6,7 +6,7 @@ import type { WritableDb } from '../../store/sqlite/open.ts'
 import type { HostFile } from './file.ts'
 
 /** A row to insert: checked, and every value in its stored form. */
-export interface MessageRow {
+export interface NewMessageRow {
   readonly id: string
   readonly kind: string
   readonly timestamp: string
@@ -32,7 +32,7 @@ export interface Enqueued {
   readonly duplicate: boolean
 }
 
-export interface PendingRow {
+export interface PendingId {
   readonly cursor: number
   readonly id: string
 }
@@ -58,7 +58,7 @@ export interface StoredMessage {
 export const LAST_SEQ = `(select seq from messages_in where seq < ${SEQ_MAX - 2} order by seq desc limit 1)`
 
 /** All rows in one transaction, each with the next even number; ids that exist already are left as they are. */
-export function insertMessages(file: HostFile, rows: Iterable<MessageRow>): Enqueued[] {
+export function insertMessages(file: HostFile, rows: Iterable<NewMessageRow>): Enqueued[] {
   return file.transact((db) => {
     const insert = db.prepare(INSERT)
     const existing = db.prepare('select seq from messages_in where id = ?').pluck()
@@ -78,7 +78,7 @@ export function insertMessages(file: HostFile, rows: Iterable<MessageRow>): Enqu
 }
 
 /** Pending messages behind a cursor (0: from the first), in the order they were written; by index, whatever the history. */
-export function pendingAfter(file: HostFile, cursor: number, limit: number): PendingRow[] {
+export function pendingAfter(file: HostFile, cursor: number, limit: number): PendingId[] {
   return file.use(
     (db) =>
       db
@@ -86,12 +86,12 @@ export function pendingAfter(file: HostFile, cursor: number, limit: number): Pen
           `select rowid as cursor, id from messages_in
            where status = 'pending' and rowid > ? order by rowid limit ?`,
         )
-        .all(cursor, limit) as PendingRow[],
+        .all(cursor, limit) as PendingId[],
   )
 }
 
 /** Writes how messages ended. Only rows that are still pending: a pause, a cancellation or an end stays as it is. */
-export function settlePending(file: HostFile, acks: readonly TerminalAck[]): TerminalAck[] {
+export function finishPending(file: HostFile, acks: readonly TerminalAck[]): TerminalAck[] {
   return file.transact((db) => {
     const settle = db.prepare(`update messages_in set status = ? where id = ? and status = 'pending'`)
     return acks.filter(({ id, status }) => settle.run(status, id).changes > 0)
@@ -125,7 +125,7 @@ insert into messages_in (id, seq, kind, timestamp, process_after, recurrence, se
 values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 on conflict (id) do nothing`
 
-function values(row: MessageRow, seq: number): unknown[] {
+function values(row: NewMessageRow, seq: number): unknown[] {
   return [
     row.id,
     seq,

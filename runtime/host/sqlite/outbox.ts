@@ -18,7 +18,7 @@ export interface ReplyRow {
   readonly content: string
 }
 
-export interface Ack {
+export interface AckRow {
   readonly id: string
   /** `processing`, `completed` or `failed`. */
   readonly status: string
@@ -31,7 +31,7 @@ export interface ReplyCursor {
   readonly row: number
 }
 
-export const START: ReplyCursor = { seq: null, row: 0 }
+export const REPLIES_START: ReplyCursor = { seq: null, row: 0 }
 
 /**
  * What was read, or why that cannot be done at the moment. A third answer beside "there is" and "there is none": whoever asks
@@ -93,7 +93,7 @@ export class HostOutbox {
       const found = db
         .prepare('select seq, rowid from messages_out where seq <= ? order by seq desc limit 1')
         .get(seq)
-      return found ? { seq: (found as number[])[0]!, row: (found as number[])[1]! } : START
+      return found ? { seq: (found as number[])[0]!, row: (found as number[])[1]! } : REPLIES_START
     })
   }
 
@@ -112,7 +112,7 @@ export class HostOutbox {
   }
 
   /** What the runtime has said about the given messages. One lookup each, whatever the number of acks in the file. */
-  acks(ids: readonly string[]): Read<Ack[]> {
+  acks(ids: readonly string[]): Read<AckRow[]> {
     return this.read((db) =>
       db
         .prepare(

@@ -2,7 +2,7 @@
 import type { HostFile } from './file.ts'
 import { type Enqueued, LAST_SEQ, nextEvenSeq } from './inbox.ts'
 
-export interface EndedMessage {
+export interface EndedRow {
   readonly cursor: number
   readonly id: string
   readonly seriesId: string
@@ -40,7 +40,7 @@ export function insertRedrive(
  * Ended messages behind a cursor, except those that something still depends on: a series goes on from its last message,
  * and the highest number must stay, or the next message would get one that the runtime has already read past.
  */
-export function endedAfter(file: HostFile, cursor: number, limit: number): EndedMessage[] {
+export function endedAfter(file: HostFile, cursor: number, limit: number): EndedRow[] {
   return file.use((db) => {
     const rows = db
       .prepare(
@@ -54,7 +54,7 @@ export function endedAfter(file: HostFile, cursor: number, limit: number): Ended
            and m.seq is not ${LAST_SEQ}
          order by m.rowid limit ?`,
       )
-      .all(cursor, limit) as (Omit<EndedMessage, 'seriesLives'> & { seriesLives: 0 | 1 })[]
+      .all(cursor, limit) as (Omit<EndedRow, 'seriesLives'> & { seriesLives: 0 | 1 })[]
     return rows.map((row) => ({ ...row, seriesLives: row.seriesLives === 1 }))
   })
 }

@@ -13,13 +13,13 @@ export interface WakingRow {
   readonly processAfter: string | null
 }
 
-export interface Claim {
+export interface OpenClaim {
   readonly id: string
   readonly atMs: number
 }
 
-export interface Claims {
-  readonly claims: readonly Claim[]
+export interface OpenClaims {
+  readonly claims: readonly OpenClaim[]
   /** What the operation that runs now may take, as the runner declared; 0: nothing declared. */
   readonly declaredMs: number
 }
@@ -71,7 +71,7 @@ export function nextAttemptMs(outbox: HostOutbox, nowMs: number): Read<number | 
  * What is claimed at the moment. This project's runtime lists what it runs; of any other only the newest acks are looked at,
  * since nothing there is indexed by its status.
  */
-export function claimsNow(outbox: HostOutbox): Read<Claims> {
+export function claimsNow(outbox: HostOutbox): Read<OpenClaims> {
   return outbox.read((db) => {
     const claims = hasTable(db, 'nanoclaw_batch')
       ? db
@@ -90,7 +90,7 @@ export function claimsNow(outbox: HostOutbox): Read<Claims> {
   })
 }
 
-function claim([id, at]: [string, string | number]): Claim {
+function claim([id, at]: [string, string | number]): OpenClaim {
   return { id, atMs: typeof at === 'number' ? at : (parseTime(at) ?? 0) }
 }
 

@@ -3,7 +3,7 @@
 import { readdirSync, statSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { columnsOf } from './backlog.ts'
-import { type FileState, Look } from './file-probe.ts'
+import { FileProbe, type FileState } from './file-probe.ts'
 import { text } from './message-rows.ts'
 import type { ReadonlyDb } from './open.ts'
 
@@ -46,12 +46,12 @@ const PAGE_ROWS = 2_000
 const TWICE_MAX = 3
 
 export class ExaminedFile {
-  readonly #look: Look
+  readonly #look: FileProbe
   readonly path: string
 
   constructor(path: string) {
     this.path = path
-    this.#look = new Look(path)
+    this.#look = new FileProbe(path)
   }
 
   get state(): FileState {

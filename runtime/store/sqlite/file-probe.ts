@@ -14,7 +14,7 @@ export interface FileState {
 /** Nothing else runs in a process that only looks, so it may wait for a commit of the other side to pass. */
 const BUSY_MS = 2_000
 
-export class Look {
+export class FileProbe {
   readonly #path: string
   #db: ReadonlyDb | null = null
   #reason: string | null = null

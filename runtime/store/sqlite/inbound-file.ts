@@ -33,7 +33,7 @@ export interface Pages {
   readonly misnumberedNear: ReadStatement
 }
 
-export interface InboundFile {
+export interface OpenInbound {
   readonly db: ReadonlyDb
   readonly ino: number
   readonly dev: number
@@ -62,7 +62,7 @@ export interface InboundFile {
 }
 
 /** @throws NanoclawError `not_readable_yet`, `inbound_unusable`; SqliteError, see classifyRead */
-export function openInbound(path: string, busyMs: number): InboundFile {
+export function openInbound(path: string, busyMs: number): OpenInbound {
   const db = openReadonly(path, busyMs)
   try {
     const file = fileAt(path)

@@ -3,24 +3,16 @@
 // light rows, and tells a message whole when it is about to run, so that what runs is what the file says now: it is read again,
 // unless nobody has committed since a look read it.
 import type { RawId } from '../../protocol/commit-batch.ts'
+import type { Cursor, SeqPosition } from '../../protocol/cursor.ts'
 import { classifyRead } from './classify.ts'
 import { FreshRows } from './fresh-rows.ts'
-import { type InboundFile, openInbound } from './inbound-file.ts'
-import { type MessageRow, messageRow, type PendingRow, pendingRow, type Raw } from './message-rows.ts'
+import { type OpenInbound, openInbound } from './inbound-file.ts'
+import { type InboundRow, messageRow, type PendingMessage, pendingRow, type Raw } from './message-rows.ts'
 import { fileAt, hasTable, READ_BUSY_MS } from './open.ts'
-import {
-  type Cursor,
-  idsOf,
-  most,
-  type Page,
-  type PendingIds,
-  type Place,
-  pageOf,
-  placeOfRow,
-} from './page.ts'
+import { idsOf, most, type PendingIds, type PendingPage, pageOf, placeOfRow } from './page.ts'
 
-export type { MessageRow, PendingRow } from './message-rows.ts'
-export { type Cursor, type Page, START } from './page.ts'
+export type { InboundRow, PendingMessage } from './message-rows.ts'
+export { type PendingPage, START } from './page.ts'
 
 /** After so many reads in a row that met a lock, one waits for it (READ_BUSY_MS) instead of trying its luck. */
 const IMPATIENT_READS = 40
@@ -28,9 +20,9 @@ const IMPATIENT_READS = 40
 export class Inbox {
   readonly #path: string
   readonly #onWal: ((file: { readonly path: string }) => void) | undefined
-  #open: InboundFile | undefined
+  #open: OpenInbound | undefined
   /** The file that `changed` spoke of last. Another one is `replaced`, however long there is none, or none to be read, in between. */
-  #met: Pick<InboundFile, 'ino' | 'dev'> | undefined
+  #met: Pick<OpenInbound, 'ino' | 'dev'> | undefined
   #replaced = false
   readonly #fresh = new FreshRows()
   #busyInARow = 0
@@ -67,7 +59,7 @@ export class Inbox {
   }
 
   /** The next pending rows behind `after`, oldest first: by seq; those without one by time, then rowid. */
-  getPendingMessages(after: Cursor, limit: number, withContent: boolean): Page {
+  getPendingMessages(after: Cursor, limit: number, withContent: boolean): PendingPage {
     return this.#read((open) => {
       const found = pageOf(open, after, limit, withContent)
       this.#fresh.keep(found.rows, versionOf(open))
@@ -81,21 +73,21 @@ export class Inbox {
   }
 
   /** The place of the row that a walk ended on, as far as numbers go; undefined when it is not in this file. */
-  placeOf(seq: number, id: string): Place | undefined {
+  placeOf(seq: number, id: string): SeqPosition | undefined {
     return this.#read((open) => placeOfRow(open, seq, id))
   }
 
   /** Pending rows by id, as light rows, in file order. */
-  getPendingByIds(ids: readonly string[], withContent: boolean): readonly PendingRow[] {
+  getPendingByIds(ids: readonly string[], withContent: boolean): readonly PendingMessage[] {
     return this.#read((open) =>
       (open.pendingByIds.all(most(withContent), JSON.stringify(ids)) as Raw[]).map(pendingRow),
     )
   }
 
   /** The messages among `ids` that exist, whole, as they are now. */
-  getMessages(ids: readonly string[]): Map<string, MessageRow> {
+  getMessages(ids: readonly string[]): Map<string, InboundRow> {
     return this.#read((open) => {
-      const found = new Map<string, MessageRow>()
+      const found = new Map<string, InboundRow>()
       const others = this.#fresh.take(ids, versionOf(open), found)
       if (others.length === 0) return found
       for (const raw of open.messages.all(JSON.stringify(others)) as Raw[])
@@ -104,7 +96,7 @@ export class Inbox {
     })
   }
 
-  getMessageIn(id: string): MessageRow | undefined {
+  getMessageIn(id: string): InboundRow | undefined {
     return this.getMessages([id]).get(id)
   }
 
@@ -117,7 +109,7 @@ export class Inbox {
   }
 
   /** The answer to a question, by its exact id. Content that is not JSON is passed over. */
-  findQuestionResponse(questionId: string): MessageRow | undefined {
+  findQuestionResponse(questionId: string): InboundRow | undefined {
     const raw = this.#read((open) => open.questionResponse.get(questionId) as Raw | undefined)
     return raw && messageRow(raw)
   }
@@ -154,7 +146,7 @@ export class Inbox {
 
   /** Where there is no descriptor for another handle, the old one has to do: without it, nothing could be read any more. */
   #meetAfresh(): void {
-    let open: InboundFile
+    let open: OpenInbound
     try {
       open = openInbound(this.#path, 0)
     } catch {
@@ -165,13 +157,13 @@ export class Inbox {
   }
 
   /** A file that is new here: in WAL mode SQLite makes files beside it, and a mount between two machines tears it. */
-  #mode({ db }: InboundFile): void {
+  #mode({ db }: OpenInbound): void {
     const [mode] = db.prepare('pragma journal_mode').get() as [string]
     if (mode === 'wal') this.#onWal?.({ path: this.#path })
   }
 
   /** All that a read sees is one state of the file, whose tables are those that the statements were made for. */
-  #snapshot<T>(busyMs: number, read: (open: InboundFile) => T): T {
+  #snapshot<T>(busyMs: number, read: (open: OpenInbound) => T): T {
     for (;;) {
       const open = (this.#open ??= openInbound(this.#path, busyMs))
       const result = open.db.snapshot(() =>
@@ -186,7 +178,7 @@ export class Inbox {
    * A read waits for no lock, since waiting would stop the whole event loop on each commit of the host; whoever reads
    * tries again in a moment. Only against a host that commits without a pause does it wait, once in a while.
    */
-  #read<T>(read: (open: InboundFile) => T): T {
+  #read<T>(read: (open: OpenInbound) => T): T {
     const patient = this.#busyInARow >= IMPATIENT_READS
     const busyMs = patient ? READ_BUSY_MS : 0
     try {
@@ -208,6 +200,6 @@ export class Inbox {
 const SCHEMA_CHANGED = Symbol('schema changed')
 
 /** Another one after each commit of somebody else's, as this handle sees it. */
-function versionOf({ dataVersion }: InboundFile): number {
+function versionOf({ dataVersion }: OpenInbound): number {
   return (dataVersion.get() as [number])[0]
 }

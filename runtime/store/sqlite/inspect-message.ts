@@ -4,7 +4,7 @@ import type { Paths } from '../../protocol/config.ts'
 import type { ErrorInfo } from '../../protocol/errors.ts'
 import { RUNNING } from '../../protocol/schema.ts'
 import { columnsOf } from './backlog.ts'
-import { type FileState, Look } from './file-probe.ts'
+import { FileProbe, type FileState } from './file-probe.ts'
 import type { ReadonlyDb } from './open.ts'
 
 /** What a run left behind when it did not succeed; `stderr`: the last words of its process. */
@@ -57,7 +57,7 @@ export interface MessageReport {
 }
 
 export function readMessage(paths: Paths, id: string): MessageReport {
-  const [inbound, outbound] = [new Look(paths.inbound), new Look(paths.outbound)]
+  const [inbound, outbound] = [new FileProbe(paths.inbound), new FileProbe(paths.outbound)]
   try {
     const message = inbound.read((db) => rowOf(db, id))
     const ack = outbound.read((db) => ackOf(db, id))
@@ -72,7 +72,7 @@ export function readMessage(paths: Paths, id: string): MessageReport {
 
 /** Only how far it has come; cheap enough to be asked again and again. Null also while outbound.db is not readable. */
 export function readAck(paths: Paths, id: string): Ack | null {
-  const outbound = new Look(paths.outbound)
+  const outbound = new FileProbe(paths.outbound)
   try {
     return outbound.read((db) => ackOf(db, id))
   } finally {

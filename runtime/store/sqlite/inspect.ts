@@ -6,7 +6,7 @@ import { endOf } from '../../protocol/ack.ts'
 import type { Paths } from '../../protocol/config.ts'
 import { type RuntimeStatus, statusPath } from '../../protocol/status-file.ts'
 import { type Backlog, columnsOf, countBacklog, readRecords } from './backlog.ts'
-import { type FileState, Look } from './file-probe.ts'
+import { FileProbe, type FileState } from './file-probe.ts'
 import { type RunError, runError } from './inspect-message.ts'
 import { isLocked } from './lock.ts'
 import type { ReadonlyDb } from './open.ts'
@@ -44,7 +44,7 @@ export function readStatus(
   paths: Paths,
   options: { readonly nowMs: number; readonly failuresMax?: number },
 ): Status {
-  const [inbound, outbound] = [new Look(paths.inbound), new Look(paths.outbound)]
+  const [inbound, outbound] = [new FileProbe(paths.inbound), new FileProbe(paths.outbound)]
   try {
     const ended = outbound.read(countEnded)
     const failures = outbound.read((db) => lastFailures(db, options.failuresMax ?? 5)) ?? []

@@ -1,11 +1,11 @@
 // Rows of inbound.db turned into our types. Every text and number of that file is believed no further than here.
-import type { Message } from '../../protocol/handler.ts'
+import type { HandlerMessage } from '../../protocol/handler.ts'
 
 /** A message as the file has it, content still text. */
-export type MessageRow = Omit<Message, 'content' | 'rawContent'> & { readonly content: string }
+export type InboundRow = Omit<HandlerMessage, 'content' | 'rawContent'> & { readonly content: string }
 
 /** What a look reads of a pending message: all of it, but for content that is longer than was asked for. */
-export interface PendingRow extends Omit<MessageRow, 'id' | 'content'> {
+export interface PendingMessage extends Omit<InboundRow, 'id' | 'content'> {
   /** null: see textId; such a row cannot be acked by name. */
   readonly id: string | null
   readonly rowid: number
@@ -45,7 +45,7 @@ export const MESSAGE_COLUMNS = [
 /** Behind them, where rows are read in pages. */
 export const ROWID_AT = MESSAGE_COLUMNS.length
 
-export function messageRow(raw: Raw): MessageRow {
+export function messageRow(raw: Raw): InboundRow {
   return {
     id: String(raw[0]),
     seq: typeof raw[1] === 'number' ? raw[1] : null,
@@ -70,7 +70,7 @@ export function messageRow(raw: Raw): MessageRow {
  * Behind the columns of a message, its rowid and the length of its content. Written out, though messageRow says most of it too:
  * a spread of what both share takes V8 14 µs a row in place of 0.1.
  */
-export function pendingRow(raw: Raw): PendingRow {
+export function pendingRow(raw: Raw): PendingMessage {
   const [id, seq] = raw
   return {
     id: textId(id),

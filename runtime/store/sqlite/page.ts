@@ -1,24 +1,15 @@
 // One page of a walk over what is pending in inbound.db. It costs the same whatever the history: forward by (seq, rowid) through
 // the index on seq, since a host's table may let two rows have one seq; and by rowid for rows without a number.
+import type { Cursor, SeqPosition } from '../../protocol/cursor.ts'
 import { KEPT_CONTENT_MAX } from './fresh-rows.ts'
-import type { InboundFile, Pages } from './inbound-file.ts'
-import { type PendingRow, pendingRow, type Raw, ROWID_AT, SEQ_MAX, textId } from './message-rows.ts'
+import type { OpenInbound, Pages } from './inbound-file.ts'
+import { type PendingMessage, pendingRow, type Raw, ROWID_AT, SEQ_MAX, textId } from './message-rows.ts'
 
 /** Routing by content reads no more than this of it; a longer message matches no content rule. */
 const ROUTED_CONTENT_MAX = 1024 * 1024
 
-/** How far a walk has come. */
-export interface Cursor {
-  /** The last row with a number that was passed. Its id is null where none was. */
-  readonly seq: number
-  readonly seqRowid: number
-  readonly id: string | null
-  /** The last row without a number that was passed. */
-  readonly rowid: number
-}
-
-export interface Page {
-  readonly rows: readonly PendingRow[]
+export interface PendingPage {
+  readonly rows: readonly PendingMessage[]
   readonly cursor: Cursor
   /** Nothing pending lies between the cursor and the end of the file as it was when the page was read. */
   readonly end: boolean
@@ -42,7 +33,7 @@ export function most(withContent: boolean): number {
   return withContent ? ROUTED_CONTENT_MAX : KEPT_CONTENT_MAX
 }
 
-export function pageOf(open: InboundFile, after: Cursor, limit: number, withContent: boolean): Page {
+export function pageOf(open: OpenInbound, after: Cursor, limit: number, withContent: boolean): PendingPage {
   const walked = walk(
     open,
     { pages: open.pending, values: [most(withContent)], rowidAt: ROWID_AT },
@@ -55,11 +46,11 @@ export function pageOf(open: InboundFile, after: Cursor, limit: number, withCont
 }
 
 /** The ids of a page, by number and by rowid; null for one that is not text. */
-export interface PendingIds extends Pick<Page, 'cursor' | 'end'> {
+export interface PendingIds extends Pick<PendingPage, 'cursor' | 'end'> {
   readonly ids: readonly (string | null)[]
 }
 
-export function idsOf(open: InboundFile, after: Cursor, limit: number): PendingIds {
+export function idsOf(open: OpenInbound, after: Cursor, limit: number): PendingIds {
   const { numbered, bare, cursor, end } = walk(
     open,
     { pages: open.pendingPlaces, values: [], rowidAt: 2 },
@@ -76,7 +67,7 @@ interface Reading {
   readonly rowidAt: number
 }
 
-function walk(open: InboundFile, reading: Reading, after: Cursor, limit: number) {
+function walk(open: OpenInbound, reading: Reading, after: Cursor, limit: number) {
   const top = lastUpTo(open, SEQ_MAX)
   const [windowEnd] = (open.window.get(after.seq, WINDOW) ?? []) as number[]
   const bound = windowEnd === undefined ? top : lastUpTo(open, windowEnd)
@@ -95,19 +86,17 @@ function walk(open: InboundFile, reading: Reading, after: Cursor, limit: number)
 }
 
 /** undefined: this file has no row with that number and id. */
-export function placeOfRow(open: InboundFile, seq: number, id: string): Place | undefined {
+export function placeOfRow(open: OpenInbound, seq: number, id: string): SeqPosition | undefined {
   const raw = open.rowOf.get(id, seq) as Raw | undefined
   return raw && { seq, seqRowid: raw[2] as number, id }
 }
 
-export type Place = Omit<Cursor, 'rowid'>
-
-function isBehind(a: Place, b: Place): boolean {
+function isBehind(a: SeqPosition, b: SeqPosition): boolean {
   return a.seq > b.seq || (a.seq === b.seq && a.seqRowid > b.seqRowid)
 }
 
 /** The last row whose number is this at most. */
-function lastUpTo(open: InboundFile, seq: number): Place {
+function lastUpTo(open: OpenInbound, seq: number): SeqPosition {
   const [id, last, rowid] = (open.lastUpTo.get(seq) ?? [null, START.seq, START.seqRowid]) as Raw
   return { seq: last as number, seqRowid: rowid as number, id: id === null ? null : String(id) }
 }
@@ -120,7 +109,7 @@ function numberedBehind({ pages, values }: Reading, after: Cursor, bound: number
     : same
 }
 
-function placeOf(raw: Raw, { rowidAt }: Reading): Place {
+function placeOf(raw: Raw, { rowidAt }: Reading): SeqPosition {
   return { seq: raw[1] as number, seqRowid: raw[rowidAt] as number, id: String(raw[0]) }
 }
 
@@ -128,7 +117,7 @@ function placeOf(raw: Raw, { rowidAt }: Reading): Place {
  * Numbers that are none have no index of their own: where such rows are the many, a search among all of them would cost more
  * with each; where they are few, one among all rows would.
  */
-function unnumbered(open: InboundFile, reading: Reading, afterRowid: number, room: number): Raw[] {
+function unnumbered(open: OpenInbound, reading: Reading, afterRowid: number, room: number): Raw[] {
   const { pages, values, rowidAt } = reading
   const [topRowid] = open.maxRowid.get() as [number | null]
   const near = topRowid !== null && topRowid - afterRowid <= NEAR

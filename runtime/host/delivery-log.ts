@@ -3,16 +3,16 @@
 import type { Clock } from '../protocol/clock.ts'
 import { sqliteTime } from '../protocol/time.ts'
 import type { Outage } from './outage.ts'
-import { recordTried, type Tried } from './sqlite/delivery.ts'
+import { type DeliveryAttempt, recordAttempt } from './sqlite/delivery.ts'
 import type { HostFile } from './sqlite/file.ts'
 
 interface Note {
-  readonly tried: Tried
+  readonly tried: DeliveryAttempt
   readonly written: (done: boolean) => void
   readonly failed: (bug: unknown) => void
 }
 
-export class Notes {
+export class DeliveryLog {
   readonly #file: HostFile
   readonly #clock: Clock
   readonly #outage: Outage
@@ -30,7 +30,7 @@ export class Notes {
   }
 
   /** Resolves when it is on the disk; to false when the delivery was stopped before that could be. */
-  write(tried: Tried): Promise<boolean> {
+  write(tried: DeliveryAttempt): Promise<boolean> {
     return new Promise((written, failed) => {
       this.#waiting.push({ tried, written, failed })
       if (this.#writing) return
@@ -44,7 +44,7 @@ export class Notes {
       const notes = this.#waiting
       this.#waiting = []
       const record = () =>
-        recordTried(
+        recordAttempt(
           this.#file,
           notes.map(({ tried }) => tried),
           sqliteTime(this.#clock.now()),

@@ -80,15 +80,15 @@ export function mendText(kind: string, functions: readonly Listed[]): string | u
   return `${plain(same.file)} is broken and must be mended`
 }
 
-export interface Sight {
+export interface RoutingFacts {
   readonly functions: () => readonly FunctionSpec[]
   readonly messageOf: (id: string) => Routable | undefined
 }
 
 /** Tells of each kind once why its messages are held, and anew when functions have changed. */
-export function onHeld(
+export function onUnroutable(
   events: Events,
-  { functions, messageOf }: Sight,
+  { functions, messageOf }: RoutingFacts,
   tell: (id: string, why: string) => void,
 ): void {
   const told = new Set<string>()

@@ -1,6 +1,12 @@
 // The decisions of a supervisor, as tables.
 import { describe, expect, test } from 'vitest'
-import { decideAfterEnd, decideStale, type End, LIMITS, type Signs } from '../../runtime/supervisor/judge.ts'
+import {
+  decideAfterExit,
+  decideStale,
+  LIMITS,
+  type LivenessSigns,
+  type RuntimeExit,
+} from '../../runtime/supervisor/liveness.ts'
 import { wasAway } from '../../runtime/supervisor/presence.ts'
 
 const MINUTE = 60_000
@@ -20,7 +26,7 @@ test.each<[string, number, number, boolean]>([
 })
 
 describe('staleness', () => {
-  const signs = (change: Partial<Signs>): Signs => ({
+  const signs = (change: Partial<LivenessSigns>): LivenessSigns => ({
     nowMs: SPAWNED,
     spawnedAtMs: SPAWNED,
     heartbeatAtMs: undefined,
@@ -32,7 +38,7 @@ describe('staleness', () => {
   })
   const claimed = (afterMs: number) => [{ id: 'm', atMs: SPAWNED + afterMs }]
 
-  test.each<[string, Partial<Signs>, RegExp | undefined]>([
+  test.each<[string, Partial<LivenessSigns>, RegExp | undefined]>([
     [
       '156: an old claim, seen by a supervisor that has just come back',
       { nowMs: SPAWNED + 600 * MINUTE, claims: claimed(5_000), presentSinceMs: SPAWNED + 599.5 * MINUTE },
@@ -119,7 +125,7 @@ describe('staleness', () => {
 })
 
 describe('after an end that nobody asked for', () => {
-  const end = (change: Partial<End>): End => ({
+  const end = (change: Partial<RuntimeExit>): RuntimeExit => ({
     code: 1,
     signal: null,
     lastWords: '',
@@ -130,7 +136,7 @@ describe('after an end that nobody asked for', () => {
     ...change,
   })
 
-  test.each<[string, Partial<End>, unknown]>([
+  test.each<[string, Partial<RuntimeExit>, unknown]>([
     ['0, all done', { code: 0, workLeft: false }, { type: 'idle' }],
     ['0 at once, with work left', { code: 0 }, { type: 'pause', delayMs: 1_000, failures: 1 }],
     ['0 after a long life, with work left', { code: 0, ranMs: 60_000, failures: 4 }, { type: 'idle' }],
@@ -153,11 +159,11 @@ describe('after an end that nobody asked for', () => {
       { type: 'refused', reason: 'its configuration is wrong (exit code 78): no functions' },
     ],
   ])('%s', (_, change, expected) => {
-    expect(decideAfterEnd(end(change), LIMITS)).toMatchObject(expected as object)
+    expect(decideAfterExit(end(change), LIMITS)).toMatchObject(expected as object)
   })
 
   test('a pause is a random point in its upper half', () => {
-    const delays = [0, 0.5, 1].map((random) => decideAfterEnd(end({ code: 1, failures: 2, random }), LIMITS))
+    const delays = [0, 0.5, 1].map((random) => decideAfterExit(end({ code: 1, failures: 2, random }), LIMITS))
     expect(delays).toMatchObject([2_000, 3_000, 4_000].map((delayMs) => ({ delayMs })))
   })
 })

@@ -3,14 +3,14 @@
 // from another is the bundle.
 import type { Events, RuntimeEvents } from '../protocol/events.ts'
 import { ReportOnce } from '../protocol/report-once.ts'
-import type { Built } from './built.ts'
+import type { BuiltFunction } from './built-function.ts'
 
 type Told = RuntimeEvents['function-broken'][0]
 
 /** In the place of a name: what is wrong concerns all functions. */
 const ALL = '*'
 
-export class FaultNews {
+export class FaultReporter {
   readonly #events: Events
   /** By the name of the function. */
   readonly #told = new ReportOnce()
@@ -20,12 +20,12 @@ export class FaultNews {
   }
 
   /** Whether there is a fault among these that has not been told. */
-  any(built: readonly Built[]): boolean {
+  any(built: readonly BuiltFunction[]): boolean {
     return built.some((each) => each.fault && !this.#told.has(markOf(each), each.source.name))
   }
 
   /** These are all that there are now. Returns the names of functions that had a fault, and have none any more. */
-  tell(built: readonly Built[], retryMs: number | null): readonly string[] {
+  tell(built: readonly BuiltFunction[], retryMs: number | null): readonly string[] {
     const faulty = new Set<string>()
     for (const each of built) {
       if (!each.fault) continue
@@ -47,6 +47,6 @@ export class FaultNews {
   }
 }
 
-function markOf({ bundle, spec, fault }: Built): string {
+function markOf({ bundle, spec, fault }: BuiltFunction): string {
   return `${spec ? 'kept' : 'none'} ${fault?.passes ? bundle?.hash : fault?.text}`
 }

@@ -19,7 +19,7 @@ const TRUST_MS = 60_000
 
 const FILES = ['inbound.db', 'outbound.db', 'outbound.db-wal'] as const
 
-export interface Look {
+export interface ProbeResult {
   readonly atMs: number
   readonly text: string
   /** The part of the text that is about inbound.db. */
@@ -28,16 +28,16 @@ export interface Look {
   readonly writtenAtMs: number
 }
 
-export class Glance {
+export class ChangeProbe {
   readonly #paths: readonly string[]
-  #known: Look | undefined
+  #known: ProbeResult | undefined
 
   constructor(folder: string) {
     this.#paths = FILES.map((file) => join(folder, file))
   }
 
   /** Take it before reading, and give it to `read` after all of the reading has worked. */
-  look(nowMs: number): Look {
+  look(nowMs: number): ProbeResult {
     let writtenAtMs = 0
     const texts = this.#paths.map((path) => {
       const stats = statSync(path, { throwIfNoEntry: false })
@@ -49,12 +49,12 @@ export class Glance {
   }
 
   /** False: what was read last is what stands there. */
-  isNews(look: Look): boolean {
+  isNews(look: ProbeResult): boolean {
     const known = this.#known
     return !known || known.text !== look.text || Math.abs(look.atMs - known.atMs) > TRUST_MS
   }
 
-  read(look: Look): void {
+  read(look: ProbeResult): void {
     this.#known = look.atMs - look.writtenAtMs > RACY_MS ? look : undefined
   }
 }

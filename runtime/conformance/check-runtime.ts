@@ -7,14 +7,14 @@ import type { Clock } from '../protocol/clock.ts'
 import type { Finding } from './checks.ts'
 import { fail, pass } from './checks.ts'
 import { examineOutbound } from './folder.ts'
-import { Stage } from './stage.ts'
-import { playKill, playRoughHost } from './trouble.ts'
-import { playWork } from './work.ts'
+import { Testbed } from './testbed.ts'
+import { checkHostFaults, checkKill } from './trouble.ts'
+import { checkWork } from './work.ts'
 
 /** What a killed process had begun to write may still come for a moment. */
 const RETRIES = 5
 
-export interface PlayOptions {
+export interface CheckOptions {
   readonly words: readonly string[]
   readonly env: Readonly<Record<string, string | undefined>>
   /** Of the messages that are sent. */
@@ -25,7 +25,7 @@ export interface PlayOptions {
   readonly signal: AbortSignal
 }
 
-export interface Report {
+export interface ConformanceReport {
   /** The command, as it behaved. */
   readonly behaviour: readonly Finding[]
   /** What it left in outbound.db. */
@@ -35,21 +35,21 @@ export interface Report {
   readonly tookMs: number
 }
 
-export async function playHost({ waitMs, signal, ...options }: PlayOptions): Promise<Report> {
+export async function checkRuntime({ waitMs, signal, ...options }: CheckOptions): Promise<ConformanceReport> {
   const { clock } = options
   const startedMs = clock.monotonic()
   const scratch = mkdtempSync(join(tmpdir(), 'nanoclaw-conform-'))
   const env = { ...options.env, ...ownFunction(scratch, options.kind) }
   const stages = ['work', 'kill', 'rough-host'].map(
-    (name) => new Stage(join(scratch, name), { ...options, env }),
-  ) as [Stage, Stage, Stage]
+    (name) => new Testbed(join(scratch, name), { ...options, env }),
+  ) as [Testbed, Testbed, Testbed]
   const close = () => Promise.all(stages.map((stage) => stage.close()))
   signal.addEventListener('abort', close)
   try {
     const [work, kill, rough] = await Promise.all([
-      playWork(stages[0], clock, waitMs),
-      playKill(stages[1], clock, waitMs),
-      playRoughHost(stages[2], clock, waitMs),
+      checkWork(stages[0], clock, waitMs),
+      checkKill(stages[1], clock, waitMs),
+      checkHostFaults(stages[2], clock, waitMs),
     ])
     await close()
     const behaviour = [...work, ...kill, ...rough, untouched(stages)]
@@ -75,7 +75,7 @@ function ownFunction(scratch: string, kind: string): Readonly<Record<string, str
   return { NANOCLAW_FUNCTIONS: functions, NANOCLAW_CACHE: join(scratch, 'build') }
 }
 
-export function untouched(stages: readonly Stage[]): Finding {
+export function untouched(stages: readonly Testbed[]): Finding {
   const touched = stages.flatMap((stage) => stage.pen.touched)
   return touched.length === 0
     ? pass('untouched', `${stages.length} folders`)

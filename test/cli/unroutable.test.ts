@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { whyItWaits } from '../../runtime/cli/held.ts'
+import { whyItWaits } from '../../runtime/cli/unroutable.ts'
 import type { RuntimeStatus } from '../../runtime/protocol/status-file.ts'
 
 const NOW_MS = Date.UTC(2026, 10, 24, 12)

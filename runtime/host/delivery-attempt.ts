@@ -5,16 +5,16 @@ import type { RetryPolicy } from '../protocol/function.ts'
 import type { RetryWish } from '../protocol/outcome.ts'
 import { decideNext } from '../queue/retry-policy.ts'
 import { isInstant } from './fields.ts'
-import type { Tried } from './sqlite/delivery.ts'
+import type { DeliveryAttempt } from './sqlite/delivery.ts'
 
 /** `blocked`: a file cannot be read or written at the moment; said once for each outage. */
-export type DeliveryEvent = Tried | { readonly type: 'blocked'; readonly error: string }
+export type DeliveryEvent = DeliveryAttempt | { readonly type: 'blocked'; readonly error: string }
 
 export type SendEnd =
   | { readonly type: 'sent'; readonly platformId: string | null }
   | { readonly type: 'threw'; readonly thrown: unknown }
 
-export interface TryFacts {
+export interface AttemptFacts {
   readonly attempt: number
   readonly policy: RetryPolicy
   readonly nowMs: number
@@ -25,7 +25,7 @@ export interface TryFacts {
 /** What is kept of an error's text; platforms like to answer with whole pages. */
 const ERROR_CHARS_MAX = 2_000
 
-export function decideTried(id: string, end: SendEnd, facts: TryFacts): Tried {
+export function decideAttempt(id: string, end: SendEnd, facts: AttemptFacts): DeliveryAttempt {
   const { attempt } = facts
   if (end.type === 'sent') return { type: 'delivered', id, attempt, platformId: end.platformId }
   const error = errorText(end.thrown).slice(0, ERROR_CHARS_MAX)
@@ -38,7 +38,7 @@ export function decideTried(id: string, end: SendEnd, facts: TryFacts): Tried {
 type AfterTry = { readonly type: 'retry'; readonly nextAtMs: number } | { readonly type: 'dead' }
 
 /** NonRetryableError, or a message that is not legal: given up at once. RetryAfterError: not before it says. */
-function decideRetry(thrown: unknown, facts: TryFacts): AfterTry {
+function decideRetry(thrown: unknown, facts: AttemptFacts): AfterTry {
   const outcome = { type: 'threw', error: errorInfo(thrown), retry: wishOf(thrown, facts.nowMs) } as const
   const next = decideNext(outcome, {
     ...facts,

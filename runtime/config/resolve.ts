@@ -28,17 +28,17 @@ export interface LoadInput {
   ) => Promise<unknown>
 }
 
-export type Source = 'flag' | 'variable' | 'file' | 'default'
+export type SettingSource = 'flag' | 'variable' | 'file' | 'default'
 
-export interface Fault {
-  readonly source: Source
+export interface SettingFault {
+  readonly source: SettingSource
   readonly text: string
 }
 
 /** `bad_config`, with its faults one by one for those who treat a mistyped flag otherwise than a wrong file. */
 export class ConfigError extends NanoclawError {
-  readonly faults: readonly Fault[]
-  constructor(faults: readonly Fault[]) {
+  readonly faults: readonly SettingFault[]
+  constructor(faults: readonly SettingFault[]) {
     const head = faults.length === 1 ? 'A setting is wrong' : `${faults.length} settings are wrong`
     super('bad_config', [`${head}:`, ...faults.map(({ text }) => `  ${text}`)].join('\n'))
     this.faults = faults
@@ -48,7 +48,7 @@ export class ConfigError extends NanoclawError {
 export interface Given {
   readonly name: SettingName
   readonly value: unknown
-  readonly source: Source
+  readonly source: SettingSource
   readonly origin: string | null
   /** The folder that a relative path is relative to. */
   readonly base: string
@@ -58,7 +58,7 @@ export type Values = {
   readonly [Name in SettingName]: (typeof SETTINGS)[Name] extends Setting<infer T> ? T : never
 }
 
-export interface Settled {
+export interface ResolvedConfig {
   readonly root: string
   /** Whether there is a project at `root`. */
   readonly isFound: boolean
@@ -72,8 +72,8 @@ export interface Settled {
 }
 
 /** @throws ConfigError that names every fault */
-export async function settle(input: LoadInput): Promise<Settled> {
-  const faults: Fault[] = []
+export async function resolveConfig(input: LoadInput): Promise<ResolvedConfig> {
+  const faults: SettingFault[] = []
   const { root, isFound, given } = await gather(input, faults)
   const legal = given.flatMap((each) => check(each, faults))
   const strongest = SETTING_NAMES.map(
@@ -93,7 +93,7 @@ export async function settle(input: LoadInput): Promise<Settled> {
   return { root, isFound, chosen, values, paths, pathOrigins }
 }
 
-export interface Place extends WorkspacePlace {
+export interface ResolvedWorkspace extends WorkspacePlace {
   /** There is no project, and nothing says where the workspace is: it would be in the working folder. */
   readonly isGuess: boolean
 }
@@ -103,15 +103,15 @@ export interface Place extends WorkspacePlace {
  * workspace works while its config is broken, and costs no process.
  * @throws ConfigError
  */
-export async function settlePaths(input: LoadInput): Promise<Place> {
+export async function resolvePaths(input: LoadInput): Promise<ResolvedWorkspace> {
   const [told] = [...fromFlags(input), ...fromVariables(input)].filter(({ name }) => name === 'workspace')
   if (!told || input.configFile !== undefined) {
-    const { values, paths, pathOrigins, chosen, isFound } = await settle(input)
+    const { values, paths, pathOrigins, chosen, isFound } = await resolveConfig(input)
     const origins = [...chosen.filter(({ name }) => name === 'workspace'), ...pathOrigins]
     const isGuess = !isFound && origins.every(({ origin }) => origin === null)
     return { workspace: values.workspace, paths, isGuess }
   }
-  const faults: Fault[] = []
+  const faults: SettingFault[] = []
   const [legal] = check(told, faults)
   if (!legal) throw new ConfigError(faults)
   const workspace = String(legal.value)
@@ -121,7 +121,7 @@ export async function settlePaths(input: LoadInput): Promise<Place> {
 /** Strongest first. */
 async function gather(
   input: LoadInput,
-  faults: Fault[],
+  faults: SettingFault[],
 ): Promise<{ root: string; isFound: boolean; given: Given[] }> {
   const { root, file, isFound, faults: ofFile } = findProject(input)
   const given = [...fromFlags(input), ...fromVariables(input)]
@@ -164,7 +164,7 @@ function fromVariables({ cwd, env }: LoadInput): Given[] {
   })
 }
 
-function check(given: Given, faults: Fault[]): Given[] {
+function check(given: Given, faults: SettingFault[]): Given[] {
   const { kind }: Setting<unknown> = SETTINGS[given.name]
   const value = kind.read(given.value)
   if (value === undefined) {
@@ -184,7 +184,7 @@ function fallback(name: SettingName, base: string): Given {
   return given
 }
 
-function pathsOf({ cwd, env }: LoadInput, workspace: string): Pick<Settled, 'paths' | 'pathOrigins'> {
+function pathsOf({ cwd, env }: LoadInput, workspace: string): Pick<ResolvedConfig, 'paths' | 'pathOrigins'> {
   const override = (name: keyof typeof PATH_VARIABLES, otherwise: string) => {
     const path = env[PATH_VARIABLES[name]]
     return path
@@ -221,7 +221,12 @@ export function placeOf(workspace: string, env: LoadInput['env']): WorkspacePlac
 }
 
 /** What each value allows by itself but not beside another. */
-function contradictions(chosen: readonly Given[], values: Values, paths: Paths, faults: Fault[]): void {
+function contradictions(
+  chosen: readonly Given[],
+  values: Values,
+  paths: Paths,
+  faults: SettingFault[],
+): void {
   const [minDelayMs, maxDelayMs] = [values['retry.minDelay'], values['retry.maxDelay']]
   if (minDelayMs > maxDelayMs) {
     const sides = chosen.filter(({ name }) => name === 'retry.minDelay' || name === 'retry.maxDelay')

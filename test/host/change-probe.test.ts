@@ -3,7 +3,7 @@ import { mkdirSync, renameSync, statSync, utimesSync, writeFileSync } from 'node
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { expect, test } from 'vitest'
-import { Glance } from '../../runtime/host/glance.ts'
+import { ChangeProbe } from '../../runtime/host/change-probe.ts'
 import { openDb, tempDir } from '../support/files.ts'
 
 const HOUR_MS = 3_600_000
@@ -16,7 +16,7 @@ function known() {
   const outbound = openDb(join(dir, 'outbound.db'))
   const inbound = openDb(join(dir, 'inbound.db'))
   for (const db of [inbound, outbound]) db.exec('create table t (x); insert into t values (1)')
-  const glance = new Glance(dir)
+  const glance = new ChangeProbe(dir)
   const atMs = LATER()
   glance.read(glance.look(atMs))
   const isNews = (laterMs = 0) => glance.isNews(glance.look(atMs + laterMs))
@@ -78,7 +78,7 @@ test('what was written a moment before the look is looked at again: its time may
 test('a folder without files is news only once one is there', () => {
   const dir = join(tempDir(), 'empty')
   mkdirSync(dir)
-  const glance = new Glance(dir)
+  const glance = new ChangeProbe(dir)
   const atMs = LATER()
   glance.read(glance.look(atMs))
   expect(glance.isNews(glance.look(atMs))).toBe(false)

@@ -3,16 +3,16 @@
 import { type Backoff, backoffMs } from '../protocol/backoff.ts'
 import type { Clock, Timer } from '../protocol/clock.ts'
 import { errorText } from '../protocol/errors.ts'
-import { type Adapter, courierParts, type DeliverOptions } from './adapter.ts'
-import { Courier } from './courier.ts'
-import { Glance, type Look } from './glance.ts'
+import { type Adapter, type DeliverOptions, relayParts } from './adapter.ts'
+import { ChangeProbe, type ProbeResult } from './change-probe.ts'
+import type { DeliveryEvent } from './delivery-attempt.ts'
 import type { Host } from './host.ts'
 import { type OpenFolder, openFolder } from './open.ts'
 import { Outage } from './outage.ts'
+import { Relay } from './relay.ts'
 import type { SyncReport } from './sync.ts'
-import type { DeliveryEvent } from './tried.ts'
 
-export interface SweptParts {
+export interface SessionFolderParts {
   readonly folder: string
   readonly clock: Clock
   readonly zone: string
@@ -35,18 +35,18 @@ const AGAIN_MAX = 6
 /** Between two tries to write down what became of a reply. */
 const NOTE_POLL_MS = 50
 
-export class SweptFolder {
-  readonly #parts: SweptParts
-  readonly #glance: Glance
+export class SessionFolder {
+  readonly #parts: SessionFolderParts
+  readonly #glance: ChangeProbe
   readonly #stopping = new AbortController()
   #open: OpenFolder | undefined
   #unreadable = 0
   #again: Timer | undefined
-  #courier: Courier | undefined
+  #courier: Relay | undefined
 
-  constructor(parts: SweptParts) {
+  constructor(parts: SessionFolderParts) {
     this.#parts = parts
-    this.#glance = new Glance(parts.folder)
+    this.#glance = new ChangeProbe(parts.folder)
   }
 
   /** @throws NanoclawError `inbound_unusable` */
@@ -86,7 +86,7 @@ export class SweptFolder {
     this.#open?.host.close()
   }
 
-  #work(look: Look, isNews: boolean, open: OpenFolder): boolean {
+  #work(look: ProbeResult, isNews: boolean, open: OpenFolder): boolean {
     const readable = !isNews || this.#sync(open.host)
     if (this.#parts.adapter) {
       this.#courier ??= this.#makeCourier(this.#parts.adapter, open)
@@ -122,10 +122,10 @@ export class SweptFolder {
     return this.#open
   }
 
-  #makeCourier(adapter: Adapter, { host, file, outbox }: OpenFolder): Courier {
+  #makeCourier(adapter: Adapter, { host, file, outbox }: OpenFolder): Relay {
     const { clock, deliver, delivered, trouble, freeSends, sendBegan, sendEnded, visitSoon } = this.#parts
     const options = { concurrency: CONCURRENCY, ...deliver, pollMs: NOTE_POLL_MS, onEvent: delivered }
-    return new Courier(courierParts({ dir: host.dir, host, file, outbox, clock }, adapter, options), {
+    return new Relay(relayParts({ dir: host.dir, host, file, outbox, clock }, adapter, options), {
       outage: new Outage(trouble),
       stopping: this.#stopping.signal,
       free: freeSends,

@@ -2,14 +2,14 @@
 // nobody else may have changed them.
 
 import { HostFile } from '../host/sqlite/file.ts'
-import { insertMessages, type MessageRow, settlePending, type TerminalAck } from '../host/sqlite/inbox.ts'
+import { finishPending, insertMessages, type NewMessageRow, type TerminalAck } from '../host/sqlite/inbox.ts'
 import { pauseSeries, resumeSeries } from '../host/sqlite/tasks.ts'
 import type { Clock } from '../protocol/clock.ts'
 import { isoTime } from '../protocol/time.ts'
 import { fingerprint, lockOut } from '../store/sqlite/fault-injection.ts'
 import { sleep } from './sleep.ts'
 
-export type Message = Partial<Omit<MessageRow, 'id' | 'seriesId'>> & {
+export type TestMessage = Partial<Omit<NewMessageRow, 'id' | 'seriesId'>> & {
   readonly id: string
   /** False: it may end without a reply. */
   readonly answered?: boolean
@@ -17,7 +17,7 @@ export type Message = Partial<Omit<MessageRow, 'id' | 'seriesId'>> & {
   readonly dueAtMs?: number
 }
 
-export class Pen {
+export class InboundWriter {
   readonly #path: string
   readonly #kind: string
   readonly #clock: Clock
@@ -41,7 +41,7 @@ export class Pen {
   }
 
   /** In one transaction. A message is a conversation of its own unless it says otherwise. */
-  send(messages: readonly Message[]): void {
+  send(messages: readonly TestMessage[]): void {
     const timestamp = isoTime(this.#clock.now())
     const rows = messages.map(({ answered: _, dueAtMs: __, ...message }) => {
       return {
@@ -65,7 +65,7 @@ export class Pen {
   }
 
   settle(acks: readonly TerminalAck[]): void {
-    this.#write((host) => settlePending(host, acks))
+    this.#write((host) => finishPending(host, acks))
   }
 
   /** Nobody else can read the file for so long. */

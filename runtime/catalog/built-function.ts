@@ -2,17 +2,17 @@
 import type { FunctionSpec } from '../protocol/function.ts'
 import type { Causes } from './build-errors.ts'
 import type { Bundle } from './bundle.ts'
-import type { Source } from './discover.ts'
+import type { FunctionSource } from './discover.ts'
 
-export interface Built {
-  readonly source: Source
+export interface BuiltFunction {
+  readonly source: FunctionSource
   readonly bundle?: Bundle
   /** The function; with a fault, as it was before. Without one there is a fault. */
   readonly spec?: FunctionSpec
-  readonly fault?: Fault
+  readonly fault?: FunctionFault
 }
 
-export interface Fault {
+export interface FunctionFault {
   readonly text: string
   /** It did not load, which may pass. Otherwise its source must be edited. */
   readonly passes: boolean
@@ -21,10 +21,10 @@ export interface Fault {
 }
 
 /** A function that got worse stays what it was. */
-export function orBefore(built: Built, before: Built | undefined): Built {
+export function orBefore(built: BuiltFunction, before: BuiltFunction | undefined): BuiltFunction {
   return built.fault && before?.spec ? { ...before, ...built, spec: before.spec } : built
 }
 
-export function specsOf(built: readonly Built[]): FunctionSpec[] {
+export function specsOf(built: readonly BuiltFunction[]): FunctionSpec[] {
   return built.flatMap(({ spec }) => spec ?? [])
 }

@@ -1,7 +1,7 @@
 // The checks that watch a runtime at work: by the name of the rule in docs/protocol.md.
 import { type Check, check } from './check.ts'
 
-export const PLAY_CHECKS = {
+export const RUNTIME_CHECKS = {
   answers: check(
     'a message is answered',
     'Acks',

@@ -48,7 +48,7 @@ export const LIMITS: Limits = {
   awayMs: 5_000,
 }
 
-export interface Signs {
+export interface LivenessSigns {
   readonly nowMs: number
   readonly spawnedAtMs: number
   /** Undefined: there is no heartbeat file. */
@@ -63,7 +63,7 @@ export interface Signs {
 }
 
 /** Why this instance is stale, or undefined. */
-export function decideStale(signs: Signs, limits: Limits): string | undefined {
+export function decideStale(signs: LivenessSigns, limits: Limits): string | undefined {
   const { nowMs, spawnedAtMs, heartbeatAtMs, claims, due, declaredMs, presentSinceMs } = signs
   const beats = heartbeatAtMs !== undefined && heartbeatAtMs >= spawnedAtMs
   // Without any sign of its own an idle one may simply have had nothing to say; one with work that is due should have.
@@ -85,7 +85,7 @@ export function decideStale(signs: Signs, limits: Limits): string | undefined {
   return undefined
 }
 
-export interface End {
+export interface RuntimeExit {
   /** null: a signal ended it, or it could not be started. */
   readonly code: number | null
   readonly signal: string | null
@@ -100,7 +100,7 @@ export interface End {
   readonly random: number
 }
 
-export type AfterEnd =
+export type AfterExit =
   | { readonly type: 'idle' }
   | { readonly type: 'pause'; readonly delayMs: number; readonly failures: number; readonly reason: string }
   | { readonly type: 'refused'; readonly reason: string }
@@ -110,9 +110,9 @@ const HELD = 75
 const CONFIGURATION = 78
 
 /** What follows an end that nobody asked for. */
-export function decideAfterEnd(end: End, limits: Limits): AfterEnd {
+export function decideAfterExit(end: RuntimeExit, limits: Limits): AfterExit {
   const { code, workLeft, ranMs, failures } = end
-  const reason = endReason(end)
+  const reason = exitReason(end)
   if (code === CONFIGURATION) return { type: 'refused', reason }
   if (code === 0 && !workLeft) return { type: 'idle' }
   const before = ranMs >= limits.steadyMs ? 0 : failures
@@ -127,7 +127,11 @@ export function decideAfterEnd(end: End, limits: Limits): AfterEnd {
   }
 }
 
-export function endReason({ code, signal, lastWords }: Pick<End, 'code' | 'signal' | 'lastWords'>): string {
+export function exitReason({
+  code,
+  signal,
+  lastWords,
+}: Pick<RuntimeExit, 'code' | 'signal' | 'lastWords'>): string {
   const what =
     code === null
       ? signal === null

@@ -11,7 +11,7 @@ import { tempDir } from '../support/files.ts'
 import { until } from '../support/runtime.ts'
 
 const STRANGER = fileURLToPath(new URL('../fixtures/conform/runtime.mjs', import.meta.url))
-const PLAY_ONE = fileURLToPath(new URL('../fixtures/conform/play-one.mjs', import.meta.url))
+const CHECK_ONE = fileURLToPath(new URL('../fixtures/conform/check-one.mjs', import.meta.url))
 const OURS = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 const WIDTH = 80
 /** What a broken runtime never does is waited for so long. */
@@ -116,7 +116,7 @@ function conform(...args: readonly string[]): Promise<Ended> {
 async function failures({ faults, stage }: Mutant, at: number): Promise<readonly CheckName[]> {
   const command = [process.execPath, STRANGER, '{dir}', faults]
   const { stdout, stderr } = await run(
-    PLAY_ONE,
+    CHECK_ONE,
     stage,
     join(root, `mutant-${at}`),
     String(WAIT_MS),

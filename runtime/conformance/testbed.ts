@@ -6,12 +6,12 @@ import type { Clock } from '../protocol/clock.ts'
 import { NanoclawError } from '../protocol/errors.ts'
 import { filesIn } from '../protocol/files.ts'
 import { touchedAtMs } from '../store/sqlite/examine.ts'
-import { Command } from './command.ts'
-import { type Message, Pen } from './pen.ts'
-import { Sight } from './sight.ts'
+import { CommandProcess } from './command.ts'
+import { InboundWriter, type TestMessage } from './inbound-writer.ts'
+import { OutboundObserver } from './outbound-observer.ts'
 import { until } from './sleep.ts'
 
-export interface StageOptions {
+export interface TestbedOptions {
   readonly words: readonly string[]
   readonly env: Readonly<Record<string, string | undefined>>
   readonly kind: string
@@ -21,36 +21,36 @@ export interface StageOptions {
 /** A process that got SIGKILL is gone by then, unless its disk is. */
 const DIES_MS = 5_000
 
-export class Stage {
+export class Testbed {
   readonly dir: string
   readonly paths: { readonly inbound: string; readonly outbound: string; readonly heartbeat: string }
-  readonly pen: Pen
-  readonly sight: Sight
-  readonly #options: StageOptions
-  readonly #commands: Command[] = []
+  readonly pen: InboundWriter
+  readonly sight: OutboundObserver
+  readonly #options: TestbedOptions
+  readonly #commands: CommandProcess[] = []
   readonly #synced = new Set<string>()
-  #runtime: Command | undefined
+  #runtime: CommandProcess | undefined
   #syncs = false
   #closed = false
   /** How old the heartbeat was at most, whenever it was looked at while a claim was there. */
   oldestBeatMs = 0
 
-  constructor(dir: string, options: StageOptions) {
+  constructor(dir: string, options: TestbedOptions) {
     mkdirSync(dir)
     this.dir = dir
     this.paths = filesIn(dir)
-    this.pen = new Pen(this.paths.inbound, options.kind, options.clock)
-    this.sight = new Sight(this.paths.outbound, options.clock)
+    this.pen = new InboundWriter(this.paths.inbound, options.kind, options.clock)
+    this.sight = new OutboundObserver(this.paths.outbound, options.clock)
     this.#options = options
   }
 
-  get runtime(): Command {
+  get runtime(): CommandProcess {
     if (!this.#runtime) throw new Error('no runtime was started on this stage')
     return this.#runtime
   }
 
   /** Starts the command on this folder. While one runs, another is not the stage's runtime. */
-  start(more: Readonly<Record<string, string>> = {}): Command {
+  start(more: Readonly<Record<string, string>> = {}): CommandProcess {
     if (this.#closed) throw new NanoclawError('bad_usage', 'conform was told to stop')
     const { words, env, clock } = this.#options
     const placed = words.map((word) => word.replaceAll('{dir}', this.dir))
@@ -60,7 +60,7 @@ export class Stage {
       SESSION_OUTBOUND_DB_PATH: this.paths.outbound,
       SESSION_HEARTBEAT_PATH: this.paths.heartbeat,
     }
-    const command = new Command(placed, { ...env, ...paths, ...more }, clock)
+    const command = new CommandProcess(placed, { ...env, ...paths, ...more }, clock)
     this.#commands.push(command)
     if (!this.#runtime?.alive) this.#runtime = command
     return command
@@ -73,7 +73,7 @@ export class Stage {
   }
 
   /** Returns the ids. */
-  send(messages: readonly Message[]): string[] {
+  send(messages: readonly TestMessage[]): string[] {
     this.pen.send(messages)
     this.sight.expect(messages)
     return messages.map(({ id }) => id)

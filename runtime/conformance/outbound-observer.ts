@@ -4,11 +4,11 @@
 import type { TerminalAck } from '../host/sqlite/inbox.ts'
 import { HostOutbox, type ReplyRow } from '../host/sqlite/outbox.ts'
 import type { Clock } from '../protocol/clock.ts'
-import type { Message } from './pen.ts'
+import type { TestMessage } from './inbound-writer.ts'
 
 const PAGE_ROWS = 1_000
 
-export class Sight {
+export class OutboundObserver {
   readonly #outbox: HostOutbox
   readonly #clock: Clock
   readonly #acks = new Map<string, string>()
@@ -28,7 +28,7 @@ export class Sight {
     this.#clock = clock
   }
 
-  expect(messages: readonly Message[]): void {
+  expect(messages: readonly TestMessage[]): void {
     for (const { id, answered = true, dueAtMs } of messages) {
       this.#sent.push(id)
       if (answered) this.#expected.add(id)

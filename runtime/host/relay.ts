@@ -6,20 +6,20 @@ import type { Clock } from '../protocol/clock.ts'
 import { NonRetryableError } from '../protocol/errors.ts'
 import type { RetryPolicy } from '../protocol/function.ts'
 import { parseTime } from '../protocol/time.ts'
-import { Glance, type Look } from './glance.ts'
-import { Notes } from './notes.ts'
+import { ChangeProbe, type ProbeResult } from './change-probe.ts'
+import { type DeliveryEvent, decideAttempt, type SendEnd } from './delivery-attempt.ts'
+import { DeliveryLog } from './delivery-log.ts'
 import type { Outage } from './outage.ts'
 import { clearFiles } from './outgoing.ts'
-import { type NewParcel, type Parcel, takeIn, takenUpTo } from './sqlite/delivery.ts'
+import { type NewQueuedReply, type QueuedReply, queuedUpTo, queueReplies } from './sqlite/delivery.ts'
 import type { HostFile } from './sqlite/file.ts'
 import { headsOf, queueTimes } from './sqlite/heads.ts'
 import type { HostOutbox, ReplyRow } from './sqlite/outbox.ts'
-import { type DeliveryEvent, decideTried, type SendEnd } from './tried.ts'
 
 /** Sends one reply and returns the platform's id for it; throws when it could not be sent. */
 export type Send = (reply: ReplyRow, attempt: number) => Promise<string | null>
 
-export interface CourierParts {
+export interface RelayParts {
   readonly dir: string
   readonly file: HostFile
   readonly outbox: HostOutbox
@@ -34,7 +34,7 @@ export interface CourierParts {
 }
 
 /** How a courier is driven. */
-export interface Driver {
+export interface RelayDriver {
   readonly outage: Outage
   readonly stopping: AbortSignal
   /** How many sends may begin now, beside the courier's own limit. */
@@ -51,11 +51,11 @@ export interface Driver {
 /** Replies taken into the queue in one transaction. */
 const PAGE_ROWS = 500
 
-export class Courier {
-  readonly #parts: CourierParts
-  readonly #driver: Driver
-  readonly #glance: Glance
-  readonly #notes: Notes
+export class Relay {
+  readonly #parts: RelayParts
+  readonly #driver: RelayDriver
+  readonly #glance: ChangeProbe
+  readonly #notes: DeliveryLog
   readonly #busy = new Map<string, Promise<void>>()
   /** The lane that was served last, so that all get their turn. */
   #after = ''
@@ -63,20 +63,20 @@ export class Courier {
   #asked = true
   #nextDueMs = Number.POSITIVE_INFINITY
 
-  constructor(parts: CourierParts, driver: Driver) {
+  constructor(parts: RelayParts, driver: RelayDriver) {
     this.#parts = parts
     this.#driver = driver
-    this.#glance = new Glance(parts.dir)
-    this.#notes = new Notes(parts.file, parts.clock, driver.outage, parts.pollMs, driver.stopping)
+    this.#glance = new ChangeProbe(parts.dir)
+    this.#notes = new DeliveryLog(parts.file, parts.clock, driver.outage, parts.pollMs, driver.stopping)
   }
 
   /** Whether there is anything to do, as far as the files' times and its own tell. */
-  isDue(look: Look): boolean {
+  isDue(look: ProbeResult): boolean {
     return this.#asked || this.#glance.isNews(look) || look.atMs >= this.#nextDueMs
   }
 
   /** @throws NanoclawError while a file cannot be used */
-  look(look: Look = this.#glance.look(this.#parts.clock.now())): void {
+  look(look: ProbeResult = this.#glance.look(this.#parts.clock.now())): void {
     if (!this.isDue(look)) return
     this.#asked = false
     try {
@@ -102,9 +102,9 @@ export class Courier {
   /** One page; the rest of a long history follows in the next looks, so that the process stays awake meanwhile. */
   #takeIn(): boolean {
     const { file, outbox } = this.#parts
-    return outbox.repliesBehind(takenUpTo(file), PAGE_ROWS).either(
+    return outbox.repliesBehind(queuedUpTo(file), PAGE_ROWS).either(
       (page) => {
-        if (page.length > 0) takeIn(file, page.map(parcelOf))
+        if (page.length > 0) queueReplies(file, page.map(queuedReplyOf))
         if (page.length === PAGE_ROWS) this.#again()
         return true
       },
@@ -134,14 +134,14 @@ export class Courier {
     )
   }
 
-  async #serve(parcel: Parcel, reply: ReplyRow | undefined): Promise<void> {
+  async #serve(parcel: QueuedReply, reply: ReplyRow | undefined): Promise<void> {
     const { dir, clock, policy, onEvent } = this.#parts
     const attempt = parcel.attempts + 1
     this.#driver.began()
     try {
       const end = await this.#send(parcel.id, reply, attempt)
       const facts = { attempt, policy, nowMs: clock.now(), random: Math.random() }
-      const tried = decideTried(parcel.id, end, facts)
+      const tried = decideAttempt(parcel.id, end, facts)
       if (!(await this.#notes.write(tried))) return
       if (tried.type === 'delivered') clearFiles(dir, parcel.id)
       onEvent(tried)
@@ -170,7 +170,14 @@ export class Courier {
 }
 
 /** A time that nobody can read is no reason to keep a reply: it is due at once. */
-export function parcelOf({ id, kind, channelType, platformId, threadId, deliverAfter }: ReplyRow): NewParcel {
+export function queuedReplyOf({
+  id,
+  kind,
+  channelType,
+  platformId,
+  threadId,
+  deliverAfter,
+}: ReplyRow): NewQueuedReply {
   const lane = kind === 'system' ? 'system' : JSON.stringify([channelType, platformId, threadId])
   return { id, lane, dueAtMs: parseTime(deliverAfter ?? '') ?? 0 }
 }
