@@ -60,7 +60,7 @@ async function waiting(bench: Lab): Promise<Figures> {
   let [startedMs, firstMs, answered, rssMost] = [0, 0, 0, 0]
   events.once('started', () => (startedMs = performance.now()))
   events.once('claimed', () => (firstMs = performance.now()))
-  events.on('settled', (ended) => (answered += ended.length))
+  events.on('runs-ended', (ended) => (answered += ended.length))
   await runtime.start()
   const loop = monitorEventLoopDelay({ resolution: 1 })
   loop.enable()

@@ -298,7 +298,7 @@ export class Dispatcher {
       this.#run(assignments, done.refused)
       if (results.length > 0)
         events.emit(
-          'settled',
+          'runs-ended',
           results.map((each) => settledOf(each, done.lost.has(each.entry.message.id))),
         )
     }

@@ -22,7 +22,7 @@ export function showEvents(
   const { paint } = print
   const say = (style: Style, word: string, text: string) => print.data(eventLine(paint, style, word, text))
 
-  events.on('settled', (all) => print.data(...all.flatMap((each) => settledLines(each, paint))))
+  events.on('runs-ended', (all) => print.data(...all.flatMap((each) => runEndLines(each, paint))))
   events.on('started', ({ quarantined }) => {
     for (const id of quarantined)
       say('red', 'failed', `${plain(id)}  crash_limit: each of its runs took the runtime with it`)
@@ -33,7 +33,7 @@ export function showEvents(
   events.on('context', ({ id }) =>
     say('dim', 'context', `${plain(id)}  trigger is 0: completed without a run`),
   )
-  onUnroutable(events, { functions, messageOf }, (id, why) => say('yellow', 'held', `${plain(id)}  ${why}`))
+  onUnroutable(events, { functions, messageOf }, (id, why) => say('yellow', 'parked', `${plain(id)}  ${why}`))
   events.on('output', ({ line, stream, ...from }) => {
     print.data(foreignLine(paint, from, line, stream === 'stderr' ? 'yellow' : 'dim'))
   })
@@ -48,7 +48,7 @@ export function showEvents(
   events.on('inbound-wal', ({ path }) =>
     say('yellow', 'wal', `${plain(path)} is in WAL mode; its host should set journal_mode=delete`),
   )
-  events.on('flickers', ({ path, times }) =>
+  events.on('read-unstable', ({ path, times }) =>
     say(
       'yellow',
       'reads',
@@ -87,11 +87,11 @@ export function showEvents(
     say('red', 'ended', `${plain(functionName)}  a process, and no message is charged: ${what}`)
     print.data(...more.map((line) => below(paint('dim', line))))
   })
-  events.on('commit-failed', ({ message, held }) =>
-    say('red', 'disk', `outbound.db takes no writes (${plain(message)}); ${held} results are held`),
+  events.on('commit-failed', ({ message, results }) =>
+    say('red', 'disk', `outbound.db takes no writes (${plain(message)}); ${results} results wait in memory`),
   )
-  events.on('commit-healed', ({ held }) =>
-    say('green', 'disk', `outbound.db takes writes again; ${held} results are written`),
+  events.on('commit-recovered', ({ results }) =>
+    say('green', 'disk', `outbound.db takes writes again; ${results} results are written`),
   )
   events.on('watch-degraded', ({ reason }) =>
     say('yellow', 'watch', `no file events (${plain(reason)}); the poll finds changes`),
@@ -151,8 +151,8 @@ export function openingLines({ root, workspace, functions }: Opening, paint: Pai
   ]
 }
 
-export function settledLines(settled: EndedRun, paint: Paint): string[] {
-  const { id, functionName, attempt, outcome, durationMs, verdict, nextAtMs, reason } = settled
+export function runEndLines(run: EndedRun, paint: Paint): string[] {
+  const { id, functionName, attempt, outcome, durationMs, verdict, nextAtMs, reason } = run
   if (verdict === 'released')
     return outcome.type === 'cancelled' && outcome.why === 'process-died'
       ? [eventLine(paint, 'yellow', 'again', `${plain(functionName)}  ${plain(id)}  ${PROCESS_DIED}`)]
@@ -162,7 +162,7 @@ export function settledLines(settled: EndedRun, paint: Paint): string[] {
   if (attempt > 1) about.push(paint('dim', `attempt ${attempt}`))
   if (outcome.type !== 'replied') about.push(paint(style, outcomeText(outcome, reason)))
   if (nextAtMs !== null) about.push(paint('dim', againText(nextAtMs - realClock.now())))
-  return [eventLine(paint, style, word, about.join('  ')), ...detailLines(settled, paint)]
+  return [eventLine(paint, style, word, about.join('  ')), ...detailLines(run, paint)]
 }
 
 function againText(delayMs: number): string {

@@ -50,7 +50,7 @@ export function createLog(events: Events, { level, to, several = false }: LogOpt
   events.on('inbound-wal', (about, workspace) =>
     of(workspace).warn(about, 'inbound.db is in WAL mode; its host should set journal_mode=delete'),
   )
-  events.on('flickers', (about, workspace) =>
+  events.on('read-unstable', (about, workspace) =>
     of(workspace).warn(about, 'inbound.db is unreadable for moments; this mount may carry no locks'),
   )
   events.on('rejected', (about, workspace) => of(workspace).warn(about, 'message failed without a run'))
@@ -61,14 +61,14 @@ export function createLog(events: Events, { level, to, several = false }: LogOpt
   events.on('unroutable', (about, workspace) => {
     of(workspace)[kindsSaid.has(about.kind) ? 'debug' : 'warn'](
       about,
-      'no function takes this message; it is held, like others of its kind',
+      'no function takes this message; it is parked, like others of its kind',
     )
     if (kindsSaid.size < KINDS_SAID_MAX) kindsSaid.add(about.kind)
   })
   events.on('commit-failed', (about, workspace) =>
-    of(workspace).error(about, 'outbound.db takes no writes; claims stop, results are held'),
+    of(workspace).error(about, 'outbound.db takes no writes; claims stop, results wait in memory'),
   )
-  events.on('commit-healed', (about, workspace) =>
+  events.on('commit-recovered', (about, workspace) =>
     of(workspace).info(about, 'outbound.db takes writes again'),
   )
   events.on('function-broken', ({ stillServed, ...about }) =>
@@ -100,16 +100,16 @@ export function createLog(events: Events, { level, to, several = false }: LogOpt
   events.on('workspace-failed', (about) => log.error(about, 'workspace cannot be served; the others go on'))
   events.on('workspace-removed', (about) => log.info(about, 'workspace is not served any more'))
   events.on('fatal', ({ error, exitCode }) => log.fatal({ err: error, exitCode }, 'cannot go on'))
-  events.on('settled', (all, workspace) => {
+  events.on('runs-ended', (all, workspace) => {
     // Nothing is made of those that nobody wants to read: there may be tens of thousands a second.
     const wanted = log.isLevelEnabled('debug') ? all : all.filter(({ verdict }) => verdict !== 'done')
     if (wanted.length === 0) return
     const into = of(workspace)
-    for (const each of wanted) settled(into, each)
+    for (const each of wanted) logRunEnd(into, each)
   })
 }
 
-function settled(log: Logger, each: EndedRun): void {
+function logRunEnd(log: Logger, each: EndedRun): void {
   const { outcome, verdict, nextAtMs, ...about } = each
   if (verdict === 'done') return log.debug(about, 'completed')
   const detail = {

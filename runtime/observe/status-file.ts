@@ -25,7 +25,7 @@ export class StatusFile {
     events.on('commit-failed', ({ code, message }) => {
       this.#holdsFor = `outbound.db takes no writes: ${code}, ${message}`
     })
-    events.on('commit-healed', () => {
+    events.on('commit-recovered', () => {
       this.#holdsFor = undefined
     })
   }

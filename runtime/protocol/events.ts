@@ -44,9 +44,9 @@ export interface RuntimeEvents {
   /** It is in WAL mode, so SQLite puts files beside it that nobody asked for; once for each file. */
   'inbound-wal': [{ readonly path: string }]
   /** It was unreadable for moments only, so often that a mount without locks is the likely cause; once. */
-  flickers: [{ readonly path: string; readonly times: number; readonly reason: string }]
+  'read-unstable': [{ readonly path: string; readonly times: number; readonly reason: string }]
   claimed: [{ readonly ids: readonly string[]; readonly functionName: string }]
-  settled: [readonly EndedRun[]]
+  'runs-ended': [readonly EndedRun[]]
   /** Messages that fail without a run: a time that cannot be read, an id that is no text. */
   rejected: [{ readonly id: string; readonly reason: string; readonly detail: string }]
   /** Context (`trigger` 0) that no function asks for: it ended as completed without a run. */
@@ -54,9 +54,9 @@ export interface RuntimeEvents {
   unroutable: [{ readonly id: string; readonly kind: string }]
   /** outbound.db takes no writes, or somebody keeps it locked; claims stop, results are held. Once, until it is healed. */
   'commit-failed': [
-    { readonly code: string; readonly message: string; readonly held: number; readonly retryMs: number },
+    { readonly code: string; readonly message: string; readonly results: number; readonly retryMs: number },
   ]
-  'commit-healed': [{ readonly held: number }]
+  'commit-recovered': [{ readonly results: number }]
   'worker-started': [{ readonly functionName: string; readonly pid: number; readonly ms: number }]
   /** `unexpected`: nobody has asked it to go, and no message is charged with its end; `why` has the error, if there is one. */
   'worker-ended': [

@@ -144,7 +144,7 @@ export class RetryingReader {
     this.#flicker = undefined
     if (++this.#flickers !== FLICKERS_TOLD) return
     const { events, path } = this.#parts
-    events.emit('flickers', { path, times: this.#flickers, reason })
+    events.emit('read-unstable', { path, times: this.#flickers, reason })
   }
 
   #soon(): void {

@@ -78,7 +78,7 @@ export class CommitRetry {
 
   /** The disk has taken a commit. */
   healed(held: number): void {
-    if (this.#outage.over()) this.#parts.events.emit('commit-healed', { held })
+    if (this.#outage.over()) this.#parts.events.emit('commit-recovered', { results: held })
     this.#failures = 0
     this.#doubts = 0
   }
@@ -91,6 +91,6 @@ export class CommitRetry {
     if (!this.#outage.isNews('outage')) return
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
     const { events, explain } = this.#parts
-    events.emit('commit-failed', { code, message: explain(error), held, retryMs })
+    events.emit('commit-failed', { code, message: explain(error), results: held, retryMs })
   }
 }

@@ -55,7 +55,7 @@ test('a new project answers at once, takes changes, and stops gently', async () 
   )
 
   await nanoclaw(dir, ['send', 'nobody'])
-  await dev.says(/held {4}msg-\S+ {2}no function takes kind nobody; functions\/nobody\.ts would take it/)
+  await dev.says(/parked {2}msg-\S+ {2}no function takes kind nobody; functions\/nobody\.ts would take it/)
   writeFileSync(join(dir, 'functions/broken.ts'), 'export default {')
   await dev.says(/broken {2}broken; mend it and save/)
   rmSync(join(dir, 'functions/broken.ts'))
@@ -79,7 +79,7 @@ test('every event is a JSON line for programs', async () => {
   const dev = startNanoclaw(dir, ['dev', '--json'])
   await dev.says('"event":"started"')
   await nanoclaw(dir, ['send', 'chat', 'hello', '--id', 'm'])
-  await dev.says('"event":"settled"')
+  await dev.says('"event":"runs-ended"')
   dev.child.kill('SIGTERM')
   const { code, stdout } = await dev.ended()
   expect(code).toBe(0)
@@ -87,7 +87,9 @@ test('every event is a JSON line for programs', async () => {
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as { event: string; about: any })
-  expect(events.find(({ event }) => event === 'settled')?.about).toMatchObject([{ id: 'm', verdict: 'done' }])
+  expect(events.find(({ event }) => event === 'runs-ended')?.about).toMatchObject([
+    { id: 'm', verdict: 'done' },
+  ])
   expect(events.at(-1)?.event).toBe('stopped')
 })
 

@@ -74,7 +74,7 @@ test('165: a message that misses one condition is told which, in dev, send and s
   await dev.says('Ctrl+C stops.')
   await nanoclaw(dir, ['send', 'webhook', '{"action":"closed"}', '--id', 'm'])
   const why = 'opened takes webhook only when content.action is opened; here it is closed'
-  await dev.says(`held    m  ${why}`)
+  await dev.says(`parked  m  ${why}`)
   await expect
     .poll(async () => (await nanoclaw(dir, ['show', 'm'])).stdout, { timeout: 20_000 })
     .toContain(why)

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { Print } from '../../runtime/cli/print.ts'
 import { printEvents } from '../../runtime/cli/print-events.ts'
-import { settledLines, showEvents } from '../../runtime/cli/view.ts'
+import { runEndLines, showEvents } from '../../runtime/cli/view.ts'
 import { createEvents, type Events } from '../../runtime/protocol/events.ts'
 
 function viewed(show: (events: Events, print: Print) => void) {
@@ -42,13 +42,13 @@ test('the error that ends it is text for programs', () => {
 
 test('a kind that is held is told once, and again when functions have changed', () => {
   const { events, shown } = forPeople()
-  const told = () => shown().match(/held .*/g)
+  const told = () => shown().match(/parked .*/g)
   for (const id of ['a', 'b']) events.emit('unroutable', { id, kind: 'chat' })
   const remedy = 'no function takes kind chat; functions/chat.ts would take it'
-  expect(told()).toEqual([`held    a  ${remedy}`])
+  expect(told()).toEqual([`parked  a  ${remedy}`])
   events.emit('functions-changed', { changed: ['other'], functions: ['other'] })
   for (const id of ['a', 'b']) events.emit('unroutable', { id, kind: 'chat' })
-  expect(told()).toEqual([`held    a  ${remedy}`, `held    a  ${remedy}`])
+  expect(told()).toEqual([`parked  a  ${remedy}`, `parked  a  ${remedy}`])
 })
 
 test('what waits for a function that is broken is held until that is mended, not until it is made', () => {
@@ -57,12 +57,12 @@ test('what waits for a function that is broken is held until that is mended, not
   const broken = { functionName: 'syntax', message: 'expected ";"', retryMs: null }
   events.emit('function-broken', { ...broken, stillServed: false })
   events.emit('unroutable', { id: 'a', kind: 'syntax' })
-  expect(shown()).toMatch(/held {4}a {2}no function takes kind syntax/)
-  expect(shown()).toMatch(/held {4}a {2}function syntax is broken and must be mended$/m)
+  expect(shown()).toMatch(/parked {2}a {2}no function takes kind syntax/)
+  expect(shown()).toMatch(/parked {2}a {2}function syntax is broken and must be mended$/m)
   events.emit('functions-changed', { changed: ['syntax'], functions: ['syntax'] })
   events.emit('functions-changed', { changed: ['syntax'], functions: [] })
   events.emit('unroutable', { id: 'b', kind: 'syntax' })
-  expect(shown()).toMatch(/held {4}b {2}no function takes kind syntax/)
+  expect(shown()).toMatch(/parked {2}b {2}no function takes kind syntax/)
 })
 
 test('what a function says names the message, by the end of a long id', () => {
@@ -85,6 +85,6 @@ test.each([
 ])('a next attempt after %i ms is "%s"', (delayMs, text) => {
   const outcome = { type: 'exited', code: 1, stderr: '' } as const
   const run = { id: 'm', functionName: 'f', run: 1, attempt: 1, durationMs: 1, reason: null, outcome }
-  const lines = settledLines({ ...run, verdict: 'retry', nextAtMs: Date.now() + delayMs }, (_, said) => said)
+  const lines = runEndLines({ ...run, verdict: 'retry', nextAtMs: Date.now() + delayMs }, (_, said) => said)
   expect(lines.join('\n')).toMatch(new RegExp(`${text}$`, 'm'))
 })

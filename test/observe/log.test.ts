@@ -98,7 +98,7 @@ test('of a runtime of several folders each line names the folder that it is abou
   const namesIn = (several: boolean) => {
     const { events, written } = logged('debug', several)
     events.emit('started', { epoch: 1, functions: [], interrupted: 0, quarantined: ['m'] }, '/s/a')
-    events.emit('commit-healed', { held: 0 }, '/s/b')
+    events.emit('commit-recovered', { results: 0 }, '/s/b')
     events.emit('output', { functionName: 'f', messageId: 'm', stream: 'stdout', line: 'hi' }, '/s/a')
     events.emit('functions-changed', { changed: [], functions: [] })
     return written.map((line) => JSON.parse(line).workspace)

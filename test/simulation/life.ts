@@ -93,7 +93,7 @@ export class Life {
     this.#inbox = new Inbox(inboundPath)
     const clock = this.#clock()
     const events = createEvents()
-    events.on('settled', (list) => books.settled(this.epoch, list))
+    events.on('runs-ended', (list) => books.settled(this.epoch, list))
     this.#pool = new Pool({
       clock,
       events,

@@ -15,7 +15,7 @@ function reader() {
   const said: string[] = []
   events.on('waiting', ({ path, reason }) => said.push(`waits for ${path}: ${reason}`))
   events.on('readable', ({ path }) => said.push(`reads ${path}`))
-  events.on('flickers', ({ times }) => said.push(`flickered ${times} times`))
+  events.on('read-unstable', ({ times }) => said.push(`flickered ${times} times`))
   const file: { error: unknown; reads: number } = { error: undefined, reads: 0 }
   const reading = new RetryingReader({
     clock,

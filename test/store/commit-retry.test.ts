@@ -12,9 +12,9 @@ const error = (code: string) => new Database.SqliteError('as planned', code)
 function play(meaning: Passing, code: string, healAfter: number) {
   const clock = new FakeClock()
   const events = createEvents()
-  const [triesMs, told, healed]: [number[], string[], number[]] = [[], [], []]
-  events.on('commit-failed', (about) => told.push(`${about.code} ${about.held} at ${clock.monotonic()}`))
-  events.on('commit-healed', ({ held }) => healed.push(held))
+  const [triesMs, told, recovered]: [number[], string[], number[]] = [[], [], []]
+  events.on('commit-failed', (about) => told.push(`${about.code} ${about.results} at ${clock.monotonic()}`))
+  events.on('commit-recovered', ({ results }) => recovered.push(results))
   let givenUp = false
   const attempt = () => {
     triesMs.push(clock.monotonic())
@@ -24,21 +24,21 @@ function play(meaning: Passing, code: string, healAfter: number) {
   const pause = new CommitRetry({ clock, events, explain, again: attempt })
   attempt()
   clock.advance(3_600_000)
-  return { triesMs, told, healed, givenUp, timers: clock.timers }
+  return { triesMs, told, recovered, givenUp, timers: clock.timers }
 }
 
 test('a lock of a moment is tried again at once, and never spoken of', () => {
   expect(play('retry', 'SQLITE_BUSY', 4)).toMatchObject({
     triesMs: [0, 10, 30, 70, 150],
     told: [],
-    healed: [],
+    recovered: [],
   })
 })
 
 test('a lock that stays is told once after a second, tried ever less often, and told once when it is gone', () => {
-  const { triesMs, told, healed } = play('retry', 'SQLITE_BUSY', 20)
+  const { triesMs, told, recovered } = play('retry', 'SQLITE_BUSY', 20)
   expect(told).toEqual(['SQLITE_BUSY 3 at 1270'])
-  expect(healed).toEqual([3])
+  expect(recovered).toEqual([3])
   expect(triesMs.slice(-3).map((ms, at, all) => ms - (all[at - 1] ?? ms))).toEqual([0, 1_000, 1_000])
 })
 
@@ -56,7 +56,7 @@ test('71, 72: a disk that does not do its work is given up after a row of chance
     DOUBTS_MAX + 1,
     0,
   ])
-  expect(play('doubt', 'SQLITE_CORRUPT', DOUBTS_MAX)).toMatchObject({ givenUp: false, healed: [3] })
+  expect(play('doubt', 'SQLITE_CORRUPT', DOUBTS_MAX)).toMatchObject({ givenUp: false, recovered: [3] })
 })
 
 test('163: while the runtime stops a lock is tried again at once and often, and a disk in doubt no oftener than before', () => {

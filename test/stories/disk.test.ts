@@ -19,9 +19,9 @@ it.skipIf(process.platform !== 'linux' || process.getuid?.() !== 0)(
       ...config,
       paths: { ...config.paths, outbound: join(disk, 'outbound.db'), lock: join(disk, '.lock') },
     })
-    const [failed, healed]: [string[], number[]] = [[], []]
+    const [failed, recovered]: [string[], number[]] = [[], []]
     bench.events.on('commit-failed', ({ code }) => failed.push(code))
-    bench.events.on('commit-healed', ({ held }) => healed.push(held))
+    bench.events.on('commit-recovered', ({ results }) => recovered.push(results))
     onTestFinished(() => bench.runtime.stop())
     await bench.runtime.start()
     const running = [bench.send('slow', { ms: 400 })]
@@ -33,7 +33,7 @@ it.skipIf(process.platform !== 'linux' || process.getuid?.() !== 0)(
     expect(running.map((id) => bench.ack(id))).toEqual(['processing'])
     rmSync(join(disk, 'filler'))
     await bench.ended(...running, ...later)
-    expect(healed).toHaveLength(1)
+    expect(recovered).toHaveLength(1)
     expect(
       [...running, ...later].map((id) => [bench.ack(id), bench.runs(id).length, bench.replies(id).length]),
     ).toEqual(Array.from({ length: 31 }, () => ['completed', 1, 1]))
@@ -42,9 +42,9 @@ it.skipIf(process.platform !== 'linux' || process.getuid?.() !== 0)(
 
 it('a lock that somebody keeps on outbound.db is told once, shown by the note of the runtime, and lost when it is gone', async () => {
   const bench = await workbench(['echo'])
-  const [failed, healed]: [string[], number[]] = [[], []]
+  const [failed, recovered]: [string[], number[]] = [[], []]
   bench.events.on('commit-failed', ({ code }) => failed.push(code))
-  bench.events.on('commit-healed', ({ held }) => healed.push(held))
+  bench.events.on('commit-recovered', ({ results }) => recovered.push(results))
   const note = () => JSON.parse(readFileSync(`${bench.config.workspace}/.runtime.json`, 'utf8'))
   await bench.ended(bench.send('echo'))
   const keeper = openDb(bench.config.paths.outbound)
@@ -56,5 +56,5 @@ it('a lock that somebody keeps on outbound.db is told once, shown by the note of
   keeper.exec('commit')
   await bench.ended(id)
   await until(() => note().state === 'running')
-  expect([failed, healed, bench.runs(id).length]).toEqual([['SQLITE_BUSY'], [0], 1])
+  expect([failed, recovered, bench.runs(id).length]).toEqual([['SQLITE_BUSY'], [0], 1])
 })

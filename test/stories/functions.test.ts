@@ -18,7 +18,7 @@ describe('a delivery from GitHub', () => {
 
   beforeAll(async () => {
     const bench = shared()
-    bench.events.on('settled', (runs) => runs.forEach((run) => takenBy.set(run.id, run.functionName)))
+    bench.events.on('runs-ended', (runs) => runs.forEach((run) => takenBy.set(run.id, run.functionName)))
     first = await summarize(bench, 'first', all)
   })
 

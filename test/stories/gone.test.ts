@@ -53,7 +53,7 @@ it.each(['delete', 'wal'] as const)(
     const bench = await workbench(['slow'], { journal })
     const [fatal, settled]: [unknown[], unknown[]] = [[], []]
     bench.events.on('fatal', ({ exitCode, error }) => fatal.push([exitCode, error.message]))
-    bench.events.on('settled', (all) => settled.push(...all))
+    bench.events.on('runs-ended', (all) => settled.push(...all))
     const id = bench.send('slow', { ms: 20 })
     await until(() => bench.ack(id) === 'processing')
     const { outbound } = bench.config.paths

@@ -4,7 +4,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { nameAndMessage } from '../../runtime/cli/describe.ts'
 import { messageLines } from '../../runtime/cli/show.ts'
-import { settledLines } from '../../runtime/cli/view.ts'
+import { runEndLines } from '../../runtime/cli/view.ts'
 import { createLog } from '../../runtime/observe/log.ts'
 import { RETRY_AFTER_MAX_MS } from '../../runtime/protocol/outcome.ts'
 import { readMessage } from '../../runtime/store/sqlite/inspect-message.ts'
@@ -174,7 +174,7 @@ describe('an error that another one caused', () => {
     })
     const screen: string[] = []
     const paint = (_style: unknown, text: string) => text
-    events.on('settled', (all) => screen.push(...all.flatMap((each) => settledLines(each, paint))))
+    events.on('runs-ended', (all) => screen.push(...all.flatMap((each) => runEndLines(each, paint))))
     const output: string[] = []
     events.on('output', ({ line }) => output.push(line))
 
