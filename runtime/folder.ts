@@ -1,11 +1,11 @@
-// A folder that the runtime or a host needs, and the one error that says why it cannot be had.
+// Creates a folder that the runtime or a host needs, with one error for all failures.
 import { mkdirSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { errorText, NanoclawError } from './protocol/errors.ts'
 
 /**
- * Makes a folder, and those above it, where there are none.
- * @param choice what a person may choose another of
+ * Creates a folder and its missing parents.
+ * @param choice what the user may change, for the error text
  * @throws NanoclawError `bad_config`
  */
 export function makeFolder(path: string, choice: '--workspace' | '--cache' | 'folder', mode?: number): void {
@@ -22,32 +22,35 @@ export function makeFolder(path: string, choice: '--workspace' | '--cache' | 'fo
   }
 }
 
-/** What other rights would mend. */
+/** Failures that other permissions would repair. */
 const NOT_ALLOWED: ReadonlySet<unknown> = new Set(['EACCES', 'EPERM', 'EROFS'])
 
 /**
- * Not by mkdir's own `recursive`: where a folder exists and takes no other, as in /proc, the kernel says ENOENT of the new
- * one, and Node makes the one above again and again, for ever.
+ * Does not use mkdir's `recursive`: where a folder exists and accepts no child, as in /proc, the kernel
+ * returns ENOENT, and Node creates the parent again and again, for ever.
  */
 function make(folder: string, mode: number | undefined): void {
   if (isFolder(folder)) return
   const error = tryOnce(folder, mode)
   if (!error) return
   if (codeOf(error) !== 'ENOENT') throw error
-  // Somebody else may make those above at the same moment, so it is tried again in any case.
+  // Another process may create the parents at the same moment, so mkdir is tried again in any case.
   make(dirname(folder), mode)
   const again = tryOnce(folder, mode)
   if (again) throw again
 }
 
-/** Returns why there is no folder now; somebody else may have made it at the same moment. */
+/**
+ * Returns the error, or undefined where the folder exists, perhaps created by another process at the same
+ * moment.
+ */
 function tryOnce(folder: string, mode: number | undefined): unknown {
   try {
     mkdirSync(folder, { mode })
     return undefined
   } catch (error) {
     if (codeOf(error) !== 'EEXIST') return error
-    return isFolder(folder) ? undefined : new Error(`${folder} is there and is no folder`)
+    return isFolder(folder) ? undefined : new Error(`${folder} exists and is not a directory`)
   }
 }
 

@@ -1,4 +1,5 @@
-// What a handler author imports. Bundled into every function, so it stays light: no library, no side effect.
+// The exports for handler authors. Bundled into every function, so it stays small: no library, no side
+// effect.
 import type { UserConfig } from './config/options.ts'
 import type { FunctionDefinition, Untyped } from './protocol/handler.ts'
 

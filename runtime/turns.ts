@@ -1,13 +1,14 @@
-// Whose turn it is. The dispatchers of one process share the event loop and the pool; those that want a turn at the same time
-// get one each, in the order in which they last got a worker: the one that has waited longest is first. So a long backlog in
-// one folder keeps no other folder waiting, however often its own results ask for the next turn.
+// Schedules the turns of several dispatchers. The dispatchers of one process share the event loop and the
+// pool; those that request a turn at the same time get one each, in the order in which they last got a
+// worker: the one that has waited longest is first. So a long backlog in one folder does not delay other
+// folders, however often its results request the next turn.
 import type { Clock, Timer } from './protocol/clock.ts'
 
-/** One dispatcher's place among the others. */
+/** One dispatcher's entry. */
 export interface TurnOrder {
-  /** Calls `turn` as soon as it is this one's; one at a time. */
+  /** Requests a turn: calls `turn` when its time comes; one at a time. */
   soon(turn: () => void): Timer
-  /** It has got a worker, and stands behind all others now. */
+  /** Call when it got a worker: it moves behind all others. */
   served(): void
 }
 
@@ -19,7 +20,7 @@ interface Place {
 export class Turns {
   readonly #clock: Clock
   readonly #asked = new Set<Place>()
-  /** Those that had asked when this round began; the next one stands at the end. */
+  /** The requests at the start of this round; the next one is at the end. */
   #round: Place[] = []
   #timer: Timer | undefined
   #served = 0
@@ -47,7 +48,7 @@ export class Turns {
     }
   }
 
-  /** One turn for each call of the event loop, so that a round of many does not hold up what comes in. */
+  /** One turn per iteration of the event loop, so that a long round does not delay I/O. */
   #next(): void {
     if (this.#round.length === 0) {
       this.#round = [...this.#asked].sort((a, b) => b.servedAt - a.servedAt)

@@ -21,11 +21,11 @@ test('a link to a folder is a folder', () => {
 })
 
 test.each([
-  ['where a file stands', 'file', /file is there and is no folder/],
+  ['where a file stands', 'file', /file exists and is not a directory/],
   ['below a file', 'file/below', /ENOTDIR/],
   ['far below a file', 'file/far/below', /ENOTDIR/],
-  ['where a link leads nowhere', 'nowhere', /nowhere is there and is no folder/],
-  ['below a link that leads nowhere', 'nowhere/below', /nowhere is there and is no folder/],
+  ['where a link leads nowhere', 'nowhere', /nowhere exists and is not a directory/],
+  ['below a link that leads nowhere', 'nowhere/below', /nowhere exists and is not a directory/],
   ['with a name that is too long', 'x'.repeat(300), /ENAMETOOLONG/],
 ])('no folder can be made %s, and no rights are asked for', (_, path, why) => {
   const dir = tempDir()

@@ -1,5 +1,5 @@
-// What the bundler found wrong, told to the author: one line for each error, `file:line:column: text`, as editors and
-// terminals can follow it, with the way out where we know one.
+// Errors of the bundler as text for the author: one line per error, `file:line:column: text`, which editors
+// and terminals can follow, with a remedy where one is known.
 import { dirname, resolve, sep } from 'node:path'
 import { type ErrorCode, NanoclawError } from '../protocol/errors.ts'
 import { lookupsOf, standing } from './lookups.ts'
@@ -16,11 +16,11 @@ export interface BuildError {
   } | null
 }
 
-/** What a failed build depends on: a change there may mend it. */
+/** Inputs of a failed build: a change there may repair it. */
 export interface Causes {
   /** Files that were read, absolute. */
   readonly inputs: readonly string[]
-  /** Folders, to be watched without those below them: what an import did not find would appear there. */
+  /** Folders to watch without their subfolders: a missing import would appear there. */
   readonly awaited: readonly string[]
 }
 
@@ -32,7 +32,7 @@ export class BuildFault extends NanoclawError {
   }
 }
 
-/** `read`: the files whose code the build has seen. Only folders of the project are awaited. */
+/** `read`: the files whose code the build has read. Only folders of the project are watched. */
 export function causesOf(errors: readonly BuildError[], root: string, read: Iterable<string>): Causes {
   const inputs = new Set(read)
   const awaited = new Set<string>()
@@ -65,7 +65,7 @@ function adviceFor(text: string, file: string): string {
   const name = file.match(/.*(?:^|[/\\])node_modules[/\\]((?:@[^/\\]+[/\\])?[^/\\]+)[/\\]/)?.[1]
   const external = `name ${name ? `'${name}'` : 'its package'} in \`external\` of nanoclaw.config.ts`
   if (/^Could not resolve "[^./]/.test(text))
-    return ` (not installed? npm install it in the project${name ? `; or, if ${name} can do without it, ${external}` : ''})`
+    return ` (not installed? npm install it in the project${name ? `; or, if ${name} works without it, ${external}` : ''})`
   if (text.startsWith('No loader is configured for ".node"'))
     return ` (a native module cannot be bundled: ${external})`
   return ''

@@ -1,6 +1,6 @@
-// How a bundle is built; esbuild enters the project here. It comes in one of two forms. A script is up sooner, and V8 keeps what
-// it has compiled of it (child/start.ts); but it has no top-level await, and must load what is outside by `require`. Code
-// that cannot be a script is an ES module.
+// How a bundle is built; esbuild enters the project here. It comes in one of two forms. A script starts
+// faster, and V8's compiled code for it can be cached (child/start.ts); but it has no top-level await, and
+// loads external modules by `require`. Code that cannot be a script becomes an ES module.
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, resolve } from 'node:path'
@@ -27,16 +27,16 @@ import { HERE_NAMES, META, sayHere } from './package-paths.ts'
 
 export interface Job extends FunctionSource {
   readonly root: string
-  /** Where the bundle will lie: its map names the sources from there. */
+  /** Folder of the bundle: the paths in its map are relative to it. */
   readonly cache: string
   readonly external: readonly string[]
   /** The code that node runs first: it imports the shim and the author's module, both by their URLs. */
   readonly entry: string
-  /** What an import from `nanoclaw-functions` gets. */
+  /** The module that an import of `nanoclaw-functions` resolves to. */
   readonly index: string
   /** Runs a script: a module that exports `start(path)`. */
   readonly starter: string
-  /** Beginnings of paths of ours: part of the bundle, nothing to watch. */
+  /** Path prefixes of this package: bundled, but not watched. */
   readonly own: readonly string[]
   readonly code: ErrorCode
 }
@@ -44,21 +44,21 @@ export interface Job extends FunctionSource {
 export interface BuildOutput {
   readonly code: string
   readonly map: string
-  /** The code that runs it, if it is a script. */
+  /** The starter code, if it is a script. */
   readonly starter?: string
-  /** Every file whose code is in it. */
+  /** Every file whose code is in the bundle. */
   readonly sources: readonly string[]
-  /** Those of the author, and the author's tsconfig files. */
+  /** The author's source files and tsconfig files. */
   readonly inputs: readonly string[]
-  /** What else has decided what it is made of. */
+  /** Further paths that decided the build (lookups.ts). */
   readonly deciders: Deciders
-  /** What has built it: another one may build the same sources differently. */
+  /** The version of the builder: another one may build the same sources differently. */
   readonly tools: readonly string[]
 }
 
 const TOOLS = [fileURLToPath(import.meta.url), createRequire(import.meta.url).resolve('esbuild/package.json')]
 
-/** The namespace of modules that stand for `bindings`. */
+/** Namespace of the modules that replace `bindings`. */
 const ADDONS = 'addons'
 
 /** Ends esbuild's helper process; the next build starts another. */
@@ -66,11 +66,11 @@ export async function release(): Promise<void> {
   await stop()
 }
 
-/** What a build has met on its way. */
+/** State of one build. */
 interface Trace {
   /** Files of code. */
   readonly read: Set<string>
-  /** Of external packages: the bundle names where they were found. */
+  /** Paths of external packages: the bundle refers to them. */
   readonly imports: Import[]
 }
 
@@ -87,7 +87,7 @@ export async function build(job: Job): Promise<BuildOutput> {
   }
 }
 
-/** undefined: it has to be a module, or is wrong in a way that the other form tells as well. */
+/** undefined: it must be a module, or has an error that the module build reports as well. */
 async function asScript(job: Job, trace: Trace): Promise<BuildOutput | undefined> {
   // A function that child/start.ts calls, as strict as a module is.
   const js = `(function (__nanoclawRequire) { 'use strict'; const require = __nanoclawRequire(${urlOf(job.path)});`
@@ -95,7 +95,8 @@ async function asScript(job: Job, trace: Trace): Promise<BuildOutput | undefined
     const made = await esbuild({ ...settingsOf(job, trace), ...SCRIPT, banner: { js } })
     const built = builtOf(job, made, trace)
     if (importsOutside(made.metafile) || built.code.includes(META)) return undefined
-    // Old dependencies may do what strict code must not (`with`, say); esbuild tells that of a module only.
+    // Old dependencies may use what strict code must not (such as `with`); esbuild reports that for a module
+    // only.
     new Script(built.code)
     const { code, hidden } = await linked(job, built)
     return { ...built, code: (hidden ? NOT_KEPT : '') + code, starter: await starterOf(job) }
@@ -106,7 +107,7 @@ async function asScript(job: Job, trace: Trace): Promise<BuildOutput | undefined
 }
 
 async function asModule(job: Job, trace: Trace): Promise<BuildOutput> {
-  // Dependencies in CommonJS ask for node's modules by `require`, which an ES module has not.
+  // Dependencies in CommonJS load node's modules by `require`, which an ES module does not have.
   const js = `import { createRequire as __nanoclawRequire } from 'node:module'; const require = __nanoclawRequire(${urlOf(job.path)});`
   const built = builtOf(
     job,
@@ -165,7 +166,7 @@ function settingsOf({ entry, root, cache, name, external, index }: Job, { read, 
   } as const satisfies BuildOptions
 }
 
-/** It will lie beside this. */
+/** The starter is written beside the bundle. */
 function bundleOf({ cache, name }: Pick<Job, 'cache' | 'name'>): string {
   return resolve(cache, `${name}.js`)
 }
@@ -185,20 +186,23 @@ function builtOf(
   return { code: textOf('.js'), map: textOf('.js.map'), sources, inputs, deciders, tools }
 }
 
-/** As they stand in the sources, but those of external packages. */
+/** Import paths as in the sources, except external packages. */
 function importsOf({ root }: Job, { inputs }: Metafile): Import[] {
   return Object.entries(inputs).flatMap(([input, { imports }]) =>
     imports.map(({ original, path }) => ({ importer: resolve(root, input), specifier: original ?? path })),
   )
 }
 
-/** With the tsconfig files that count for them. */
+/** Includes the tsconfig files that apply to them. */
 function authorsOf({ own }: Job, files: readonly string[]): string[] {
   const authors = files.filter((file) => !own.some((path) => file.startsWith(path)))
   return [...authors, ...tsconfigsOf(authors)].sort()
 }
 
-/** What a generated module imports. In a path, `*` would have a meaning of its own: a folder may have it in its name. */
+/**
+ * The import path in a generated module. `*` is escaped: a folder may have it in its name, and esbuild would
+ * treat it as a pattern.
+ */
 function byUrl(): Plugin {
   return {
     name: 'by URL',
@@ -209,7 +213,7 @@ function byUrl(): Plugin {
   }
 }
 
-/** A handler needs no node_modules: what it imports from us is us. */
+/** A handler needs no node_modules: `nanoclaw-functions` resolves to this package. */
 function ourselves(index: string): Plugin {
   return {
     name: 'nanoclaw-functions',
@@ -219,8 +223,8 @@ function ourselves(index: string): Plugin {
 }
 
 /**
- * An external package is found from the file that imports it and named by its full path: the bundle lies in the cache,
- * from where node might find another one, or none.
+ * Resolves an external package from the file that imports it, to its full path: from the cache folder, node
+ * might find another one, or fail.
  */
 function externals(names: readonly string[], imports: Import[]): Plugin {
   const seen = Symbol('already on its way')
@@ -234,11 +238,12 @@ function externals(names: readonly string[], imports: Import[]): Plugin {
         if (found.external) return found
         if (found.errors.length === 0) {
           if (kind.startsWith('require')) return { external: true, path: found.path }
-          // Node asks for an attribute, which esbuild leaves out; data is as well built in.
+          // Node requires an import attribute, which esbuild drops; so data files are bundled.
           if (found.path.endsWith('.json')) return { path: found.path }
           return { external: true, path: pathToFileURL(found.path).href }
         }
-        // A require or a dynamic import may stand in a try: it fails when it runs, where its author can catch it.
+        // A require or a dynamic import may be in a try block: it fails at run time, where its author can
+        // catch it.
         if (kind !== 'import-statement') return { external: true, path }
         return {
           errors: [
@@ -250,8 +255,8 @@ function externals(names: readonly string[], imports: Import[]): Plugin {
 }
 
 /**
- * The package `bindings` loads a native addon from the package that calls it, which it finds by the call's stack; in a bundle
- * that names the cache. So each package that imports it gets one that knows its folder.
+ * The package `bindings` finds a native addon through the call stack, which in a bundle points to the cache.
+ * So each package that imports it gets a replacement with the package's folder.
  */
 function addons(): Plugin {
   const seen = Symbol('already on its way')

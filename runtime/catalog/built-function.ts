@@ -1,4 +1,4 @@
-// What became of one source: a function, or what is wrong with it, or both, when it got worse.
+// The result of building one source: a function, a fault, or both when a working function broke.
 import type { FunctionSpec } from '../protocol/function.ts'
 import type { Causes } from './build-errors.ts'
 import type { Bundle } from './bundle.ts'
@@ -7,20 +7,20 @@ import type { FunctionSource } from './discover.ts'
 export interface BuiltFunction {
   readonly source: FunctionSource
   readonly bundle?: Bundle
-  /** The function; with a fault, as it was before. Without one there is a fault. */
+  /** The function; with a fault, its last good version. Undefined only together with a fault. */
   readonly spec?: FunctionSpec
   readonly fault?: FunctionFault
 }
 
 export interface FunctionFault {
   readonly text: string
-  /** It did not load, which may pass. Otherwise its source must be edited. */
+  /** True: the module did not load, which may be temporary. False: its source must be edited. */
   readonly passes: boolean
-  /** It did not build, for a reason in these. */
+  /** Inputs of the failed build. */
   readonly causes?: Causes
 }
 
-/** A function that got worse stays what it was. */
+/** Keeps the last good version of a broken function. */
 export function orBefore(built: BuiltFunction, before: BuiltFunction | undefined): BuiltFunction {
   return built.fault && before?.spec ? { ...before, ...built, spec: before.spec } : built
 }

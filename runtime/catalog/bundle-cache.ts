@@ -1,15 +1,17 @@
-// The cache folder: bundles named by their content. A name never changes its bytes, and a reader never sees half a file:
-// everything is written beside its place and renamed into it. Shared by every process that is given the same folder.
+// The cache folder: bundles named by their content. A name never changes its bytes, and a reader never sees a
+// partial file: files are written under a temporary name and renamed. Processes may share the folder.
 import { createHash, randomUUID } from 'node:crypto'
 import { mkdir, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { NanoclawError } from '../protocol/errors.ts'
 
-/** Bundles of one function that stay: the one in use, and those that workers of the last reloads may still start from. */
+/**
+ * Kept bundles per function: the one in use, and those that workers of the last reloads may still start from.
+ */
 const KEPT = 3
 const PROJECT_CHARS = 4
 const CONTENT_CHARS = 16
-/** Of the name of a bundle's file, behind name and project: code, map, starter, V8's cache, drafts of these. */
+/** File name suffixes after name and project: code, map, starter, V8's cache, temporary files of these. */
 const VERSION = /^[0-9a-f]+(?=\.[cm]?js(\.|$))/
 
 export interface BundleCache {
@@ -23,13 +25,15 @@ export interface BundleCache {
 }
 
 export interface CachedBundle {
-  /** What node is to run. */
+  /** The file for node to run. */
   readonly path: string
   readonly files: readonly string[]
   readonly hash: string
 }
 
-/** The folder by its real path, or as much of it as is there: so node calls what it runs, and maps name sources from there. */
+/**
+ * The real path of the folder, as far as it exists: node reports real paths, and maps are relative to them.
+ */
 export async function realFolder(path: string): Promise<string> {
   const parent = dirname(path)
   if (parent === path) return path
@@ -37,9 +41,9 @@ export async function realFolder(path: string): Promise<string> {
 }
 
 /**
- * Puts a bundle and its source map on the shelf, unless they are there already, and drops old ones of the same name.
- * The hash covers the map too: a moved line changes no code, but would make every stack trace lie.
- * @throws NanoclawError `bad_config` when the folder takes no files.
+ * Writes a bundle and its source map into the cache unless they exist, and removes old ones of the same name.
+ * The hash covers the map, too: a moved line changes no code, but would make every stack trace wrong.
+ * @throws NanoclawError `bad_config` when the folder is not writable.
  */
 export async function cacheBundle(cache: string, volume: BundleCache): Promise<CachedBundle> {
   const { root, name, code, map, starter } = volume
@@ -47,7 +51,7 @@ export async function cacheBundle(cache: string, volume: BundleCache): Promise<C
   const hash = project + digest(`${code}\0${map}\0${starter ?? ''}`, CONTENT_CHARS)
   const title = `${name}-${hash}`
   const file = `${title}${starter === undefined ? '.mjs' : '.js'}`
-  // The map first: whoever finds the code may follow its link. What runs it comes last.
+  // The map first: a reader of the code may follow its link. The starter last.
   const texts: [string, string][] = [
     [`${file}.map`, map],
     [file, `${code}//# sourceMappingURL=${encodeURIComponent(file)}.map\n`],
@@ -69,7 +73,10 @@ export function digest(text: string, chars?: number): string {
   return createHash('sha256').update(text).digest('hex').slice(0, chars)
 }
 
-/** Compares before it writes: a file that a power cut left empty heals, and a read-only cache that is complete will do. */
+/**
+ * Compares before writing: repairs a file that a power cut left empty, and accepts a complete read-only
+ * cache.
+ */
 export async function put(cache: string, path: string, text: string): Promise<boolean> {
   const bytes = Buffer.from(text)
   const there = await readFile(path).catch(() => undefined)
@@ -85,7 +92,9 @@ export async function put(cache: string, path: string, text: string): Promise<bo
   return true
 }
 
-/** Best effort: another process may be tidying the same folder. `current`: the title that was just written. */
+/**
+ * Best effort: another process may be cleaning the same folder. `current`: the title that was just written.
+ */
 async function prune(cache: string, prefix: string, current: string): Promise<void> {
   const files = new Map<string, string[]>()
   for (const file of await readdir(cache)) {
@@ -111,7 +120,7 @@ async function writtenMs(cache: string, file: string): Promise<number> {
 function takesNoFiles(cache: string, error: unknown): string {
   const why = error instanceof Error && 'code' in error ? String(error.code) : String(error)
   return (
-    `the cache folder ${cache} takes no files (${why}); bundles of functions are kept there. ` +
+    `the cache folder ${cache} is not writable (${why}); it holds the bundles of functions. ` +
     'Make it writable, or name another folder: `cache` in nanoclaw.config.ts, or NANOCLAW_CACHE'
   )
 }

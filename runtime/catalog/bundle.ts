@@ -1,6 +1,7 @@
-// User code made into one program that a child can run from anywhere. A bundle holds the shim of the far side and the
-// author's module, which the shim loads by a dynamic import, so that an error thrown at load is caught and reported like any
-// other. Only node's own modules and `external` packages stay outside. How it is built stands in build.ts.
+// Bundles user code into one program that a child can run from anywhere. A bundle has the child's shim
+// (child/) and the author's module, which the shim loads by a dynamic import, so that an error at load is
+// caught and reported like any other. Only node's own modules and `external` packages are not bundled.
+// build.ts does the build.
 import { relative, resolve, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { realClock } from '../protocol/clock.ts'
@@ -10,37 +11,41 @@ import { DefinitionCache } from './definition-cache.ts'
 import type { FunctionSource } from './discover.ts'
 
 export interface Bundle {
-  /** What node is to run. */
+  /** The file for node to run. */
   readonly path: string
-  /** All that a build writes into the cache for it, `path` among them. */
+  /** All cache files of the bundle, `path` included. */
   readonly files: readonly string[]
   readonly hash: string
-  /** Every file of the author's that it was made from, absolute: what to watch. */
+  /** Every source file of the author, absolute; the files to watch. */
   readonly inputs: readonly string[]
 }
 
 export interface BundleOptions {
   readonly cache: string
   readonly root: string
-  /** Packages that are not bundled (native ones, say): names, with `*` for any text. */
+  /** Packages that are not bundled (such as native ones): names, with `*` for any text. */
   readonly external: readonly string[]
   /** A module that exports `serve(load)`, instead of the child's own. */
   readonly shim?: string
 }
 
 const OURS = fileURLToPath(new URL('..', import.meta.url))
-/** The same tree runs as written and as compiled; its own files end as this one does. */
+/** This package runs from sources and compiled; its files have the extension of this one. */
 const ENDING = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
 
-/** Knows what was built before; esbuild, and its helper process, are loaded by the first build that is needed. */
+/** Reuses earlier builds; the first build that is needed loads esbuild and starts its helper process. */
 export class Bundler {
   #builder: Promise<typeof import('./build.ts')> | undefined
-  /** What is being built, by whomever: esbuild has one helper for the whole process, and a build that loses it never ends. */
+  /**
+   * All running builds of this process: esbuild has one helper per process, and a build that loses it never
+   * ends.
+   */
   static readonly #going = new Set<Promise<Bundle>>()
 
   /**
    * Bundles a function for the child.
-   * @throws BuildFault `bad_function` with every error of the build, NanoclawError `bad_config` when the cache takes no files.
+   * @throws BuildFault `bad_function` with every error of the build, NanoclawError `bad_config` when the
+   *   cache is not writable.
    */
   function(source: FunctionSource, options: BundleOptions): Promise<Bundle> {
     const shim = options.shim ?? ours('child/main')
@@ -76,14 +81,14 @@ export class Bundler {
     })
   }
 
-  /** Ends esbuild's helper process, which otherwise stays, idle, as long as this one; the next build starts another. */
+  /** Ends esbuild's idle helper process; the next build starts another. */
   async release(): Promise<void> {
     while (Bundler.#going.size > 0) await Promise.allSettled(Bundler.#going)
     const builder = await this.#builder
     await builder?.release()
   }
 
-  /** The helper must not end while something is built. */
+  /** The helper must not end during a build. */
   #bundle(job: Job): Promise<Bundle> {
     const going = this.#make(job)
     Bundler.#going.add(going)
@@ -98,7 +103,7 @@ export class Bundler {
     if (known) return known
     const sinceMs = realClock.now()
     this.#builder ??= import('./build.ts').catch((error) => {
-      // A lack of descriptors passes.
+      // A lack of descriptors is temporary.
       this.#builder = undefined
       throw error
     })

@@ -5,7 +5,7 @@ import type { FunctionSpec, KeyRule, Routable } from '../protocol/function.ts'
 import { Content } from './content.ts'
 import { clashOf, KIND_ALONE, rankOf, WAKING } from './specificity.ts'
 
-/** A rule made ready for the hot path. Its kind is not in it: the index has looked at that. */
+/** A rule prepared for the hot path, without its kind, which the index has checked. */
 interface Entry {
   readonly spec: FunctionSpec
   readonly rank: number
@@ -17,16 +17,16 @@ interface Entry {
 const COLUMNS = ['channelType', 'platformId', 'threadId'] as const
 type Column = (typeof COLUMNS)[number]
 
-/** What real channels send: a chat message, as their library says it. A function for `chat` takes it, too. */
+/** The kind that chat channels send. A function for `chat` takes it, too. */
 const [CHAT_SDK, CHAT] = ['chat-sdk', 'chat'] as const
 
-/** Clashes told in one error; a folder that has more has one cause. */
+/** Clashes listed in one error; more of them have one common cause. */
 const CLASHES_TOLD_MAX = 10
 
 export class Catalog {
   /** Sorted. */
   readonly names: readonly string[]
-  /** Some rule or key looks into content: whoever routes must have it at hand. */
+  /** A rule or key reads content: the caller must read it from the file. */
   readonly readsContent: boolean
   readonly #specs: ReadonlyMap<string, FunctionSpec>
   readonly #broken: ReadonlySet<string>
@@ -35,7 +35,7 @@ export class Catalog {
   readonly #content = new Content()
 
   /**
-   * `broken`: names of functions that could not be loaded; what they would have taken by default is held for them.
+   * `broken`: names of functions that did not load; messages that they would take by default wait for them.
    * @throws NanoclawError `bad_function` when two equally specific rules could take the same message.
    */
   constructor(specs: readonly FunctionSpec[], broken: readonly string[] = []) {
@@ -53,26 +53,29 @@ export class Catalog {
     return this.#specs.get(name)
   }
 
-  /** The function that takes this message: the most specific rule wins. undefined: nobody, or see brokenFor. */
+  /**
+   * The function that takes this message: the most specific rule wins. undefined: no function, or see
+   * brokenFor.
+   */
   route(message: Routable): FunctionSpec | undefined {
     const entry = this.#match(message)
     return this.#waitsForBroken(message, entry) === undefined ? entry?.spec : undefined
   }
 
   /**
-   * The broken function that this message waits for. It is taken to want its own name as kind, since what it says in `on`
-   * is not known; only a rule that is more specific than that takes such a message away.
+   * The broken function that this message waits for. It is assumed to take its own name as kind, since its
+   * `on` is not known; only a more specific rule takes such a message instead.
    */
   brokenFor(message: Routable): string | undefined {
     return this.#waitsForBroken(message, this.#match(message))
   }
 
-  /** Context that no function asks for: it does not wait for a function either. */
+  /** Context that no function takes: it does not wait for a function either. */
   isContext(message: Routable): boolean {
     return !doesWake(message) && !this.#match(message) && this.brokenFor(message) === undefined
   }
 
-  /** Messages with the same key run one after the other; null: in no order. */
+  /** Messages with the same key run one after the other; null: no order. */
   keyOf(spec: FunctionSpec, message: Routable): string | null {
     if (spec.key === 'none') return null
     if (spec.key === 'address') return textOf('', [message.channelType, message.platformId, message.threadId])
@@ -82,7 +85,7 @@ export class Catalog {
     )
   }
 
-  /** A function that names the kind `chat-sdk` goes before those that take `chat`; these before those that take any kind. */
+  /** Functions for the kind `chat-sdk` come before those for `chat`; these before those for any kind. */
   #match(message: Routable): Entry | undefined {
     const entry = this.#matchAs(message.kind, message)
     return message.kind === CHAT_SDK && !entry?.spec.rule.kind ? this.#matchAs(CHAT, message) : entry
@@ -116,7 +119,10 @@ export class Catalog {
   }
 }
 
-/** Newer hosts write answers (to a question, to a command) without a trigger: the runner waits for them. No context is of this kind. */
+/**
+ * Newer hosts write answers (to a question, to a command) with trigger 0, since their runner polls for them.
+ * Context never has this kind.
+ */
 function doesWake({ trigger, kind }: Routable): boolean {
   return trigger || kind === 'system'
 }
@@ -145,7 +151,7 @@ function entryOf(spec: FunctionSpec): Entry {
   }
 }
 
-/** Each list has the rules without a kind in it too, in their place. */
+/** Each list includes the rules without a kind, in rank order. */
 function indexByKind(entries: readonly Entry[]): Map<string, Entry[]> {
   const kinds = new Set(entries.flatMap(({ spec }) => spec.rule.kind ?? []))
   const takes = ({ spec }: Entry, kind: string) => spec.rule.kind?.includes(kind) ?? true
@@ -156,7 +162,10 @@ function keyReadsContent(key: KeyRule): boolean {
   return typeof key !== 'string' && key.some(([first]) => first === 'content')
 }
 
-/** JSON keeps apart what joined texts would mix: 'a,b' + 'c' is not 'a' + 'b,c'. Keys of other paths never meet. */
+/**
+ * JSON distinguishes what joined text would not: 'a,b' + 'c' and 'a' + 'b,c'. Keys of different paths never
+ * collide.
+ */
 function textOf(paths: string, parts: readonly unknown[]): string | null {
   return parts.every((part) => part === null) ? null : paths + JSON.stringify(parts)
 }

@@ -1,15 +1,15 @@
-// Functions whose rules could take the same message. In a reload the ones that changed are at fault: they stay what they were, or
-// are left out, and all others go on. Pure.
+// Functions whose rules could take the same message. In a reload the changed ones are at fault: they keep
+// their last good version or are left out, and all others are used. Pure.
 import type { BuiltFunction } from './built-function.ts'
 import { clashOf } from './specificity.ts'
 
-/** `before`: what was in use, which holds no clash, by name. */
+/** `before`: the functions in use, by name; they have no clash. */
 export function withoutClashes(
   built: readonly BuiltFunction[],
   before: ReadonlyMap<string, BuiltFunction>,
 ): readonly BuiltFunction[] {
   let all = built
-  // Each round takes one rule at least out of those that are new.
+  // Each round removes at least one new rule.
   for (;;) {
     const faults = clashFaults(all, before)
     if (faults.size === 0) return all

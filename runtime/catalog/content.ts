@@ -1,11 +1,11 @@
-// The content of one message, parsed when a rule or a key first asks for it and at most once: routing and ordering ask about
-// the same message one after the other, so remembering a single text is enough.
+// The content of one message, parsed when a rule or a key first asks for it and at most once: routing and
+// ordering read the same message one after the other, so caching a single text is enough.
 
 export class Content {
   #text: string | null = null
   #value: unknown
 
-  /** The value at `path`; undefined where there is none, or where the text is no JSON. */
+  /** The value at `path`; undefined where it does not exist, or where the text is not JSON. */
   at(text: string | null, path: readonly string[]): unknown {
     let value = this.#parsed(text)
     for (const name of path) {

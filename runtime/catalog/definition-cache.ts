@@ -1,7 +1,7 @@
-// What was built the last time, so that a start need not build again: for each bundle one file beside it in the cache that
-// says from which files it was made and, once a child has told, what it defines. It counts only while every one of those
-// files, every folder that holds one (a new file there could be found in its place), and what decided that it was made from
-// these (lookups.ts) is as it was then.
+// Earlier builds, so that a start need not build again: one file beside each bundle in the cache, with its
+// source files and, once a child has reported it, its definition. It is valid only while all those files,
+// their folders (a new file could take precedence), and the paths that decided the build (lookups.ts) are
+// unchanged.
 import { readFile, realpath, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { digest, put } from './bundle-cache.ts'
@@ -15,18 +15,18 @@ export interface CachedDefinition {
 }
 
 interface Memory {
-  /** Of everything that goes into a build beside files. */
+  /** Hash of all build inputs that are not files. */
   readonly key: string
-  /** Path → how it looked. */
+  /** Path → its fingerprint. */
   readonly looks: Readonly<Record<string, string>>
-  /** Path → where it leads. */
+  /** Path → its real path. */
   readonly places: Readonly<Record<string, string>>
   readonly bundle: CachedDefinition
-  /** What the bundle defines, by the environment that it saw. */
+  /** The reported definition, by the hash of the child's environment. */
   readonly definitions: Readonly<Record<string, unknown>>
 }
 
-/** A file that was written so shortly before it was read may have changed again within the same tick of the clock. */
+/** A file written this shortly before it was read may change again within the same clock tick. */
 const FRESH_MS = 20
 const KEY_CHARS = 16
 const GONE = 'gone'
@@ -43,7 +43,7 @@ export class DefinitionCache {
     this.#file = join(cache, `${name}-${digest(root, KEY_CHARS)}.json`)
   }
 
-  /** The bundle that would come out of a build now, if that is known. */
+  /** The bundle that a build would produce now, if known. */
   async recall(key: string): Promise<CachedDefinition | undefined> {
     const memory = await this.#read()
     if (memory?.key !== key) return undefined
@@ -92,12 +92,12 @@ export class DefinitionCache {
     try {
       return JSON.parse(await readFile(this.#file, 'utf8')) as Memory
     } catch {
-      // None, or half of one: then a build makes another.
+      // Missing or partial: a build writes a new one.
       return undefined
     }
   }
 
-  /** A cache that takes no files costs a build at each start, nothing else. */
+  /** Without a writable cache each start builds again; nothing else is lost. */
   async #write(memory: Memory): Promise<void> {
     await put(this.#cache, this.#file, JSON.stringify(memory)).catch(() => undefined)
   }
@@ -119,7 +119,7 @@ async function placeOf(path: string): Promise<string> {
   return realpath(path).catch(() => GONE)
 }
 
-/** With the time of the last change of any kind: `cp -p` sets the other one. */
+/** Includes ctime: `cp -p` sets mtime. */
 async function lookOf(path: string): Promise<string> {
   const file = await stat(path).catch(() => undefined)
   return file ? `${file.mtimeMs} ${file.ctimeMs} ${file.size} ${file.ino}` : GONE

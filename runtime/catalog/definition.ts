@@ -1,5 +1,5 @@
-// What an author wrote, checked and completed: the only door through which a definition becomes a FunctionSpec. Nothing is
-// coerced: a value is legal, or it is a fault, and all faults of a file are told at once.
+// Checks a definition and fills in defaults: the only way from a definition to a FunctionSpec. No value is
+// coerced: it is legal or a fault, and all faults of a file are reported at once.
 import { DURATION_FORMS, formatDuration, parseDuration } from '../protocol/duration.ts'
 import { NanoclawError } from '../protocol/errors.ts'
 import type { FunctionSpec, RetryPolicy } from '../protocol/function.ts'
@@ -38,9 +38,10 @@ const EXPORT_FORMS =
   'export default defineFunction({ handler(message, ctx) { … } }), or export default (message, ctx) => { … }'
 
 /**
- * The spec of one function. `raw` is its default export as the child reported it: `{ handler: '[function]' }` for a bare
- * function, otherwise the object, where a text such as `[function]` stands for what JSON cannot say.
- * @throws NanoclawError `bad_function`, one line for each fault: file, field, what was found, what is legal.
+ * The spec of one function. `raw` is its default export as the child reported it: `{ handler: '[function]' }`
+ * for a bare function, otherwise the object, where a text such as `[function]` replaces a value that JSON
+ * does not have.
+ * @throws NanoclawError `bad_function`, one line per fault: file, field, found value, legal values.
  */
 export function parseDefinition(
   raw: unknown,
@@ -93,7 +94,9 @@ function retryOf(value: unknown, preset: RetryPolicy, faults: Faults): RetryPoli
   }
 }
 
-/** Where only one end is given, the other's default gives way: `{ maxDelay: '100ms' }` is no contradiction. */
+/**
+ * Where only one limit is given, the default of the other one is adjusted: `{ maxDelay: '100ms' }` is legal.
+ */
 function delaysOf(
   { minDelay, maxDelay }: { readonly minDelay?: unknown; readonly maxDelay?: unknown },
   preset: RetryPolicy,

@@ -1,5 +1,5 @@
-// What functions say of themselves: only a child can tell, since the code never enters this process. A start believes what
-// an earlier one has heard of the same bundle in the same environment, and asks afterwards.
+// The definitions of functions: only a child can read them, since user code never runs in this process. A
+// start uses the cached definition of the same bundle in the same environment, and verifies it afterwards.
 
 import { errorText } from '../protocol/errors.ts'
 import type { FunctionSpec } from '../protocol/function.ts'
@@ -7,7 +7,7 @@ import type { Bundle } from './bundle.ts'
 import { DefinitionCache } from './definition-cache.ts'
 import type { FunctionSource } from './discover.ts'
 
-/** Starts a child for a bundle, and gives back what it reports of itself. */
+/** Starts a child for a bundle and returns the definition that it reports. */
 export interface Loader {
   load(name: string, bundle: string): Promise<unknown>
 }
@@ -16,11 +16,11 @@ export interface DefinitionsParts {
   readonly cache: string
   readonly root: string
   readonly loader: Loader
-  /** What a child sees of the environment. */
+  /** The environment of a child. */
   readonly env: Readonly<Record<string, string>>
 }
 
-/** The module threw, ended its process or took too long: the same source may load another time. */
+/** The module threw, ended its process or timed out: the same source may load another time. */
 export class LoadError extends Error {}
 
 export class Definitions {
@@ -50,12 +50,12 @@ export class Definitions {
     return said
   }
 
-  /** Whether a child has said something else than what had been heard, or nothing. */
+  /** Whether a child reported another definition than the cached one, or failed. */
   doubts(bundle: string): boolean {
     return this.#doubted.has(bundle)
   }
 
-  /** Starts a child of each function that was believed; false: some are to be built anew. */
+  /** Verifies each function whose cached definition was used; false: some must be built again. */
   async confirm(specs: readonly FunctionSpec[]): Promise<boolean> {
     await Promise.all(
       specs.map(async ({ name, bundle }) => {

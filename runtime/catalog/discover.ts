@@ -5,15 +5,15 @@ import { readdir, stat } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
 import { NanoclawError } from '../protocol/errors.ts'
 
-/** A file that should become a function. */
+/** A source file or folder of a function. */
 export interface FunctionSource {
   readonly name: string
-  /** Relative to the project, with forward slashes, for messages to people. */
+  /** Relative to the project, with forward slashes; for error texts. */
   readonly file: string
   readonly path: string
 }
 
-/** A name that a file wants, and why it cannot have it. */
+/** A file whose name is not usable, and why. */
 export interface NameConflict {
   readonly source: FunctionSource
   readonly text: string
@@ -22,7 +22,7 @@ export interface NameConflict {
 export interface Found {
   /** Sorted by name. */
   readonly sources: readonly FunctionSource[]
-  /** One for each name: it is not legal, or two files want it, or its file is a link that leads nowhere. */
+  /** One per name: it is illegal, two files have it, or its file is a broken link. */
   readonly refusals: readonly NameConflict[]
 }
 
@@ -56,7 +56,7 @@ export async function discover(functionsDir: string, root: string): Promise<Foun
 
 interface Candidate {
   readonly path: string
-  /** A link that leads nowhere. */
+  /** A broken link. */
   readonly isDead: boolean
 }
 
@@ -77,11 +77,11 @@ function faultsOf({ name, file }: FunctionSource, isDead: boolean): string[] {
   const faults: string[] = []
   if (!NAME.test(name))
     faults.push(`${file}: "${name}" cannot be a function's name; expected ${NAME_RULE}. Rename it.`)
-  if (isDead) faults.push(`${file} is a link that leads nowhere; expected a file. Mend or remove it.`)
+  if (isDead) faults.push(`${file} is a broken link; expected a file. Repair or remove it.`)
   return faults
 }
 
-/** Neighbours with one name. */
+/** Adjacent entries with one name. */
 function byName<T extends { readonly source: FunctionSource }>(sorted: readonly T[]): [T, ...T[]][] {
   const groups: [T, ...T[]][] = []
   for (const each of sorted) {
@@ -119,7 +119,7 @@ async function whatIs(entry: Dirent, path: string): Promise<'file' | 'folder' | 
   return target.isFile() ? 'file' : target.isDirectory() ? 'folder' : 'other'
 }
 
-/** All of them: two index files in one folder are two functions with one name. */
+/** Returns all of them: two index files in one folder are two functions with one name. */
 async function indexesOf(folder: string): Promise<string[]> {
   const paths: string[] = []
   for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {

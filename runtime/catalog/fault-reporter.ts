@@ -1,13 +1,12 @@
-// What is wrong with functions, told once for each fault: sources are built again and again, and nobody wants to read the same
-// each time. A module that does not load may say something else with each try (a process id, a time): what tells one fault
-// from another is the bundle.
+// Reports each fault of a function once, although sources are built again and again. A module that does not
+// load may report another text each time (a process id, a time): the bundle identifies the fault.
 import type { Events, RuntimeEvents } from '../protocol/events.ts'
 import { ReportOnce } from '../protocol/report-once.ts'
 import type { BuiltFunction } from './built-function.ts'
 
 type Told = RuntimeEvents['function-broken'][0]
 
-/** In the place of a name: what is wrong concerns all functions. */
+/** Replaces a name: the fault concerns all functions. */
 const ALL = '*'
 
 export class FaultReporter {
@@ -19,12 +18,12 @@ export class FaultReporter {
     this.#events = events
   }
 
-  /** Whether there is a fault among these that has not been told. */
+  /** Whether one of these faults has not been reported. */
   any(built: readonly BuiltFunction[]): boolean {
     return built.some((each) => each.fault && !this.#told.has(markOf(each), each.source.name))
   }
 
-  /** These are all that there are now. Returns the names of functions that had a fault, and have none any more. */
+  /** Sets the current faults. Returns the names of functions whose fault is over. */
   tell(built: readonly BuiltFunction[], retryMs: number | null): readonly string[] {
     const faulty = new Set<string>()
     for (const each of built) {

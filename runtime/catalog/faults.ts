@@ -1,5 +1,6 @@
-// The faults of one definition, gathered so that its author reads all of them at once. A definition comes from a child as
-// JSON; what JSON cannot say arrives as a text such as `[function]` or `[RegExp]`, and is told as what it was.
+// Collects the faults of one definition, so that its author reads all of them at once. A definition comes
+// from a child as JSON; a value that JSON does not have arrives as a text such as `[function]` or `[RegExp]`,
+// and is reported as its original type.
 import { NanoclawError } from '../protocol/errors.ts'
 import { nearest } from '../protocol/nearest.ts'
 
@@ -16,12 +17,15 @@ export class Faults {
     this.#file = file
   }
 
-  /** `field` is `found`, which is not `legal`. */
+  /** Adds the fault that `field` has the value `found`, which is not `legal`. */
   wrong(field: string, found: unknown, legal: string): void {
     this.#lines.push(`${this.#file}: ${field} is ${describe(found)}; expected ${legal}`)
   }
 
-  /** Names each field of `fields` that is not one of `legal`; `where` ends in a dot, or is empty. */
+  /**
+   * Adds a fault for each field of `fields` that is not in `legal`; `where` is a prefix that ends in a dot,
+   * or empty.
+   */
   unknownFields(where: string, fields: Fields, legal: readonly string[]): void {
     for (const field of Object.keys(fields)) {
       if (legal.includes(field)) continue
@@ -31,13 +35,13 @@ export class Faults {
     }
   }
 
-  /** @throws NanoclawError `bad_function` with all of them, when there are any. */
+  /** @throws NanoclawError `bad_function` with all faults, if any. */
   throwIfAny(): void {
     if (this.#lines.length > 0) throw new NanoclawError('bad_function', this.#lines.join('\n'))
   }
 }
 
-/** Text that its author wrote, not what a function or a RegExp became on the way. */
+/** Text of the author, and not the replacement of a function or a RegExp. */
 export function isText(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && !UNSAYABLE.test(value)
 }

@@ -1,7 +1,8 @@
-// From source files to a catalog: discover, bundle, start a child that reports what the function is, check it, route by it.
-// The code of a function never enters this process. A reload builds the next catalog beside the one in use; a function that
-// got worse (it does not build, or says something illegal) stays what it was until its source is right again.
-// A start takes what the last one has built and heard, where nothing has changed since, and asks a child afterwards.
+// From source files to a catalog: discover, bundle, start a child that reports what the function is, check
+// it, route by it. User code never runs in this process. A reload builds the next catalog beside the one in
+// use; a function that breaks (it does not build, or its definition is illegal) keeps its last good version
+// until its source is fixed. A start reuses unchanged builds and definitions of the last one, and verifies
+// them afterwards.
 import { existsSync } from 'node:fs'
 import { type Backoff, backoffMs } from '../protocol/backoff.ts'
 import type { Clock, Timer } from '../protocol/clock.ts'
@@ -26,17 +27,18 @@ export interface FunctionsParts {
   readonly events: Events
   readonly bundler: Bundler
   readonly loader: Loader & { keepOnly(bundles: ReadonlySet<string>): void }
-  /** What a child sees of the environment: its definition may depend on it. */
+  /** The environment of a child: its definition may depend on it. */
   readonly env: Readonly<Record<string, string>>
-  /** Functions whose module did not load are to be tried again. */
+  /** Functions whose module did not load are due for another attempt. */
   readonly onRetry: () => void
 }
 
-/** A module that does not load is tried again after these pauses. */
+/** Delays before a module that did not load is tried again. */
 const LOAD_RETRY: Backoff = { minMs: 500, maxMs: 30_000 }
 /**
- * Ctrl-C ends the bundler's helper, too, and a stop ends processes that still load: what fails then is no function's fault. The
- * end of the helper may be noticed before the signal is, so a fault is looked at this long after it was found.
+ * Ctrl-C ends the bundler's helper, too, and a stop ends loading processes: a failure then is not the
+ * function's fault. The end of the helper may be detected before the signal, so a fault is evaluated only
+ * after this delay.
  */
 const STOP_NOTICED_MS = 20
 
@@ -60,12 +62,12 @@ export class Functions {
     return this.#catalog
   }
 
-  /** Those in use, by name. */
+  /** Functions in use, by name. */
   get specs(): readonly FunctionSpec[] {
     return this.#catalog.names.flatMap((name) => this.#catalog.get(name) ?? [])
   }
 
-  /** Every function, and what is wrong with it, if anything. `stillServed`: its last good version goes on answering. */
+  /** Every function with its fault, if any. `stillServed`: its last good version stays in use. */
   get list(): RuntimeStatus['functions'] {
     return this.#built.map(({ source: { name, file }, spec, fault }) => {
       const rule = spec && { rule: spec.rule }
@@ -74,13 +76,13 @@ export class Functions {
     })
   }
 
-  /** How long a run of this function may last, from its claim until its process is killed. */
+  /** Upper bound of a run of this function, from its claim until its process is killed. */
   limitMsOf(name: string): number {
     const { abortGraceMs, killGraceMs } = this.#parts.config
     return (this.#catalog.get(name)?.timeoutMs ?? 0) + abortGraceMs + killGraceMs
   }
 
-  /** Source files, to be watched: of what is built, and of what did not build. */
+  /** Source files to watch, also of functions that did not build. */
   get inputs(): readonly string[] {
     return this.#built.flatMap(({ bundle, fault }) => [
       ...(bundle?.inputs ?? []),
@@ -88,15 +90,16 @@ export class Functions {
     ])
   }
 
-  /** Folders, to be watched without those below them: what a failed build lacks would appear there. */
+  /** Folders to watch without their subfolders: a missing import of a failed build would appear there. */
   get awaited(): readonly string[] {
     return [...new Set(this.#built.flatMap(({ fault }) => fault?.causes?.awaited ?? []))]
   }
 
   /**
-   * Builds all functions. One that does not load is left out and tried again in the background; `tolerant`: so is one that is
-   * wrong, until its source is right.
-   * @throws NanoclawError `bad_function` naming every function that does not build, is not legal, or clashes with another
+   * Builds all functions. One that does not load is left out and tried again in the background; `tolerant`:
+   * so is one with a fault, until its source is fixed.
+   * @throws NanoclawError `bad_function` naming every function that does not build, is not legal, or clashes
+   *   with another
    */
   async start(tolerant = false): Promise<void> {
     const built = withoutClashes(await this.#build(), new Map())
@@ -106,14 +109,17 @@ export class Functions {
     this.#use(built)
   }
 
-  /** Asks a child of each function that was taken up by hearsay; then nothing is to be built for a while. */
+  /** Verifies each function whose cached definition was used, then ends the bundler's helper. */
   async confirm(): Promise<void> {
     const right = await this.#definitions.confirm(specsOf(this.#built))
     if (right) await this.#parts.bundler.release()
     else if (!this.#stopped) this.#parts.onRetry()
   }
 
-  /** Builds again what has changed; returns the names of functions that are different now, or usable again. Never rejects. */
+  /**
+   * Rebuilds changed functions; returns the names of functions that are different now, or usable again. Never
+   * rejects.
+   */
   async reload(): Promise<readonly string[]> {
     const before = new Map(this.#built.map((each) => [each.source.name, each]))
     try {
@@ -127,14 +133,16 @@ export class Functions {
       return [...new Set([...changed, ...mended])]
     } catch (error) {
       if (this.#stopped) return []
-      // The folder cannot be read.
+      // The functions folder cannot be read.
       this.#news.tellAll(errorText(error))
       this.#tryAgainLater()
       return []
     }
   }
 
-  /** No process of this bundle has come up: another runtime that shares the cache may have tidied it away. */
+  /**
+   * No process of this bundle has started: another runtime that shares the cache may have removed its files.
+   */
   startFailed(bundle: string): void {
     if (!this.#stopped && !existsSync(bundle)) this.#parts.onRetry()
   }
@@ -168,7 +176,7 @@ export class Functions {
     const { cache, root, external } = config
     let bundle: Bundle | undefined
     try {
-      // Nothing else of the config: a bundle is made anew when anything differs that is given here.
+      // No further settings: a bundle is rebuilt when any value given here differs.
       bundle = await this.#parts.bundler.function(source, { cache, root, external })
       const { path } = bundle
       const known = specsOf(this.#built).find((spec) => spec.bundle === path)
@@ -190,7 +198,7 @@ export class Functions {
     }
   }
 
-  /** Returns the names of those that had a fault, and have none any more. */
+  /** Returns the names of functions whose fault is over. */
   #use(built: readonly BuiltFunction[]): readonly string[] {
     const specs = specsOf(built)
     const broken = built.flatMap(({ spec, source }) => (spec ? [] : source.name))
@@ -209,7 +217,7 @@ export class Functions {
         events.emit('function-capped', { functionName: name, concurrency, setting: config.concurrency })
   }
 
-  /** Returns after how long those that did not load are; null: there are none. */
+  /** Returns the delay until modules that did not load are tried again; null: all have loaded. */
   #tryAgainLater(): number | null {
     this.#retry?.cancel()
     if (this.#stopped || !this.#built.some(({ fault }) => fault?.passes)) return null

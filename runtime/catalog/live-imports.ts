@@ -1,31 +1,37 @@
-// Dynamic imports that a bundle still has: of node's modules, of what is computed, of a package that was missing. Left as they
-// are, they would look from the cache folder, and Node 20 has none of them in a script that V8 has kept. Each becomes a call
-// of a function that imports from the file that says it. `import` is replaced by names of its length, and what these mean
-// stands in the first line, which is the builder's own: so the source map stays true.
+// Dynamic imports that a bundle still has: of node's modules, of computed paths, of a missing package.
+// Unchanged, they would resolve from the cache folder, and Node 20 rejects them in a script from V8's code
+// cache. Each becomes a call of a function that imports from the original file. `import` is replaced by names
+// of the same length, which the builder defines in the first line: so the source map stays valid.
 import { SourceMap, type SourceMapPayload } from 'node:module'
 import { dirname, resolve } from 'node:path'
 
 export interface Linked {
   readonly code: string
-  /** A text in it may be run as code that imports (`new Function('x', 'return import(x)')`), which nothing here can replace. */
+  /**
+   * A string may be run as code that imports (`new Function('x', 'return import(x)')`), which cannot be
+   * replaced here.
+   */
   readonly hidden: boolean
 }
 
-/** Whether esbuild or V8 takes this text for code. */
+/** Whether this text is valid code for esbuild or V8. */
 type Parses = (text: string) => Promise<boolean>
 
 const WORD = 'import'
 const CALL = /(?<![\w$.#])import\(/g
 const HIDDEN = /\bimport\s*\(\s*[^\s)]/
-/** Of the same length as WORD: no code anywhere, and code wherever a call may stand. Both may stand in a text or a comment. */
+/**
+ * Two names of the same length as WORD: one is never valid code, one is valid wherever a call is. Both are
+ * harmless in a string or a comment.
+ */
 const NO_CODE = 'imp rt'
 const A_VALUE = '( 0  )'
-/** A module of CommonJS imports from where its file is, whatever its text; a vm.Script can do that with a warning only. */
+/** A CommonJS module imports relative to its file; a vm.Script can do that with a warning only. */
 const importerNamed = (name: string) =>
   `const ${name} = (file) => { const it = new (process.getBuiltinModule('node:module'))(file); ` +
   `it._compile('module.exports = (name, options) => import(name, options)', file); return it.exports };`
 
-/** `bundle`: where the code will lie, from where its map names the sources. */
+/** `bundle`: path of the code; the paths in its map are relative to it. */
 export async function linkImports(
   code: string,
   map: string,
@@ -38,7 +44,7 @@ export async function linkImports(
   return { code: live.length === 0 ? code : link(code, live, filesAt(code, map, bundle)), hidden }
 }
 
-/** Those that are code, not words in a text. */
+/** Occurrences that are code, not text in a string. */
 async function liveOf(code: string, found: readonly number[], parses: Parses): Promise<number[]> {
   if (await parses(put(code, found, () => NO_CODE))) return []
   if (found.length === 1) return (await parses(put(code, found, () => A_VALUE))) ? [...found] : []
@@ -65,7 +71,7 @@ function link(code: string, live: readonly number[], fileAt: (at: number) => str
   return [first + importerNamed(importer) + meanings.join(''), ...rest].join('\n')
 }
 
-/** The beginning of names that the code has not. */
+/** A prefix for names that the code does not use. */
 function unusedIn(code: string): string {
   for (let n = 0; ; n++) {
     const prefix = `$${n.toString(36).padStart(2, '0')}`

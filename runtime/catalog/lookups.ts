@@ -1,5 +1,6 @@
-// What decides a build beside the files whose code is in it: where imports are looked for (a link on the way may come to lead
-// elsewhere, what was missing may appear), and the package.json and tsconfig.json that say how. Reads files, writes nothing.
+// Inputs of a build besides its source files: the paths at which imports are resolved (a link may change its
+// target, a missing file may appear), and the package.json and tsconfig.json files that control the
+// resolution. Reads files, writes none.
 import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs'
 import { dirname, isAbsolute, join, resolve, sep } from 'node:path'
 
@@ -10,9 +11,9 @@ export interface Import {
 }
 
 export interface Deciders {
-  /** Files and folders, there or missing: as they look now. */
+  /** Files and folders, existing or missing, with their current fingerprint. */
   readonly looks: ReadonlySet<string>
-  /** Links, and what is missing: where they lead. */
+  /** Links and missing paths, with their real path. */
   readonly places: ReadonlySet<string>
 }
 
@@ -31,7 +32,8 @@ export function decidersOf(read: readonly string[], imports: readonly Import[]):
       if (!existsSync(path) && (isShelf(dirname(path)) || !isFolder(dirname(path))))
         places.add(firstMissing(path))
       if (isFolder(path)) looks.add(join(path, 'package.json'))
-      // A link to a file, a file of another ending: they stand in these. A folder of packages changes with each of them.
+      // Folders that may contain a link to a file or a file with another extension. A folder of packages
+      // changes with each package.
       for (const folder of [path, dirname(path)].filter(isFolder)) {
         if (realpathSync(folder) !== folder) places.add(folder)
         if (!isShelf(folder)) looks.add(folder)
@@ -40,7 +42,7 @@ export function decidersOf(read: readonly string[], imports: readonly Import[]):
   return { looks, places }
 }
 
-/** The tsconfig files that count for these, but those of packages. */
+/** The tsconfig files that apply to these, except those of packages. */
 export function tsconfigsOf(files: readonly string[]): string[] {
   const tsconfigs = new Tsconfigs()
   const found = files.flatMap((path) => tsconfigs.of(path)).filter(({ there }) => there)
@@ -48,8 +50,8 @@ export function tsconfigsOf(files: readonly string[]): string[] {
 }
 
 /**
- * What an import may mean, in the order in which it is tried. A path stands for itself and for the same name with an ending
- * (`.ts`, `/index.js`). None where the file system does not decide: `node:fs`, a URL, `#name`.
+ * The candidate paths of an import, in the order in which they are tried. A path also stands for itself with
+ * an extension (`.ts`, `/index.js`). Empty where the file system does not decide: `node:fs`, a URL, `#name`.
  */
 export function lookupsOf({ importer, specifier }: Import, tsconfigs = new Tsconfigs()): string[] {
   if (/^\.{1,2}(\/|$)/.test(specifier) || isAbsolute(specifier))
@@ -61,24 +63,24 @@ export function lookupsOf({ importer, specifier }: Import, tsconfigs = new Tscon
   return [...aliases, ...installed]
 }
 
-/** The folder at this path, or the nearest above it that is there: what is missing shows itself there first. */
+/** The folder at this path, or its nearest existing parent, where a missing path would appear first. */
 export function standing(path: string): string {
   return isFolder(path) || dirname(path) === path ? path : standing(dirname(path))
 }
 
-/** The folder of the package that a file is of: the nearest with a package.json. */
+/** The folder of a file's package: the nearest one with a package.json. */
 export function packageFolderOf(path: string): string {
   const isPackage = (folder: string) => isFile(join(folder, 'package.json'))
   return foldersAbove(path).find(isPackage) ?? dirname(path)
 }
 
-/** This path, or the first above it that is missing as well. */
+/** This path, or its topmost missing parent. */
 function firstMissing(path: string): string {
   const folder = dirname(path)
   return existsSync(folder) ? path : firstMissing(folder)
 }
 
-/** The tsconfig.json that counts for a file, and those that it extends, each read once. */
+/** The tsconfig.json that applies to a file, and those that it extends, each read once. */
 class Tsconfigs {
   readonly #chains = new Map<string, readonly Tsconfig[]>()
 
@@ -109,14 +111,14 @@ class Tsconfigs {
 interface Tsconfig {
   readonly file: string
   readonly there: boolean
-  /** `paths` are given from here. */
+  /** `paths` are relative to this folder. */
   readonly base: string
-  /** It is a `baseUrl`: packages are looked for here, too. */
+  /** True: it is a `baseUrl`, so packages are resolved here, too. */
   readonly baseUrl: boolean
   readonly paths: readonly (readonly [pattern: string, targets: readonly string[]])[]
 }
 
-/** What tsconfig files may hold; anything else there is the bundler's to complain about. */
+/** The fields of tsconfig files that matter here; the bundler reports anything else. */
 interface Settings {
   readonly extends?: string | readonly string[]
   readonly compilerOptions?: { readonly baseUrl?: string; readonly paths?: Record<string, readonly string[]> }
@@ -147,21 +149,21 @@ function parentsOf(importer: string, specifier: string): string[] {
   ])
 }
 
-/** With comments and trailing commas, as tsconfig files may have them. */
+/** Accepts comments and trailing commas, as tsconfig files may have them. */
 function settingsIn(file: string): Settings {
   const text = readFileSync(file, 'utf8')
     .replace(/("(?:\\.|[^"\\])*")|\/\/.*|\/\*[\s\S]*?\*\//g, '$1')
     .replace(/("(?:\\.|[^"\\])*")|,(?=\s*[}\]])/g, '$1')
   try {
     const { tsconfig, ...settings } = JSON.parse(text.replace(/^\uFEFF/, ''))
-    // The package.json of a package that is extended may name the file.
+    // The package.json of an extended package may name the file.
     return typeof tsconfig === 'string' ? { extends: resolve(dirname(file), tsconfig) } : settings
   } catch {
     return {}
   }
 }
 
-/** What `*` of the pattern stands for; undefined: it does not match. */
+/** The text matched by `*` in the pattern; undefined: no match. */
 function starOf(pattern: string, specifier: string): string | undefined {
   const [before = '', after] = pattern.split('*')
   if (after === undefined) return pattern === specifier ? '' : undefined
@@ -172,13 +174,13 @@ function starOf(pattern: string, specifier: string): string | undefined {
   return fits ? specifier.slice(before.length, specifier.length - after.length) : undefined
 }
 
-/** Up to the first that is there, and that one. */
+/** The candidates up to and including the first existing one. */
 function untilThere(paths: readonly string[], there = existsSync as (path: string) => boolean): string[] {
   const at = paths.findIndex((path) => there(path))
   return paths.slice(0, at < 0 ? paths.length : at + 1)
 }
 
-/** The folder of a file, and those above it, the nearest first. */
+/** The folder of a file and its parents, nearest first. */
 function foldersAbove(path: string): string[] {
   const folder = dirname(path)
   return folder === path ? [] : [folder, ...foldersAbove(folder)]
@@ -201,7 +203,7 @@ function isInstalled(path: string): boolean {
   return path.includes(`${sep}node_modules${sep}`)
 }
 
-/** A folder that holds packages: node_modules, or a scope in it. */
+/** A folder of packages: node_modules, or a scope in it. */
 function isShelf(folder: string): boolean {
   return /[/\\]node_modules([/\\]@[^/\\]+)?$/.test(folder)
 }

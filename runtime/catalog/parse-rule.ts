@@ -1,4 +1,4 @@
-// The two declarative parts of a definition: `on` (which messages) and `key` (which of them keep their order).
+// Parses the two declarative parts of a definition: `on` (which messages) and `key` (their ordering key).
 import type { KeyRule, Rule, Scalar } from '../protocol/function.ts'
 import type { On } from '../protocol/handler.ts'
 import { type Faults, isFields, isText } from './faults.ts'
@@ -12,7 +12,7 @@ const FLAGS = 'true, false, or a list of both'
 const SCALARS = 'text, a number, true, false, null, or a list of these'
 const KEY_FORMS = `${COLUMNS.map((column) => `'${column}'`).join(', ')}, a path such as 'content.user.id', a list of these, or null`
 
-/** No `on`: the kind is the function's name. With `on`: what it says and nothing else. */
+/** Without `on` the kind is the function's name; with `on` only its conditions apply. */
 export function parseRule(on: unknown, name: string, faults: Faults): Rule {
   if (on === undefined) return { kind: [name], content: [] }
   if (!isFields(on)) {
@@ -69,7 +69,7 @@ function keyPathOf(text: string): readonly string[] | undefined {
   return path?.[0] === 'content' ? path : undefined
 }
 
-/** Spelled out it is the same order as by default, so it is the same rule. */
+/** The default key written out is the same rule as the default. */
 function isAddress(paths: readonly (readonly string[])[]): boolean {
   return paths.join() === 'channelType,platformId,threadId'
 }

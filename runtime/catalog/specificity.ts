@@ -1,13 +1,13 @@
-// Which of two rules is the more specific one, and whether two of equal rank could ever want the same message. Pure.
+// The order of rules by specificity, and whether two of equal rank could take the same message. Pure.
 import type { FunctionSpec, Rule, Scalar } from '../protocol/function.ts'
 
-/** What a rule takes that says nothing of context. It is no condition that makes a rule more specific. */
+/** The default of `trigger`; it does not count as a condition. */
 export const WAKING: readonly boolean[] = [true]
 
-/** From the most telling to the least, after conditions on content. */
+/** From most to least specific, after conditions on content. */
 const COLUMNS = ['threadId', 'platformId', 'channelType', 'kind'] as const
 
-/** What a function without `on` has: its kind and nothing else. */
+/** The rank of a function without `on`: its kind alone. */
 export const KIND_ALONE = rankOf({ kind: [''], content: [] })
 
 /** Higher wins. Conditions on content count first, then thread, platform, channel, kind. */
@@ -15,7 +15,7 @@ export function rankOf(rule: Rule): number {
   return COLUMNS.reduce((rank, column) => rank * 2 + (rule[column] ? 1 : 0), rule.content.length)
 }
 
-/** Why these two cannot stand side by side, or undefined when they can. */
+/** Why these two rules clash, or undefined when they do not. */
 export function clashOf(a: FunctionSpec, b: FunctionSpec): string | undefined {
   if (rankOf(a.rule) !== rankOf(b.rule)) return undefined
   const [wakesA, wakesB] = [a.rule.trigger ?? WAKING, b.rule.trigger ?? WAKING]

@@ -1,11 +1,15 @@
-// What a reply owes to the message that it answers: its address, and how long a chain of answers it belongs to. Two agents
-// whose functions answer every message would answer each other for ever: each answer to an agent counts one more.
+// The fields of a reply that follow from the answered message: its address and its hop count. Two agents
+// whose functions answer every message would answer each other for ever: each answer to an agent increments
+// the count.
 import type { HandlerMessage } from '../protocol/handler.ts'
 
-/** In `channelType`: from another agent, or from the host in the name of the agent itself. */
+/** The `channelType` of messages from another agent, or from the host on behalf of the agent itself. */
 export const AGENT = 'agent'
 
-/** Answers in a row between agents. More than people agree on, and reached within a minute when two functions only echo. */
+/**
+ * Limit of consecutive answers between agents: more than a conversation needs, and reached within a minute by
+ * two echo functions.
+ */
 export const AGENT_HOPS_MAX = 20
 
 export interface Address {
@@ -16,13 +20,19 @@ export interface Address {
 
 const NOWHERE: Address = { platformId: null, channelType: null, threadId: null }
 
-/** A note of the host to the agent itself (it was restarted, something was installed) has its own address: no answer goes there. */
+/**
+ * A notification of the host to the agent itself (after a restart, after an installation) has the agent's own
+ * address: it gets no answer.
+ */
 export function addressOf({ platformId, channelType, threadId, content }: HandlerMessage): Address {
   if (channelType === AGENT && content?.sender === 'system') return NOWHERE
   return { platformId, channelType, threadId }
 }
 
-/** The place of an answer to this message in its chain; 0: it is in none. The host hands `content.hops` on to the other agent. */
+/**
+ * The hop count of an answer to this message; 0: not between agents. The host passes `content.hops` on to the
+ * other agent.
+ */
 export function hopsOf({ channelType, content }: HandlerMessage): number {
   if (channelType !== AGENT) return 0
   const before: unknown = content?.hops

@@ -1,5 +1,6 @@
-// The channel to the runtime is ours: a library that says `process.send?.('ready')` to whatever has started it would send the
-// runtime a report that makes no sense. process.disconnect stays as it is: Node calls it itself when the channel ends.
+// Reserves the IPC channel for the runtime's protocol: a library that calls `process.send?.('ready')` would
+// send the runtime an invalid report. process.disconnect stays as it is: Node calls it itself when the
+// channel ends.
 
 export type SendReport = (report: unknown, onSent?: () => void) => void
 

@@ -1,5 +1,5 @@
-// The far side of reading nanoclaw.config.ts, bundled together with it: the config is somebody else's code, so it runs in
-// a process of its own, which says one thing over its channel and ends. It prints nothing.
+// The child that evaluates nanoclaw.config.ts, bundled together with it: the config is user code, so it runs
+// in a process of its own, which sends one report over its channel and ends. It prints nothing.
 import { type ErrorInfo, errorInfo } from '../protocol/errors.ts'
 import { type SendReport, takeSend } from './channel.ts'
 import { mapStacks } from './stack.ts'
@@ -26,7 +26,10 @@ async function read(file: string, load: () => Promise<Record<string, unknown>>):
   return { type: 'value', value: JSON.parse(JSON.stringify(config, sayable)) }
 }
 
-/** What JSON would drop or bend is named instead, so that the check of the options can say what it found. */
+/**
+ * Replaces values that JSON would drop or change by a description, so that the check of the options can name
+ * them.
+ */
 function sayable(_key: string, value: unknown): unknown {
   if (typeof value === 'function' || typeof value === 'symbol' || typeof value === 'bigint')
     return `[${typeof value}]`
@@ -38,7 +41,7 @@ function failed(error: unknown): ConfigReport {
   return { type: 'error', error: errorInfo(error) }
 }
 
-/** Leaving is part of it: a timer or a connection that the config opened would keep the process, and who waits for it. */
+/** Exits explicitly: a timer or a connection that the config opened would keep the process alive. */
 function leave(report: ConfigReport, send: SendReport | undefined): void {
   if (send) send(report, () => process.exit(0))
   else process.exit(report.type === 'value' ? 0 : 1)

@@ -1,6 +1,6 @@
-// The far side of the pipe: loads one function, runs what it is told to, one message at a time, and answers.
-// Bundled together with the user's module, so it uses node: built-ins only and shares its process with code that may do
-// anything; whatever it says is checked again on the other side. Without a parent it has no reason to live.
+// The child process: loads one function, runs the messages that the parent sends, one at a time, and reports
+// results. Bundled together with the user's module, so it uses node: built-ins only and shares its process
+// with untrusted code; the parent checks every report. It ends when its parent ends.
 import { errorInfo } from '../protocol/errors.ts'
 import type { Handler, HandlerMessage } from '../protocol/handler.ts'
 import type { ChildSetup, Dispatch, Report, Result } from '../protocol/ipc.ts'
@@ -9,17 +9,17 @@ import { type SendReport, takeSend } from './channel.ts'
 import { HandlerRun } from './run.ts'
 import { mapStacks } from './stack.ts'
 
-/** A message that takes longer than this gives back what waits behind it, so that another child can have it. */
+/** After this time a running message returns the messages behind it, so that another child can run them. */
 const HAND_BACK_MS = 20
 
-/** Runs for ever: loads the module, reports its definition, then obeys. */
+/** Never returns control: loads the module, reports its definition, then handles orders. */
 export function serve(load: () => Promise<Record<string, unknown>>): void {
   const send = takeSend()
   if (!send) throw new Error('A function bundle is started by the runtime, not by hand.')
   const setup = JSON.parse(process.argv[2] ?? '{}') as ChildSetup
   mapStacks(process.argv[1] ?? '')
   const worker = new Worker(setup, (report) => say(report, send))
-  // The parent may have died before the kernel was asked to tell us.
+  // The parent may have died before the parent-death signal was set.
   if (process.ppid !== setup.parent) process.exit(0)
   if (setup.watchParent) dieWith(setup.parent)
   process.on('message', (order: Order) => worker.obey(order))
@@ -29,13 +29,19 @@ export function serve(load: () => Promise<Record<string, unknown>>): void {
   worker.load(load)
 }
 
-/** The parent may be gone before anybody here listens for that; a report that fails would be the next uncaught error, for ever. */
+/**
+ * The parent may have ended before a listener was set; each failed report would cause another uncaught error,
+ * for ever.
+ */
 function say(report: Report, send: SendReport): void {
   if (!process.connected) process.exit(0)
   send(report)
 }
 
-/** From a thread, since a handler may block this one for ever. The channel's end is the usual way; this is for the rest. */
+/**
+ * A thread checks, since a handler may block this one for ever. Usually the end of the channel ends the
+ * process.
+ */
 function dieWith(parentPid: number): void {
   const watch = `setInterval(() => process.ppid === ${parentPid} || process.kill(process.pid, 'SIGKILL'), 250)`
   // Loaded here, since most children need none.
@@ -126,7 +132,7 @@ class Worker {
     return this.#current.run(this.#handler!)
   }
 
-  /** Results of handlers that end without waiting travel together; as soon as one waits, those before it are on their way. */
+  /** Batches the results of handlers that end synchronously; flushes as soon as a handler waits. */
   #report(result: Result): void {
     this.#results.push(result)
     if (this.#flushing) return
@@ -157,7 +163,10 @@ function unwrap(module: Record<string, unknown>): unknown {
 
 const DEPTH_MAX = 6
 
-/** The definition as JSON can say it, everything else by a word for what it is, so that the parent can name it in an error. */
+/**
+ * The definition as JSON; other values become a description of their type, so that the parent can name them
+ * in an error.
+ */
 function describe(value: unknown, depth: number): unknown {
   if (value === undefined || value === null || typeof value === 'string' || typeof value === 'boolean')
     return value

@@ -1,4 +1,4 @@
-// One message in the hands of one handler: the context that the handler sees, and the one Result that comes of it.
+// One run of a handler: its context and its one Result.
 import { parseDuration } from '../protocol/duration.ts'
 import { errorInfo } from '../protocol/errors.ts'
 import type { Context, Handler, HandlerMessage, Logger, ReplyOptions } from '../protocol/handler.ts'
@@ -20,7 +20,7 @@ export class HandlerRun implements Context {
   readonly attempt: number
   readonly deadline: number
   readonly #n: number
-  /** Of the message as it came: the handler may change it. */
+  /** Id of the message as received: the handler may change the object. */
   readonly #messageId: string
   readonly #to: Answered
   readonly #message: HandlerMessage
@@ -71,7 +71,9 @@ export class HandlerRun implements Context {
 
   reply(content: unknown, options: ReplyOptions = {}): void {
     if (this.#ended)
-      throw new TypeError('ctx.reply was called after the handler had ended; await what you start')
+      throw new TypeError(
+        'ctx.reply was called after the handler had ended; await every promise that the handler starts',
+      )
     if (this.#replies.length >= REPLIES_MAX)
       throw new BadReply(
         'too_many_replies',
@@ -89,7 +91,7 @@ export class HandlerRun implements Context {
   }
 
   abort(why: 'timeout' | 'shutdown'): void {
-    const text = why === 'timeout' ? 'The time for this attempt is up.' : 'The runtime shuts down.'
+    const text = why === 'timeout' ? 'The time limit of this attempt has passed.' : 'The runtime shuts down.'
     this.#controller ??= new AbortController()
     this.#controller.abort(new DOMException(text, why === 'timeout' ? 'TimeoutError' : 'AbortError'))
   }
@@ -131,20 +133,23 @@ export class HandlerRun implements Context {
   }
 }
 
-/** Milliseconds, to the microsecond: a number with sixteen digits is slow to write and to read. A handler may replace the clock. */
+/**
+ * Milliseconds, rounded to microseconds: sixteen digits are slow to write and to parse. A handler may replace
+ * the clock.
+ */
 function since(startedMs: number): number {
   const ms = Math.round((performance.now() - startedMs) * 1000) / 1000
   return Number.isFinite(ms) ? ms : 0
 }
 
-/** What a reply owes to the message that it answers. */
+/** The fields of a reply that follow from the answered message. */
 interface Answered extends Address {
   readonly kind: string
-  /** Of an answer to an agent: its place in the chain of answers. */
+  /** Hop count of an answer to an agent. */
   readonly hops: number
 }
 
-/** A reply that cannot be stored. Trying again would not help, so the message fails at once. */
+/** A reply that cannot be stored. A retry would not help, so the message fails at once. */
 class BadReply extends TypeError {
   override readonly name = 'BadReply'
   readonly reason: BadReplyReason
@@ -157,7 +162,9 @@ class BadReply extends TypeError {
 const OPTIONS = ['kind', 'platformId', 'channelType', 'threadId', 'deliverAfter']
 /** In a content's `type`: a question to people. */
 const ASKS = 'ask_question'
-/** The answer to each of these is a chat message. A reply of kind `system` is for the host, which people never see. */
+/**
+ * Replies to these kinds have kind chat. A reply of kind `system` is for the host and not shown to people.
+ */
 const ANSWERED_BY_CHAT = new Set(['chat', 'chat-sdk', 'task', 'system'])
 
 function toReply(id: string, content: unknown, options: ReplyOptions, to: Answered, maxBytes: number): Reply {
@@ -184,7 +191,7 @@ function toReply(id: string, content: unknown, options: ReplyOptions, to: Answer
   }
 }
 
-/** With what a reply of its kind must have: a question its id, an answer between agents its place in their chain. */
+/** Adds required content: the id of a question, the hop count of an answer between agents. */
 function complete(json: string, id: string, hops: number): string {
   if (hops > AGENT_HOPS_MAX)
     throw new BadReply(
@@ -228,7 +235,7 @@ function dateMs(value: unknown): number | undefined {
   return Number.isNaN(ms) ? undefined : ms
 }
 
-/** A proxy may throw wherever it is looked at. */
+/** A proxy may throw at any access. */
 function badReplyReason(thrown: unknown): BadReplyReason | undefined {
   try {
     return thrown instanceof BadReply ? thrown.reason : undefined
@@ -237,7 +244,7 @@ function badReplyReason(thrown: unknown): BadReplyReason | undefined {
   }
 }
 
-/** What cannot be read is tried again as any other error is. */
+/** An unreadable error is retried like any other. */
 function retryWish(thrown: unknown): RetryWish {
   try {
     return wishOf(thrown)

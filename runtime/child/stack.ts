@@ -1,13 +1,13 @@
-// Stack traces that name what the author wrote, not the bundle. Node can do that by a flag, but then it reads and parses the
-// map of every module when it is loaded, which for a large bundle costs more than the module itself; here the map is read when
-// somebody first looks at a stack.
+// Maps stack traces from the bundle to the author's sources. Node can do that by a flag, but then it parses
+// the map of every module at load, which for a large bundle costs more than the module itself; here the map
+// is read at the first access of a stack.
 import { readFileSync } from 'node:fs'
 import type { SourceMap } from 'node:module'
 import { dirname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { ENTRY } from '../protocol/ipc.ts'
 
-/** From now on, for every error of this process. `bundle`: the file that was started; its map lies beside it. */
+/** Applies to every later error of this process. `bundle`: the started file; its map is beside it. */
 export function mapStacks(bundle: string): void {
   const place = placeIn(bundle)
   let map: SourceMap | null | undefined
@@ -18,7 +18,7 @@ export function mapStacks(bundle: string): void {
   }
 }
 
-/** Without what esbuild has added, and what lies below the author's code at its load. */
+/** Removes frames of esbuild, and frames below the author's code at load. */
 function readable(frames: readonly string[], place: RegExp, bundle: string, map: SourceMap): string[] {
   const lines = frames.map((frame) => original(frame, place, bundle, map))
   const below = lines.findIndex((line) => line.includes(`/${ENTRY}:`))
@@ -35,13 +35,13 @@ function original(frame: string, place: RegExp, bundle: string, map: SourceMap):
   })
 }
 
-/** Line and column in a frame of the bundle, whose name may hold whatever a folder's may: spaces, parentheses. */
+/** Line and column in a frame of the bundle, whose path may contain spaces and parentheses. */
 function placeIn(bundle: string): RegExp {
   const names = [bundle, pathToFileURL(bundle).href].map((name) => name.replace(/\W/g, '\\$&'))
   return new RegExp(`(?:${names.join('|')}):(\\d+):(\\d+)`)
 }
 
-/** null: none that can be read; the stack then names the bundle. */
+/** null: not readable; the stack then names the bundle. */
 function readMap(bundle: string): SourceMap | null {
   try {
     const { SourceMap } = process.getBuiltinModule('node:module')
@@ -51,7 +51,7 @@ function readMap(bundle: string): SourceMap | null {
   }
 }
 
-/** What Error.prototype.toString says, or less, of something that throws when it is looked at. */
+/** Error.prototype.toString, or a fallback for a value that throws on access. */
 function textOf(error: Error): string {
   try {
     return String(error)

@@ -1,5 +1,5 @@
-// What every command gets, and what every command file exports: `define(command, cli)` gives the command its arguments,
-// flags, help and action. Parts that are heavy to load are imported inside the action.
+// The contract of a command file: it exports `defineX(command, cli)`, which adds arguments, flags, help and
+// action. Heavy modules are imported inside the action.
 import type { Command } from 'commander'
 import type { Print } from './print.ts'
 
@@ -11,7 +11,7 @@ export interface Cli {
 
 export type Define = (command: Command, cli: Cli) => void
 
-/** Help begins with what people copy. */
+/** Puts examples at the top of the help. */
 export function addExamples(
   command: Command,
   examples: readonly (readonly [line: string, what: string])[],
@@ -21,7 +21,7 @@ export function addExamples(
   command.addHelpText('before', ['Examples:', ...lines, ''].join('\n'))
 }
 
-/** After a slip in usage: what would have been legal, in a few lines. */
+/** After a usage error: the legal usage in a few lines. */
 export function addLegalUsage(command: Command, path: string): void {
   const flags = command.options.flatMap(({ long, hidden }) => (long && !hidden ? [long] : []))
   const names = command.commands.map((each) => each.name())

@@ -1,5 +1,5 @@
-// `nanoclaw conform`: the rules of docs/protocol.md, checked from outside. With a folder it looks at the two files in it;
-// with a command it starts that as a runtime and plays its host.
+// `nanoclaw conform`: the rules of docs/protocol.md, checked from outside. With a folder it examines the two
+// files; with a command it starts that as a runtime and acts as its host.
 import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { CHECKS, type Finding } from '../conformance/checks.ts'
@@ -28,16 +28,16 @@ export const defineConform: Define = (command, cli) => {
     ['nanoclaw conform', 'the files of this project'],
     ['nanoclaw conform path/to/session', 'the files in a folder'],
     ["nanoclaw conform --command 'npx nanoclaw start'", 'a runtime, on folders of its own'],
-    ["nanoclaw conform --command './my-runtime {dir}'", 'any runtime: it answers every message'],
+    ["nanoclaw conform --command './my-runtime {dir}'", 'any runtime that answers every message'],
   ])
   command
     .argument('[folder]', 'with inbound.db and outbound.db (default: the workspace of this project)')
     .option(
       '--command <line>',
-      'start this as a runtime and play its host; {dir} stands for the folder, which SESSION_INBOUND_DB_PATH and its kin say, too',
+      'start this as a runtime and act as its host; {dir} is replaced by the folder, which SESSION_INBOUND_DB_PATH and the like name, too',
     )
-    .option('--kind <kind>', 'of the messages that are sent', 'chat')
-    .option('--wait <duration>', 'how long an answer may take', WAIT)
+    .option('--kind <kind>', 'kind of the messages that are sent', 'chat')
+    .option('--wait <duration>', 'time limit of a reply', WAIT)
     .option('--json', 'print one JSON object')
   addWorkspaceSettings(command)
   command.action(async (folder: string | undefined, flags: Flags) => {
@@ -46,7 +46,7 @@ export const defineConform: Define = (command, cli) => {
     checkDriver()
     const groups = flags.command === undefined ? await look(folder, flags, cli) : await play(flags, cli)
     const failed = groups.flatMap(({ findings }) => findings).filter(({ verdict }) => verdict === 'fail')
-    if (failed.length > 0) throw new CommandFailed('docs/protocol.md says what each rule asks for, and why.')
+    if (failed.length > 0) throw new CommandFailed('docs/protocol.md has each rule and its reason.')
   })
 }
 
@@ -75,7 +75,7 @@ async function play(flags: Flags, cli: Cli): Promise<Group[]> {
   if (waitMs === undefined)
     throw new NanoclawError(
       'bad_usage',
-      `--wait: found ${JSON.stringify(flags.wait)}; expected a length of time such as '10s'`,
+      `--wait: found ${JSON.stringify(flags.wait)}; expected a duration such as '10s'`,
     )
   const report = await stoppable((signal) =>
     checkRuntime({ words, env, kind: flags.kind, waitMs, clock: realClock, signal }),
@@ -97,7 +97,7 @@ async function play(flags: Flags, cli: Cli): Promise<Group[]> {
   return groups
 }
 
-/** A signal ends the work, and what it has started with it. */
+/** A signal ends the check and every process that it started. */
 async function stoppable<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const stopping = new AbortController()
   let number = 0
@@ -109,7 +109,9 @@ async function stoppable<T>(work: (signal: AbortSignal) => Promise<T>): Promise<
   try {
     return await work(stopping.signal)
   } catch (error) {
-    throw stopping.signal.aborted ? new CommandFailed('Stopped; nothing of it is left.', 128 + number) : error
+    throw stopping.signal.aborted
+      ? new CommandFailed('Stopped; its processes and folders were removed.', 128 + number)
+      : error
   } finally {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, stop)
   }
@@ -119,7 +121,7 @@ function pathsIn(folder: string): ReturnType<typeof filesIn> {
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
     throw new NanoclawError(
       'bad_usage',
-      `${folder} is no folder; expected one with inbound.db and outbound.db`,
+      `${folder} is not a directory; expected one with inbound.db and outbound.db`,
     )
   return filesIn(folder)
 }

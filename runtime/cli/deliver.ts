@@ -1,12 +1,12 @@
-// The host's side of replies in `dev`. The screen is the platform: replies were shown when their run ended, so there is nothing
-// left to send. What functions ask of their host (replies of kind `system`) is carried out.
+// The host's side of replies in `dev`. The terminal is the platform: replies were printed when their run
+// ended. Replies of kind `system` are executed.
 import { mkdirSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { TASK_ACTIONS } from '../host/actions.ts'
 import type { Delivery, DeliveryEvent, Host, Outgoing } from '../host/index.ts'
 
-/** `action`: its name; null: it is not one that this host knows, or the reply was an ordinary one. */
+/** `action`: its name; null: unknown to this host, or an ordinary reply. */
 export type ShowAction = (event: DeliveryEvent, action: string | null) => void
 
 export function deliver(host: Host, workspace: string, show: ShowAction): Delivery {
@@ -29,7 +29,7 @@ export function deliver(host: Host, workspace: string, show: ShowAction): Delive
   })
 }
 
-/** A delivery clears the outbox; the author may want to look at the files. */
+/** A delivery clears the outbox; the files are moved so that the author can still read them. */
 async function keepFiles({ id, files }: Outgoing, workspace: string): Promise<void> {
   for (const { name, bytes } of files) {
     const kept = join(workspace, 'sent', id, name)

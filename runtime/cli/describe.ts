@@ -1,4 +1,4 @@
-// What the runtime's own types mean in words, for everything that people read.
+// Text for outcomes, rules and errors in everything that people read.
 import { formatDuration } from '../protocol/duration.ts'
 import { causesText, type ErrorInfo, innerErrors, lineText } from '../protocol/errors.ts'
 import type { Rule } from '../protocol/function.ts'
@@ -25,7 +25,7 @@ function values(name: string, legal: readonly unknown[] | undefined): string {
     : `${plain(name)} ${legal.map((value) => plain(String(value))).join(' or ')}`
 }
 
-/** Why a run was no success, in one line. */
+/** Why a run failed, in one line. */
 export function outcomeText(outcome: Outcome, reason: string | null): string {
   const because = reason ? `${plain(reason)}: ` : ''
   switch (outcome.type) {
@@ -54,12 +54,15 @@ export function outcomeText(outcome: Outcome, reason: string | null): string {
 
 const LINES_MAX = 4
 const CAUSE_LINES_MAX = 12
-/** Of an error with all of its causes. */
+/** Lines of an error with all of its causes. */
 const LINE_CHARS_MAX = 1_000
-/** Of V8's own stack, which it prints behind what it has to say. */
+/** A line of V8's own stack, which follows its message. */
 const NATIVE_FRAME = /^\s*\d+: 0x[\da-f]+ /
 
-/** What helps to find the mistake: the last words of a process, or the author's own lines of the stack, and of its causes'. */
+/**
+ * The lines that help to find the mistake: the stderr tail of a process, or the author's own lines of the
+ * stack and of its causes.
+ */
 export function usefulLines({ stack, stderr, ...error }: Partial<RunError>): string[] {
   if (stderr !== undefined) {
     const said = lines(stderr).filter((line) => !NATIVE_FRAME.test(line))
@@ -82,7 +85,7 @@ function framesOf(stack = ''): { readonly own: string[]; readonly all: string[] 
   }
 }
 
-/** `TypeError: no good; caused by Error: connect ECONNREFUSED`: one line, without a class that says nothing. */
+/** `TypeError: no good; caused by Error: connect ECONNREFUSED`: one line, without a plain `Error:`. */
 export function nameAndMessage(error: ErrorInfo): string {
   return plain(lineText(error) + causesText(error), LINE_CHARS_MAX)
 }

@@ -1,6 +1,6 @@
-// `nanoclaw dev`: host and runtime in one process, for the one who writes functions. Makes inbound.db, reloads what
-// changes, carries acks over each second and carries out what functions ask of their host, as a host does, and shows what
-// happens on stdout.
+// `nanoclaw dev`: host and runtime in one process, for writing functions. Creates inbound.db, reloads changed
+// functions, copies acks each second, executes the actions of replies of kind `system`, and prints events to
+// stdout.
 import { existsSync } from 'node:fs'
 import type { Delivery, Host } from '../host/index.ts'
 import { type Clock, realClock } from '../protocol/clock.ts'
@@ -26,7 +26,10 @@ export const defineDev: Define = (command, cli) => {
   command.action((flags: Record<string, unknown>) => dev(flags, cli))
 }
 
-/** `afresh`: its workspace is gone, which here may be thrown away at any time; the person has seen the opening already. */
+/**
+ * `afresh`: the workspace was deleted, which is allowed here at any time; the opening lines are not printed
+ * again.
+ */
 async function dev(flags: Record<string, unknown>, cli: Cli, afresh = false): Promise<void> {
   const { print } = cli
   const config = await loadSettings(flags, cli)
@@ -61,7 +64,7 @@ async function dev(flags: Record<string, unknown>, cli: Cli, afresh = false): Pr
     })
     view.showEvents(events, functions, (id) => routableOf(readMessage(paths, id).message), print)
   }
-  // A workspace that another runtime serves is left as it is: start() then says who that is.
+  // A workspace that another runtime serves is left unchanged: start() then fails with its process id.
   const host = isLocked(config.paths.lock) ? undefined : openHost(hostFolder(config.workspace, config.paths))
   const syncing =
     host &&
@@ -73,7 +76,7 @@ async function dev(flags: Record<string, unknown>, cli: Cli, afresh = false): Pr
       (text) => print.talk(print.paintTalk('yellow', plain(text, 1_000))),
     )
   const show = flags.json ? json.actionPrinter(print) : view.actionViewer(print)
-  // An inbound.db that is gone is made anew at once, and that is shown.
+  // Recreates a deleted inbound.db at once, and reports it.
   const showAction: typeof show = (event, action) => {
     if (event.type !== 'blocked' || existsSync(config.paths.inbound)) show(event, action)
   }
@@ -102,7 +105,7 @@ async function dev(flags: Record<string, unknown>, cli: Cli, afresh = false): Pr
   if (gone) await dev(flags, cli, true)
 }
 
-/** A fault is told once, not each second, until it has passed. */
+/** Reports a fault once, not each second, until it has passed. */
 class Syncing {
   readonly #host: Host
   readonly #clock: Clock
@@ -133,7 +136,7 @@ class Syncing {
     })
   }
 
-  /** Once more, so that inbound.db says how the last messages ended. */
+  /** Once more, so that inbound.db has the states of the last messages. */
   stop(): void {
     this.#timer?.cancel()
     this.#sync()
@@ -141,12 +144,12 @@ class Syncing {
 
   #sync(): void {
     const { inbound, outbound } = this.#paths
-    // With both files gone the workspace is: the runtime notices, and all of this is begun afresh.
+    // Without both files the workspace is deleted: the runtime detects it, and dev starts again.
     if (!existsSync(inbound) && !existsSync(outbound)) return
     try {
       if (!existsSync(inbound)) {
         this.#makeInbound()
-        this.#tell(`${inbound} was moved or deleted; an empty one is in its place`)
+        this.#tell(`${inbound} was moved or deleted; an empty one replaces it`)
       }
       this.#host.sync()
       this.#fault.over()

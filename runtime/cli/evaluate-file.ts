@@ -1,4 +1,5 @@
-// How a config file in TypeScript or JavaScript becomes a value: its code is somebody else's, so it never enters this process.
+// Evaluates a config file in TypeScript or JavaScript in a process of its own: user code never runs in this
+// process.
 import { Bundler } from '../catalog/bundle.ts'
 import { realClock } from '../protocol/clock.ts'
 import { evaluate } from '../workers/evaluate.ts'

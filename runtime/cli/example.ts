@@ -1,10 +1,11 @@
-// Messages and rules side by side, for hints: a message that a function takes, and the one condition that a message misses.
+// Hints made from rules: an example message that a function takes, and the one condition that a message
+// misses.
 import { Catalog } from '../catalog/catalog.ts'
 import { Content } from '../catalog/content.ts'
 import type { FunctionSpec, Routable, Rule, Scalar } from '../protocol/function.ts'
 import { plain } from './print.ts'
 
-/** A line for a shell whose message one of these functions takes; undefined: none could be made up. */
+/** A shell command whose message one of these functions takes; undefined: no example was found. */
 export function sendExample(functions: readonly FunctionSpec[]): string | undefined {
   const catalog = new Catalog(functions)
   for (const spec of functions)
@@ -15,7 +16,7 @@ export function sendExample(functions: readonly FunctionSpec[]): string | undefi
   return undefined
 }
 
-/** What `send` writes always starts a run: it has no flag for `trigger`. */
+/** A message of `send` always starts a run: it has no flag for `trigger`. */
 function exampleOf(kind: string, { channelType, platformId, threadId, content }: Rule): Routable {
   const value: Record<string, unknown> = {}
   for (const { path, values } of content) put(value, path, values[0] ?? null)
@@ -46,7 +47,7 @@ function lineOf({ kind, channelType, platformId, threadId, content }: Routable, 
   return ['npx nanoclaw send', ...words.map(quoted), '--wait'].join(' ')
 }
 
-/** As a shell reads it, and a terminal shows it. */
+/** Quotes a word for a shell. */
 export function quoted(word: string): string {
   const shown = plain(word, 400)
   return /^[\w:./@+-]+$/.test(shown) ? shown : `'${shown.replaceAll("'", "'\\''")}'`
@@ -59,7 +60,10 @@ const COLUMNS = {
   threadId: 'thread',
 } as const
 
-/** What this message lacks to be taken, when that is one condition and not its kind; undefined otherwise. */
+/**
+ * The one condition, other than the kind, that keeps a function from taking this message; undefined
+ * otherwise.
+ */
 export function missedText(name: string, rule: Rule, message: Routable): string | undefined {
   if (rule.kind && !rule.kind.includes(message.kind)) return undefined
   const content = new Content()

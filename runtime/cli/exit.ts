@@ -1,13 +1,13 @@
-// How a command ends: with which code, and with which last words. Only here is it decided.
+// Exit codes and final error messages of all commands.
 import { CommanderError } from 'commander'
 import { ConfigError } from '../config/load.ts'
 import { errorInfo, NanoclawError } from '../protocol/errors.ts'
 import { type Print, plainLines } from './print.ts'
 
-/** The numbers of sysexits.h where it has one; they are part of the interface. */
+/** Codes of sysexits.h where it has one; they are part of the interface. */
 export const EXIT = { ok: 0, bug: 1, usage: 2, unwritten: 74, locked: 75, configuration: 78 } as const
 
-/** The command did what it could and has said so; the code says that it was not what was wanted. */
+/** A command that failed without a NanoclawError: a message for the user and an exit code. */
 export class CommandFailed extends Error {
   override readonly name = 'Refused'
   readonly exitCode: number
@@ -20,7 +20,7 @@ export class CommandFailed extends Error {
 export function commandExitCode(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
   if (error instanceof CommandFailed) return error.exitCode
-  // A flag that is not legal is a slip of whoever types; what a file or a variable says is configuration.
+  // An illegal flag is a usage error; an illegal value in a file or a variable is a configuration error.
   if (error instanceof ConfigError && error.faults.every(({ source }) => source === 'flag')) return EXIT.usage
   return error instanceof NanoclawError ? codeOf(error.code) : EXIT.bug
 }
@@ -45,7 +45,7 @@ function codeOf(code: NanoclawError['code']): number {
   }
 }
 
-/** Commander has already printed its own; ours say what is wrong, and a bug shows where it is. */
+/** Commander has printed its own errors already; a bug is printed with its stack. */
 export function printError(error: unknown, print: Print): void {
   if (error instanceof CommanderError) return
   if (error instanceof NanoclawError || error instanceof CommandFailed) {

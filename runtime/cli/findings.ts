@@ -1,5 +1,5 @@
-// What `conform` found, as people read it: a line for each check, and under one that failed what was seen, what to do and
-// where it is written. Fits a terminal of 80 columns.
+// The report of `conform`: a line per check; under a failed check what was observed, the remedy and the
+// section with the rule. Fits a terminal of 80 columns.
 import { CHECKS, type Finding } from '../conformance/checks.ts'
 import { type Paint, plain, plainLines, table } from './print.ts'
 
@@ -53,7 +53,7 @@ function mark(verdict: Finding['verdict'], paint: Paint): string {
   }
 }
 
-/** What was seen, what to do, and where it is written. */
+/** The observation, the remedy, and the section with the rule. */
 function brokenLines({ check, found }: Finding, paint: Paint): string[] {
   const { remedy, section } = CHECKS[check]
   const seen = plainLines(found, 4, 400).flatMap((line) => folded(line))
@@ -64,7 +64,7 @@ function brokenLines({ check, found }: Finding, paint: Paint): string[] {
   ]
 }
 
-/** Lines that fit beside their name. */
+/** Lines wrapped to the width beside the name. */
 function folded(text: string): string[] {
   const widthMax = WIDTH - 14
   const lines = ['']

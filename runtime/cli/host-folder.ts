@@ -1,4 +1,4 @@
-// The folder in which this process may play the host.
+// The folder in which this process may act as the host.
 import { dirname } from 'node:path'
 import { PATH_VARIABLES } from '../config/names.ts'
 import type { Paths } from '../protocol/config.ts'
@@ -6,7 +6,8 @@ import { NanoclawError } from '../protocol/errors.ts'
 import { filesIn } from '../protocol/files.ts'
 
 /**
- * A host makes both files side by side under their own names; where variables put them elsewhere, somebody else is the host.
+ * A host creates both files in one folder under their usual names; where variables set other paths, another
+ * program is the host.
  * @throws NanoclawError `bad_usage`
  */
 export function hostFolder(workspace: string, paths: Paths): string {

@@ -1,5 +1,5 @@
-// `nanoclaw init [DIR]`: a folder that works at once. It never overwrites anything;
-// a package.json that is there is kept.
+// `nanoclaw init [DIR]`: creates a working project. It never overwrites a file; an existing package.json is
+// kept.
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join, relative, resolve, sep } from 'node:path'
 import { findProject } from '../config/file.ts'
@@ -12,8 +12,8 @@ import { packageName, projectFiles } from './template.ts'
 
 export const defineInit: Define = (command, cli) => {
   addExamples(command, [
-    ['nanoclaw init my-project', 'make it in a new folder'],
-    ['nanoclaw init', 'make it here'],
+    ['nanoclaw init my-project', 'create it in a new folder'],
+    ['nanoclaw init', 'create it here'],
   ])
   command.argument('[dir]', 'the folder (default: this one)')
   command.option('--json', 'print one JSON object')
@@ -25,12 +25,12 @@ export const defineInit: Define = (command, cli) => {
 function init(root: string, asJson: boolean, { print, cwd }: Cli): void {
   const outer = projectAround(root)
   if (outer !== undefined) {
-    const what = `${root} lies in the functions folder of ${outer}, and would be a function of it; nothing was written`
+    const what = `${root} is in the functions folder of ${outer} and would become a function of it; nothing was written`
     throw new CommandFailed(`${what}. Name a folder outside: nanoclaw init DIR`, EXIT.usage)
   }
   const dependency = dependencySpec(root)
   const files = new Map(projectFiles(packageName(basename(root)), dependency))
-  // One that npm has made when it installed this package, say.
+  // Such as one that npm created when it installed this package.
   const hasManifest = existsSync(join(root, 'package.json'))
   if (hasManifest) files.delete('package.json')
   const inTheWay = [...files.keys()].filter((path) => existsSync(join(root, path)))
@@ -54,7 +54,7 @@ function init(root: string, asJson: boolean, { print, cwd }: Cli): void {
   print.talk('', 'Next:', ...next.map((line) => `  ${line}`), 'and in another terminal:', `  ${send}`)
 }
 
-/** The project in whose functions folder this one would lie. */
+/** The project whose functions folder would contain this one. */
 function projectAround(root: string): string | undefined {
   const { root: outer, file } = findProject({ cwd: dirname(root), env: {} })
   if (relative(outer, root).split(sep)[0] !== 'functions') return undefined

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-// The command `nanoclaw`: which commands there are, and how each run ends. A command's own file is loaded only when it is
-// the one that was asked for, so that `send` does not pay for `start`. Nothing else in the project prints, reads argv or
-// ends the process.
+// The command `nanoclaw`: the list of commands, and the exit code. Only the file of the requested command is
+// loaded, so that `send` does not pay for `start`. Nothing else in the project prints, reads argv or ends the
+// process.
 import { Command } from 'commander'
 import { errorText } from '../protocol/errors.ts'
 import { addLegalUsage, type Cli, type Define } from './command.ts'
@@ -19,17 +19,17 @@ interface Entry {
 const COMMANDS: readonly Entry[] = [
   {
     name: 'init',
-    summary: 'make a folder that works at once',
+    summary: 'create a new project',
     load: async () => (await import('./init.ts')).defineInit,
   },
   {
     name: 'dev',
-    summary: 'run the functions here, reload them on change, show what happens',
+    summary: 'run the functions, reload them on change, print events',
     load: async () => (await import('./dev.ts')).defineDev,
   },
   {
     name: 'start',
-    summary: 'run the functions; the host is another program',
+    summary: 'run the functions for a host that is another program',
     load: async () => (await import('./start.ts')).defineStart,
   },
   {
@@ -39,12 +39,12 @@ const COMMANDS: readonly Entry[] = [
   },
   {
     name: 'status',
-    summary: 'what waits, runs, has ended, has failed',
+    summary: 'queue counts, recent failures and runtime state',
     load: async () => (await import('./status.ts')).defineStatus,
   },
   {
     name: 'show',
-    summary: 'everything about one message',
+    summary: 'one message: its row, runs and replies',
     load: async () => (await import('./show.ts')).defineShow,
   },
   {
@@ -61,8 +61,8 @@ const FIRST_STEPS = `First steps:
   $ nanoclaw send chat hello --wait      (in another terminal)
 `
 
-// Without await: the build makes CommonJS of this, which node starts sooner. Until it has ended, the code is the one that
-// Node ends with when an await is never settled: a stop that hangs is no success.
+// Without await: the build makes CommonJS of this, which node starts sooner. Until it has ended, the exit
+// code is Node's code for an unsettled await: a stop that hangs is not a success.
 process.exitCode = UNSETTLED
 void main(process.argv.slice(2)).then((code) => {
   process.exitCode = code
@@ -84,7 +84,7 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** `help`, `help send` and `version` are what people type before they know better. */
+/** Accepts `help`, `help send` and `version` as words. */
 function asFlags(argv: readonly string[]): readonly string[] {
   const [first, ...rest] = argv
   if (first === 'help') return [...rest, '--help']

@@ -1,5 +1,5 @@
-// This package as it is installed: its version, and how another project names it as a dependency. Works from the sources and from
-// the build: both lie two folders below the package's own.
+// This package as installed: its version, and its dependency specifier for another project. Works from the
+// sources and from the build: both are two folders below the package root.
 import { existsSync, readFileSync } from 'node:fs'
 import { join, relative, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -21,7 +21,7 @@ export function dependsOnUs(project: string): boolean {
   return specIn(manifestIn(project)) !== undefined
 }
 
-/** What the package.json of a project in `project` says of this package, so that `npm install` finds it there. */
+/** The dependency specifier of this package for the package.json of a project in `project`. */
 export function dependencySpec(project: string, own = FOLDER): string {
   const file = (path: string) => {
     const way = relative(project, path).split(sep).join('/')
@@ -31,7 +31,7 @@ export function dependencySpec(project: string, own = FOLDER): string {
   const at = parts.indexOf('node_modules')
   // A clone: npm links it.
   if (at === -1) return file(own)
-  // As the project in which this package is installed names it: a version, a repository, a tarball.
+  // The specifier of the project in which this package is installed: a version, a repository, a tarball.
   const outer = parts.slice(0, at).join(sep)
   const spec = specIn(manifestIn(outer))
   if (spec === undefined || /^(workspace|catalog):/.test(spec)) return file(own)

@@ -14,19 +14,19 @@ export function printEvents(events: Events, print: Print): void {
   }
 }
 
-/** What the host of `dev` has carried out for a function, or could not. */
+/** Actions that the host of `dev` has executed for a function, and failed ones. */
 export function actionPrinter(print: Print): ShowAction {
   return (about, action) =>
     print.json({ event: 'action', at: new Date(realClock.now()).toISOString(), about: { ...about, action } })
 }
 
-/** JSON says nothing of an Error. */
+/** JSON.stringify drops the fields of an Error. */
 function sayable(about: unknown): unknown {
   if (typeof about !== 'object' || about === null || !('error' in about)) return about
   return about.error instanceof Error ? { ...about, error: errorText(about.error) } : about
 }
 
-/** As a record, so that an event that is left out is a mistake in its type. */
+/** A record, so that a missing event is a type error. */
 const EVENTS: Readonly<Record<keyof RuntimeEvents, true>> = {
   started: true,
   stopping: true,

@@ -1,5 +1,5 @@
-// The only printing helpers. Data goes to stdout, talk to stderr; colour only where somebody looks at it. Text that came
-// out of a file or a function is passed through `plain` first: it must not be able to move the cursor or fake a line.
+// The only printing helpers. Data goes to stdout, talk to stderr; colour only on a terminal. Text from a file
+// or a function passes through `plain` first: it must not move the cursor or fake a line.
 import { stripVTControlCharacters, styleText } from 'node:util'
 
 export interface Screen {
@@ -38,7 +38,10 @@ export class Print {
   }
 }
 
-/** FORCE_COLOR beats NO_COLOR, as in Node itself; without either, a screen has colour and a file has none. */
+/**
+ * FORCE_COLOR wins over NO_COLOR, as in Node itself; without either, a terminal has colour and a file has
+ * not.
+ */
 function hasColor(screen: Screen, env: Readonly<Record<string, string | undefined>>): boolean {
   if (env.FORCE_COLOR !== undefined) return env.FORCE_COLOR !== '0' && env.FORCE_COLOR !== 'false'
   if (env.NO_COLOR) return false
@@ -50,7 +53,7 @@ function painter(colored: boolean): Paint {
   return (style, text) => (text === '' ? '' : styleText(style, text, { validateStream: false }))
 }
 
-/** Rows with their columns below each other. A column whose cells are all empty is left out. */
+/** Rows with aligned columns. Drops a column whose cells are all empty. */
 export function table(rows: readonly (readonly string[])[], indent = ''): string[] {
   const columns = Math.max(0, ...rows.map((row) => row.length))
   const widths = Array.from({ length: columns }, (_, at) =>
@@ -68,7 +71,7 @@ function shownLength(text: string): number {
   return stripVTControlCharacters(text).length
 }
 
-/** One line of foreign text: control characters are shown and not sent, and it ends after `max` characters. */
+/** One line of untrusted text: control characters are escaped, and it is cut after `max` characters. */
 export function plain(text: string, max = 200): string {
   const cut = text.length > max ? `${text.slice(0, max)}…` : text
   return cut.replace(UNPRINTABLE, (character) => {
@@ -78,11 +81,11 @@ export function plain(text: string, max = 200): string {
 }
 
 const ESCAPES: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
-/** C0, DEL, C1, and what changes the direction of text or breaks a line unseen. */
+/** C0, DEL, C1, and characters that change the direction of text or break a line invisibly. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the purpose
 const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]/g
 
-/** Foreign text of several lines, each made plain. */
+/** Untrusted text of several lines, each passed through `plain`. */
 export function plainLines(text: string, linesMax: number, max = 200): string[] {
   const lines = text.split(/\r\n|\r|\n/)
   const shown = lines.slice(0, linesMax).map((line) => plain(line, max))

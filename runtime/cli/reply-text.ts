@@ -1,9 +1,9 @@
-// A reply as people read it.
+// A reply as text for people.
 import { plain } from './print.ts'
 
 const CHARS_MAX = 10_000
 
-/** The text of a reply that has nothing but text, its own line breaks kept; everything else as JSON on one line. */
+/** The text of a text-only reply, with its line breaks; any other reply as JSON on one line. */
 export function replyText(content: string): string {
   const text = onlyText(content)
   return text === undefined

@@ -33,26 +33,26 @@ interface SendFlags {
 export const defineSend: Define = (command, cli) => {
   addExamples(command, [
     ['nanoclaw send chat hello --wait', 'send { "text": "hello" }, print the replies'],
-    [`nanoclaw send webhook '{"action":"opened"}'`, 'send JSON as it is'],
+    [`nanoclaw send webhook '{"action":"opened"}'`, 'send JSON unchanged'],
     ['nanoclaw send webhook --file delivery.json', 'the same from a file; - reads standard input'],
     ['nanoclaw send remind tea --after 10m', 'not before ten minutes from now'],
   ])
   command
     .argument(
       '<kind>',
-      'what the message is; a function takes the kind of its own name unless it says otherwise',
+      'kind of the message; a function takes the kind of its own name unless its `on` says otherwise',
     )
     .argument(
       '[content]',
       'JSON (an object, a list or quoted text), or plain text, which becomes { "text": … }; - reads stdin',
     )
     .option('--file <file>', 'read the content from a file')
-    .option('--thread <id>', 'thread_id: messages of one thread are handled in order')
+    .option('--thread <id>', 'thread_id: messages of one thread run in order')
     .option('--channel <type>', 'channel_type')
     .option('--platform <id>', 'platform_id')
     .option(
       '--after <when>',
-      "not before: a length of time such as '10s', '5m', or a time such as 2026-11-24T06:02:20Z",
+      "not before: a duration such as '10s', '5m', or a time such as 2026-11-24T06:02:20Z",
     )
     .option('--id <id>', 'id of the message; sending the same one twice sends it once (default: a new one)')
     .option(
@@ -82,7 +82,7 @@ async function send(kind: string, given: string | undefined, flags: SendFlags, c
   host.close()
 
   if (!flags.json) print.data(plain(id, 2_000))
-  if (duplicate) print.talk(`A message ${plain(id)} was there already; nothing was sent.`)
+  if (duplicate) print.talk(`Message ${plain(id)} exists already; nothing was sent.`)
   if (!isLocked(paths.lock))
     print.talk(print.paintTalk('yellow', `No runtime serves ${paths.inbound} now; start one: nanoclaw dev`))
   if (waitMs === undefined) {
@@ -103,8 +103,7 @@ function waitLength(given: string | true | undefined): number | undefined {
   if (given === undefined) return undefined
   const waitMs = given === true ? WAIT_MS : parseDuration(given)
   if (waitMs !== undefined) return waitMs
-  const legal =
-    "a length of time such as '10s', or nothing; if it is meant as KIND or CONTENT, write --wait last"
+  const legal = "a duration such as '10s', or nothing; if it is meant as KIND or CONTENT, write --wait last"
   throw new NanoclawError('bad_usage', `--wait: found ${JSON.stringify(given)}; expected ${legal}`)
 }
 
@@ -113,7 +112,7 @@ function dueTime(given: string | undefined): Date | undefined {
   const delayMs = parseDuration(given)
   const atMs = delayMs === undefined ? parseTime(given) : realClock.now() + delayMs
   if (atMs !== undefined) return new Date(atMs)
-  const legal = `a length of time such as '10s', '5m', '1h', or a time such as ${isoTime(realClock.now())} (without a zone: UTC)`
+  const legal = `a duration such as '10s', '5m', '1h', or a time such as ${isoTime(realClock.now())} (without a zone: UTC)`
   throw new NanoclawError('bad_usage', `--after: found ${JSON.stringify(given)}; expected ${legal}`)
 }
 
@@ -133,7 +132,7 @@ async function readFile(file: string, cwd: string): Promise<string> {
   }
 }
 
-/** JSON where it looks like it; `42` and `true` are what somebody said, so they stay text. */
+/** Objects, lists and quoted text are parsed as JSON; `42` and `true` stay text. */
 export function parseContent(given: string, origin: string): unknown {
   const text = given.trim()
   if (!/^[[{"]/.test(text)) return { text: given.replace(/\r?\n$/, '') }
@@ -144,7 +143,7 @@ export function parseContent(given: string, origin: string): unknown {
     const remedy = 'quote it for the shell, or send it as text: {"text":"…"}'
     throw new NanoclawError(
       'bad_usage',
-      `${origin} begins like JSON but is none (${errorText(error)}); ${remedy}`,
+      `${origin} begins like JSON but is not valid JSON (${errorText(error)}); ${remedy}`,
     )
   }
 }

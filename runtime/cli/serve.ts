@@ -1,5 +1,6 @@
-// A runtime as a process of its own: from start to a drained stop. The first signal stops it gently, a second one at once. Only
-// SIGHUP is never a second one: for one closed terminal the kernel and the shell send it both.
+// A runtime as a process: from start to a drained stop. The first signal starts a graceful stop, a second one
+// ends the process at once. SIGHUP never counts as the second one: for one closed terminal both the kernel
+// and the shell send it.
 import { errorText } from '../protocol/errors.ts'
 import type { Events } from '../protocol/events.ts'
 import type { Runtime } from '../runtime.ts'
@@ -8,19 +9,22 @@ import { CommandFailed, EXIT } from './exit.ts'
 /** SIGHUP: the terminal was closed. */
 const SIGNALS = { SIGINT: 2, SIGTERM: 15, SIGHUP: 1 } as const
 
-/** All that must be over when the process ends is over before; what is left then is a leak, and does not keep us. */
+/**
+ * All required work is complete before this timer; a handle that is still open then is a leak, and does not
+ * keep the process.
+ */
 const LINGER_MS = 1_000
 
 export interface Served {
   readonly runtime: Runtime
   readonly events: Events
-  /** Called once the runtime has started, unless it was told to stop meanwhile. */
+  /** Called once the runtime has started, unless it was stopped meanwhile. */
   readonly started?: () => void
 }
 
 /**
- * Resolves when the runtime was told to stop and has stopped.
- * @throws what start() throws; Refused with the exit code of a runtime that could not go on, or could not write down how it ended
+ * Resolves when the runtime has stopped after a signal.
+ * @throws the errors of start(); CommandFailed with the exit code of a fatal error or of an incomplete stop
  */
 export async function serveUntilStopped({ runtime, events, started }: Served): Promise<void> {
   let stop: (() => void) | undefined
@@ -48,7 +52,7 @@ export async function serveUntilStopped({ runtime, events, started }: Served): P
     },
   })
   try {
-    // A signal during the start ends it early; what `started` opens would then never be closed.
+    // A signal during the start ends it early; resources opened by `started` would then never be closed.
     await Promise.all([runtime.start().then(() => (stopping ? undefined : started?.())), stopped])
   } finally {
     releaseSignals()
@@ -56,7 +60,7 @@ export async function serveUntilStopped({ runtime, events, started }: Served): P
   }
 }
 
-/** The process ends within a second from now, whatever was left open. */
+/** Ends the process within a second, whatever handles are open. */
 export function endSoon(): void {
   setTimeout(() => process.exit(), LINGER_MS).unref()
 }
@@ -78,9 +82,9 @@ function onSignals(does: Readonly<Record<'first' | 'second', (signal: Signal) =>
 }
 
 /**
- * Ctrl-C reaches esbuild's helper, too. When its end is noticed first where esbuild writes, esbuild drops what waits for
- * answers and then throws about an answer that was on its way, in an event of its own. Its builds have failed by then, so
- * nothing is lost. Every other error ends the process as it would without this listener.
+ * Ctrl-C reaches esbuild's helper process, too. When a write detects its end first, esbuild drops its pending
+ * callbacks and then throws for a response that arrives late, in an event of its own. Its builds have failed
+ * by then, so nothing is lost. Every other error ends the process as it would without this listener.
  */
 function ignoreDeadHelper(error: Error): void {
   const isHelpers =

@@ -1,5 +1,5 @@
-// Settings on the command line: flags made from the one table, and the Config that they, the environment and the config
-// file come to. No flag has a default here; defaults come last, and from the table.
+// Settings on the command line: flags made from the one table, and the Config that results from flags,
+// environment and config file. No flag has a default here; defaults are applied last, from the table.
 import { existsSync } from 'node:fs'
 import { type Command, Option } from 'commander'
 import type { LoadInput } from '../config/load.ts'
@@ -14,7 +14,7 @@ export interface Surroundings {
   readonly env: Readonly<Record<string, string | undefined>>
 }
 
-/** What people set often; the rest of the table stands under a heading of its own. */
+/** Frequent settings; the help lists the rest under a heading of its own. */
 const COMMON: readonly SettingName[] = ['workspace', 'functions', 'concurrency', 'timeout', 'logLevel']
 
 export function addAllSettings(command: Command): void {
@@ -23,7 +23,7 @@ export function addAllSettings(command: Command): void {
   for (const name of SETTING_NAMES) if (!COMMON.includes(name)) addSetting(command, name, 'Tuning:')
 }
 
-/** For commands that only need to know where the workspace is. */
+/** For commands that need only the path of the workspace. */
 export function addWorkspaceSettings(command: Command): void {
   addSetting(command, 'workspace', 'Options:')
   addConfigFlag(command)
@@ -38,7 +38,7 @@ function addSetting(command: Command, name: SettingName, group: string): void {
   const { kind, fallback, help }: Setting<unknown> = SETTINGS[name]
   const text = `${help} (${fallback === '' ? '' : `default: ${fallback}; `}${variableOf(name)})`
   if (kind.placeholder === null) {
-    // Both must exist: a lone --no-x would give x a default, and so hide what the file says.
+    // Both must exist: a lone --no-x would give x a default, and so hide the value of the file.
     command.addOption(new Option(flagOf(name), text).hideHelp())
     command.addOption(new Option(flagOf(name).replace('--', '--no-'), `turn off: ${text}`).helpGroup(group))
     return
@@ -52,7 +52,7 @@ function addSetting(command: Command, name: SettingName, group: string): void {
 }
 
 /**
- * For commands that run functions. Nothing is written where there are none.
+ * For commands that run functions. Nothing is written where no functions folder exists.
  * @throws ConfigError, NanoclawError `bad_config`
  */
 export async function loadSettings(flags: Flags, surroundings: Surroundings): Promise<Config> {
@@ -70,7 +70,7 @@ export async function loadSettings(flags: Flags, surroundings: Surroundings): Pr
 }
 
 /**
- * For commands that look into a workspace or send to it. None is made where no project is.
+ * For commands that read a workspace or send to it. No workspace is created outside a project.
  * @throws ConfigError, NanoclawError `bad_usage`
  */
 export async function loadWorkspace(
@@ -86,7 +86,7 @@ export async function loadWorkspace(
   if (!isGuess || existsSync(place.workspace)) return place
   throw new NanoclawError(
     'bad_usage',
-    `There is no project in ${surroundings.cwd} or above it: no nanoclaw.config.* and no functions folder. Go to the project, or name the workspace: --workspace DIR. Nothing was written.`,
+    `No project was found in ${surroundings.cwd} or above it: no nanoclaw.config.* and no functions folder. Change to the project, or name the workspace: --workspace DIR. Nothing was written.`,
   )
 }
 

@@ -1,4 +1,4 @@
-// `nanoclaw show ID`: everything that the two files know about one message.
+// `nanoclaw show ID`: one message, as both files have it.
 
 import { endOf } from '../protocol/ack.ts'
 import { realClock } from '../protocol/clock.ts'
@@ -16,7 +16,7 @@ import { whyItWaits } from './unroutable.ts'
 export const defineShow: Define = (command, cli) => {
   addExamples(command, [
     ['nanoclaw show msg-0193a1b2', 'its row, its runs, its replies'],
-    ['nanoclaw show msg-0193a1b2 --json | jq .replies', 'for programs: one object'],
+    ['nanoclaw show msg-0193a1b2 --json | jq .replies', 'as one JSON object'],
   ])
   command.argument('<id>', 'the id of the message')
   addWorkspaceSettings(command)
@@ -41,8 +41,8 @@ function isKnown({ message, ack, runs }: MessageReport): boolean {
 }
 
 function unknownText({ id, inbound }: MessageReport): string {
-  if (!inbound.readable) return `Cannot look for ${id}: ${inbound.reason}`
-  return `No message ${id} in ${inbound.path}. The list of what failed last: nanoclaw status`
+  if (!inbound.readable) return `Cannot read message ${id}: ${inbound.reason}`
+  return `No message ${id} in ${inbound.path}. nanoclaw status lists recent failures`
 }
 
 export function messageLines(
@@ -76,7 +76,7 @@ function stateText({ ack, message, runs }: MessageReport, nowMs: number, paint: 
   const last = runs.at(-1)
   if (ack) return ackText(ack, last, paint)
   if (last && last.nextAtMs !== null)
-    return paint('yellow', `waits for another attempt, ${inText(last.nextAtMs, nowMs)}`)
+    return paint('yellow', `waits for its next attempt, ${inText(last.nextAtMs, nowMs)}`)
   return message ? plain(String(message.status ?? 'pending')) : 'unknown'
 }
 
@@ -91,7 +91,7 @@ function inText(atMs: number, nowMs: number): string {
   return atMs > nowMs ? `in ${formatDuration(atMs - nowMs)}` : 'due now'
 }
 
-/** The columns that say something, by the file's own names. */
+/** The columns that have a value, by their names in the file. */
 function messageRows(row: Row, paint: Paint): string[][] {
   const told = Object.entries(row).filter(
     ([name, value]) => name !== 'id' && name !== 'status' && value !== null,
@@ -108,7 +108,7 @@ function runLines(runs: readonly Run[], running: boolean, paint: Paint): string[
       isoTime(startedAtMs),
       durationMs === null ? '' : formatDuration(durationMs),
       outcome === null
-        ? paint('yellow', running ? 'running' : 'cut off: its runtime has ended')
+        ? paint('yellow', running ? 'running' : 'interrupted: its runtime has ended')
         : paint(outcome === 'replied' ? 'green' : 'red', plain(outcome)),
       plain(reason ?? ''),
       nextAtMs === null ? '' : `next at ${isoTime(nextAtMs)}`,

@@ -15,8 +15,8 @@ export const defineStart: Define = (command, cli) => {
     ['nanoclaw start', 'serve .nanoclaw/ with the functions in functions/'],
     ['nanoclaw start --workspace /workspace', 'serve another folder'],
     ['nanoclaw start --workspace a --workspace b', 'serve several folders with one process'],
-    ["nanoclaw start --workspaces 'sessions/*'", 'serve every folder there, also those that come later'],
-    ['nanoclaw start --concurrency 8 --timeout 2m', 'more at the same time, longer each'],
+    ["nanoclaw start --workspaces 'sessions/*'", 'serve every matching folder, also later ones'],
+    ['nanoclaw start --concurrency 8 --timeout 2m', 'set concurrency and timeout'],
   ])
   addAllSettings(command)
   addSeveral(command)
@@ -57,7 +57,7 @@ async function start(flags: Flags, cli: Cli): Promise<void> {
 }
 
 interface Asked {
-  /** None: the one that the settings say. */
+  /** Empty: the workspace of the settings. */
   readonly folders: readonly string[]
   readonly pattern: string | undefined
 }
@@ -77,13 +77,16 @@ function askedFor({ workspace, workspaces }: Flags, { cwd }: Cli): Asked {
   return { folders: [...new Set(given.map((folder) => resolve(cwd, folder)))], pattern }
 }
 
-/** A folder that could not be served is tried again after this, doubled each time: what held it may go, what is wrong be mended. */
+/**
+ * First delay before a folder that could not be served is tried again, doubled each time: a lock may be
+ * released, a fault repaired.
+ */
 const AGAIN_MIN_MS = 1_000
 const AGAIN_MAX_MS = 60_000
-/** One that was served for so long in between begins with the first pause again. */
+/** After serving a folder this long, the first delay applies again. */
 const SERVED_MS = 120_000
 
-/** The runtime serves what matches the pattern, as long as it is there. */
+/** Serves every folder that matches the pattern while it exists. */
 function follow(
   pattern: string,
   runtime: Runtime,
@@ -100,10 +103,11 @@ function follow(
       void runtime.removeWorkspace(folder)
     },
   })
-  // The runtime may have seen it go between two looks at the folder above, and it may be back by the next.
+  // The runtime may detect a removal between two polls of the parent folder, and the folder may be back by
+  // the next poll.
   events.on('workspace-removed', ({ workspace }) => watcher.comeAgain(workspace, 0))
   events.on('workspace-failed', ({ workspace, code }) => {
-    // Another runtime has taken it from this one: to take it back would never end.
+    // Another runtime has fenced this one: taking the folder back would repeat for ever.
     if (code === 'fenced') return
     const atMs = realClock.monotonic()
     const last = failures.get(workspace)
@@ -118,7 +122,7 @@ function follow(
 function addSeveral(command: Command): void {
   const one = command.options.find(({ long }) => long === '--workspace')
   one?.argParser((value: string, earlier: readonly string[] = []) => [...earlier, value])
-  const help = 'serve every folder that matches, such as sessions/*, while it is there'
+  const help = 'serve every folder that matches, such as sessions/*, while it exists'
   command.addOption(new Option('--workspaces <pattern>', help).helpGroup('Options:'))
 }
 

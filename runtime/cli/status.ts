@@ -1,4 +1,4 @@
-// `nanoclaw status`: what waits, runs, has ended, has failed. It only looks; see store/sqlite/inspect.ts.
+// `nanoclaw status`: queue counts, recent failures and runtime state. Read-only; see store/sqlite/inspect.ts.
 import { realClock } from '../protocol/clock.ts'
 import { formatDuration } from '../protocol/duration.ts'
 import { parseTime } from '../protocol/time.ts'
@@ -28,7 +28,7 @@ export const defineStatus: Define = (command, cli) => {
   })
 }
 
-/** Kinds that no function takes; null when nobody runs who would know. */
+/** Kinds that no function takes; null without a running runtime, which alone knows. */
 function unroutable({ runtime }: Status): Readonly<Record<string, number>> | null {
   return runtime.running ? (runtime.note?.unroutable ?? null) : null
 }
@@ -46,17 +46,19 @@ function statusLines(workspace: string, status: Status, nowMs: number, paint: Pa
     ),
     ...section('', countRows(status, nowMs, paint)),
     ...section(
-      'More of these waits in inbound.db than is taken in for now; other functions go on',
+      'More messages of these than fit in memory wait in inbound.db; other functions are not affected',
       crowdedRows(status),
     ),
-    ...section('No function takes these; they wait until one does', heldRows(status)),
+    ...section('No function takes these; they wait for one', heldRows(status)),
     ...section('Due messages by kind, while no runtime serves them', idleKinds(status)),
     ...section('Broken functions', brokenRows(status)),
     ...section('Last failures', failureRows(status, nowMs, paint)),
     ...(status.inbound.readable
       ? []
-      : ['', paint('dim', 'The host makes inbound.db; `nanoclaw dev` and `nanoclaw send` do so too.')]),
-    ...(status.failures.length > 0 ? ['', paint('dim', 'nanoclaw show ID tells all about one message')] : []),
+      : ['', paint('dim', 'The host creates inbound.db; `nanoclaw dev` and `nanoclaw send` do so, too.')]),
+    ...(status.failures.length > 0
+      ? ['', paint('dim', 'nanoclaw show ID prints one message with its runs and replies')]
+      : []),
   ]
 }
 
@@ -124,13 +126,13 @@ function backlogRows(backlog: Backlog, running: boolean, nowMs: number): string[
   ]
 }
 
-const LEFT = 'left by a runtime that has ended; the next start runs them again'
+const LEFT = 'claimed by a runtime that has ended; the next start runs them again'
 
 function kindRows(kinds: Readonly<Record<string, number>> | null): string[][] {
   return Object.entries(kinds ?? {}).map(([kind, count]) => [plain(kind), String(count)])
 }
 
-const STILL_SERVED = 'Its last good version still answers.'
+const STILL_SERVED = 'Its last good version stays in use.'
 
 function heldRows(status: Status): string[][] {
   const functions = status.runtime.note?.functions ?? []

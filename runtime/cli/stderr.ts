@@ -1,6 +1,6 @@
-// stderr as a place for the log that never makes us wait. Node writes to a pipe or a socket without blocking; but any child
-// that inherits it (the bundler's own helper does) makes it blocking again, for us too, since both share one description of
-// it. So it is said anew before every line, which costs less than the line.
+// stderr as a log stream that never blocks. Node writes to a pipe or a socket without blocking; but any child
+// that inherits it (the bundler's helper does) makes it blocking again for both, since they share one file
+// description. So non-blocking mode is set again before every line, which costs less than the line.
 import type { LogStream } from '../observe/sink.ts'
 
 interface Handle {
@@ -15,7 +15,7 @@ export function retryingStderr(): LogStream {
       return stderr.writableLength
     },
     write(text) {
-      // A terminal is left as it is: others write to it, too, and would lose what does not fit.
+      // A terminal keeps its mode: other processes write to it, too, and would lose data that does not fit.
       if (!stderr.isTTY) handle?.setBlocking?.(false)
       return stderr.write(text)
     },

@@ -1,4 +1,4 @@
-// The files of a new project, as `nanoclaw init` writes them: small enough to be read in two minutes, and each one works.
+// The files of a new project, as `nanoclaw init` writes them: short, and each one works.
 
 /** Paths relative to the project, with their content. `dependency`: how npm finds this package. */
 export function projectFiles(name: string, dependency: string): ReadonlyMap<string, string> {
@@ -12,7 +12,7 @@ export function projectFiles(name: string, dependency: string): ReadonlyMap<stri
   ])
 }
 
-/** What npm allows as a name, made from a folder's. */
+/** A legal npm package name, derived from the folder's name. */
 export function packageName(folder: string): string {
   const name = folder
     .toLowerCase()
@@ -28,7 +28,7 @@ function packageJson(name: string, dependency: string): string {
     type: 'module',
     scripts: { dev: 'nanoclaw dev', start: 'nanoclaw start' },
     dependencies: { 'nanoclaw-functions': dependency },
-    // npm asks for this, in its newer versions, before it builds a native module.
+    // Newer versions of npm require this before they build a native module.
     allowScripts: { 'better-sqlite3': true, esbuild: true },
   }
   return `${JSON.stringify(content, null, 2)}\n`
@@ -74,6 +74,6 @@ Each file in \`functions/\` is a function; it takes the messages of the kind tha
     npx nanoclaw dev                        # runs them, reloads them on change
     npx nanoclaw send chat hello --wait     # in another terminal
 
-\`npx nanoclaw status\` shows what waits and what failed, \`npx nanoclaw show ID\` everything about one message.
+\`npx nanoclaw status\` shows queue counts and recent failures, \`npx nanoclaw show ID\` one message with its runs and replies.
 `
 }

@@ -1,4 +1,4 @@
-// Why a message has not ended yet, as far as the files and the runtime's note tell, and what to do about it.
+// Why a message has not ended yet, by the files and the status file, and what to do about it.
 import { formatDuration } from '../protocol/duration.ts'
 import type { Events } from '../protocol/events.ts'
 import type { FunctionSpec, Routable } from '../protocol/function.ts'
@@ -16,14 +16,14 @@ export function whyItWaits(
   nowMs: number,
 ): string | undefined {
   if (!message || ack?.status === 'completed' || ack?.status === 'failed') return undefined
-  // What has ended long ago has no ack any more; hosts of the first shape have no status.
+  // A message that ended long ago has no ack any more; tables of the oldest hosts have no status column.
   if (!['pending', 'paused', 'undefined'].includes(String(message.status))) return undefined
   if (!running)
     return ack
       ? 'its runtime ended while it ran; the next one runs it again: nanoclaw dev'
-      : 'no runtime is up; start one: nanoclaw dev'
+      : 'no runtime is running; start one: nanoclaw dev'
   if (ack) return undefined
-  if (message.status === 'paused') return 'its host holds it back'
+  if (message.status === 'paused') return 'its host has paused it'
   const dueAtMs = laterOf(parseTime(String(message.process_after ?? '')), runs.at(-1)?.nextAtMs)
   if (dueAtMs > nowMs) return `it is due in ${formatDuration(dueAtMs - nowMs)}`
   if (note?.waitingFor !== undefined) return `the runtime waits for ${plain(note.waitingFor, 400)}`
@@ -39,7 +39,7 @@ function laterOf(a: number | undefined, b: number | null | undefined): number {
 
 type Listed = Pick<RuntimeStatus['functions'][number], 'name' | 'file' | 'broken' | 'stillServed' | 'rule'>
 
-/** The part of a row that rules look at. */
+/** The part of a row that rules read. */
 export function routableOf(row: Row | null): Routable | undefined {
   if (row === null) return undefined
   const text = (column: string) => (typeof row[column] === 'string' ? row[column] : null)
@@ -53,7 +53,7 @@ export function routableOf(row: Row | null): Routable | undefined {
   }
 }
 
-/** Why messages of this kind are held, when some are. */
+/** Why messages of this kind are parked, if any are. */
 function heldText(kind: string, functions: readonly Listed[], message: Routable | undefined): string {
   const broken = mendText(kind, functions)
   if (broken !== undefined) return broken
@@ -63,21 +63,21 @@ function heldText(kind: string, functions: readonly Listed[], message: Routable 
   if (missed.length > 0) return missed.slice(0, 2).join('. ')
   const same = functions.find(({ name }) => name === kind)
   if (same)
-    return `no function takes this message of kind ${plain(kind)}; what ${plain(same.file)} takes, its \`on\` says`
+    return `no function takes this message of kind ${plain(kind)}; see the \`on\` of ${plain(same.file)}`
   const some = functions.find(({ rule }) => rule?.kind?.includes(kind))
   if (some)
-    return `no function takes this message of kind ${plain(kind)}; what ${plain(some.file)} takes, its \`on\` says`
+    return `no function takes this message of kind ${plain(kind)}; see the \`on\` of ${plain(some.file)}`
   return `no function takes kind ${plain(kind)}; ${IS_NAME.test(kind) ? `functions/${kind}.ts` : `one with on: { kind: ${plain(JSON.stringify(kind))} }`} would take it`
 }
 
-/** As catalog/discover.ts has it. */
+/** Same pattern as in catalog/discover.ts. */
 const IS_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 
-/** What to do for messages of this kind, when the function of that name is broken and does not answer. */
+/** The remedy for messages of this kind, when the function of that name is broken and not in use. */
 export function mendText(kind: string, functions: readonly Listed[]): string | undefined {
   const same = functions.find(({ name }) => name === kind)
   if (same?.broken === undefined || same.stillServed) return undefined
-  return `${plain(same.file)} is broken and must be mended`
+  return `${plain(same.file)} is broken and must be fixed`
 }
 
 export interface RoutingFacts {
@@ -85,7 +85,7 @@ export interface RoutingFacts {
   readonly messageOf: (id: string) => Routable | undefined
 }
 
-/** Tells of each kind once why its messages are held, and anew when functions have changed. */
+/** Reports once per kind why its messages are parked, and again when functions have changed. */
 export function onUnroutable(
   events: Events,
   { functions, messageOf }: RoutingFacts,

@@ -1,5 +1,5 @@
-// The live view of `dev`: the runtime's events as lines for people. One line a message when its run has ended, its replies
-// below it; everything that a function printed or said is escaped before it reaches the screen.
+// The live view of `dev`: the runtime's events as lines for people. One line per ended run, its replies below
+// it; text from functions is escaped before it reaches the terminal.
 import { realClock } from '../protocol/clock.ts'
 import { formatDuration } from '../protocol/duration.ts'
 import { errorText } from '../protocol/errors.ts'
@@ -52,7 +52,7 @@ export function showEvents(
     say(
       'yellow',
       'reads',
-      `${plain(path)} failed for moments, ${times} times; this mount may carry no locks`,
+      `${plain(path)} failed for moments, ${times} times; this mount may not support locks`,
     ),
   )
   events.on('functions-changed', ({ changed }) => {
@@ -76,15 +76,15 @@ export function showEvents(
     ),
   )
   events.on('function-broken', ({ functionName, message, retryMs, stillServed }) => {
-    const next = retryMs === null ? 'mend it and save' : `again in ${formatDuration(retryMs)}`
-    const now = stillServed ? '; its last good version still answers' : ''
+    const next = retryMs === null ? 'fix it and save' : `again in ${formatDuration(retryMs)}`
+    const now = stillServed ? '; its last good version stays in use' : ''
     say('red', 'broken', `${plain(functionName)}; ${next}${now}`)
     print.data(...plainLines(message, 12).map((line) => below(line)))
   })
   events.on('worker-ended', ({ functionName, why, unexpected }) => {
     if (!unexpected) return
     const [what = '', ...more] = plainLines(why, 12)
-    say('red', 'ended', `${plain(functionName)}  a process, and no message is charged: ${what}`)
+    say('red', 'ended', `${plain(functionName)}  a process; no message is charged: ${what}`)
     print.data(...more.map((line) => below(paint('dim', line))))
   })
   events.on('commit-failed', ({ message, results }) =>
@@ -97,16 +97,19 @@ export function showEvents(
     say('yellow', 'watch', `no file events (${plain(reason)}); the poll finds changes`),
   )
   events.on('stopping', ({ running }) =>
-    say('dim', 'stops', running === 0 ? 'nothing runs' : `${running} may finish; Ctrl+C again ends at once`),
+    say(
+      'dim',
+      'stops',
+      running === 0 ? 'no run is active' : `${running} may finish; Ctrl+C again ends at once`,
+    ),
   )
   events.on('fatal', ({ error }) => {
-    if (isMoved(error))
-      say('yellow', 'afresh', 'outbound.db was moved or deleted; going on with an empty one in its place')
+    if (isMoved(error)) say('yellow', 'afresh', 'outbound.db was moved or deleted; an empty one replaces it')
     else say('red', 'ends', plain(errorText(error), 1_000))
   })
 }
 
-/** What the host has carried out for a function, or could not. */
+/** Actions that the host has executed for a function, and failed ones. */
 export function actionViewer(print: Print): ShowAction {
   const { paint } = print
   const say = (style: Style, word: string, text: string) => print.data(eventLine(paint, style, word, text))
@@ -130,7 +133,7 @@ export interface Opening {
   readonly functions: readonly FunctionSpec[]
 }
 
-/** The first block: which functions take what, and how to send them something. */
+/** The opening lines: the functions with their rules, and an example command. */
 export function openingLines({ root, workspace, functions }: Opening, paint: Paint): string[] {
   const rows = functions.map(({ name, rule, file }) => [
     paint('bold', plain(name)),
@@ -143,7 +146,7 @@ export function openingLines({ root, workspace, functions }: Opening, paint: Pai
     '',
     ...(rows.length > 0
       ? table(rows, '  ')
-      : [`  ${paint('yellow', 'no functions yet')}: make functions/chat.ts`]),
+      : [`  ${paint('yellow', 'no functions yet')}: create functions/chat.ts`]),
     '',
     ...(example === undefined ? [] : [`  ${paint('dim', 'send one from another terminal:')} ${example}`]),
     `  ${paint('dim', 'Ctrl+C stops.')}`,
@@ -169,7 +172,7 @@ function againText(delayMs: number): string {
   return delayMs < 1 ? 'again at once' : `again in ${formatDuration(delayMs)}`
 }
 
-const PROCESS_DIED = 'its process died, and whose doing it was is not certain; runs again, not charged'
+const PROCESS_DIED = 'its process died, and the cause is not certain; runs again, not charged'
 
 const VERDICTS: Readonly<Record<Exclude<EndedRun['verdict'], 'released'>, readonly [Style, string]>> = {
   done: ['green', 'done'],
@@ -189,7 +192,7 @@ function detailLines({ outcome }: EndedRun, paint: Paint): string[] {
   return usefulLines(evidence).map((line) => below(paint('dim', line)))
 }
 
-/** What a function says, and behind it, in the background, of which message. */
+/** A line that a function printed, followed by the id of its message. */
 function foreignLine(paint: Paint, { functionName, messageId }: From, line: string, style: Style): string {
   const of = messageId === null ? '' : `  ${paint('dim', shortId(messageId))}`
   return below(`${paint('dim', `${plain(functionName)} |`)} ${paint(style, plain(line, 1_000))}${of}`)
@@ -197,7 +200,7 @@ function foreignLine(paint: Paint, { functionName, messageId }: From, line: stri
 
 type From = Pick<RuntimeEvents['output'][0], 'functionName' | 'messageId'>
 
-/** The end of an id tells it from others of the same minute. */
+/** The end of an id differs between messages of the same minute. */
 function shortId(id: string): string {
   return id.length > 16 ? `…${plain(id.slice(-8))}` : plain(id)
 }
@@ -207,7 +210,7 @@ function eventLine(paint: Paint, style: Style, word: string, text: string): stri
   return `${paint('dim', time)}  ${paint(style, word.padEnd(6))}  ${text}`
 }
 
-/** Under the text of the line before. */
+/** Aligns a line under the text of the line before. */
 function below(line: string): string {
   return `${' '.repeat(18)}${line}`
 }

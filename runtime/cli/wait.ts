@@ -1,5 +1,5 @@
-// Until one message has ended. Replies are committed together with the ack that ends it, so they are read once, then; until
-// then only the ack is looked up, by its key.
+// Waits until one message has ended. Replies are committed together with its final ack, so they are read
+// once, at the end; until then only the ack is read, by its key.
 
 import { endOf } from '../protocol/ack.ts'
 import type { Clock } from '../protocol/clock.ts'
@@ -13,13 +13,13 @@ export interface WaitResult {
   readonly reason: string | null
   readonly error: RunError | null
   readonly replies: readonly StoredReply[]
-  /** Why it has not ended, where that is known. */
+  /** Why it has not ended, if known. */
   readonly why: string | undefined
 }
 
 const LOOK_MS = 25
 
-/** `waiting` when the time is up before the message has ended. */
+/** `waiting` when the time limit passes before the message has ended. */
 export async function waitForEnd(
   paths: Paths,
   id: string,

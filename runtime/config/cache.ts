@@ -1,14 +1,14 @@
-// Where built functions are kept when nothing says so: with the project. Where that cannot be written (a read-only root file
-// system, a container that runs as another user), in the workspace, which has to be writable in any case.
+// The default folder of built functions: in the project. Where that is not writable (a read-only root file
+// system, a container that runs as another user), in the workspace, which must be writable in any case.
 import { accessSync, constants, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
-/** Changes nothing. Where neither can be written the first one stays, and the error names it. */
+/** Only checks access. Where neither is writable it returns the first one, which the later error names. */
 export function usableCache(preferred: string, workspace: string): string {
   return takesFiles(preferred) || !takesFiles(workspace) ? preferred : join(workspace, '.cache')
 }
 
-/** A folder that is missing can be made where the nearest one above it is writable. */
+/** A missing folder can be created where its nearest existing parent is writable. */
 function takesFiles(path: string): boolean {
   const found = statSync(path, { throwIfNoEntry: false })
   if (!found) return dirname(path) !== path && takesFiles(dirname(path))

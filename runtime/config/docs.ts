@@ -1,4 +1,4 @@
-// The table of settings as docs/config.md shows it, made from the one table so that it cannot say anything else.
+// The table of settings of docs/config.md, generated from options.ts.
 import { FILES } from '../protocol/files.ts'
 import { flagOf, PATH_VARIABLES, variableOf } from './names.ts'
 import { SETTING_NAMES, SETTINGS, type SettingName } from './options.ts'

@@ -1,5 +1,5 @@
-// The project and its config file: where they are, and the file's fields by the names of the table. What it says is not judged
-// here, only whether it says it in a form that can be read; every fault is collected, none is thrown.
+// The project and its config file: their paths, and the file's fields by the names of the table. Values are
+// not checked here, only the form of the file; faults are collected and not thrown.
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, dirname, extname, join, relative, resolve, sep } from 'node:path'
 import { errorText } from '../protocol/errors.ts'
@@ -8,10 +8,10 @@ import { CONFIG_VARIABLE } from './names.ts'
 import { SETTING_NAMES, SETTINGS, type SettingName } from './options.ts'
 
 export interface Project {
-  /** Its folder; the working folder where no project is found. */
+  /** The project's folder; the working folder where no project is found. */
   readonly root: string
   readonly isFound: boolean
-  /** The config file; null: no config file can be read. */
+  /** The config file; null: none was found. */
   readonly file: string | null
   readonly faults: readonly { readonly source: 'flag' | 'variable' | 'file'; readonly text: string }[]
 }
@@ -24,11 +24,11 @@ export interface ConfigFields {
 const ENDINGS = ['ts', 'mts', 'cts', 'js', 'mjs', 'cjs', 'json']
 const CONFIG_NAMES = ENDINGS.map((ending) => `nanoclaw.config.${ending}`)
 const LIKE_CONFIG = /^nanoclaw\.config(\.[^.~]*)?$/i
-/** Kept on purpose under a name of its own. */
+/** Names that mark a file as not in use. */
 const NOT_IN_USE = /\.(bak|old|orig|off|disabled|example|sample|template|dist|tmp)$/i
 const LEGAL_ENDING = `one that ends in ${ENDINGS.map((ending) => `.${ending}`).join(', ')}`
 
-/** The folder of the config file that is asked for; otherwise the working folder, or the nearest project above it. */
+/** The folder of the requested config file; otherwise the working folder, or the nearest project above it. */
 export function findProject(input: {
   readonly cwd: string
   readonly env: Readonly<Record<string, string | undefined>>
@@ -43,8 +43,8 @@ export function findProject(input: {
 }
 
 /**
- * A config file, or a functions folder. The latter is a usual name, so for a folder above the working folder it counts beside
- * other signs only: a workspace, a package.json, or that the working folder lies in it.
+ * A config file, or a functions folder. `functions` is a common name, so above the working folder it counts
+ * only together with a workspace, a package.json, or the working folder inside it.
  */
 function isProject(folder: string, cwd: string): boolean {
   if (configLike(folder).length > 0) return true
@@ -74,7 +74,7 @@ function configLike(folder: string): string[] {
     const names = entries.flatMap((entry) => (entry.isDirectory() ? [] : entry.name))
     return names.filter((name) => LIKE_CONFIG.test(name) && !NOT_IN_USE.test(name)).sort()
   } catch {
-    // A folder above that is not ours to read.
+    // A parent folder without read permission.
     return []
   }
 }
@@ -159,7 +159,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** A found value in a fault: as JSON where that can say it, and never long. */
+/** A value for a fault text: as JSON where possible, and short. */
 export function shown(value: unknown): string {
   const text = typeof value === 'function' ? 'a function' : (JSON.stringify(value) ?? String(value))
   return text.length > 80 ? `${text.slice(0, 80)}…` : text

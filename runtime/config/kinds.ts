@@ -1,18 +1,18 @@
-// The kinds of value that a setting can have: what people may write, and what it means to us. A kind reads both the
-// text of a flag or variable and the value of a config file, so that one setting has one rule wherever it is given.
+// The kinds of values of settings: their legal forms and their parsed values. A kind reads both the text of a
+// flag or variable and the value of a config file, so that one setting has one rule wherever it is given.
 import { availableParallelism } from 'node:os'
 import { DURATION_FORMS, formatDuration, parseDuration } from '../protocol/duration.ts'
 
 export interface Kind<T> {
-  /** What may be written, as a noun that follows "expected". */
+  /** The legal form, as a noun that follows "expected". */
   readonly legal: string
-  /** How help shows the value of a flag; null for a flag without one. */
+  /** Placeholder of the value in the help; null for a flag without a value. */
   readonly placeholder: string | null
-  /** What a bare number means. */
+  /** Unit of a bare number. */
   readonly unit: string | null
-  /** What stands between the items of a list that is given as text; absent for all that is no list. */
+  /** Separator of list items in text; absent for kinds that are not lists. */
   readonly separator?: ',' | ' '
-  /** Undefined when `given` is nothing that this kind allows. */
+  /** Undefined when `given` is not legal. */
   read(given: unknown): T | undefined
 }
 
@@ -24,7 +24,7 @@ const MB = KB * KB
 const UNIT_BYTES: Readonly<Record<string, number>> = { b: 1, k: KB, m: MB, g: KB * MB }
 
 export const path: Kind<string> = {
-  legal: 'the path of a file or folder, as text that is not empty',
+  legal: 'the path of a file or folder, as non-empty text',
   placeholder: '<path>',
   unit: null,
   read: (given) => (isText(given) && !given.includes('\0') ? given : undefined),
@@ -84,7 +84,7 @@ export function duration(minMs: number, maxMs: number): Kind<number> {
   }
 }
 
-/** Infinity for the word that means no end. */
+/** Infinity for the word that means no limit. */
 export function durationOr(endless: string, minMs: number, maxMs: number): Kind<number> {
   const plain = duration(minMs, maxMs)
   return {
@@ -125,7 +125,7 @@ export function oneOf<const T extends string>(...values: readonly T[]): Kind<T> 
   }
 }
 
-/** A list in a file; in a flag or variable its items stand between `separator`s. */
+/** A list in a file; in a flag or variable, items joined by `separator`. */
 export function list(item: string, separator: ',' | ' ', legalItem: RegExp): Kind<readonly string[]> {
   return {
     legal: `a list of ${item} (in a flag or variable: separated by ${separator === ',' ? 'commas' : 'spaces'})`,

@@ -1,5 +1,5 @@
-// The one way to the settings, for everybody: what flags, variables and the config file say becomes one Config, or one
-// error that names every fault.
+// Loads the settings: flags, variables and the config file become one Config, or one error that names every
+// fault.
 import type { Config } from '../protocol/config.ts'
 import {
   type LoadInput,
@@ -14,10 +14,10 @@ export { ConfigError, type LoadInput, placeOf } from './resolve.ts'
 
 export interface SettingReport {
   readonly name: string
-  /** Lengths in milliseconds, sizes in bytes, memory in MiB, paths absolute. */
+  /** Durations in milliseconds, sizes in bytes, memory in MiB, paths absolute. */
   readonly value: unknown
   readonly source: SettingSource
-  /** The flag, the variable or the file's field that says it; null for a default. */
+  /** The flag, variable or file field that set the value; null for a default. */
   readonly origin: string | null
 }
 
@@ -27,12 +27,15 @@ export async function loadConfig(input: LoadInput): Promise<Config> {
   return configOf(root, values, paths)
 }
 
-/** Only where the workspace is; a config file that nobody needs for that is not read. @throws ConfigError */
+/**
+ * Loads the path of the workspace alone; reads the config file only when it is needed for that. @throws
+ * ConfigError
+ */
 export function loadPaths(input: LoadInput): Promise<ResolvedWorkspace> {
   return resolvePaths(input)
 }
 
-/** Each setting with where its value comes from. @throws ConfigError as loadConfig does */
+/** Each setting with the origin of its value. @throws ConfigError as loadConfig does */
 export async function describeConfig(input: LoadInput): Promise<readonly SettingReport[]> {
   const { chosen, paths, pathOrigins } = await resolveConfig(input)
   const settings = chosen.map(({ name, value, source, origin }) => ({ name, value, source, origin }))

@@ -1,13 +1,13 @@
-// What one setting is called in each place where people give it.
+// The names of a setting as flag, variable and parsed flag.
 
-/** Each of the three overrides one path; the names are those that a host of the first revision gives its containers. */
+/** Each overrides one path; hosts of the first revision set these variables in their containers. */
 export const PATH_VARIABLES = {
   inbound: 'SESSION_INBOUND_DB_PATH',
   outbound: 'SESSION_OUTBOUND_DB_PATH',
   heartbeat: 'SESSION_HEARTBEAT_PATH',
 } as const
 
-/** Says which config file is read; flag `--config`. */
+/** Names the config file to read; same as the flag `--config`. */
 export const CONFIG_VARIABLE = 'NANOCLAW_CONFIG'
 
 /** `retry.minDelay` → `--retry-min-delay`. */

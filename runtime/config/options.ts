@@ -1,6 +1,6 @@
-// ONE table of all settings. Everything else about them is made from it: the flags of `start` and `dev`, the variables,
-// what load.ts accepts, the resolved defaults, docs/config.md. A default stands here as a user would write it, and is
-// read by the same kind as theirs; so a default that is not legal cannot be.
+// The one table of all settings. Everything else is derived from it: the flags of `start` and `dev`, the
+// variables, the checks of load.ts, the resolved defaults, docs/config.md. Defaults are written as a user
+// would write them and parsed by the same kind, so an illegal default fails.
 import type { Retry } from '../protocol/handler.ts'
 import {
   bytes,
@@ -20,7 +20,7 @@ import type { UserConfig } from './user.ts'
 
 export type { UserConfig } from './user.ts'
 
-/** As nanoclaw.config.ts says it; a field of `retry` has its path. */
+/** The name in nanoclaw.config.ts; a field of `retry` has its path. */
 export type SettingName = Exclude<keyof UserConfig, 'retry'> | `retry.${keyof Retry}`
 
 const DAY_MS = 86_400_000
@@ -30,7 +30,7 @@ const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/
 
 export const SETTINGS = {
   workspace: setting(path, '.nanoclaw', 'folder of inbound.db and outbound.db', 'hidden, beside the code'),
-  functions: setting(path, 'functions', 'folder of the functions', 'the name that people look for'),
+  functions: setting(path, 'functions', 'folder of the functions', 'the usual name'),
   cache: setting(
     path,
     '.nanoclaw/build',
@@ -40,64 +40,69 @@ export const SETTINGS = {
   concurrency: setting(
     wholeOrCores(1000),
     16,
-    'messages handled at the same time, over all functions',
-    "most handlers wait for others, so it does not follow the cores; as many as are kept warm. 'cores' for work that computes",
+    'messages that run at the same time, over all functions',
+    "most handlers wait for other services, so it does not depend on the cores; equals the number of warm processes. 'cores' for CPU-bound work",
   ),
   timeout: setting(
     duration(1, DAY_MS),
     '30s',
-    'time for one attempt, unless the function says its own',
-    'longer than most calls to other services, shorter than the patience of a person who waits',
+    'time limit of one attempt, unless the function sets its own',
+    'longer than most calls to other services, short enough for a person who waits',
   ),
   'retry.attempts': setting(
     whole(1, 100),
     5,
     'attempts in all before a message has failed',
-    'with the default delays they span 15 s and more: a restart of a service, not its outage',
+    'with the default delays they span 15 s or more: covers a restart of a service, not an outage',
   ),
-  'retry.minDelay': setting(duration(0, DAY_MS), '1s', 'wait before attempt two', 'hiccups are over by then'),
+  'retry.minDelay': setting(duration(0, DAY_MS), '1s', 'delay before attempt two', 'covers short failures'),
   'retry.maxDelay': setting(
     duration(0, 30 * DAY_MS),
     '5m',
-    'longest wait between two attempts',
-    'when the other side is back, messages are too, within minutes',
+    'longest delay between two attempts',
+    'after an outage of a service, messages run again within minutes',
   ),
-  'retry.factor': setting(number(1, 10), 2, 'each wait is this many times the last', 'gentle, then rare'),
+  'retry.factor': setting(
+    number(1, 10),
+    2,
+    'each delay is this many times the last',
+    'frequent at first, then rare',
+  ),
   crashLimit: setting(
     whole(1, 1000),
     5,
-    'deaths of its process after which a message is given up',
-    'a bad deploy may cost a healthy message a few; five, with growing pauses between, are its own doing',
+    'process deaths after which a message fails',
+    'a bad deploy may cost a healthy message a few; five, with growing delays between, are caused by the message',
   ),
   poll: setting(
     duration(10, 60_000),
     '250ms',
-    'how often inbound.db is looked at without a reason',
-    'watching is only a hint and is lost on some mounts; a look costs microseconds',
+    'interval of polls of inbound.db without a hint',
+    'file events are only hints and are lost on some mounts; a poll costs microseconds',
   ),
   watch: setting(
     truth,
     true,
-    'watch the workspace, to notice a message before the next poll',
+    'watch the workspace, to detect a message before the next poll',
     'a few milliseconds instead of up to one poll; where it does not work, the poll does',
   ),
   heartbeat: setting(
     duration(100, 60_000),
     '2s',
-    'how often the heartbeat file is touched while something runs',
+    'how often the heartbeat file is touched while a message runs',
     'hosts call a runtime busy while its heartbeat is younger than 6 s',
   ),
   abortGrace: setting(
     duration(0, HOUR_MS),
     '2s',
-    'time to end by itself for a handler whose signal has aborted',
-    'enough to close a connection; the time was up already',
+    'time between the abort signal of a handler and SIGTERM',
+    'enough to close a connection; the time limit has passed already',
   ),
   killGrace: setting(
     duration(0, HOUR_MS),
     '2s',
     'time between SIGTERM and SIGKILL for a process',
-    'enough to flush what a library holds',
+    'enough to flush buffers of a library',
   ),
   drain: setting(
     duration(0, HOUR_MS),
@@ -108,8 +113,8 @@ export const SETTINGS = {
   loadTimeout: setting(
     duration(100, HOUR_MS),
     '30s',
-    'time for a process to load its function',
-    'large dependencies on a cold disk; longer is a module that hangs',
+    'time limit for a process to load its function',
+    'enough for large dependencies on a cold disk; longer means that a module hangs',
   ),
   warmMax: setting(
     whole(0, 10_000),
@@ -121,73 +126,73 @@ export const SETTINGS = {
     truth,
     true,
     'keep one process started that belongs to no function yet',
-    'whichever function needs a process next has it at once; costs some 10 MB',
+    'the next function that needs a process gets it at once; costs some 10 MB',
   ),
   maxMemory: setting(
     mebibytes(32, 1024 * 1024),
     512,
     'heap of one process; a bare number counts MiB',
-    'a leak ends in one process that is replaced, not in a machine that swaps',
+    'a leak ends one process, which is replaced, and does not make the machine swap',
   ),
   maxReplyBytes: setting(
     bytes(1, GB / 2),
     '1mb',
     'largest content of one reply',
-    'more than any chat platform takes; larger things are files',
+    'more than any chat platform accepts; use files for larger data',
   ),
   maxContentBytes: setting(
     bytes(1, GB / 2),
     '64mb',
-    'largest content of a message that is handed to a handler',
-    'a webhook with attachments fits; one row cannot fill the memory',
+    'largest content of a message that runs',
+    'fits a webhook with attachments; one row cannot fill the memory',
   ),
   maxLogBytes: setting(
     bytes(0, GB),
     '64kb',
     'characters that one run may log with ctx.log; the rest is dropped',
-    'a thousand lines tell the story; a loop that prints cannot fill the disk',
+    'enough for a thousand lines; a loop that prints cannot fill the disk',
   ),
   maxMessagesPerWorker: setting(
     whole(1, 1_000_000_000),
     100_000,
     'messages after which a process is replaced',
-    'slow leaks stay small, and the cost of a start is spread thin',
+    'slow leaks stay small, at a negligible cost of starts',
   ),
   env: setting(
     list('names of environment variables', ',', VARIABLE),
     '',
     'variables that functions see beside PATH, HOME, TZ and other basic ones',
-    'a function gets the secrets that somebody meant for it',
+    'a function sees only the secrets that are listed',
   ),
   nodeArgs: setting(
     list('arguments', ' ', /./),
     '',
     'arguments for the node of each process',
-    'none are needed',
+    'no arguments are needed',
   ),
   external: setting(
     list('package names', ',', /^[@\w*][\w./@*-]*$/),
     '',
     'packages loaded from node_modules rather than built in',
-    'native packages need it; for all others one file starts faster',
+    'native packages need it; other functions start faster as one file',
   ),
   journal: setting(
     oneOf('delete', 'wal'),
     'delete',
     'journal of outbound.db; wal is faster, for one machine without container mounts',
-    'WAL needs shared memory that mounts between machines do not carry',
+    'WAL needs shared memory, which mounts between machines do not support',
   ),
   retention: setting(
     durationOr('forever', 0, 36_500 * DAY_MS),
     '30d',
     "how long outbound.db keeps what the host has recorded: acks, runs, delivered replies; or 'forever'",
-    'long enough to look into what happened last month; what the host has not recorded stays, whatever its age',
+    'long enough to investigate the last month; entries that the host has not recorded stay at any age',
   ),
   logLevel: setting(
     oneOf('debug', 'info', 'warn', 'error', 'silent'),
     'info',
-    'least important log line that is written',
-    'one line for what a person may have to act on, or wants to count',
+    'lowest level of log lines that are written',
+    'one line for each event that a person may have to act on, or may count',
   ),
 } satisfies Record<SettingName, Setting<unknown>>
 

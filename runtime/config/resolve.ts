@@ -1,6 +1,6 @@
-// Which value each setting has, and who said so. Strength: flag, variable, file, default. Defaults are filled in last, so
-// a flag that nobody gave can never hide what the file says. Everything given is checked, also where something stronger
-// hides it; every fault is collected before one error is thrown.
+// The value of each setting and its origin. Precedence: flag, variable, file, default. Defaults are applied
+// last, so a missing flag never hides the value of the file. Every given value is checked, also an overridden
+// one; one error reports all faults.
 import { basename, dirname, join, resolve } from 'node:path'
 import type { Paths, WorkspacePlace } from '../protocol/config.ts'
 import { formatDuration } from '../protocol/duration.ts'
@@ -17,9 +17,9 @@ export interface LoadInput {
   /** Absolute. */
   readonly cwd: string
   readonly env: Readonly<Record<string, string | undefined>>
-  /** Parsed flags by their camelCase name; only those that were given. Those that the table does not know are ignored. */
+  /** Parsed flags by their camelCase name; only given ones. Flags that are not in the table are ignored. */
   readonly flags: Readonly<Record<string, unknown>>
-  /** What `--config` says. */
+  /** The value of `--config`. */
   readonly configFile?: string | undefined
   /** Runs a config file in a process of its own and returns its default export. */
   readonly evaluate: (
@@ -35,7 +35,7 @@ export interface SettingFault {
   readonly text: string
 }
 
-/** `bad_config`, with its faults one by one for those who treat a mistyped flag otherwise than a wrong file. */
+/** `bad_config`, with its faults as a list: the CLI treats a mistyped flag differently from a wrong file. */
 export class ConfigError extends NanoclawError {
   readonly faults: readonly SettingFault[]
   constructor(faults: readonly SettingFault[]) {
@@ -85,7 +85,7 @@ export async function resolveConfig(input: LoadInput): Promise<ResolvedConfig> {
       ? { ...each, value: usableCache(String(each.value), workspace) }
       : each,
   )
-  // Sound: check() and fallback() let only values through that the setting's own kind has made.
+  // Sound: check() and fallback() return only values that the setting's own kind has parsed.
   const values = Object.fromEntries(chosen.map(({ name, value }) => [name, value])) as unknown as Values
   const { paths, pathOrigins } = pathsOf(input, values.workspace)
   contradictions(chosen, values, paths, faults)
@@ -94,13 +94,13 @@ export async function resolveConfig(input: LoadInput): Promise<ResolvedConfig> {
 }
 
 export interface ResolvedWorkspace extends WorkspacePlace {
-  /** There is no project, and nothing says where the workspace is: it would be in the working folder. */
+  /** True: no project and no setting, so the workspace would be in the working folder. */
   readonly isGuess: boolean
 }
 
 /**
- * Only where the workspace is. When a flag or a variable says so, the config file is not even read: looking at a
- * workspace works while its config is broken, and costs no process.
+ * The path of the workspace alone. With a flag or a variable the config file is not read: reading a workspace
+ * then works with a broken config, and starts no process.
  * @throws ConfigError
  */
 export async function resolvePaths(input: LoadInput): Promise<ResolvedWorkspace> {
@@ -118,7 +118,7 @@ export async function resolvePaths(input: LoadInput): Promise<ResolvedWorkspace>
   return { workspace, paths: pathsOf(input, workspace).paths, isGuess: false }
 }
 
-/** Strongest first. */
+/** Highest precedence first. */
 async function gather(
   input: LoadInput,
   faults: SettingFault[],
@@ -136,7 +136,7 @@ async function gather(
   return { root, isFound, given }
 }
 
-/** To run the config file somebody must know the cache before the file can say it; flags and variables can. */
+/** Running the config file needs the cache folder before the file can set it; flags and variables can. */
 function cacheFor({ cwd, env, flags }: LoadInput, root: string): string {
   const place = (name: 'cache' | 'workspace') => {
     const given = pathKind.read(flags[name]) ?? pathKind.read(env[variableOf(name)])
@@ -156,7 +156,7 @@ function fromFlags({ cwd, flags }: LoadInput): Given[] {
   })
 }
 
-/** A variable that is set to nothing counts as not set: that is how compose files leave one out. */
+/** An empty variable counts as not set: compose files omit one that way. */
 function fromVariables({ cwd, env }: LoadInput): Given[] {
   return SETTING_NAMES.flatMap((name) => {
     const value = env[variableOf(name)]
@@ -210,7 +210,8 @@ function pathsIn(workspace: string, files: ReturnType<typeof filesIn>): Paths {
 }
 
 /**
- * One of several workspaces. Its files stand in it: a variable that says where one file is cannot be meant for all of them.
+ * One of several workspaces, with its files in it: a variable with the path of one file cannot apply to all
+ * of them.
  * @throws ConfigError when such a variable is set
  */
 export function placeOf(workspace: string, env: LoadInput['env']): WorkspacePlace {
@@ -220,7 +221,7 @@ export function placeOf(workspace: string, env: LoadInput['env']): WorkspacePlac
   return { workspace, paths: pathsIn(workspace, filesIn(workspace)) }
 }
 
-/** What each value allows by itself but not beside another. */
+/** Values that are legal alone but not together. */
 function contradictions(
   chosen: readonly Given[],
   values: Values,

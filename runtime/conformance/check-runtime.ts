@@ -1,5 +1,6 @@
-// A runtime tried from outside: `conform` starts the command on folders of its own, plays the host, and judges what it sees
-// by the rules of docs/protocol.md. Three folders at the same time: most of a trial is waiting.
+// Tests a runtime from outside: `conform` starts the command on temporary folders, acts as the host, and
+// checks what it observes against the rules of docs/protocol.md. Three folders run at the same time, since
+// most of a test is waiting.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,26 +12,26 @@ import { Testbed } from './testbed.ts'
 import { checkHostFaults, checkKill } from './trouble.ts'
 import { checkWork } from './work.ts'
 
-/** What a killed process had begun to write may still come for a moment. */
+/** A killed process may still complete a write for a moment. */
 const RETRIES = 5
 
 export interface CheckOptions {
   readonly words: readonly string[]
   readonly env: Readonly<Record<string, string | undefined>>
-  /** Of the messages that are sent. */
+  /** Kind of the messages that are sent. */
   readonly kind: string
-  /** How long an answer may take. */
+  /** Time limit of one reply. */
   readonly waitMs: number
   readonly clock: Clock
   readonly signal: AbortSignal
 }
 
 export interface ConformanceReport {
-  /** The command, as it behaved. */
+  /** Findings about the command's behaviour. */
   readonly behaviour: readonly Finding[]
-  /** What it left in outbound.db. */
+  /** Findings about its outbound.db. */
   readonly files: readonly Finding[]
-  /** Where its folders are, when something failed; otherwise, and when it was told to stop, they are gone. */
+  /** Path of its folders when a check failed; null: they were removed. */
   readonly kept: string | null
   readonly tookMs: number
 }
@@ -43,7 +44,7 @@ export async function checkRuntime({ waitMs, signal, ...options }: CheckOptions)
   const stages = ['work', 'kill', 'rough-host'].map(
     (name) => new Testbed(join(scratch, name), { ...options, env }),
   ) as [Testbed, Testbed, Testbed]
-  const close = () => Promise.all(stages.map((stage) => stage.close()))
+  const close = () => Promise.all(stages.map((testbed) => testbed.close()))
   signal.addEventListener('abort', close)
   try {
     const [work, kill, rough] = await Promise.all([
@@ -64,7 +65,10 @@ export async function checkRuntime({ waitMs, signal, ...options }: CheckOptions)
   }
 }
 
-/** For a runtime of ours, which then needs no project: an echo, and a place for its build. Others do not know these. */
+/**
+ * For this project's runtime, which then needs no project: an echo function and a build folder. Other
+ * runtimes ignore these.
+ */
 function ownFunction(scratch: string, kind: string): Readonly<Record<string, string>> {
   const functions = join(scratch, 'functions')
   mkdirSync(functions)
@@ -76,7 +80,7 @@ function ownFunction(scratch: string, kind: string): Readonly<Record<string, str
 }
 
 export function untouched(stages: readonly Testbed[]): Finding {
-  const touched = stages.flatMap((stage) => stage.pen.touched)
+  const touched = stages.flatMap((testbed) => testbed.writer.touched)
   return touched.length === 0
     ? pass('untouched', `${stages.length} folders`)
     : fail('untouched', `changed while the host was quiet: ${[...new Set(touched)].join('; ')}`)

@@ -1,4 +1,4 @@
-// What one check is: the claim that it makes, where the rule stands in docs/protocol.md, and what to do when it is broken.
+// One check: its claim, the section of docs/protocol.md with the rule, and the remedy.
 
 export interface Check {
   readonly claim: string

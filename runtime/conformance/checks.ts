@@ -1,5 +1,5 @@
-// Everything that is checked, as data, and what a check found. folder.ts looks at files that lie there, play.ts at a runtime
-// that runs.
+// All checks as data, and the findings of a check. folder.ts examines existing files, check-runtime.ts a
+// running runtime.
 import { FILE_CHECKS } from './file-checks.ts'
 import { RUNTIME_CHECKS } from './runtime-checks.ts'
 
@@ -10,9 +10,9 @@ export type CheckName = keyof typeof CHECKS
 export interface Finding {
   readonly check: CheckName
   readonly verdict: 'pass' | 'fail' | 'skip'
-  /** One short figure or word beside the claim: how many, how long, or why it was skipped. */
+  /** A short figure or word beside the claim: a count, a duration, or why the check was skipped. */
   readonly measure: string
-  /** What was seen, when it failed. */
+  /** What was observed; set when the check failed. */
   readonly found: string
 }
 

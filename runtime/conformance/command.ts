@@ -1,4 +1,4 @@
-// A command line as a process group, with how it ended and the end of what it said.
+// A command line as a process group, with its exit and the tail of its output.
 import type { Clock } from '../protocol/clock.ts'
 import { NanoclawError } from '../protocol/errors.ts'
 import { type GroupExit, ProcessGroup, type Signal, Tail } from '../workers/process-group.ts'
@@ -31,7 +31,7 @@ export class CommandProcess {
     return !this.#group.exit
   }
 
-  /** How it ended, and the last line that it said. */
+  /** Its exit and the last line of its output. */
   get end(): string {
     const last = this.#said.text.trim().split('\n').at(-1) ?? ''
     return `it ${exitText(this.#group.exit)}${last && `; its last line: ${last.slice(0, 300)}`}`
@@ -46,7 +46,7 @@ export class CommandProcess {
     return this.#said.text.includes(text)
   }
 
-  /** To its whole group; nothing happens when that is gone. */
+  /** Signals the whole group; no effect when that has ended. */
   signal(signal: Signal): void {
     this.#group.signal(signal)
   }
@@ -64,7 +64,7 @@ function exitText(exit: GroupExit | undefined): string {
 }
 
 /**
- * A command line as words: quotes hold words together, nothing else is special; for more there is `sh -c '…'`.
+ * Splits a command line into words: only quotes are special; use `sh -c '…'` for shell syntax.
  * @throws NanoclawError `bad_usage`
  */
 export function wordsOf(line: string): string[] {

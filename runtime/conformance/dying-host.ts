@@ -1,5 +1,5 @@
-// A host that is killed in the middle of a commit: a process of its own, started by `conform`. It says when it is in the
-// middle, and waits for its end; nobody's leftovers live longer than a few seconds.
+// A host that is killed in the middle of a commit: a process of its own, started by `conform`. It prints a
+// line in the middle of the commit and waits for the kill; without one it ends after a few seconds.
 import { spillTransaction } from '../store/sqlite/fault-injection.ts'
 
 const open = spillTransaction(process.argv[2] ?? '')

@@ -1,21 +1,21 @@
-// The checks that look at the two files: by the name of the rule in docs/protocol.md.
+// The checks of the two files, by the name of the rule in docs/protocol.md.
 import { type Check, check } from './check.ts'
 
 export const FILE_CHECKS = {
   'in-file': check(
     'inbound.db can be read',
     'inbound.db',
-    'The host makes it; after a crash, its next write heals it.',
+    'The host creates it; after a crash, its next write rolls the journal back.',
   ),
   'in-tables': check(
     'it has messages_in with its columns',
     'inbound.db',
-    'Make the table as written there; id, kind, timestamp and content must be there.',
+    'Create the table as documented; id, kind, timestamp and content are required.',
   ),
   'in-journal': check(
     'it keeps a rollback journal',
     'Both files',
-    'pragma journal_mode = delete, once, while nobody else has it open.',
+    'pragma journal_mode = delete, once, while no other process has it open.',
   ),
   'in-pages': check('its pages are whole', 'Crashes', 'Restore a backup; nothing here repairs it.'),
   'in-ids': check('messages have ids: text, each once', 'inbound.db', 'Give each message a text of its own.'),
@@ -27,7 +27,7 @@ export const FILE_CHECKS = {
   'in-status': check(
     'statuses are those of a host',
     'inbound.db',
-    'pending, paused, completed or failed; a runtime leaves anything else alone for ever.',
+    'pending, paused, completed or failed; a runtime never takes a row with another status.',
   ),
   'in-times': check(
     'times of messages can be read',
@@ -43,12 +43,12 @@ export const FILE_CHECKS = {
   'out-file': check(
     'outbound.db can be read',
     'outbound.db',
-    'The runtime makes it; after a crash, its next start heals it. Never open it for writing.',
+    'The runtime creates it; after a crash, its next start rolls the journal back. Never open it for writing.',
   ),
   'out-tables': check(
     'it has processing_ack and messages_out',
     'outbound.db',
-    'Make both tables as written there when they are missing.',
+    'Create both tables as documented when they are missing.',
   ),
   'out-journal': check(
     'it keeps a rollback journal',
@@ -94,7 +94,7 @@ export const FILE_CHECKS = {
     'Write JSON text; for plain text {"text": …}.',
   ),
   'reply-ended': check(
-    'what was answered is acked as completed',
+    'every message with a reply is acked as completed',
     'Acks',
     'Commit replies and ack in one transaction; a message that failed has no replies.',
   ),
@@ -104,7 +104,7 @@ export const FILE_CHECKS = {
     'Copy platform_id, channel_type and thread_id from the message.',
   ),
   'no-stale-claim': check(
-    'no claim that nobody works on',
+    'no claim without a running runtime',
     'Acks',
     'Start the runtime: its next start removes claims of a dead one.',
   ),

@@ -1,5 +1,5 @@
-// The two files of a session as they lie there, judged by the rules of docs/protocol.md. It only looks: both are opened
-// read-only, and a host and a runtime may be at work meanwhile.
+// Checks the two files of a session against the rules of docs/protocol.md. Both are opened read-only; a host
+// and a runtime may be running.
 import type { Paths } from '../protocol/config.ts'
 import { formatDuration } from '../protocol/duration.ts'
 import { type AckFacts, ExaminedFile, touchedAtMs } from '../store/sqlite/examine.ts'
@@ -23,7 +23,7 @@ const REPLY_COLUMNS = ['id', 'seq', 'in_reply_to', 'timestamp', 'deliver_after',
   ['platform_id', 'channel_type', 'thread_id', 'content'],
 )
 
-/** Older than this, a heartbeat says that its runtime is gone. */
+/** A heartbeat older than this means that its runtime has ended. */
 const DEAD_AFTER_MS = 15_000
 
 export function examineInbound({ inbound }: Pick<FolderPaths, 'inbound'>): Finding[] {

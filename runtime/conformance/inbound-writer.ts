@@ -1,5 +1,5 @@
-// The host's hand on inbound.db while a runtime is tried. Between two writes of its own it compares the bytes of the file:
-// nobody else may have changed them.
+// The host's writes to inbound.db during a test. Between two writes it compares the bytes of the file: no
+// other process may have changed them.
 
 import { HostFile } from '../host/sqlite/file.ts'
 import { finishPending, insertMessages, type NewMessageRow, type TerminalAck } from '../host/sqlite/inbox.ts'
@@ -21,9 +21,9 @@ export class InboundWriter {
   readonly #path: string
   readonly #kind: string
   readonly #clock: Clock
-  /** What was changed while the host was quiet. */
+  /** Files that changed between two writes of the host. */
   readonly touched: string[] = []
-  /** How long the host's last write took. */
+  /** Duration of the host's last write. */
   lastWriteMs = 0
   #host: HostFile | undefined
   #print: string | undefined
@@ -40,7 +40,7 @@ export class InboundWriter {
     })
   }
 
-  /** In one transaction. A message is a conversation of its own unless it says otherwise. */
+  /** Inserts in one transaction. Each message is a conversation of its own unless it sets a thread. */
   send(messages: readonly TestMessage[]): void {
     const timestamp = isoTime(this.#clock.now())
     const rows = messages.map(({ answered: _, dueAtMs: __, ...message }) => {
@@ -68,7 +68,7 @@ export class InboundWriter {
     this.#write((host) => finishPending(host, acks))
   }
 
-  /** Nobody else can read the file for so long. */
+  /** Locks the file against readers for this long. */
   async lock(lockedMs: number): Promise<void> {
     this.compare()
     const lock = lockOut(this.#path)
@@ -80,12 +80,12 @@ export class InboundWriter {
     this.accept()
   }
 
-  /** What is there now is what must stay: another process of the host has written it. */
+  /** Takes the current bytes as the expected ones: another process of the host has written. */
   accept(): void {
     this.#print = fingerprint(this.#path)
   }
 
-  /** Whether the file is as it was after the host's last write. */
+  /** Whether the file is unchanged since the host's last write. */
   compare(): void {
     const now = fingerprint(this.#path)
     if (this.#print !== undefined && now !== this.#print) this.touched.push(changeOf(this.#print, now))
@@ -115,5 +115,5 @@ const DEFAULTS = {
 function changeOf(before: string, after: string): string {
   const was = new Set(before.split('\n'))
   const changed = after.split('\n').filter((line) => !was.has(line))
-  return changed.map((line) => line.split(' ')[0]).join(', ') || 'a file beside it is gone'
+  return changed.map((line) => line.split(' ')[0]).join(', ') || 'a file beside it was removed'
 }

@@ -1,16 +1,17 @@
-// A mixed post, in one transaction: times in every form, past and to come and unreadable, a message that is paused, odd ids.
+// A mixed batch in one transaction: times in every form, past, future and invalid; a paused message; unusual
+// ids.
 import type { Clock } from '../protocol/clock.ts'
 import { isoTime, sqliteTime } from '../protocol/time.ts'
 import { type Finding, fail, pass, skip } from './checks.ts'
 import type { Testbed } from './testbed.ts'
 
 const PAST_MS = 60_000
-/** A message that is to be paused must be on the disk, and its pause too, before it is due; some disks are slow. */
+/** A message and its pause must both be on disk before it is due; some disks are slow. */
 const PAUSED_DUE_MS = 700
 const WRITES = 10
 const LATER_MS = 300
 
-export async function checkMixed(stage: Testbed, clock: Clock, waitMs: number): Promise<Finding[]> {
+export async function checkMixed(testbed: Testbed, clock: Clock, waitMs: number): Promise<Finding[]> {
   const nowMs = clock.now()
   const forms = new Map(
     Object.entries(timeForms(nowMs - PAST_MS)).map(([form, processAfter], at) => [
@@ -18,9 +19,9 @@ export async function checkMixed(stage: Testbed, clock: Clock, waitMs: number): 
       { form, processAfter },
     ]),
   )
-  const pausedDueMs = nowMs + PAUSED_DUE_MS + WRITES * stage.pen.lastWriteMs
+  const pausedDueMs = nowMs + PAUSED_DUE_MS + WRITES * testbed.writer.lastWriteMs
   const laterDueMs = pausedDueMs + LATER_MS
-  stage.send([
+  testbed.send([
     ...[...forms].map(([id, { processAfter }]) => ({ id, processAfter })),
     ...ODD_IDS.map((id) => ({ id })),
     { id: 'bad-time', processAfter: 'tomorrow-ish', answered: false },
@@ -28,52 +29,56 @@ export async function checkMixed(stage: Testbed, clock: Clock, waitMs: number): 
     { id: 'later-iso', processAfter: isoTime(laterDueMs), dueAtMs: laterDueMs },
     { id: 'later-sqlite', processAfter: sqliteTime(laterDueMs), dueAtMs: laterDueMs },
   ])
-  stage.pen.pause('paused')
+  testbed.writer.pause('paused')
   const pausedInTime = clock.now() < pausedDueMs
   const later = ['later-iso', 'later-sqlite']
-  // Whoever has run those has passed the time of the one that is paused.
-  await stage.ended(later, laterDueMs - nowMs + waitMs)
-  const ranPaused = stage.sight.hasBegun('paused')
-  stage.pen.resume('paused')
-  await stage.ended([...forms.keys(), ...ODD_IDS, 'bad-time', 'paused', ...later], waitMs)
+  // A runtime that has run those has passed the due time of the paused one.
+  await testbed.ended(later, laterDueMs - nowMs + waitMs)
+  const ranPaused = testbed.observer.hasBegun('paused')
+  testbed.writer.resume('paused')
+  await testbed.ended([...forms.keys(), ...ODD_IDS, 'bad-time', 'paused', ...later], waitMs)
   return [
-    timeFormsFinding(stage, forms),
-    pausedInTime ? laterFinding(stage, later) : skip('later', 'too slow here'),
-    badTimeFinding(stage),
-    pausedInTime ? pauseFinding(stage, ranPaused) : skip('pause', 'too slow here'),
-    idsFinding(stage),
+    timeFormsFinding(testbed, forms),
+    pausedInTime ? laterFinding(testbed, later) : skip('later', 'too slow here'),
+    badTimeFinding(testbed),
+    pausedInTime ? pauseFinding(testbed, ranPaused) : skip('pause', 'too slow here'),
+    idsFinding(testbed),
   ]
 }
 
-/** What a platform may call a message, and what breaks whoever builds SQL, paths or patterns of it. */
+/** Legal ids that break a runtime which builds SQL, paths or patterns from them. */
 const ODD_IDS = ['ünïcode ✓', `quote ' and "`, '%_%', '../up/and/away', 'a:b:0'] as const
 
-function timeFormsFinding(stage: Testbed, forms: ReadonlyMap<string, { readonly form: string }>): Finding {
-  const open = [...forms].filter(([id]) => !stage.sight.hasEnded(id) || stage.sight.ack(id) === 'failed')
+function timeFormsFinding(testbed: Testbed, forms: ReadonlyMap<string, { readonly form: string }>): Finding {
+  const open = [...forms].filter(
+    ([id]) => !testbed.observer.hasEnded(id) || testbed.observer.ack(id) === 'failed',
+  )
   if (open.length === 0) return pass('time-forms', `${forms.size} forms`)
   return fail('time-forms', `not run: ${open.map(([, { form }]) => form).join(', ')}`)
 }
 
-function laterFinding(stage: Testbed, ids: readonly string[]): Finding {
-  if (stage.sight.early.size > 0)
-    return fail('later', `before their time: ${[...stage.sight.early].join(', ')}`)
-  return ids.every((id) => stage.sight.hasEnded(id))
+function laterFinding(testbed: Testbed, ids: readonly string[]): Finding {
+  if (testbed.observer.early.size > 0)
+    return fail('later', `before their time: ${[...testbed.observer.early].join(', ')}`)
+  return ids.every((id) => testbed.observer.hasEnded(id))
     ? pass('later', `${ids.length} forms`)
-    : fail('later', stage.missing(ids))
+    : fail('later', testbed.missing(ids))
 }
 
-function badTimeFinding(stage: Testbed): Finding {
-  const ack = stage.sight.ack('bad-time')
+function badTimeFinding(testbed: Testbed): Finding {
+  const ack = testbed.observer.ack('bad-time')
   return ack === 'failed' ? pass('bad-time') : fail('bad-time', `"tomorrow-ish": ${ack ?? 'no ack'}`)
 }
 
-function pauseFinding(stage: Testbed, ranPaused: boolean): Finding {
+function pauseFinding(testbed: Testbed, ranPaused: boolean): Finding {
   if (ranPaused) return fail('pause', 'it ran while it was paused')
-  return stage.sight.hasEnded('paused') ? pass('pause') : fail('pause', 'it did not run when it was resumed')
+  return testbed.observer.hasEnded('paused')
+    ? pass('pause')
+    : fail('pause', 'it did not run when it was resumed')
 }
 
-function idsFinding(stage: Testbed): Finding {
-  const lost = ODD_IDS.filter((id) => !stage.sight.hasEnded(id))
+function idsFinding(testbed: Testbed): Finding {
+  const lost = ODD_IDS.filter((id) => !testbed.observer.hasEnded(id))
   return lost.length === 0
     ? pass('ids', `${ODD_IDS.length} odd ones`)
     : fail('ids', `not answered: ${lost.map((id) => JSON.stringify(id)).join(', ')}`)

@@ -1,5 +1,5 @@
-// The host's eyes on outbound.db while a runtime is tried: what has been seen of acks and replies so far, and what should
-// never have been seen. Each look reads the replies first and the acks second, and so finds both ways to keep them apart.
+// The host's reads of outbound.db during a test: the acks and replies so far, and violations. Each poll reads
+// the replies first and the acks second, and so detects both orders of separate commits.
 
 import type { TerminalAck } from '../host/sqlite/inbox.ts'
 import { HostOutbox, type ReplyRow } from '../host/sqlite/outbox.ts'
@@ -16,7 +16,7 @@ export class OutboundObserver {
   readonly #expected = new Set<string>()
   readonly #dueAtMs = new Map<string, number>()
   readonly replies: ReplyRow[] = []
-  /** Messages that had begun before their time. */
+  /** Messages that began before their time. */
   readonly early = new Set<string>()
   /** Acks without their replies, replies without their ack. */
   readonly apart = new Set<string>()
@@ -36,7 +36,7 @@ export class OutboundObserver {
     }
   }
 
-  /** Nothing is new while the file is not readable. */
+  /** No news while the file is not readable. */
   look(): void {
     const found = this.#outbox.repliesAfter({ seq: null, row: this.replies.at(-1)?.cursor ?? 0 }, PAGE_ROWS)
     const replies = found.either(
@@ -46,7 +46,7 @@ export class OutboundObserver {
     if (!replies) return
     this.replies.push(...replies)
     if (replies.length > 0) this.lastReplyAtMs = this.#clock.monotonic()
-    // What had been acked when the replies were read has its own among them.
+    // A message that was acked before the replies were read must have its reply among them.
     for (const [id, status] of this.#acks)
       if (status === 'completed' && this.#expected.has(id) && this.repliesTo(id).length === 0)
         this.apart.add(`${id}: acked before its reply was there`)

@@ -1,4 +1,4 @@
-// Rows of the two files, each judged by the rules of docs/protocol.md. Nothing about a row is believed.
+// Checks rows of the two files against the rules of docs/protocol.md. No value of a row is trusted.
 import { isQuestionId } from '../protocol/reply-id.ts'
 import { parseTime } from '../protocol/time.ts'
 import type { ExaminedFile, MessageFacts, ReplyFacts } from '../store/sqlite/examine.ts'
@@ -6,7 +6,7 @@ import type { Finding } from './checks.ts'
 import { Tally } from './tally.ts'
 
 const STATUSES = ['pending', 'paused', 'completed', 'failed']
-/** What every file system in use takes. */
+/** The limit of every file system in use. */
 const NAME_BYTES_MAX = 255
 const ACK_STATES = ['processing', 'completed', 'failed']
 
@@ -80,7 +80,7 @@ export function replyFindings(file: ExaminedFile, host: ExaminedFile): Finding[]
         ? undefined
         : `${name}: ${JSON.stringify(row.inReplyTo)} ${row.ack ?? 'has no ack'}`,
     )
-    // What is for the host itself goes nowhere.
+    // Replies for the host itself have no address.
     if (row.kind !== 'system') tallies.routing.add(undefined)
     if (row.kind !== 'system' && !row.hasAddress) homeless.push(row)
   }

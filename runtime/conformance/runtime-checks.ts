@@ -1,16 +1,16 @@
-// The checks that watch a runtime at work: by the name of the rule in docs/protocol.md.
+// The checks of a running runtime, by the name of the rule in docs/protocol.md.
 import { type Check, check } from './check.ts'
 
 export const RUNTIME_CHECKS = {
   answers: check(
     'a message is answered',
     'Acks',
-    'The command must serve the folder that it is told, and answer each message of the kind that is sent.',
+    'The command must serve the given folder, and answer each message of the kind that is sent.',
   ),
   'late-file': check(
     'it waits for a host that comes later',
     'inbound.db',
-    'A missing inbound.db is no error: stay up, look again.',
+    'A missing inbound.db is not an error: stay up and poll.',
   ),
   'time-forms': check(
     'past times are due, in every form',
@@ -18,14 +18,14 @@ export const RUNTIME_CHECKS = {
     'Parse both forms, without a zone as UTC, and compare instants: T sorts above the space.',
   ),
   later: check(
-    'later ones run in their time, not before',
+    'scheduled messages run when due, not before',
     'Times',
     'Hold it until process_after; without a zone that is UTC.',
   ),
   'bad-time': check(
-    'a time that is none ends as failed',
+    'an invalid time ends as failed',
     'Times',
-    'Ack it as failed at once: nobody would ever hear of it otherwise.',
+    'Ack it as failed at once: without an ack the host never reports it.',
   ),
   burst: check(
     '30 messages, no sync by the host',
@@ -38,7 +38,7 @@ export const RUNTIME_CHECKS = {
     'One after the other by seq where channel_type, platform_id and thread_id are the same.',
   ),
   context: check(
-    'context rows hold nobody up',
+    'context rows do not block other messages',
     'inbound.db',
     'Rows with trigger 0 behind one with trigger 1 must not use up its place.',
   ),
@@ -50,7 +50,7 @@ export const RUNTIME_CHECKS = {
   pause: check(
     'a paused message waits until resumed',
     'inbound.db',
-    'Look at the status again right before the claim.',
+    'Read the status again right before the claim.',
   ),
   ids: check(
     'ids come back as they were',
@@ -66,12 +66,12 @@ export const RUNTIME_CHECKS = {
   second: check(
     'a second runtime on the folder gives way',
     'Signs of life',
-    'Hold a lock that the kernel frees; whoever does not get it exits with 75.',
+    'Hold a lock that the kernel releases; exit with 75 when another process holds it.',
   ),
   untouched: check(
     'inbound.db keeps its bytes',
     'Both files',
-    'Open it read-only; never write, heal, or make files beside it.',
+    'Open it read-only; never write, recover, or create files beside it.',
   ),
   stays: check(
     'it stays up 2 s after its last reply',
@@ -84,18 +84,18 @@ export const RUNTIME_CHECKS = {
     'End within 10 s; finish what runs or remove its claim.',
   ),
   kill: check(
-    'killed at work: one reply each all the same',
+    'killed while running: still one reply each',
     'Crashes',
     'Claims on disk before the work, replies and ack in one commit, reply ids made from the message.',
   ),
   'hot-journal': check(
-    'a host that died in its commit is waited for',
+    'waits for a host that died in its commit',
     'Crashes',
-    'SQLITE_READONLY_ROLLBACK means "not readable yet": stay up, look again, do not open it for writing.',
+    'SQLITE_READONLY_ROLLBACK means "not readable yet": stay up and poll, do not open it for writing.',
   ),
   locked: check(
-    'a lock on inbound.db is waited for',
+    'waits for a lock on inbound.db',
     'Both files',
-    'SQLITE_BUSY is no error: stay up, look again.',
+    'SQLITE_BUSY is not an error: stay up and poll.',
   ),
 } as const satisfies Record<string, Check>

@@ -7,7 +7,7 @@ export function sleep(clock: Clock, delayMs: number): Promise<void> {
   })
 }
 
-/** Asks every few milliseconds; false when the time was up first. */
+/** Polls every few milliseconds; false when the deadline passed first. */
 export async function until(clock: Clock, deadlineMs: number, holds: () => boolean): Promise<boolean> {
   const endMs = clock.monotonic() + deadlineMs
   while (!holds()) {

@@ -1,4 +1,4 @@
-// Counting rows for one check: how many were looked at, how many broke it, and the first few of those as examples.
+// Counts rows for one check: rows examined, violations, and the first few violations as examples.
 import { type CheckName, type Finding, fail, pass, skip } from './checks.ts'
 
 const EXAMPLES_MAX = 3
@@ -19,7 +19,7 @@ export class Tally {
     if (broken !== undefined) this.breaks(broken)
   }
 
-  /** For what concerns several rows at once. */
+  /** For a violation that concerns several rows. */
   breaks(example: string): void {
     this.#broken++
     if (this.#examples.length < EXAMPLES_MAX) this.#examples.push(example)

@@ -1,4 +1,5 @@
-// A bad day: the runtime is killed in its work; the host comes late, sits on a lock, dies in the middle of a commit.
+// Faults: the runtime is killed while it runs messages; the host starts late, holds a lock, dies in the
+// middle of a commit.
 import { fileURLToPath } from 'node:url'
 import type { Clock } from '../protocol/clock.ts'
 import { ExaminedFile } from '../store/sqlite/examine.ts'
@@ -10,7 +11,7 @@ import { names } from './work.ts'
 
 const KILLED_WITH = 24
 const KILLED_THREADS = 4
-/** After the last has ended: would anything more come? */
+/** Wait after the last end, to detect further replies. */
 const SETTLE_MS = 300
 const COMES_UP_MS = 5_000
 const LOCKED_MS = 500
@@ -18,83 +19,83 @@ const HOT_MS = 500
 const DIES_MS = 5_000
 const DYING_HOST = fileURLToPath(new URL('./dying-host.js', import.meta.url))
 
-/** Killed as soon as its first reply can be read: others are claimed then, running, or done and not yet read. */
-export async function checkKill(stage: Testbed, clock: Clock, waitMs: number): Promise<Finding[]> {
-  stage.makeFiles({ outbound: false })
-  stage.start()
-  const ids = stage.send(
+/** Kills at the first readable reply: other messages are claimed, running, or done and not read yet. */
+export async function checkKill(testbed: Testbed, clock: Clock, waitMs: number): Promise<Finding[]> {
+  testbed.makeFiles({ outbound: false })
+  testbed.start()
+  const ids = testbed.send(
     names('killed', KILLED_WITH).map((id, at) => ({ id, threadId: `killed-${at % KILLED_THREADS}` })),
   )
   const answered = () => {
-    stage.look()
-    return stage.sight.replies.length > 0 || !stage.runtime.alive
+    testbed.look()
+    return testbed.observer.replies.length > 0 || !testbed.runtime.alive
   }
   await until(clock, waitMs, answered)
-  if (stage.sight.replies.length === 0) return [skip('kill', 'no answer')]
-  stage.runtime.signal('SIGKILL')
-  await stage.runtime.ended(waitMs)
-  stage.start()
-  // Copying acks helps one that sees only the newest few; that is another check's business.
-  stage.sync()
-  const done = await stage.ended(ids, waitMs)
+  if (testbed.observer.replies.length === 0) return [skip('kill', 'no answer')]
+  testbed.runtime.signal('SIGKILL')
+  await testbed.runtime.ended(waitMs)
+  testbed.start()
+  // Copying acks helps a runtime that reads only the newest messages; the check `burst` covers that.
+  testbed.sync()
+  const done = await testbed.ended(ids, waitMs)
   await sleep(clock, SETTLE_MS)
-  stage.look()
-  stage.pen.compare()
-  const several = ids.filter((id) => stage.sight.repliesTo(id).length > 1)
+  testbed.look()
+  testbed.writer.compare()
+  const several = ids.filter((id) => testbed.observer.repliesTo(id).length > 1)
   if (several.length > 0)
     return [fail('kill', `answered more than once: ${several.slice(0, 3).join(', ')} (${several.length})`)]
   return [
-    done ? pass('kill', `${ids.length} messages`) : fail('kill', `after the restart ${stage.missing(ids)}`),
+    done ? pass('kill', `${ids.length} messages`) : fail('kill', `after the restart ${testbed.missing(ids)}`),
   ]
 }
 
-export async function checkHostFaults(stage: Testbed, clock: Clock, waitMs: number): Promise<Finding[]> {
-  await bringUp(stage, clock)
-  const late = await comeLate(stage, waitMs)
-  if (!stage.runtime.alive) await bringUp(stage, clock)
-  const locked = await lockFile(stage, waitMs)
-  if (!stage.runtime.alive) await bringUp(stage, clock)
-  const hot = await dieInCommit(stage, clock, waitMs)
-  stage.pen.compare()
+export async function checkHostFaults(testbed: Testbed, clock: Clock, waitMs: number): Promise<Finding[]> {
+  await bringUp(testbed, clock)
+  const late = await comeLate(testbed, waitMs)
+  if (!testbed.runtime.alive) await bringUp(testbed, clock)
+  const locked = await lockFile(testbed, waitMs)
+  if (!testbed.runtime.alive) await bringUp(testbed, clock)
+  const hot = await dieInCommit(testbed, clock, waitMs)
+  testbed.writer.compare()
   return [late, locked, hot]
 }
 
-/** Until its heart beats: what follows should meet it at work. */
-async function bringUp(stage: Testbed, clock: Clock): Promise<void> {
-  const before = stage.beatAtMs()
-  stage.start()
-  await until(clock, COMES_UP_MS, () => stage.beatAtMs() !== before || !stage.runtime.alive)
+/** Waits for the first heartbeat: the next step needs a running message. */
+async function bringUp(testbed: Testbed, clock: Clock): Promise<void> {
+  const before = testbed.beatAtMs()
+  testbed.start()
+  await until(clock, COMES_UP_MS, () => testbed.beatAtMs() !== before || !testbed.runtime.alive)
 }
 
-async function comeLate(stage: Testbed, waitMs: number): Promise<Finding> {
-  const waited = stage.runtime.alive
-  const how = stage.runtime.end
-  stage.makeFiles({ outbound: true })
-  const ids = stage.send([{ id: 'late' }])
+async function comeLate(testbed: Testbed, waitMs: number): Promise<Finding> {
+  const waited = testbed.runtime.alive
+  const how = testbed.runtime.end
+  testbed.makeFiles({ outbound: true })
+  const ids = testbed.send([{ id: 'late' }])
   if (!waited) return fail('late-file', how)
-  return (await stage.ended(ids, waitMs)) ? pass('late-file') : fail('late-file', stage.missing(ids))
+  return (await testbed.ended(ids, waitMs)) ? pass('late-file') : fail('late-file', testbed.missing(ids))
 }
 
-async function lockFile(stage: Testbed, waitMs: number): Promise<Finding> {
-  await stage.pen.lock(LOCKED_MS)
-  if (!stage.runtime.alive) return fail('locked', stage.runtime.end)
-  const ids = stage.send([{ id: 'unlocked' }])
-  return (await stage.ended(ids, waitMs)) ? pass('locked') : fail('locked', stage.missing(ids))
+async function lockFile(testbed: Testbed, waitMs: number): Promise<Finding> {
+  await testbed.writer.lock(LOCKED_MS)
+  if (!testbed.runtime.alive) return fail('locked', testbed.runtime.end)
+  const ids = testbed.send([{ id: 'unlocked' }])
+  return (await testbed.ended(ids, waitMs)) ? pass('locked') : fail('locked', testbed.missing(ids))
 }
 
-async function dieInCommit(stage: Testbed, clock: Clock, waitMs: number): Promise<Finding> {
-  stage.pen.compare()
+async function dieInCommit(testbed: Testbed, clock: Clock, waitMs: number): Promise<Finding> {
+  testbed.writer.compare()
   const env = { PATH: process.env.PATH }
-  const host = new CommandProcess([process.execPath, DYING_HOST, stage.paths.inbound], env, clock)
+  const host = new CommandProcess([process.execPath, DYING_HOST, testbed.paths.inbound], env, clock)
   await until(clock, DIES_MS, () => host.has('spilled') || !host.alive)
   host.signal('SIGKILL')
   await host.ended(DIES_MS)
-  if (readable(stage.paths.inbound)) return skip('hot-journal', `no journal: ${host.exit}`)
-  stage.pen.accept()
+  if (readable(testbed.paths.inbound)) return skip('hot-journal', `no journal: ${host.exit}`)
+  testbed.writer.accept()
   await sleep(clock, HOT_MS)
-  if (!stage.runtime.alive) return fail('hot-journal', stage.runtime.end)
-  const ids = stage.send([{ id: 'healed' }])
-  return (await stage.ended(ids, waitMs)) ? pass('hot-journal') : fail('hot-journal', stage.missing(ids))
+  if (!testbed.runtime.alive) return fail('hot-journal', testbed.runtime.end)
+  const ids = testbed.send([{ id: 'healed' }])
+  return (await testbed.ended(ids, waitMs)) ? pass('hot-journal') : fail('hot-journal', testbed.missing(ids))
 }
 
 function readable(path: string): boolean {

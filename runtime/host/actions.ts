@@ -1,5 +1,6 @@
-// What a runtime asks of its host, as replies of kind `system`: an action by name, with its payload in the content. The five
-// for tasks are here; a host adds its own. Each may be carried out twice and changes nothing the second time.
+// Actions that a runtime requests from its host through replies of kind `system`: `content.action` names the
+// action, the content holds its payload. This file has the five task actions; a host adds its own. Every
+// action is idempotent.
 import { NonRetryableError } from '../protocol/errors.ts'
 import type { NewMessage } from './message.ts'
 import type { HostReply } from './replies.ts'
@@ -20,7 +21,7 @@ export interface ActionContext {
   readonly signal: AbortSignal
 }
 
-/** Throws when it could not be done: it is tried again, or given up at once for a NonRetryableError. */
+/** Throws when the action failed: it is retried, or given up at once for a NonRetryableError. */
 export type Action = (payload: Payload, context: ActionContext) => unknown
 
 type Payload = Readonly<Record<string, unknown>>
@@ -33,7 +34,7 @@ export const TASK_ACTIONS: Readonly<Record<string, Action>> = {
   update_task: updateTask,
 }
 
-/** @throws NonRetryableError when nobody carries out what the reply asks for */
+/** @throws NonRetryableError when the host has no action of that name */
 export function actionOf(reply: HostReply, actions: Readonly<Record<string, Action>>): Action {
   const name: unknown = reply.content?.action
   if (typeof name === 'string' && Object.hasOwn(actions, name)) return actions[name]!
@@ -43,7 +44,7 @@ export function actionOf(reply: HostReply, actions: Readonly<Record<string, Acti
 
 function scheduleTask(payload: Payload, { host, reply }: ActionContext): void {
   const { prompt, script = null, processAfter, recurrence } = payload
-  // The oldest runners sent no address: the task's answers then go where this reply would have gone.
+  // The oldest runners sent no address: the task then takes the address of this reply.
   const {
     platformId = reply.platformId,
     channelType = reply.channelType,
@@ -68,7 +69,7 @@ function taskId({ taskId: id }: Payload): string {
   return id
 }
 
-/** Without what was not said; null stays, it clears. The host checks every value. */
+/** Drops undefined fields and keeps null, which clears a field. The host checks every value. */
 function given(values: Payload): Record<string, never> {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Record<
     string,

@@ -1,5 +1,5 @@
-// What a host gives to deliver(): the adapter that talks to the platforms, and how hard to try. One try is one call with a
-// time limit; an answer that comes later is not heard any more.
+// What a host gives to deliver(): the adapter for the platforms, and the retry settings. One attempt is one
+// call with a time limit; a result that arrives later is ignored.
 import { basename } from 'node:path'
 import type { Clock } from '../protocol/clock.ts'
 import { DURATION_FORMS, type Duration, parseDuration } from '../protocol/duration.ts'
@@ -14,32 +14,38 @@ import type { HostFile } from './sqlite/file.ts'
 import type { HostOutbox, ReplyRow } from './sqlite/outbox.ts'
 
 export interface SendContext {
-  /** The same for each try of one reply, and for no other reply: give it to the platform, and nothing is sent twice. */
+  /**
+   * Idempotency key: the same for each attempt of one reply, unique among replies. Pass it to the platform so
+   * that no reply is sent twice.
+   */
   readonly idempotencyKey: string
   /** From 1. */
   readonly attempt: number
-  /** Aborts when the time of this try is up. */
+  /** Aborts when the time limit of this attempt has passed. */
   readonly signal: AbortSignal
 }
 
-/** Sends a reply to its platform; returns the platform's id of it, if there is one. Throws when it was not sent. */
+/**
+ * Sends a reply to its platform and returns the platform's id of it, or nothing. Throws when the reply was
+ * not sent.
+ */
 export type Adapter = (reply: Outgoing, context: SendContext) => unknown
 
 export interface DeliverOptions {
   /** Carries out replies of kind `system`, by `content.action`, beside the five for tasks. */
   readonly actions?: Readonly<Record<string, Action>>
-  /** Tries of one reply. Default: 8 attempts, first wait 1s, no wait over 5m, each twice the one before. */
+  /** Attempts of one reply. Default: 8 attempts, first delay 1s, doubled each time, at most 5m. */
   readonly retry?: Retry
-  /** Time for one try. Default 30s. */
+  /** Time limit of one attempt. Default 30s. */
   readonly timeout?: Duration
   /** Destinations served at the same time. Default 64. */
   readonly concurrency?: number
-  /** Time between two looks while nothing is new, milliseconds. Default 50. */
+  /** Poll interval in milliseconds. Default 50. */
   readonly pollMs?: number
   readonly onEvent?: (event: DeliveryEvent) => void
 }
 
-/** What a delivery works with. */
+/** The parts of a delivery. */
 export interface Post {
   readonly dir: string
   readonly host: TaskHost

@@ -1,5 +1,6 @@
-// Addresses that a host gives to a runner of the first kind, which has no other way to know them: it writes by name, or to the
-// session's own conversation. Our runtime asks for neither, since a reply goes where its message came from.
+// Addresses that a host writes for runners of nanoclaw's first generation, which address replies by name or
+// to the session's own conversation. This project's runtime reads neither: a reply goes where its message
+// came from.
 
 import { invalidField, optionalTextField, textField } from './fields.ts'
 import {
@@ -27,7 +28,7 @@ export class Addresses {
   }
 
   /**
-   * Where a runner writes to that says nothing about it: the session's own conversation.
+   * The default address of a runner's replies: the session's own conversation.
    * @throws NanoclawError `bad_message`
    */
   setOwn({ channelType, platformId, threadId }: Partial<Routing>): void {
@@ -39,7 +40,7 @@ export class Addresses {
   }
 
   /**
-   * Whom a runner may write to, by name; those that were there before are gone.
+   * The named destinations of a runner; replaces all earlier ones.
    * @throws NanoclawError `bad_message`, naming the destination
    */
   setDestinations(destinations: readonly Destination[]): void {

@@ -4,13 +4,13 @@ import type { NewMessage } from './message.ts'
 import type { HostOutbox, ReplyRow } from './sqlite/outbox.ts'
 
 export interface AnswerOptions {
-  /** Who answered, as the platform calls them. */
+  /** The platform's id of the user who answered. */
   readonly userId?: string
 }
 
 /**
- * The answer to a question that stands in outbound.db. Its id is made of that of the reply which asks, so a second click
- * changes nothing.
+ * Builds the answer to a question in outbound.db. Its id is derived from the id of the reply that asks, so a
+ * second click changes nothing.
  * @throws NanoclawError `bad_usage` when there is no such question or it does not offer the option,
  * `not_readable_yet` when outbound.db cannot be read at the moment.
  */
@@ -41,7 +41,7 @@ export function answerMessage(
 
 interface Question {
   readonly row: ReplyRow
-  /** Empty: any text is an answer. */
+  /** Empty: any text is accepted. */
   readonly options: readonly { readonly value: string; readonly label: string }[]
 }
 

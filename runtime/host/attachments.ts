@@ -1,5 +1,6 @@
-// Files that come with a message: written to `inbox/<message id>/<name>` before the message itself, and named in its content.
-// A file appears under its name at once and whole, so it may be written again when the first try did not get to the message.
+// Files that come with a message: written to `inbox/<message id>/<name>` before the message itself, and named
+// in its content. Files are renamed into place whole, so writing them again is safe when the first attempt
+// ended before the message was written.
 import { randomUUID } from 'node:crypto'
 import {
   closeSync,
@@ -20,7 +21,7 @@ import type { NewMessageRow } from './sqlite/inbox.ts'
 
 /** A file as bytes, or by its path. */
 export type Attachment = {
-  /** A plain file name. One that would leave its folder is replaced; default: the name of the path. */
+  /** A plain file name; a name with a path in it is replaced. Default: the base name of `path`. */
   readonly name?: string
   readonly mimeType?: string
 } & ({ readonly data: Uint8Array } | { readonly path: string })
@@ -52,8 +53,9 @@ const EXTENSION: Readonly<Record<string, string>> = {
 
 /**
  * Writes the files of one message and names them in its content, under `attachments`.
- * @throws NanoclawError `bad_message` when the id cannot be a folder's name, the content is no object, a file cannot be
- * read or its data is no bytes.
+ * @throws NanoclawError `bad_message` when the id is not usable as a directory name, the content is not an
+ *   object, a file cannot be
+ * read or its data is not bytes.
  */
 export function attach(dir: string, row: NewMessageRow, attachments: readonly Attachment[]): NewMessageRow {
   const content: unknown = JSON.parse(row.content)
@@ -127,10 +129,10 @@ function safeName(attachment: Attachment, index: number): string {
   return `attachment-${index + 1}${/^\.[A-Za-z0-9]{1,8}$/.test(extension) ? extension : byType}`
 }
 
-/** A longer "extension" is part of the name: cutting the name before it would leave nothing of it. */
+/** A longer "extension" counts as part of the name. */
 const EXTENSION_BYTES_MAX = 32
 
-/** `report.pdf`, `report-2.pdf`, …; what would be too long for a file system loses the end of its stem. */
+/** `report.pdf`, `report-2.pdf`, …; the stem is cut where the name is too long for a file system. */
 function freeName(name: string, taken: Set<string>): string {
   const extension = Buffer.byteLength(extname(name)) > EXTENSION_BYTES_MAX ? '' : extname(name)
   const stem = name.slice(0, name.length - extension.length)
@@ -143,7 +145,7 @@ function freeName(name: string, taken: Set<string>): string {
   return free
 }
 
-/** The longest beginning of whole characters that fits. */
+/** The longest prefix of whole characters that fits. */
 function cut(text: string, bytesMax: number): string {
   let bytes = 0
   let kept = ''
@@ -155,7 +157,10 @@ function cut(text: string, bytesMax: number): string {
   return kept
 }
 
-/** The draft is opened once: what is written, synced and measured is that file, whatever the name leads to by then. */
+/**
+ * The draft is opened once; the write, the sync and the size all use that descriptor, even if the name points
+ * elsewhere by then.
+ */
 function writeWhole(folder: FolderHandle, name: string, attachment: Attachment): number {
   const draft = `.${randomUUID()}`
   const fd = folder.create(draft, 0o600)
@@ -176,7 +181,7 @@ function writeWhole(folder: FolderHandle, name: string, attachment: Attachment):
 
 const CHUNK_BYTES = 1_048_576
 
-/** Content and mode. A FIFO that has come to stand there must not keep the host waiting. */
+/** Copies content and mode. Opens without blocking: a FIFO at that path must not stop the host. */
 function copyInto(target: number, path: string): void {
   const source = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
   try {

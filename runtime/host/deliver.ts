@@ -1,10 +1,11 @@
-// A delivery that drives itself: looks every few milliseconds, and at once when something has come back, until it is stopped.
+// A delivery with its own timer: polls every few milliseconds, and at once when a send has ended, until it is
+// stopped.
 
 import { Outage } from './outage.ts'
 import { Relay, type RelayParts } from './relay.ts'
 
 export class Delivery {
-  /** Ends when stop() has done its work; fails only with a bug of ours or of `onEvent`. */
+  /** Resolves when stop() is complete; rejects only for a bug in this package or in `onEvent`. */
   readonly done: Promise<void>
   readonly #parts: RelayParts
   readonly #courier: Relay
@@ -30,12 +31,12 @@ export class Delivery {
     this.done = this.#run()
   }
 
-  /** False once everything of it has ended. */
+  /** False once every part of the delivery has ended. */
   get running(): boolean {
     return !this.#over
   }
 
-  /** Sends nothing more, and waits until what adapters have in their hands has come back or run out of time. */
+  /** Starts no further sends, and waits until running ones have ended or timed out. */
   stop(): Promise<void> {
     this.#stopping.abort()
     this.#wake()
@@ -62,7 +63,7 @@ export class Delivery {
     this.#wake()
   }
 
-  /** Until the next look is due, or something has changed. */
+  /** Waits until the next poll is due or a send has ended. */
   #rest(): Promise<void> {
     if (this.#stopping.signal.aborted) return Promise.resolve()
     return new Promise((resolve) => {
@@ -74,7 +75,7 @@ export class Delivery {
     })
   }
 
-  /** Look again as soon as everything that has come back by now has been counted. */
+  /** Polls again after all sends that have ended by now are counted. */
   #nudge(): void {
     if (this.#nudged) return
     this.#nudged = true

@@ -1,4 +1,4 @@
-// What becomes of one try to send a reply, as a decision. The rules are those for a handler that threw.
+// Decides what follows one attempt to send a reply. The rules are those for a handler that threw.
 import { parseDuration } from '../protocol/duration.ts'
 import { errorInfo, errorText, NanoclawError } from '../protocol/errors.ts'
 import type { RetryPolicy } from '../protocol/function.ts'
@@ -7,7 +7,7 @@ import { decideNext } from '../queue/retry-policy.ts'
 import { isInstant } from './fields.ts'
 import type { DeliveryAttempt } from './sqlite/delivery.ts'
 
-/** `blocked`: a file cannot be read or written at the moment; said once for each outage. */
+/** `blocked`: a file cannot be read or written at the moment; emitted once per outage. */
 export type DeliveryEvent = DeliveryAttempt | { readonly type: 'blocked'; readonly error: string }
 
 export type SendEnd =
@@ -22,7 +22,7 @@ export interface AttemptFacts {
   readonly random: number
 }
 
-/** What is kept of an error's text; platforms like to answer with whole pages. */
+/** Stored length of an error's text; platforms may answer with whole pages. */
 const ERROR_CHARS_MAX = 2_000
 
 export function decideAttempt(id: string, end: SendEnd, facts: AttemptFacts): DeliveryAttempt {
@@ -37,7 +37,7 @@ export function decideAttempt(id: string, end: SendEnd, facts: AttemptFacts): De
 
 type AfterTry = { readonly type: 'retry'; readonly nextAtMs: number } | { readonly type: 'dead' }
 
-/** NonRetryableError, or a message that is not legal: given up at once. RetryAfterError: not before it says. */
+/** NonRetryableError or `bad_message`: given up at once. RetryAfterError: not before its time. */
 function decideRetry(thrown: unknown, facts: AttemptFacts): AfterTry {
   const outcome = { type: 'threw', error: errorInfo(thrown), retry: wishOf(thrown, facts.nowMs) } as const
   const next = decideNext(outcome, {

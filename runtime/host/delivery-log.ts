@@ -1,5 +1,6 @@
-// Notes of what became of tries: those that come within one turn of the event loop are written in one transaction. What has
-// been sent must not be sent again because a disk was full for a minute, so a note is tried until it is written.
+// Writes the results of delivery attempts: results that arrive within one turn of the event loop share a
+// transaction. A sent reply must not be sent again because a disk was full for a minute, so each write is
+// retried until it succeeds.
 import type { Clock } from '../protocol/clock.ts'
 import { sqliteTime } from '../protocol/time.ts'
 import type { Outage } from './outage.ts'
@@ -29,7 +30,7 @@ export class DeliveryLog {
     this.#stopping = stopping
   }
 
-  /** Resolves when it is on the disk; to false when the delivery was stopped before that could be. */
+  /** Resolves to true when the result is on disk; to false when the delivery was stopped before. */
   write(tried: DeliveryAttempt): Promise<boolean> {
     return new Promise((written, failed) => {
       this.#waiting.push({ tried, written, failed })

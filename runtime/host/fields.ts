@@ -1,5 +1,5 @@
-// The fields of a message, each checked and turned into its stored form. A value that is refused is named with the field,
-// what was found and what is legal; no file has been touched then.
+// The fields of a message, each checked and converted to its stored form. An error names the field, the value
+// found and the values allowed; no file has been touched then.
 
 import { CRON_FORMS } from '../protocol/cron.ts'
 import { DURATION_FORMS, parseDuration } from '../protocol/duration.ts'
@@ -8,7 +8,7 @@ import { toJson } from '../protocol/json.ts'
 import { isoTime, parseTime, sqliteTime } from '../protocol/time.ts'
 import { firstOccurrence, formatRecurrence, parseRecurrence } from './recurrence.ts'
 
-/** What the fields of one message are counted from. */
+/** The instant and the time zone that the fields of one message are relative to. */
 export interface FieldContext {
   readonly nowMs: number
   /** The same instant in ISO form. */
@@ -19,10 +19,10 @@ export interface FieldContext {
 
 /** Long enough for any platform's ids joined together, short enough to index. */
 const ID_CHARS_MAX = 1024
-/** The last instant whose text still sorts: the year has four digits. */
+/** The last instant whose text form still sorts correctly: the year has four digits. */
 const TIME_MAX_MS = Date.UTC(9999, 11, 31)
 const FOUND_CHARS_MAX = 80
-/** A length of time in milliseconds that is longer is an instant: no clock since 1971 shows less. */
+/** A number above this is an instant and not a duration: every clock since 1971 shows more. */
 const LENGTH_MAX_MS = 366 * 86_400_000
 
 const DATE_FORMS = "a Date, or ISO 8601 text such as '2026-11-24T06:02:20Z'"
@@ -30,16 +30,18 @@ const TIME_FORMS = `${DATE_FORMS}, or a length of time from now: ${DURATION_FORM
 
 export function idField(field: string, value: unknown): string {
   const text = textField(field, value)
-  // Bytes that are no text all read as U+FFFD: two such ids would be one.
+  // Invalid bytes all decode to U+FFFD: two such ids would collide.
   if (text.length > ID_CHARS_MAX || text.includes('\uFFFD'))
     throw invalidField(field, value, `text of 1 to ${ID_CHARS_MAX} characters without U+FFFD`)
   return text
 }
 
-/** Text that comes back from the file as it went in: SQLite stores half surrogates as broken bytes, and C stops at NUL. */
+/**
+ * Text that the file returns unchanged: SQLite stores half surrogates as broken bytes, and C stops at NUL.
+ */
 export function textField(field: string, value: unknown): string {
   if (typeof value !== 'string' || value === '' || /\0|\p{Surrogate}/u.test(value))
-    throw invalidField(field, value, 'text that is not empty, without NUL and without half a surrogate pair')
+    throw invalidField(field, value, 'non-empty text without NUL and without half a surrogate pair')
   return value
 }
 
@@ -53,14 +55,16 @@ export function flagField(field: string, value: unknown, byDefault: boolean): 0 
 }
 
 export function contentField(value: unknown): string {
-  if (value === undefined)
-    throw invalidField('content', value, 'anything that JSON can say; null for no content')
+  if (value === undefined) throw invalidField('content', value, 'a JSON value; null for no content')
   const text = toJson(value, 'content')
   if ('fault' in text) throw new NanoclawError('bad_message', text.fault)
   return text.json
 }
 
-/** SQLite's form: every revision of the runner compares it rightly, the oldest only this one. */
+/**
+ * SQLite's form: every revision of the runner compares it correctly, the oldest compares only this form
+ * correctly.
+ */
 export function processAfterField(value: unknown, nowMs: number): string | null {
   if (value === undefined || value === null) return null
   if (isInstant(value)) throw invalidField('processAfter', value, `${TIME_FORMS}. ${didYouMean(value)}`)
@@ -84,7 +88,10 @@ export function timestampField(value: unknown, now: string): string {
 
 export interface RecurrenceField {
   readonly text: string
-  /** The host's, where the recurrence says none: it belongs to the task from then on, whoever makes the next occurrence. */
+  /**
+   * The host's zone where the recurrence names none. The task keeps it, whichever host makes the next
+   * occurrence.
+   */
   readonly timeZone: string | undefined
   /** The first occurrence from now on, in SQLite's form. */
   readonly firstAt: string
@@ -120,7 +127,7 @@ export function invalidField(field: string, found: unknown, legal: string, cause
   return new NanoclawError('bad_message', text, cause === undefined ? undefined : { cause })
 }
 
-/** Milliseconds since 1970 from a Date or a text, if it is one that the files can hold. */
+/** Milliseconds since 1970 from a Date or text; undefined where the files cannot hold it. */
 function dateMs(value: unknown): number | undefined {
   let atMs: number | undefined
   if (value instanceof Date) atMs = value.getTime()
@@ -128,7 +135,7 @@ function dateMs(value: unknown): number | undefined {
   return atMs !== undefined && atMs >= 0 && atMs <= TIME_MAX_MS ? atMs : undefined
 }
 
-/** Milliseconds since 1970 where a length of time stands: it would be one of decades. */
+/** Milliseconds since 1970 passed as a duration: it would be decades long. */
 export function isInstant(value: unknown): boolean {
   const isNumber =
     typeof value === 'number' || (typeof value === 'string' && /^\s*\d+(\.\d+)?\s*$/.test(value))
@@ -139,7 +146,7 @@ export function didYouMean(value: unknown): string {
   return `Did you mean new Date(${Number(value)})?`
 }
 
-/** Any value in a few characters, hostile ones included. */
+/** Any value as a short text; safe for hostile values. */
 function shown(value: unknown): string {
   try {
     const text = typeof value === 'string' ? JSON.stringify(value) : String(value)

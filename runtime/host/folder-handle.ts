@@ -1,7 +1,8 @@
-// A directory that is held open. Everything below it is reached through its descriptor (`/proc/self/fd/<n>/<name>`) and no
-// link is followed there, so what another process renames or replaces by a link between two calls changes nothing: it is
-// still this directory that is read, written or cleared. A container shares inbox/ and outbox/ with the host and is not
-// trusted. Where there is no /proc (macOS) the path is used, after a check that it still leads to the same directory.
+// An open directory. Everything below it is reached through its descriptor (`/proc/self/fd/<n>/<name>`) and
+// no link is followed, so a rename or a link made by another process between two calls has no effect: the
+// same directory is read, written or cleared. A container shares inbox/ and outbox/ with the host and is not
+// trusted. Where there is no /proc (macOS) the path is used, after a check that it still leads to the same
+// directory.
 import { randomUUID } from 'node:crypto'
 import {
   closeSync,
@@ -28,7 +29,10 @@ export interface OpenFile {
   readonly size: number
 }
 
-/** A process that writes as fast as we remove could keep us for ever; a nest of folders costs one pass for each level. */
+/**
+ * Limits the passes: a process that writes as fast as files are removed could go on for ever. Nested
+ * directories cost one pass per level.
+ */
 const PASSES_MAX = 1_000
 const DESCRIPTORS = '/proc/self/fd'
 const READ_FOLDER = constants.O_RDONLY | constants.O_DIRECTORY
@@ -36,7 +40,7 @@ const READ_FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLO
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
 
 export class FolderHandle {
-  /** Where it was found, for people. */
+  /** The path that it was opened by, for error texts. */
   readonly path: string
   readonly #fd: number
   readonly #descriptors: string
@@ -70,8 +74,9 @@ export class FolderHandle {
   }
 
   /**
-   * The same; what is missing is made.
-   * @throws NanoclawError `bad_config` where a link or something else is in the way, or no directory can be made
+   * The same; creates missing directories.
+   * @throws NanoclawError `bad_config` where a link or another file is in the way, or a directory cannot be
+   *   created
    */
   static made(dir: string, ...names: readonly string[]): FolderHandle {
     return descend(dir, names, (parent, name) => parent.#madeFolder(name))!
@@ -95,11 +100,11 @@ export class FolderHandle {
   }
 
   /**
-   * Opens a regular file that has no second name; undefined for anything else. A hard link shows a file that lies elsewhere,
-   * and what is opened is what was checked.
+   * Opens a regular file with exactly one name; undefined for anything else. A second hard link may belong to
+   * a file elsewhere. The check is made on the open descriptor.
    */
   openFile(name: string): OpenFile | undefined {
-    // Not even opened: a FIFO waits for its writer, and a device may act.
+    // Checked before opening: opening a FIFO blocks, and opening a device may have effects.
     if (!isPlainName(name) || !this.#lstat(name)?.isFile()) return undefined
     let fd: number
     try {
@@ -114,12 +119,12 @@ export class FolderHandle {
     return undefined
   }
 
-  /** A new file, open for writing; nothing may stand there. */
+  /** A new file, open for writing; the name must be free. */
   create(name: string, mode: number): number {
     return openSync(this.#at(name), NEW_FILE, mode)
   }
 
-  /** Both names in this directory; what stood at the second is replaced, also a link. */
+  /** Renames within this directory; replaces the target, also a link. */
   rename(from: string, to: string): void {
     renameSync(this.#at(from), this.#at(to))
   }
@@ -133,8 +138,8 @@ export class FolderHandle {
   }
 
   /**
-   * Removes what stands at this name, with everything below it; links are removed and never followed.
-   * @throws Error when something stays, for instance because another process goes on writing there
+   * Removes the entry with everything below it; removes links and never follows them.
+   * @throws Error when an entry remains, for instance because another process keeps writing there
    */
   remove(name: string | Buffer): void {
     for (let pass = 1; !this.#removed(name); pass++)
@@ -154,7 +159,7 @@ export class FolderHandle {
     return this.#rmdir(name)
   }
 
-  /** A directory below is emptied by one level; what it holds of directories moves up here, so nothing is ever deep. */
+  /** Empties a subdirectory by one level: its own subdirectories move up here, so paths stay short. */
   #takeApart(name: Buffer): void {
     if (this.#unlinked(name)) return
     const folder = this.folder(name)
@@ -168,7 +173,7 @@ export class FolderHandle {
     this.#rmdir(name)
   }
 
-  /** False: a directory stands there. */
+  /** False: the entry is a directory. */
   #unlinked(name: string | Buffer): boolean {
     try {
       unlinkSync(this.#at(name))
@@ -180,7 +185,7 @@ export class FolderHandle {
     }
   }
 
-  /** False: it is not empty, or has become something else. */
+  /** False: it is not empty, or is no longer a directory. */
   #rmdir(name: string | Buffer): boolean {
     try {
       rmdirSync(this.#at(name))

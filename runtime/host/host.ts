@@ -1,5 +1,6 @@
-// One session folder seen from the host's side. The host is the only writer of inbound.db and only reads outbound.db;
-// every call does its whole work before it returns, so there is nothing to flush and nothing that a crash could lose.
+// One session folder seen from the host's side. The host is the only writer of inbound.db and only reads
+// outbound.db; every call is complete when it returns, so nothing has to be flushed and a crash loses
+// nothing.
 import type { Clock } from '../protocol/clock.ts'
 import { NanoclawError } from '../protocol/errors.ts'
 import { isoTime } from '../protocol/time.ts'
@@ -81,17 +82,17 @@ export class Host {
   }
 
   /**
-   * Marks in inbound.db how messages ended: completed or failed, as the runtime said. Paused, cancelled and ended messages
-   * are not touched. Then makes the next occurrence of each message that repeats and has ended. Its cost is that of the
-   * messages still pending.
+   * Copies the runtime's acks into inbound.db: completed or failed. Leaves paused, cancelled and ended
+   * messages unchanged. Then inserts the next occurrence of each recurring message that has ended. The cost
+   * depends on the number of pending messages only.
    */
   sync(): SyncReport {
     return sync(this.#open(), this.#outbox, this.#intake())
   }
 
   /**
-   * Where a message stands by both files, or undefined when there is no such message.
-   * @throws NanoclawError `not_readable_yet` when that is for the runtime to say, and outbound.db cannot be read
+   * The state of a message by both files; undefined for an unknown id.
+   * @throws NanoclawError `not_readable_yet` when the state depends on outbound.db and that cannot be read
    */
   status(id: string): MessageStatus | undefined {
     const stored = getMessage(this.#open(), id)
@@ -101,9 +102,9 @@ export class Host {
   }
 
   /**
-   * Runs a message that has ended once more: as a new message, with the old one's id and something new behind it. A number
-   * would come again when messages are forgotten, and the runtime may still know it.
-   * @throws NanoclawError `bad_usage` when there is no such message, or it has not ended.
+   * Runs an ended message once more, as a new message whose id is the old one plus a unique suffix. A counter
+   * as suffix would repeat after a prune, and the runtime may still have an ack for that id.
+   * @throws NanoclawError `bad_usage` when the message does not exist or has not ended.
    */
   redrive(id: string): Enqueued {
     const state = this.status(id)?.state
@@ -117,8 +118,8 @@ export class Host {
   }
 
   /**
-   * Answers a question that a runtime asked (a reply with content.type `ask_question`), by its content.questionId.
-   * Answering twice changes nothing.
+   * Answers a question that a runtime asked (a reply with content.type `ask_question`), by its
+   * content.questionId. The second answer changes nothing.
    * @throws NanoclawError `bad_usage`, `not_readable_yet`
    */
   answer(questionId: string, option: string, options: AnswerOptions = {}): Enqueued {
@@ -127,8 +128,9 @@ export class Host {
   }
 
   /**
-   * Forgets messages that ended long ago, and their files; what anybody still needs stays. The space is used again, the
-   * file does not shrink. An id that is forgotten here may still be known to the runtime, which then does not run it again.
+   * Deletes messages that ended long ago, and their files; keeps what is still needed (see prune.ts). SQLite
+   * reuses the space; the file does not shrink. The runtime may still have an ack for a deleted id and then
+   * does not run that id again.
    * @throws NanoclawError `bad_usage`
    */
   prune({ olderThan }: PruneOptions): PruneReport {
@@ -138,8 +140,9 @@ export class Host {
   }
 
   /**
-   * Hands every reply to the adapter when it is due: in order for each destination, until it is sent or given up, and
-   * carries out what replies of kind `system` ask for. One host delivers a folder at a time. Stop it before close().
+   * Passes every reply to the adapter when it is due: in order per destination, until it is sent or given up.
+   * Executes the actions of replies of kind `system`. One host delivers a folder at a time. Stop it before
+   * close().
    * @throws NanoclawError `bad_usage`
    */
   deliver(adapter: Adapter, options: DeliverOptions = {}): Delivery {
@@ -154,14 +157,14 @@ export class Host {
     return this.#delivery
   }
 
-  /** Replies that were given up. */
+  /** Replies whose delivery was given up. */
   deadLetters(): DeadLetter[] {
     return listDeadLetters(this.#open())
   }
 
   /**
-   * A reply that was given up is tried again, as if for the first time. False: it was not given up.
-   * @throws NanoclawError `bad_usage` when outbound.db has no such reply, `not_readable_yet`
+   * Delivers a reply again that was given up, with all its attempts. False: it was not given up.
+   * @throws NanoclawError `bad_usage` when outbound.db does not have the reply, `not_readable_yet`
    */
   redeliver(replyId: string): boolean {
     const file = this.#open()

@@ -1,5 +1,6 @@
-// Ids for messages whose sender brought none: unique, and rising with time, so that an index of a million of them grows
-// at its end. The layout is that of UUID version 7: 48 bits of milliseconds, 12 bits of counter, then randomness.
+// Ids for messages without one of their own: unique, and rising with time, so that an index of a million of
+// them grows at its end. The layout is that of UUID version 7: 48 bits of milliseconds, 12 bits of counter,
+// then randomness.
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../protocol/clock.ts'
 

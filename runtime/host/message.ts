@@ -1,5 +1,5 @@
-// What a caller may say about a message, and its translation into a row. Everything is checked here, before any file is
-// touched.
+// The fields that a caller may set on a message, and their conversion to a row. All checks happen here,
+// before any file is touched.
 import type { Duration } from '../protocol/duration.ts'
 import { NanoclawError } from '../protocol/errors.ts'
 import type { Attachment } from './attachments.ts'
@@ -20,13 +20,16 @@ import type { Recurrence } from './recurrence.ts'
 import type { NewMessageRow } from './sqlite/inbox.ts'
 
 export interface NewMessage {
-  /** Default: a new one. Enqueueing an id a second time changes nothing and says `duplicate: true`. */
+  /** Default: a new id. Enqueueing an id a second time changes nothing and returns `duplicate: true`. */
   readonly id?: string
-  /** What the message is, and usually the name of the function that takes it. */
+  /** The kind of the message, usually the name of the function that takes it. */
   readonly kind: string
-  /** What JSON keeps whole (protocol/json.ts). A string becomes `{ text }`, as in a handler's replies; the rest is stored as it is. */
+  /**
+   * A JSON value (protocol/json.ts). A string becomes `{ text }`, as in a handler's replies; other values are
+   * stored unchanged.
+   */
   readonly content: unknown
-  /** The reply address; messages with the same one are handled in order. */
+  /** The reply address; messages with the same address run in order. */
   readonly platformId?: string | null
   readonly channelType?: string | null
   readonly threadId?: string | null
@@ -37,17 +40,17 @@ export interface NewMessage {
   readonly processAfter?: Date | Duration | string | null
   /** Repeat: a cron expression in the time zone of this host, which the task keeps, or with a zone of its own. sync() makes the next occurrence. */
   readonly recurrence?: string | Recurrence | null
-  /** False: context for an agent that does not wake it by itself. Default true. */
+  /** False: context for an agent; it starts no run by itself. Default true. */
   readonly trigger?: boolean
-  /** Only a freshly started agent may take it. Default false. */
+  /** Only a newly started runtime takes it. Default false. */
   readonly onWake?: boolean
   /** The task that this message belongs to. Default: its own id. */
   readonly seriesId?: string
-  /** The session that the answer goes back to. */
+  /** The session that receives the answer. */
   readonly sourceSessionId?: string | null
   /** Files, written to `inbox/<id>/` and named in the content under `attachments`. Only for enqueue, one message at a time. */
   readonly attachments?: readonly Attachment[]
-  /** When the message came into being. Default: now. */
+  /** Creation time of the message. Default: now. */
   readonly timestamp?: Date | string
 }
 
@@ -69,7 +72,7 @@ const FIELDS: ReadonlySet<string> = new Set<keyof NewMessage>([
 ])
 
 /**
- * Rows from what the caller said, made one by one as they are asked for: a hundred thousand of them need not exist at once.
+ * Converts lazily, one row at a time, so that a hundred thousand rows need not exist at once.
  * @throws NanoclawError `bad_message`, naming the place in the list.
  */
 export function* messageRows(

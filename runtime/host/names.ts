@@ -1,10 +1,10 @@
-// Names that come from outside and become part of a path: ids of messages, names of files. Only a plain name is ever joined
-// to a folder; folder-handle.ts uses it.
+// Untrusted names that become part of a path: message ids, file names. Only a plain name may be joined to a
+// directory; folder-handle.ts checks it.
 
-/** What every file system in use takes. */
+/** The limit of every file system in use. */
 export const NAME_BYTES_MAX = 255
 
-/** A name that stays in its folder: no separator, no NUL, not `.` or `..`. */
+/** A plain name: no separator, no NUL, not `.` or `..`. */
 export function isPlainName(name: string): boolean {
   return (
     name !== '' &&

@@ -1,4 +1,4 @@
-// Opening a session folder from the host's side: what is missing is made, what is old is brought up to date.
+// Opens a session folder for a host: creates what is missing, upgrades what is old.
 import { resolve } from 'node:path'
 import { makeFolder } from '../folder.ts'
 import { type Clock, realClock } from '../protocol/clock.ts'
@@ -11,20 +11,25 @@ import { HostOutbox } from './sqlite/outbox.ts'
 
 export interface HostOptions {
   /**
-   * Keep inbound.db open between calls. Faster, and right when host and runtime share one kernel. Leave it off when the
-   * folder is a mount between machines (VirtioFS, NFS): there the other side sees a change for certain once the file is closed.
+   * Keep inbound.db open between calls. Faster, and safe when host and runtime share one kernel. Leave it off
+   * when the folder is a mount between machines (VirtioFS, NFS): there only closing the file makes a change
+   * visible to the other side.
    */
   readonly keepOpen?: boolean
   readonly clock?: Clock
-  /** For recurrences without a zone of their own; each task keeps the one that it was made with. Default: the machine's. */
+  /**
+   * Time zone of recurrences that name none; each task keeps the zone that it was made with. Default: the
+   * machine's.
+   */
   readonly timeZone?: string
 }
 
 /**
- * Opens a session folder, and makes what is missing: the folder (for its owner alone), inbound.db in the newest shape
- * (an older file gains what it lacks), outbound.db when there is none.
- * @throws NanoclawError `bad_config` when the folder cannot be made, `inbound_unusable` when inbound.db is no database, or
- * not one that can be written.
+ * Opens a session folder and creates what is missing: the folder (for its owner alone), inbound.db in the
+ * newest shape (an older file gains what it lacks), an absent outbound.db.
+ * @throws NanoclawError `bad_config` when the folder cannot be created, `inbound_unusable` when inbound.db is
+ *   not a database, or
+ * is not writable.
  */
 export function openHost(
   dir: string,
@@ -33,7 +38,7 @@ export function openHost(
   return openFolder(dir, { keepOpen, clock, zone: hostZone(timeZone) }).host
 }
 
-/** A host with what it is made of. */
+/** A host together with its parts. */
 export interface OpenFolder {
   readonly host: Host
   readonly file: HostFile
@@ -55,7 +60,7 @@ export function openFolder(
 }
 
 /**
- * The zone that a host counts in; asking the system for its own is slow.
+ * The host's time zone; reading the system's zone is slow.
  * @throws NanoclawError `bad_usage`
  */
 export function hostZone(timeZone: string | undefined): string {

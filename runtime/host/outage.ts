@@ -1,5 +1,5 @@
-// A file that cannot be used for a while: locked, its disk full, its folder not mounted. Whoever works on it goes on trying,
-// and people hear of it once for each outage.
+// An outage of a file: locked, disk full, folder not mounted. The caller keeps retrying, and the outage is
+// reported once.
 import type { Clock } from '../protocol/clock.ts'
 import { NanoclawError } from '../protocol/errors.ts'
 import { ReportOnce } from '../protocol/report-once.ts'
@@ -13,7 +13,7 @@ export class Outage {
     this.#report = report
   }
 
-  /** The result, or undefined while a file cannot be used; any other error is a bug and goes on. */
+  /** The result, or undefined while a file cannot be used; any other error is a bug and is rethrown. */
   guard<T>(work: () => T): T | undefined {
     try {
       const result = work()
@@ -26,7 +26,7 @@ export class Outage {
     }
   }
 
-  /** Tries until it works; false when the signal aborts before it does. It is tried at least once. */
+  /** Retries until it succeeds; false when the signal aborts first. Runs at least once. */
   async insist(work: () => void, clock: Clock, pollMs: number, signal: AbortSignal): Promise<boolean> {
     const worked = () => {
       work()

@@ -1,6 +1,7 @@
-// A reply as an adapter gets it, with the files that the handler laid into `outbox/<reply id>/`. A handler is not trusted:
-// it names the files, and may replace them by links at any moment. So an adapter gets no path but content: each read opens
-// the file in the directory that was opened for this try, and gives only what that descriptor is found to be.
+// A reply as an adapter receives it, with the files that the handler wrote to `outbox/<reply id>/`. Handlers
+// are not trusted: they name the files and may replace them by links at any moment. So an adapter receives
+// content and no path: each read opens the file relative to the directory that was opened for this attempt,
+// and checks the descriptor.
 import { closeSync, createReadStream, lstatSync, read } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -12,20 +13,23 @@ import type { ReplyRow } from './sqlite/outbox.ts'
 
 export interface OutgoingFile {
   readonly name: string
-  /** Bytes, when the reply was handed over. */
+  /** Size in bytes when the attempt began. */
   readonly size: number
-  /** The content. Rejects when the file has become something else, and after the try has ended. */
+  /** The content. Rejects when the file was replaced, and after the attempt has ended. */
   bytes(): Promise<Buffer>
-  /** The same in parts, for large files. It may be read to its end after the try, but must be opened within it. */
+  /**
+   * The same as a stream, for large files. It must be opened within the attempt and may be read to its end
+   * afterwards.
+   */
   stream(): Readable
 }
 
 export interface Outgoing extends HostReply {
-  /** The files named by `content.files` that are there, regular, and have no other name. */
+  /** The files named by `content.files` that exist, are regular and have one name only. */
   readonly files: readonly OutgoingFile[]
 }
 
-/** A reply with its files, and what to call when the try is over. */
+/** A reply with its files, and the function to call when the attempt is over. */
 export interface Handed {
   readonly reply: Outgoing
   close(): void
@@ -48,9 +52,11 @@ export function handOver(dir: string, row: ReplyRow): Handed {
   }
 }
 
-/** After the reply has been sent. What cannot be removed stays: it may never make a sent reply fail. */
+/**
+ * Called after the reply was sent. Files that cannot be removed stay: they must not make a sent reply fail.
+ */
 export function clearFiles(dir: string, id: string): void {
-  // Most replies have no files, and this is asked for each.
+  // Most replies have no files, and this runs for each reply.
   if (!isPlainName(id) || !lstatSync(join(dir, 'outbox', id), { throwIfNoEntry: false })) return
   try {
     const outbox = FolderHandle.below(dir, 'outbox')
@@ -60,11 +66,12 @@ export function clearFiles(dir: string, id: string): void {
       outbox?.close()
     }
   } catch {
-    // No permission, or another process writes into it: the files are the handlers', and they may clear them later.
+    // No permission, or another process writes there. The files belong to the handlers, which may remove them
+    // later.
   }
 }
 
-/** The files of one try. */
+/** The files of one attempt. */
 class OpenOnce {
   readonly #folder: FolderHandle
   #isOver = false
@@ -73,7 +80,7 @@ class OpenOnce {
     this.#folder = folder
   }
 
-  /** Empty: there is no such file that may be handed over. */
+  /** Empty: no such file may be passed on. */
   file(name: string): OutgoingFile[] {
     const found = this.#folder.openFile(name)
     if (!found) return []
@@ -89,13 +96,13 @@ class OpenOnce {
 
   #opened(name: string): OpenFile {
     if (this.#isOver)
-      throw new Error(`the file ${name} was asked for after the try to send its reply had ended`)
+      throw new Error(`the file ${name} was read after the attempt to send its reply had ended`)
     const found = this.#folder.openFile(name)
     if (found) return found
     throw new Error(`${join(this.#folder.path, name)} is no longer a regular file with one name`)
   }
 
-  /** A file that grows meanwhile ends where it ended when it was opened. */
+  /** Reads up to the size at opening, also when the file grows. */
   #stream(name: string): Readable {
     const { fd, size } = this.#opened(name)
     if (size > 0) return createReadStream('', { fd, start: 0, end: size - 1 })

@@ -1,5 +1,5 @@
-// Forgetting: messages that ended long ago, with the files that came with them. What anybody still needs stays, whatever its
-// age: what is not ended by both files' account, the last message of a series that goes on, files that a later message names.
+// Deletes messages that ended long ago, with their files. Keeps at any age: messages that have not ended by
+// both files, the last message of a running series, files that a later message names.
 import { DURATION_FORMS, type Duration, parseDuration } from '../protocol/duration.ts'
 import { errorText, NanoclawError } from '../protocol/errors.ts'
 import { parseTime } from '../protocol/time.ts'
@@ -10,16 +10,16 @@ import type { AckRow, HostOutbox } from './sqlite/outbox.ts'
 import { deleteDelivered, deleteEnded, deliveredAfter, type EndedRow, endedAfter } from './sqlite/upkeep.ts'
 
 export interface PruneOptions {
-  /** A length of time since the end of a message, or the instant before which it must have ended. */
+  /** A duration since the end of a message, or the instant before which it must have ended. */
   readonly olderThan: Duration | Date | string
 }
 
 export interface PruneReport {
-  /** False: outbound.db cannot be read at the moment, so nothing more was forgotten; see `reason`. */
+  /** False: outbound.db cannot be read at the moment, so no further message was deleted; see `reason`. */
   readonly readable: boolean
   readonly reason?: string
   readonly messages: number
-  /** Notes that a reply was delivered, of replies that the runtime has forgotten. */
+  /** Deleted delivery records of replies that the runtime no longer has. */
   readonly deliveries: number
   /** Messages that stay because their files could not be removed now; the next prune tries again. At most 100 are named. */
   readonly stuck?: readonly StuckMessage[]
@@ -43,10 +43,10 @@ export function instantBefore(olderThan: unknown, nowMs: number): number {
   return beforeMs
 }
 
-/** A page is one transaction, so that nobody waits long for the lock. */
+/** A page is one transaction, so that other processes wait only briefly for the lock. */
 const PAGE_ROWS = 1_000
 
-/** Enough to see what is wrong; a report must not grow with what an untrusted process leaves behind. */
+/** Enough for a diagnosis; the report must not grow with what an untrusted process leaves behind. */
 const STUCK_MAX = 100
 
 /** @throws NanoclawError `bad_config` when the inbox may not be opened */
@@ -75,7 +75,7 @@ function pruneWith(file: HostFile, outbox: HostOutbox, files: Files, beforeMs: n
   }
 }
 
-/** The files of messages, as far as they can be removed. */
+/** Removes the files of messages, as far as possible. */
 class Files {
   readonly stuck: StuckMessage[] = []
   readonly #inbox: FolderHandle | undefined
@@ -88,7 +88,7 @@ class Files {
     return this.#inbox?.has(id) ?? false
   }
 
-  /** False: some are left, so their message stays, too, and the next prune tries again. */
+  /** False: some files are left, so their message stays, too, and the next prune retries. */
   removed(id: string): boolean {
     try {
       if (this.of(id)) this.#inbox?.remove(id)
@@ -128,7 +128,7 @@ function pruneMessages(file: HostFile, outbox: HostOutbox, files: Files, beforeM
   }
 }
 
-/** While a reply stands in outbound.db its delivery must be known, or it would be sent again. */
+/** While a reply is in outbound.db its delivery record must stay, or it would be sent again. */
 function pruneDeliveries(file: HostFile, outbox: HostOutbox, beforeMs: number): Pruned {
   let value = 0
   for (let cursor = 0; ; ) {
@@ -149,7 +149,7 @@ function pruneDeliveries(file: HostFile, outbox: HostOutbox, beforeMs: number): 
   }
 }
 
-/** The runtime's word on when it ended counts; one that the host ended itself has only the time of its coming. */
+/** The time of the runtime's ack; for a message that the host ended itself, its creation time. */
 function mayForget({ timestamp }: EndedRow, ack: AckRow | undefined, beforeMs: number): boolean {
   if (ack?.status === 'processing') return false
   const endedMs = parseTime(ack?.changedAt ?? timestamp)

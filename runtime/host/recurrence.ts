@@ -1,11 +1,14 @@
-// Messages that repeat. The recurrence stands in the column of that name as upstream's hosts write it, a cron expression;
-// one with a time zone of its own has `CRON_TZ=Europe/Berlin` in front, as in crontabs. One that cannot go on is kept,
-// marked, so that it is reported once and stays visible.
+// Recurring messages. The column `recurrence` holds a cron expression, as nanoclaw's own hosts write it; a
+// time zone of its own is the prefix `CRON_TZ=Europe/Berlin`, as in crontabs. A recurrence without a next
+// occurrence is kept with a mark, so that it is reported once and stays visible.
 import { checkTimeZone, lastOccurrence, nextOccurrence } from '../protocol/cron.ts'
 
 export interface Recurrence {
   readonly cron: string
-  /** Default: the zone of the host that enqueues it; a task made by another host counts in that of whoever goes on with it. */
+  /**
+   * Default: the zone of the host that enqueues it; for a task of another host, the zone of the host that
+   * makes the next occurrence.
+   */
   readonly timeZone?: string
 }
 
@@ -13,7 +16,7 @@ export type NextOccurrence =
   | { readonly type: 'next'; readonly atMs: number }
   | { readonly type: 'stopped'; readonly reason: string }
 
-/** In front of an expression that no next occurrence could be made for. */
+/** Prefix of an expression that has no next occurrence. */
 export const STOPPED = 'stopped: '
 
 export function parseRecurrence(text: string): Recurrence {
@@ -27,18 +30,19 @@ export function formatRecurrence({ cron, timeZone }: Recurrence): string {
 
 /**
  * The first occurrence after an instant.
- * @throws RangeError when the expression or the zone is no such thing, or when it never comes.
+ * @throws RangeError when the expression or the zone is not valid, or has no occurrence.
  */
 export function firstOccurrence({ cron, timeZone }: Recurrence, afterMs: number, hostZone: string): number {
   if (timeZone !== undefined) checkTimeZone(timeZone)
   const atMs = nextOccurrence(cron, afterMs, timeZone ?? hostZone)
-  if (atMs === undefined) throw new RangeError(`${JSON.stringify(cron)} never comes: there is no such date`)
+  if (atMs === undefined)
+    throw new RangeError(`${JSON.stringify(cron)} has no occurrence: it names a date that does not exist`)
   return atMs
 }
 
 /**
- * What follows an occurrence that has ended. It is counted from the time that was meant, not from when the run ended, so
- * nothing drifts. Of occurrences that were missed meanwhile only the last one is made up for.
+ * What follows an occurrence that has ended. It is computed from the scheduled time, not from the end of the
+ * run, so the series does not drift. Of several missed occurrences only the last one runs.
  */
 export function decideNextOccurrence(
   text: string,
@@ -49,7 +53,8 @@ export function decideNextOccurrence(
   const { cron, timeZone = hostZone } = parseRecurrence(text)
   try {
     const atMs = nextOccurrence(cron, scheduledMs, timeZone)
-    if (atMs === undefined) return { type: 'stopped', reason: `${JSON.stringify(cron)} never comes again` }
+    if (atMs === undefined)
+      return { type: 'stopped', reason: `${JSON.stringify(cron)} has no further occurrence` }
     if (atMs > nowMs) return { type: 'next', atMs }
     return { type: 'next', atMs: lastOccurrence(cron, nowMs, timeZone) ?? atMs }
   } catch (error) {

@@ -1,7 +1,7 @@
-// Delivering one folder's replies, a look at a time: takes new replies into a queue on the disk and hands each to the adapter,
-// one at a time for each destination, until it is sent or given up. Everything that is decided is written before the next
-// step, so a host that dies goes on where it was; what was in an adapter's hands then is sent again, under the same
-// idempotency key. Who drives it says when to look; a look that has nothing to do costs microseconds.
+// Delivers one folder's replies: each poll inserts new replies into a queue on disk and passes the due ones
+// to the adapter, one at a time per destination, until each is sent or given up. Every decision is on disk
+// before the next step, so a killed host continues where it was; a send that was running then is repeated
+// under the same idempotency key. The driver decides when to poll; a poll without work costs microseconds.
 import type { Clock } from '../protocol/clock.ts'
 import { NonRetryableError } from '../protocol/errors.ts'
 import type { RetryPolicy } from '../protocol/function.ts'
@@ -16,7 +16,7 @@ import type { HostFile } from './sqlite/file.ts'
 import { headsOf, queueTimes } from './sqlite/heads.ts'
 import type { HostOutbox, ReplyRow } from './sqlite/outbox.ts'
 
-/** Sends one reply and returns the platform's id for it; throws when it could not be sent. */
+/** Sends one reply and returns the platform's id of it; throws when it was not sent. */
 export type Send = (reply: ReplyRow, attempt: number) => Promise<string | null>
 
 export interface RelayParts {
@@ -28,27 +28,27 @@ export interface RelayParts {
   readonly policy: RetryPolicy
   /** Destinations served at the same time. */
   readonly concurrency: number
-  /** Between two tries to write down what became of a reply. */
+  /** Pause between two attempts to write a result. */
   readonly pollMs: number
   readonly onEvent: (event: DeliveryEvent) => void
 }
 
-/** How a courier is driven. */
+/** The owner of a relay: its timer and its limits. */
 export interface RelayDriver {
   readonly outage: Outage
   readonly stopping: AbortSignal
-  /** How many sends may begin now, beside the courier's own limit. */
+  /** How many sends may begin now, in addition to the relay's own limit. */
   readonly free: () => number
   /** A send has begun, or has ended. */
   readonly began: () => void
   readonly ended: () => void
-  /** There is something to do: look again soon. */
+  /** There is work: poll again soon. */
   readonly again: () => void
-  /** A bug of ours, or of `onEvent`. */
+  /** A bug in this package, or in `onEvent`. */
   readonly failed: (bug: unknown) => void
 }
 
-/** Replies taken into the queue in one transaction. */
+/** Replies inserted into the queue in one transaction. */
 const PAGE_ROWS = 500
 
 export class Relay {
@@ -57,9 +57,9 @@ export class Relay {
   readonly #glance: ChangeProbe
   readonly #notes: DeliveryLog
   readonly #busy = new Map<string, Promise<void>>()
-  /** The lane that was served last, so that all get their turn. */
+  /** The lane that was served last, for round robin. */
   #after = ''
-  /** Something has happened that the files need not show. */
+  /** A change that the files need not show. */
   #asked = true
   #nextDueMs = Number.POSITIVE_INFINITY
 
@@ -70,7 +70,7 @@ export class Relay {
     this.#notes = new DeliveryLog(parts.file, parts.clock, driver.outage, parts.pollMs, driver.stopping)
   }
 
-  /** Whether there is anything to do, as far as the files' times and its own tell. */
+  /** Whether a poll may find work, by the files' times and the next due time. */
   isDue(look: ProbeResult): boolean {
     return this.#asked || this.#glance.isNews(look) || look.atMs >= this.#nextDueMs
   }
@@ -89,17 +89,20 @@ export class Relay {
     }
   }
 
-  /** Look again, whatever the files look like. */
+  /** Forces the next poll, whatever the files' times are. */
   ask(): void {
     this.#asked = true
   }
 
-  /** When everything that was in an adapter's hands has come back. */
+  /** Resolves when every running send has ended. */
   async drained(): Promise<void> {
     await Promise.all(this.#busy.values())
   }
 
-  /** One page; the rest of a long history follows in the next looks, so that the process stays awake meanwhile. */
+  /**
+   * Inserts one page; the rest of a long history follows in later polls, so that the event loop stays
+   * responsive.
+   */
   #takeIn(): boolean {
     const { file, outbox } = this.#parts
     return outbox.repliesBehind(queuedUpTo(file), PAGE_ROWS).either(
@@ -169,7 +172,7 @@ export class Relay {
   }
 }
 
-/** A time that nobody can read is no reason to keep a reply: it is due at once. */
+/** A reply with an invalid time is due at once. */
 export function queuedReplyOf({
   id,
   kind,

@@ -1,17 +1,20 @@
-// Replies as a stream: rows of messages_out, each once, in the order in which the runtime committed them. It looks again
-// every few milliseconds and keeps nothing open in between; whoever needs to go on later remembers the last seq.
+// Replies as a stream: rows of messages_out, each once, in the order in which the runtime committed them. It
+// polls every few milliseconds and keeps no handle open in between; to continue later, remember the last seq.
 import type { Clock } from '../protocol/clock.ts'
 import { NanoclawError } from '../protocol/errors.ts'
 import { type HostOutbox, REPLIES_START, type ReplyCursor, type ReplyRow } from './sqlite/outbox.ts'
 
 export interface HostReply {
   readonly id: string
-  /** The runtime's number of the reply: odd and rising. Give it to `replies({ since })` to go on behind this one. */
+  /**
+   * The runtime's number of the reply: odd and rising. Pass it to `replies({ since })` to continue after this
+   * reply.
+   */
   readonly seq: number | null
   /** The id of the message that was answered. */
   readonly inReplyTo: string | null
   readonly timestamp: string
-  /** Not to be delivered before this; null: at once. The stream does not wait for it. */
+  /** Earliest delivery time; null: at once. The stream does not wait for it. */
   readonly deliverAfter: string | null
   readonly kind: string
   readonly platformId: string | null
@@ -24,16 +27,16 @@ export interface HostReply {
 }
 
 export interface RepliesOptions {
-  /** Go on behind the reply with this seq: what was committed after it. Default: from the first. */
+  /** Start after the reply with this seq, in commit order. Default: from the first. */
   readonly since?: number
   /** Ends the stream, as closing the host does. */
   readonly signal?: AbortSignal
-  /** Time between two looks while there is nothing new, milliseconds. Default 20. */
+  /** Poll interval in milliseconds. Default 20. */
   readonly pollMs?: number
 }
 
 const POLL_MS = 20
-/** Rows in memory at a time; a stream that nobody reads from reads nothing. */
+/** Rows in memory at a time; a stream without a reader reads nothing. */
 const PAGE_ROWS = 200
 
 export async function* streamReplies(
@@ -45,7 +48,7 @@ export async function* streamReplies(
   let cursor = since === undefined ? REPLIES_START : undefined
   while (!signal.aborted) {
     cursor ??= startBehind(outbox, since!)
-    // Unreadable is not the end of anything here: it is looked at again after the pause.
+    // An unreadable file does not end the stream: the next poll tries again.
     const rows: ReplyRow[] = cursor
       ? outbox.repliesAfter(cursor, PAGE_ROWS).either((page) => page, notYet)
       : []

@@ -1,12 +1,12 @@
-// Going round many folders in one process: each is visited once a round, in slices, so that the event loop turns in between;
-// who asks for a visit gets it before the round goes on. What a visit throws concerns that folder alone.
+// Visits many folders in one process: each once per round, in slices, so that the event loop runs in between.
+// A requested visit comes before the rest of the round. An error of a visit affects that folder alone.
 import type { Clock, Timer } from '../protocol/clock.ts'
 
 export interface RoundsParts {
   readonly clock: Clock
-  /** Between the end of a round and the next. */
+  /** Pause between two rounds. */
   readonly pauseMs: number
-  /** How long visits may keep the event loop at a time; a single one may take longer. */
+  /** Time limit of one slice; a single visit may take longer. */
   readonly sliceMs: number
   readonly visit: (folder: string) => void
   readonly failed: (folder: string, error: unknown) => void
@@ -18,7 +18,7 @@ export class Rounds {
   readonly #urgent = new Set<string>()
   #round: IterableIterator<string> | undefined
   #timer: Timer | undefined
-  /** A slice is on its way. */
+  /** A slice is scheduled. */
   #slicing = false
   #waiting: (() => void)[] = []
   #stopped = false
@@ -49,7 +49,7 @@ export class Rounds {
     this.#slice()
   }
 
-  /** Begins a round now if none is on its way; resolves at the end of a round that began after this call. */
+  /** Begins a round now unless one is running; resolves at the end of a round that began after this call. */
   round(): Promise<void> {
     if (this.#stopped) return Promise.resolve()
     return new Promise((resolve) => {

@@ -1,5 +1,5 @@
-// One folder of a sweep: opened at its first visit, and then looked into only when its files may have changed or a reply is
-// due. Between two visits nothing of it is open.
+// One folder of a sweep: opened at its first visit, then read only when its files may have changed or a reply
+// is due. No handle is open between two visits.
 import { type Backoff, backoffMs } from '../protocol/backoff.ts'
 import type { Clock, Timer } from '../protocol/clock.ts'
 import { errorText } from '../protocol/errors.ts'
@@ -27,12 +27,15 @@ export interface SessionFolderParts {
   readonly visitSoon: () => void
 }
 
-/** For each folder: one slow platform must not take all sends of a sweep. */
+/** Per folder: one slow platform must not use all sends of a sweep. */
 const CONCURRENCY = 8
-/** A folder whose outbound.db cannot be read, mostly for a lock, is visited again after these pauses; in the end with the rounds. */
+/**
+ * A folder whose outbound.db cannot be read, mostly for a lock, is visited again after these pauses, and
+ * later with the rounds.
+ */
 const AGAIN: Backoff = { minMs: 25, maxMs: 800 }
 const AGAIN_MAX = 6
-/** Between two tries to write down what became of a reply. */
+/** Pause between two attempts to write a delivery result. */
 const NOTE_POLL_MS = 50
 
 export class SessionFolder {
@@ -57,7 +60,7 @@ export class SessionFolder {
   }
 
   /**
-   * True: all is well here.
+   * False: a file was not readable.
    * @throws NanoclawError while a file cannot be used
    */
   visit(): boolean {
@@ -73,7 +76,7 @@ export class SessionFolder {
     }
   }
 
-  /** Its courier has something to send, and may now. */
+  /** Its relay may send again: a slot is free. */
   ask(): void {
     this.#courier?.ask()
     this.#parts.visitSoon()
@@ -115,7 +118,7 @@ export class SessionFolder {
       this.#again = clock.after(backoffMs(AGAIN, this.#unreadable), () => visitSoon())
   }
 
-  /** The first time it is left open, for the visit that follows to use and to close. */
+  /** The first call leaves the file open; the visit that follows uses and closes it. */
   #opened(): OpenFolder {
     const { folder, clock, zone } = this.#parts
     this.#open ??= openFolder(folder, { keepOpen: true, clock, zone })

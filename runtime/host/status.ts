@@ -1,4 +1,4 @@
-// Where one message stands, decided from what the two files say about it.
+// The state of one message, decided from both files.
 import { endOf } from '../protocol/ack.ts'
 import type { StoredMessage } from './sqlite/inbox.ts'
 import type { AckRow } from './sqlite/outbox.ts'
@@ -15,7 +15,7 @@ export interface MessageStatus {
   readonly id: string
   readonly seq: number | null
   readonly kind: string
-  /** The truth of both files: an ack that sync() has not carried over yet counts. */
+  /** By both files: an ack that sync() has not copied yet counts. */
   readonly state: HostMessageState
   /** When the state was written by the runtime, as text; null when the host's own column decides. */
   readonly changedAt: string | null
@@ -23,7 +23,7 @@ export interface MessageStatus {
   readonly tries: number
 }
 
-/** What the host has decided itself (paused, ended) stands; only for what is open does the runtime's word count. */
+/** The host's own decision (paused, ended) wins; the runtime's ack counts for pending messages only. */
 export function messageStatus(
   { id, seq, kind, status, tries, processAfter }: StoredMessage,
   said: AckRow | undefined,

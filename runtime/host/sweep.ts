@@ -1,5 +1,6 @@
-// One host for many session folders: goes round them, carries ends over, makes next occurrences and delivers replies. A folder
-// in which nothing has been written costs a few microseconds a round and holds no handle; a bad one never stops the others.
+// One host for many session folders: visits them in rounds, copies acks, inserts next occurrences and
+// delivers replies. An unchanged folder costs a few microseconds per round and no handle; a failing one does
+// not stop the others.
 import { realpathSync } from 'node:fs'
 import { type Clock, realClock } from '../protocol/clock.ts'
 import { errorText, NanoclawError } from '../protocol/errors.ts'
@@ -13,11 +14,11 @@ import { SessionFolder } from './session-folder.ts'
 import type { SyncReport } from './sync.ts'
 
 export interface SweepOptions {
-  /** Delivers the replies of all folders; without one none is delivered. */
+  /** Delivers the replies of all folders; without an adapter no reply is delivered. */
   readonly adapter?: Adapter
   /** As for one host; `concurrency` is for each folder, default 8. */
   readonly deliver?: Omit<DeliverOptions, 'onEvent' | 'pollMs'>
-  /** Replies in the hands of the adapter at the same time, over all folders. Default 1,024: each is a request that is open. */
+  /** Sends at the same time, over all folders. Default 1,024: each is an open request. */
   readonly sendsMax?: number
   /** Pause between two rounds, milliseconds. Default 1,000. */
   readonly pauseMs?: number
@@ -27,13 +28,15 @@ export interface SweepOptions {
 }
 
 export type SweepEvent =
-  /** Said where something was carried over, or made. */
+  /** Emitted when acks were copied or occurrences inserted. */
   | ({ readonly type: 'synced'; readonly folder: string } & SyncReport)
   | (DeliveryEvent & { readonly folder: string })
-  /** A folder cannot be read or written; said once for each outage. */
+  /** A folder cannot be read or written; emitted once per outage. */
   | { readonly type: 'trouble'; readonly folder: string; readonly error: string }
 
-/** How long a round may keep the event loop at a time: below what people notice, above the cost of one visit. */
+/**
+ * How long a round may block the event loop at a time: below what people notice, above the cost of one visit.
+ */
 const SLICE_MS = 5
 
 /** @throws NanoclawError `bad_usage`, naming the option */
@@ -50,7 +53,7 @@ export class Sweep {
   readonly #sendsMax: number
   readonly #zone: string
   #sends = 0
-  /** Folders that had something to send when no more might be sent. */
+  /** Folders with due replies when all send slots were in use. */
   readonly #starved = new Set<string>()
 
   constructor(options: SweepOptions) {
@@ -66,7 +69,9 @@ export class Sweep {
     })
   }
 
-  /** Sweeps this folder from now on; what is missing in it is made at the first visit. Adding it twice changes nothing. */
+  /**
+   * Sweeps this folder from now on; the first visit creates what is missing. Adding it twice changes nothing.
+   */
   add(folder: string): void {
     const path = real(folder)
     if (this.#folders.has(path)) return
@@ -74,7 +79,7 @@ export class Sweep {
     this.#rounds.add(path)
   }
 
-  /** Resolves when what an adapter has in its hands of this folder has come back. */
+  /** Resolves when the running sends of this folder have ended. */
   async remove(folder: string): Promise<void> {
     const path = real(folder)
     const swept = this.#folders.get(path)
@@ -86,7 +91,7 @@ export class Sweep {
   }
 
   /**
-   * The host of a folder, for enqueue and the rest; its deliver() is the sweep's business.
+   * The host of a folder, for enqueue and the rest; the sweep itself calls its deliver().
    * @throws NanoclawError `bad_usage` when the folder is not swept, `inbound_unusable`
    */
   host(folder: string): Host {
@@ -95,7 +100,7 @@ export class Sweep {
     throw new NanoclawError('bad_usage', `sweep: ${folder} is not swept; add() it first`)
   }
 
-  /** Looks at this folder as soon as there is time. */
+  /** Visits this folder as soon as possible. */
   nudge(folder: string): void {
     this.#rounds.soon(real(folder))
   }
@@ -105,7 +110,7 @@ export class Sweep {
     return this.#rounds.round()
   }
 
-  /** Sends nothing more, waits for what adapters have in their hands, and closes the hosts. May be called twice. */
+  /** Starts no further sends, waits for the running ones, and closes the hosts. May be called twice. */
   async stop(): Promise<void> {
     this.#rounds.stop()
     await Promise.all([...this.#folders.values()].map((swept) => swept.stop()))
@@ -133,7 +138,7 @@ export class Sweep {
 
   #visit(folder: string): void {
     if (this.#folders.get(folder)?.visit()) this.#troubles.over(folder)
-    // The one that was called may have had nothing to send after all.
+    // The folder that was called may have had nothing to send.
     if (this.#sends < this.#sendsMax) this.#callStarved()
   }
 

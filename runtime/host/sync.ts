@@ -1,6 +1,6 @@
-// How messages ended, carried from the runtime's file into the host's, and what follows: the next occurrence of those that
-// repeat. Nothing is remembered between two calls: what is still pending is read by index, in pages, and each page's acks
-// are looked up, so history costs nothing.
+// Copies acks from the runtime's file into the host's, and inserts the next occurrence of recurring messages.
+// No state is kept between two calls: pending messages are read by index, in pages, and each page's acks are
+// looked up, so history costs nothing.
 import { endOf } from '../protocol/ack.ts'
 import { parseTime, sqliteTime } from '../protocol/time.ts'
 import type { FieldContext } from './fields.ts'
@@ -14,14 +14,14 @@ export interface SyncReport {
   /** False: outbound.db cannot be read at the moment, see `reason`; call again later. */
   readonly readable: boolean
   readonly reason?: string
-  /** Messages that this call marked; an end that was written earlier is not counted again. */
+  /** Messages that this call updated. */
   readonly completed: number
   readonly failed: number
-  /** Messages that are still to be done. */
+  /** Messages that are still pending. */
   readonly pending: number
   /** Next occurrences made by this call. */
   readonly recurred: number
-  /** Series that cannot go on; each is reported once, and tasks.list() shows it from then on. */
+  /** Series without a next occurrence; each is reported once, and tasks.list() shows it from then on. */
   readonly stopped: readonly StoppedSeries[]
 }
 
@@ -88,7 +88,7 @@ function makeSuccessors(file: HostFile, { nowMs, now, timeZone, newId }: FieldCo
   return { recurred, stopped }
 }
 
-/** When the occurrence was meant to run; one without a time of its own was meant for when it came into being. */
+/** The scheduled time of the occurrence; its creation time where it has none. */
 function scheduledMs({ processAfter, timestamp }: EndedOccurrence, nowMs: number): number {
   return parseTime(processAfter ?? '') ?? parseTime(timestamp) ?? nowMs
 }

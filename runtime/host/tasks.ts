@@ -1,5 +1,5 @@
-// Tasks: messages that wait for their time or come again. A task is called by its series, the id that its first message
-// had. Everything here changes inbound.db alone; what a runtime has already begun is not stopped.
+// Tasks: scheduled or recurring messages. A task's id is that of its series: the id of its first message. All
+// calls change inbound.db alone; a run that has begun is not stopped.
 import type { Duration } from '../protocol/duration.ts'
 import { sqliteTime } from '../protocol/time.ts'
 import {
@@ -29,18 +29,21 @@ export interface Task {
   /** The message that runs next. */
   readonly id: string
   readonly kind: string
-  /** `stopped`: no next occurrence can be made, because of the expression; update() mends it. `ended`: sync() makes the next one. */
+  /**
+   * `stopped`: the expression has no next occurrence; update() repairs it. `ended`: sync() makes the next
+   * one.
+   */
   readonly state: 'pending' | 'paused' | 'ended' | 'stopped'
   readonly processAfter: string | null
   readonly recurrence: Recurrence | null
   readonly platformId: string | null
   readonly channelType: string | null
   readonly threadId: string | null
-  /** Text as it stands in the file. */
+  /** Text as stored. */
   readonly rawContent: string
 }
 
-/** What is left out stays as it is; null clears. */
+/** A missing field stays unchanged; null clears it. */
 export interface TaskUpdate {
   readonly content?: unknown
   /** Default when the recurrence changes: its next occurrence. */
@@ -54,7 +57,10 @@ const UPDATE_FIELDS: ReadonlySet<string> = new Set<keyof TaskUpdate>([
   'recurrence',
 ])
 
-/** Each call returns how many messages it changed; 0 means that there is no such task in a state where it would apply. */
+/**
+ * Each call returns how many messages it changed; 0: no such task, or not in a state to which the call
+ * applies.
+ */
 export class Tasks {
   readonly #file: () => HostFile
   readonly #outbox: HostOutbox
@@ -70,34 +76,37 @@ export class Tasks {
     return listTasks(this.#file()).map(task)
   }
 
-  /** Holds a task back until resume(). A run that has begun goes to its end, and the pause is kept. */
+  /** Pauses a task until resume(). A run that has begun continues to its end, and the pause stays. */
   pause(seriesId: string): number {
     return pauseSeries(this.#file(), seriesId)
   }
 
-  /** The task takes its place behind everything that is waiting now. */
+  /** The task is queued after everything that waits now. */
   resume(seriesId: string): number {
     return resumeSeries(this.#file(), seriesId)
   }
 
-  /** No further run, and the series is over. */
+  /** Ends the task: no further run, and the series ends. */
   cancel(seriesId: string): number {
     return cancelSeries(this.#file(), seriesId)
   }
 
   /**
-   * Changes what runs next, which then stands behind everything that is waiting now. A run that has begun keeps its time.
-   * @throws NanoclawError `bad_message`, `not_readable_yet` when it cannot be told what has begun; nothing is changed then
+   * Changes the next occurrence and queues it after everything that waits now. An occurrence that has begun
+   * keeps its time.
+   * @throws NanoclawError `bad_message`, `not_readable_yet` when outbound.db cannot be read to see what has
+   *   begun; nothing is changed then
    */
   update(seriesId: string, update: TaskUpdate): number {
     for (const name in update) if (!UPDATE_FIELDS.has(name)) throw unknownField(name, UPDATE_FIELDS)
     const file = this.#file()
     const intake = this.#intake()
     const change = taskChange(update, intake)
-    // Ended occurrences become their successors first, so that there is one live message to change.
+    // Inserts the successors of ended occurrences first, so that there is one live message to change.
     const acks = this.#outbox.patiently(() => {
       const { readable, reason } = sync(file, this.#outbox, intake)
-      // One that has ended and does not look so would be changed in the place of its successor.
+      // Without this, an ended occurrence whose ack is not copied yet would be changed instead of its
+      // successor.
       if (!readable) return Read.unreadable<AckRow[]>(reason ?? '')
       return this.#outbox.acks(liveIds(file, seriesId))
     })

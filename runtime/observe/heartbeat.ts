@@ -1,6 +1,7 @@
-// The sign of work that hosts look at: the modification time of one empty file. It is touched at the start, right after each
-// claim, and every few seconds as long as anything runs, whatever a handler does. Never while nothing runs: hosts show
-// "typing…" while it is young, and end a container whose heartbeat is old (docs/decisions/0016-no-heartbeat-while-idle.md).
+// The heartbeat that hosts read: the modification time of one empty file. It is touched at the start, right
+// after each claim, and every few seconds while a message runs, whatever a handler does. Never while idle:
+// hosts show "typing…" while it is young, and end a container whose heartbeat is old
+// (docs/decisions/0016-no-heartbeat-while-idle.md).
 import { closeSync, constants, futimesSync, openSync } from 'node:fs'
 import type { Clock, Timer } from '../protocol/clock.ts'
 
@@ -12,7 +13,7 @@ export class Heartbeat {
   #timer: Timer | undefined
   #running = false
 
-  /** @param busy whether anything runs */
+  /** @param busy whether a message runs */
   constructor(path: string, clock: Clock, everyMs: number, busy: () => boolean) {
     this.#path = path
     this.#clock = clock
@@ -26,12 +27,12 @@ export class Heartbeat {
     this.#running = true
   }
 
-  /** Something begins to run. A file that cannot be touched for a while is no reason to stop: the next beat tries again. */
+  /** A message begins to run. A failed touch does not stop the runtime: the next beat tries again. */
   beat(): void {
     try {
       this.#touch()
     } catch {
-      // The next one.
+      // Schedules the next beat.
     }
     this.#arm()
   }

@@ -1,6 +1,6 @@
-// The runtime's events as log lines, as JSON; pino enters the project here. What goes well is silent at `info`: a
-// runtime that answers thousands of messages a second says one line when it starts and one when it stops.
-// Text that functions print travels as a field, so nothing that they write can look like a line of ours.
+// The runtime's events as log lines, as JSON; pino enters the project here. Successful runs are not logged at
+// `info`: a runtime that handles thousands of messages a second writes one line at its start and one at its
+// stop. Text that functions print is a field, so it cannot look like a line of the runtime.
 import { basename } from 'node:path'
 import { type Logger, pino } from 'pino'
 import type { EndedRun, Events } from '../protocol/events.ts'
@@ -8,18 +8,21 @@ import { type LogStream, Sink } from './sink.ts'
 
 export interface LogOptions {
   readonly level: 'debug' | 'info' | 'warn' | 'error' | 'silent'
-  /** Nobody waits for it: see sink.ts. */
+  /** Never waited for: see sink.ts. */
   readonly to: LogStream
-  /** Every line names its workspace: the runtime serves more than one. */
+  /** The runtime serves more than one workspace: every line names its own. */
   readonly several?: boolean
 }
 
-/** A kind that nobody takes is a warning once; its other messages would only flood the log. */
+/**
+ * A kind without a function is logged as a warning once, and then at debug, so that its messages do not flood
+ * the log.
+ */
 const KINDS_SAID_MAX = 1_000
 
 export function createLog(events: Events, { level, to, several = false }: LogOptions): void {
   const sink = new Sink(to, (lines) =>
-    log.warn({ lines }, 'log lines were dropped: nobody read them in time'),
+    log.warn({ lines }, 'log lines were dropped: the reader of stderr was too slow'),
   )
   const log: Logger = pino(
     {
@@ -51,7 +54,7 @@ export function createLog(events: Events, { level, to, several = false }: LogOpt
     of(workspace).warn(about, 'inbound.db is in WAL mode; its host should set journal_mode=delete'),
   )
   events.on('read-unstable', (about, workspace) =>
-    of(workspace).warn(about, 'inbound.db is unreadable for moments; this mount may carry no locks'),
+    of(workspace).warn(about, 'inbound.db is unreadable for moments; this mount may not support locks'),
   )
   events.on('rejected', (about, workspace) => of(workspace).warn(about, 'message failed without a run'))
   events.on('context', (about, workspace) =>
@@ -74,7 +77,7 @@ export function createLog(events: Events, { level, to, several = false }: LogOpt
   events.on('function-broken', ({ stillServed, ...about }) =>
     log.error(
       about,
-      `function cannot be used; ${stillServed ? 'its last good version still answers' : 'its messages wait'}`,
+      `function cannot be used; ${stillServed ? 'its last good version stays in use' : 'its messages wait'}`,
     ),
   )
   events.on('function-capped', (about) =>
@@ -97,11 +100,13 @@ export function createLog(events: Events, { level, to, several = false }: LogOpt
   events.on('log', ({ functionName, messageId, level: at, text, fields }, workspace) =>
     of(workspace)[at]({ functionName, messageId, fields }, text),
   )
-  events.on('workspace-failed', (about) => log.error(about, 'workspace cannot be served; the others go on'))
+  events.on('workspace-failed', (about) =>
+    log.error(about, 'workspace cannot be served; others are not affected'),
+  )
   events.on('workspace-removed', (about) => log.info(about, 'workspace is not served any more'))
-  events.on('fatal', ({ error, exitCode }) => log.fatal({ err: error, exitCode }, 'cannot go on'))
+  events.on('fatal', ({ error, exitCode }) => log.fatal({ err: error, exitCode }, 'fatal error'))
   events.on('runs-ended', (all, workspace) => {
-    // Nothing is made of those that nobody wants to read: there may be tens of thousands a second.
+    // Builds no text for lines below the level: there may be tens of thousands a second.
     const wanted = log.isLevelEnabled('debug') ? all : all.filter(({ verdict }) => verdict !== 'done')
     if (wanted.length === 0) return
     const into = of(workspace)
@@ -119,6 +124,6 @@ function logRunEnd(log: Logger, each: EndedRun): void {
     ...(nextAtMs !== null && { nextAt: new Date(nextAtMs) }),
   }
   if (verdict === 'failed') return log.error(detail, 'failed')
-  if (verdict === 'retry') return log.warn(detail, 'will be tried again')
+  if (verdict === 'retry') return log.warn(detail, 'failed, will retry')
   log.info(detail, verdict)
 }

@@ -1,5 +1,6 @@
-// Where log lines go: a stream that somebody may read slowly, or not at all. Nothing waits for it. What is not read is kept
-// up to a limit; lines beyond it are dropped and counted, and the first line after that says how many.
+// The output of log lines: a stream whose reader may be slow or absent. The runtime never waits for it.
+// Unread lines are buffered up to a limit; further lines are dropped and counted, and the next line reports
+// how many.
 
 /** A stream like process.stderr; for pipes and sockets it must not block. */
 export interface LogStream {
@@ -8,14 +9,14 @@ export interface LogStream {
   on(event: 'drain', listener: () => void): unknown
 }
 
-/** Some thousands of lines: a reader that was only busy for a moment misses nothing. */
+/** Some thousands of lines: enough for a reader that is busy for a moment. */
 const UNREAD_BYTES_MAX = 1024 * 1024
 
 export class Sink {
   readonly #to: LogStream
   #dropped = 0
 
-  /** `onDropped`: so many lines are missing before the next one. */
+  /** `onDropped`: the number of lines missing before the next one. */
   constructor(to: LogStream, onDropped: (lines: number) => void) {
     this.#to = to
     to.on('drain', () => {

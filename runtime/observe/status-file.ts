@@ -1,6 +1,6 @@
-// The pen for the note beside the lock (protocol/note): written whole or not at all, and only when it says something new;
-// otherwise it is touched, so that its time says when this runtime was last alive.
-// That outbound.db takes no writes goes before whatever else the runtime waits for.
+// Writes the status file beside the lock (protocol/status-file.ts): atomically, and only when its content has
+// changed; otherwise touches it, so that its time is the runtime's last sign of life. An unwritable
+// outbound.db takes precedence over anything else that the runtime waits for.
 import {
   closeSync,
   constants,
@@ -30,13 +30,13 @@ export class StatusFile {
     })
   }
 
-  /** Failing to write is no reason to stop. */
+  /** A failed write does not stop the runtime. */
   write(note: Omit<RuntimeStatus, 'pid' | 'host'>, nowMs: number): void {
     const holds = this.#holdsFor !== undefined && { state: 'holding', waitingFor: this.#holdsFor }
     const text = `${JSON.stringify({ pid: process.pid, host: hostname(), ...note, ...holds }, null, 2)}\n`
     try {
       if (text === this.#written) return this.#touch(nowMs / 1000)
-      // A new file each time: a link in its place would be followed.
+      // Replaces the file each time: writing in place would follow a link.
       rmSync(`${this.#path}.new`, { force: true })
       writeFileSync(`${this.#path}.new`, text, { mode: 0o600, flag: 'wx' })
       renameSync(`${this.#path}.new`, this.#path)
@@ -46,23 +46,23 @@ export class StatusFile {
     }
   }
 
-  /** Not what a link points to. */
+  /** lutimes: does not follow a link. */
   #touch(seconds: number): void {
     lutimesSync(this.#path, seconds, seconds)
   }
 
-  /** For people: who holds the lock. */
+  /** Text about the holder of the lock, for error messages. */
   holder(): string {
     try {
       const { pid, host, startedAt } = JSON.parse(readOwn(this.#path)) as RuntimeStatus
       return `process ${pid} on ${host}, since ${startedAt}`
     } catch {
-      return 'a process that left no note'
+      return 'a process without a status file'
     }
   }
 }
 
-/** A link is not followed, and a FIFO does not hang the process. */
+/** Does not follow a link, and does not block on a FIFO. */
 function readOwn(path: string): string {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   try {

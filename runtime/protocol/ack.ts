@@ -1,13 +1,14 @@
-// What an ack says about its message. Ours say `processing`, `completed` or `failed`. Runners of other makes have more words
-// for an end, such as `script-skip:error`: whatever is not `processing` has ended, and only `completed` is a success.
+// The status of an ack. This runtime writes `processing`, `completed` or `failed`. Other runners write
+// further statuses, such as `script-skip:error`: any status but `processing` is terminal, and only
+// `completed` is a success.
 
 export type TerminalStatus = 'completed' | 'failed'
 
-/** undefined: it is being worked on. */
+/** undefined: not terminal. */
 export function endOf(status: string): TerminalStatus | undefined {
   if (status === 'processing') return undefined
   return status === 'completed' ? 'completed' : 'failed'
 }
 
-/** The same in SQL, about a column `status`. */
+/** The same as SQL, for a column `status`. */
 export const HAS_ENDED = "status <> 'processing'"

@@ -1,5 +1,5 @@
-// Time as a parameter. Every part that waits or asks the time gets a Clock; only this file touches the real one,
-// so a test or a simulation can own time completely.
+// Time as a parameter. Every part that waits or reads the time gets a Clock; only this file uses the real
+// one, so a test or a simulation controls time completely.
 
 /** A pending call; `cancel()` may be called any number of times, also after it ran. */
 export interface Timer {
@@ -13,11 +13,14 @@ export interface Clock {
   monotonic(): number
   /** Calls `fn` once after `delayMs`, however long that is. */
   after(delayMs: number, fn: () => void): Timer
-  /** Calls `fn` as soon as the events that are already waiting have been handled. */
+  /** Calls `fn` once the events that are already queued have been handled. */
   soon(fn: () => void): Timer
 }
 
-/** Node's timers overflow at 2^31 ms; a longer wait is made of several. Whoever waits for a wall time looks again as often. */
+/**
+ * Node's timers overflow at 2^31 ms; a longer wait consists of several. Waits for a wall time also check at
+ * this interval.
+ */
 export const LONGEST_WAIT_MS = 60_000
 
 export const realClock: Clock = {
@@ -40,8 +43,8 @@ export const realClock: Clock = {
 }
 
 /**
- * A clock whose callbacks never throw into the event loop, where an error would have no owner: it goes to `caught`.
- * `soon`: in place of the clock's own.
+ * A clock whose callbacks never throw into the event loop: `caught` gets the error. `soon`: replaces the
+ * clock's own.
  */
 export function guarded(clock: Clock, caught: (error: unknown) => void, soon?: Clock['soon']): Clock {
   const guard = (fn: () => void) => () => {
@@ -61,12 +64,15 @@ export function guarded(clock: Clock, caught: (error: unknown) => void, soon?: C
 
 const nothing = new Int32Array(new SharedArrayBuffer(4))
 
-/** Stops this thread for a fraction of a millisecond, which no timer can, and leaves the processor to others. */
+/**
+ * Blocks this thread for a fraction of a millisecond, which no timer can do, and leaves the processor to
+ * other processes.
+ */
 export function sleepSync(ms: number): void {
   Atomics.wait(nothing, 0, 0, ms)
 }
 
-/** Pauses are lengths: they go by the monotonic clock. */
+/** Delays use the monotonic clock. */
 export function steady(clock: Clock): Clock {
   return {
     now: () => clock.monotonic(),

@@ -1,5 +1,5 @@
-// The settings of a runtime, resolved: every value present, every length in milliseconds. Where they come from and what
-// is legal stands in config/options.ts.
+// The resolved settings of a runtime: every value present, every duration in milliseconds. config/options.ts
+// has their origin and legal values.
 import type { RetryPolicy } from './function.ts'
 
 export interface Paths {
@@ -19,14 +19,14 @@ export interface WorkspacePlace {
 }
 
 export interface Config extends WorkspacePlace {
-  /** The project: where nanoclaw.config.ts and functions/ are. Absolute, like every path here. */
+  /** The project: the folder of nanoclaw.config.ts and functions/. Absolute, like every path here. */
   readonly root: string
   readonly functions: string
   readonly cache: string
   readonly concurrency: number
   readonly timeoutMs: number
   readonly retry: RetryPolicy
-  /** Runs of one message that may end in the death of their process before it is given up. */
+  /** Process deaths after which a message fails. */
   readonly crashLimit: number
   readonly pollMs: number
   readonly watch: boolean
@@ -36,16 +36,16 @@ export interface Config extends WorkspacePlace {
   readonly drainMs: number
   readonly loadTimeoutMs: number
   readonly warmMax: number
-  /** One process is kept started that belongs to no function yet. */
+  /** Whether one prewarmed process is kept. */
   readonly spare: boolean
   readonly maxMemoryMb: number
   readonly maxReplyBytes: number
   readonly maxContentBytes: number
   readonly maxLogBytes: number
   readonly maxMessagesPerWorker: number
-  /** Infinity: nothing is forgotten. */
+  /** Infinity: nothing is deleted. */
   readonly retentionMs: number
-  /** Names of environment variables that functions see beside the basic ones. */
+  /** Names of environment variables that functions see in addition to the basic ones. */
   readonly env: readonly string[]
   readonly nodeArgs: readonly string[]
   readonly external: readonly string[]

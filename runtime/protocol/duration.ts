@@ -1,4 +1,4 @@
-// Lengths of time as people write them: a number of milliseconds, or '200ms', '5s', '2m', '1h', '7d'.
+// Durations as users write them: a number of milliseconds, or '200ms', '5s', '2m', '1h', '7d'.
 
 /** Milliseconds as a number, or text with a unit: ms, s, m, h, d. */
 export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
@@ -7,7 +7,7 @@ export const DURATION_FORMS = "a number of milliseconds, or text such as '200ms'
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
-/** Milliseconds, or undefined when `value` is not a length of time (negative and endless ones are not). */
+/** Milliseconds, or undefined when `value` is not a duration (negative and infinite ones are not). */
 export function parseDuration(value: unknown): number | undefined {
   const ms = typeof value === 'string' ? parseText(value) : value
   return typeof ms === 'number' && Number.isFinite(ms) && ms >= 0 ? ms : undefined
@@ -18,7 +18,7 @@ function parseText(text: string): number | undefined {
   return match ? Number(match[1]) * (UNIT_MS[match[2] ?? 'ms'] ?? 1) : undefined
 }
 
-/** The shortest text that a person reads at a glance: 12 ms, 1.5 s, 3 min, 2 h, 4 d. */
+/** A short text: 12 ms, 1.5 s, 3 min, 2 h, 4 d. */
 export function formatDuration(ms: number): string {
   if (ms < 1) return `${ms.toFixed(2)} ms`
   if (ms < 1000) return `${trim(ms)} ms`

@@ -1,12 +1,15 @@
-// Errors that carry a code. Each says what happened, to which thing, what was expected and what to do next;
-// docs/errors.md lists the codes. The first two are for handlers to throw.
+// Errors with a code. Each says what happened, to which thing, what was expected and what to do next;
+// docs/errors.md lists the codes. Handlers throw the first two.
 
-/** Thrown by a handler: this message will never succeed, so do not try again. */
+/** Thrown by a handler: this message can never succeed, so the runtime does not retry it. */
 export class NonRetryableError extends Error {
   override readonly name = 'NonRetryableError'
 }
 
-/** Thrown by a handler: try again, but not before `retryAfter` (milliseconds, a duration text, or a Date). */
+/**
+ * Thrown by a handler: the runtime retries, but not before `retryAfter` (milliseconds, a duration text, or a
+ * Date).
+ */
 export class RetryAfterError extends Error {
   override readonly name = 'RetryAfterError'
   readonly retryAfter: number | string | Date
@@ -41,22 +44,22 @@ export interface ErrorInfo {
   readonly name: string
   readonly message: string
   readonly stack?: string
-  /** Of a system or a library: `ECONNREFUSED`. */
+  /** The code of a system or library error: `ECONNREFUSED`. */
   readonly code?: string
   readonly cause?: ErrorInfo
   /** The parts of an AggregateError. */
   readonly errors?: readonly ErrorInfo[]
 }
 
-/** An error is sent, stored and shown once per attempt, so what it says has an end. */
+/** Limits of an error's texts: it is sent, stored and shown once per attempt. */
 const NAME_CHARS_MAX = 200
 const MESSAGE_CHARS_MAX = 64_000
 const STACK_CHARS_MAX = 8_000
 const CODE_CHARS_MAX = 100
-/** Of a cause or a part: there may be several, and the first lines say what it was. */
+/** Limit for a cause or a part: there may be several, and the first lines are the most useful. */
 const INNER_MESSAGE_CHARS_MAX = 2_000
 const INNER_STACK_CHARS_MAX = 2_000
-/** How many errors may stand in one, and how deep: more is a chain that was built in a loop. */
+/** How many errors one may contain, and how deep: more is a chain built in a loop. */
 export const INNER_MAX = 10
 export const INNER_DEPTH_MAX = 5
 const INNER_LINE_CHARS_MAX = 200
@@ -66,7 +69,7 @@ export function errorInfo(thrown: unknown): ErrorInfo {
   return infoOf(thrown, { seen: new Set(), left: INNER_MAX }, 0)
 }
 
-/** What one error has taken up so far; `seen`: causes may form a circle. */
+/** The size used so far; `seen`: causes may form a cycle. */
 interface Walk {
   readonly seen: Set<unknown>
   left: number
@@ -79,7 +82,7 @@ function infoOf(thrown: unknown, walk: Walk, depth: number): ErrorInfo {
   try {
     if (isErrorLike(thrown)) {
       const { name, message, stack } = thrown
-      // The stack comes last: a screen cuts long lines at their end.
+      // The stack comes last: terminals cut long lines at their end.
       return {
         name: String(name ?? 'Error').slice(0, NAME_CHARS_MAX),
         message: String(message).slice(0, messageMax),
@@ -91,7 +94,7 @@ function infoOf(thrown: unknown, walk: Walk, depth: number): ErrorInfo {
     const said = typeof thrown === 'string' ? thrown : `thrown value: ${JSON.stringify(thrown)}`
     return { name: typeof thrown, message: said.slice(0, messageMax) }
   } catch {
-    return { name: typeof thrown, message: 'a thrown value that cannot be read' }
+    return { name: typeof thrown, message: 'a thrown value that is not readable' }
   }
 }
 
@@ -99,7 +102,7 @@ function isErrorLike(thrown: unknown): thrown is Partial<Error> {
   return thrown instanceof Error || (typeof thrown === 'object' && thrown !== null && 'message' in thrown)
 }
 
-/** The numbers of a DOMException say less than its name. */
+/** The numeric code of a DOMException is less useful than its name. */
 function codeOf(thrown: object): Pick<ErrorInfo, 'code'> {
   const code = read(thrown, 'code')
   const says =
@@ -125,7 +128,7 @@ function takes(inner: unknown, walk: Walk): boolean {
   return true
 }
 
-/** A getter that throws hides its own value, and not the rest of the error. */
+/** A getter that throws hides its own value only. */
 function read(thrown: object, name: string): unknown {
   try {
     return Reflect.get(thrown, name)
@@ -134,14 +137,17 @@ function read(thrown: object, name: string): unknown {
   }
 }
 
-/** One line for people: the error's own words, without its class where that says nothing, and its causes. */
+/** One line for people: the message, without a plain `Error` as class, and its causes. */
 export function errorText(thrown: unknown): string {
   const info = errorInfo(thrown)
-  // What our own errors were caused by stands in their text.
+  // NanoclawErrors have their causes in their text.
   return info.name === 'NanoclawError' ? info.message : headText(info, info.message) + causesText(info)
 }
 
-/** `; caused by Error: connect ECONNREFUSED 127.0.0.1:9`: what the error's own words do not say yet; '': nothing. */
+/**
+ * `; caused by Error: connect ECONNREFUSED 127.0.0.1:9`: causes that the message does not contain yet; '':
+ * none.
+ */
 export function causesText(info: ErrorInfo): string {
   let text = headText(info, info.message)
   const own = text.length
@@ -152,7 +158,7 @@ export function causesText(info: ErrorInfo): string {
   return text.slice(own)
 }
 
-/** Causes and parts, each before what stands in it. */
+/** Causes and parts, each before its own causes. */
 export function innerErrors({
   cause,
   errors,

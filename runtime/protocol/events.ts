@@ -1,7 +1,6 @@
-// What the runtime says while it works. The core emits these and never logs; observe/ and cli/ listen.
-// Several messages often share one event: one commit, one list.
-// Behind what an event says, each listener gets the workspace that it is about, by the path of its folder; none where it is
-// about the process, its functions or its workers.
+// The events of a runtime. The core emits them and never logs; observe/ and cli/ listen. Several messages
+// often share one event: one commit, one list. The last argument of each listener is the path of the
+// workspace; undefined for events of the process, its functions or its workers.
 import { EventEmitter } from 'node:events'
 import type { ErrorCode } from './errors.ts'
 import type { LogLevel } from './ipc.ts'
@@ -15,14 +14,20 @@ export interface EndedRun {
   readonly attempt: number
   readonly outcome: Outcome
   readonly durationMs: number
-  /** `done`: completed. `failed`: given up, with a reason. `retry`: runs again at nextAtMs. `released`: nothing charged. `lost`: no longer ours. */
+  /**
+   * `done`: completed. `failed`: final, with a reason. `retry`: runs again at nextAtMs. `released`: runs
+   * again, uncharged. `lost`: this runtime no longer had the claim.
+   */
   readonly verdict: 'done' | 'failed' | 'retry' | 'released' | 'lost'
   readonly reason: string | null
   readonly nextAtMs: number | null
 }
 
 export interface RuntimeEvents {
-  /** `quarantined`: messages that this start has ended as failed, since each of their runs took the runtime with it. */
+  /**
+   * `quarantined`: messages that this start has ended as failed, since the runtime died during each of their
+   * runs.
+   */
   started: [
     {
       readonly epoch: number
@@ -34,31 +39,42 @@ export interface RuntimeEvents {
   stopping: [{ readonly running: number }]
   stopped: []
   /**
-   * The stop is in order, but outbound.db took no writes until its time was up: so many claims stay, `results` of them of
-   * handlers that have ended. The next start runs these messages again, and counts no death.
+   * A graceful stop that could not write outbound.db within its time: `claims` claims stay, `results` of them
+   * of handlers that have ended. The next start runs these messages again and counts no death.
    */
   unwritten: [{ readonly claims: number; readonly results: number }]
-  /** What the runtime cannot work without: emitted once when it goes missing, once when it is back. */
+  /**
+   * A file that the runtime needs: emitted once when it becomes unreadable, once when it is readable again.
+   */
   waiting: [{ readonly path: string; readonly reason: string }]
   readable: [{ readonly path: string }]
-  /** It is in WAL mode, so SQLite puts files beside it that nobody asked for; once for each file. */
+  /** inbound.db is in WAL mode, so SQLite creates files beside it; once per file. */
   'inbound-wal': [{ readonly path: string }]
-  /** It was unreadable for moments only, so often that a mount without locks is the likely cause; once. */
+  /**
+   * inbound.db was unreadable for short moments, so often that a mount without locks is the likely cause;
+   * once.
+   */
   'read-unstable': [{ readonly path: string; readonly times: number; readonly reason: string }]
   claimed: [{ readonly ids: readonly string[]; readonly functionName: string }]
   'runs-ended': [readonly EndedRun[]]
-  /** Messages that fail without a run: a time that cannot be read, an id that is no text. */
+  /** A message that fails without a run: invalid time, id that is not text. */
   rejected: [{ readonly id: string; readonly reason: string; readonly detail: string }]
-  /** Context (`trigger` 0) that no function asks for: it ended as completed without a run. */
+  /** Context (`trigger` 0) that no function takes: it ended as completed without a run. */
   context: [{ readonly id: string }]
   unroutable: [{ readonly id: string; readonly kind: string }]
-  /** outbound.db takes no writes, or somebody keeps it locked; claims stop, results are held. Once, until it is healed. */
+  /**
+   * outbound.db is not writable, or another process keeps it locked; the runtime makes no claims and keeps
+   * results in memory. Once per outage.
+   */
   'commit-failed': [
     { readonly code: string; readonly message: string; readonly results: number; readonly retryMs: number },
   ]
   'commit-recovered': [{ readonly results: number }]
   'worker-started': [{ readonly functionName: string; readonly pid: number; readonly ms: number }]
-  /** `unexpected`: nobody has asked it to go, and no message is charged with its end; `why` has the error, if there is one. */
+  /**
+   * `unexpected`: the pool did not stop it, and no message is charged with its end; `why` has the error, if
+   * any.
+   */
   'worker-ended': [
     {
       readonly functionName: string
@@ -68,8 +84,9 @@ export interface RuntimeEvents {
     },
   ]
   /**
-   * A function cannot be used. Told once for each fault of a source, and with each try of one whose processes do not come up.
-   * `retryMs` null: until its source changes. `stillServed`: its last good version goes on answering; otherwise its messages wait.
+   * A function cannot be used. Emitted once per fault of a source, and with each attempt to start processes
+   * that fail. `retryMs` null: until its source changes. `stillServed`: its last good version stays in use;
+   * otherwise its messages wait.
    */
   'function-broken': [
     {
@@ -79,7 +96,7 @@ export interface RuntimeEvents {
       readonly stillServed: boolean
     },
   ]
-  /** A function asks for more messages at the same time than the setting `concurrency` gives to all functions together. */
+  /** A function's `concurrency` is above the setting `concurrency` of all functions together. */
   'function-capped': [
     { readonly functionName: string; readonly concurrency: number; readonly setting: number },
   ]
@@ -102,7 +119,10 @@ export interface RuntimeEvents {
     },
   ]
   'watch-degraded': [{ readonly reason: string }]
-  /** A runtime of several workspaces goes on without this one. `exitCode`: what a runtime of this one alone would end with. */
+  /**
+   * A workspace failed in a runtime of several; the others are still served. `exitCode`: the exit code of a
+   * runtime of this workspace alone.
+   */
   'workspace-failed': [
     {
       readonly workspace: string
@@ -111,9 +131,12 @@ export interface RuntimeEvents {
       readonly exitCode: number
     },
   ]
-  /** A runtime of several workspaces does not serve this one any more: its folder is gone, or its removal was asked for. */
+  /**
+   * A runtime of several workspaces no longer serves this one: its folder was removed, or `remove` was
+   * called.
+   */
   'workspace-removed': [{ readonly workspace: string }]
-  /** The runtime cannot go on; it stops, and the process ends with this exit code. */
+  /** A fatal error: the runtime stops, and the process ends with this exit code. */
   fatal: [{ readonly error: Error; readonly exitCode: number }]
 }
 
@@ -125,7 +148,7 @@ export function createEvents(): Events {
   return new EventEmitter<Labelled>()
 }
 
-/** What the parts of one workspace emit goes to their own listeners, and with the workspace's name to those of the process. */
+/** Events of one workspace: emitted to its own listeners, and with its path to those of the process. */
 export function labelled(events: Events, workspace: string): Events {
   return new WorkspaceEvents(events, workspace)
 }

@@ -1,5 +1,5 @@
-// A function as the runtime knows it: the definition that its author wrote, checked and with every default filled in.
-// Made by catalog/definition.ts; everything behind it trusts these values.
+// A checked function definition with all defaults. Made by catalog/definition.ts; later code trusts these
+// values.
 
 export interface RetryPolicy {
   readonly attempts: number
@@ -16,17 +16,17 @@ export interface Rule {
   readonly channelType?: readonly string[]
   readonly platformId?: readonly string[]
   readonly threadId?: readonly string[]
-  /** Left out: only messages that wake. */
+  /** Default: only messages with trigger 1. */
   readonly trigger?: readonly boolean[]
   readonly content: readonly { readonly path: readonly string[]; readonly values: readonly Scalar[] }[]
 }
 
-/** What the ordering key is made of: the reply address (the default), paths into the message, or no order. */
+/** The source of the ordering key: the reply address (the default), paths into the message, or no order. */
 export type KeyRule = 'address' | 'none' | readonly (readonly string[])[]
 
 export interface FunctionSpec {
   readonly name: string
-  /** Relative to the project, for messages to people. */
+  /** Relative to the project; for error texts. */
   readonly file: string
   readonly rule: Rule
   readonly timeoutMs: number
@@ -34,18 +34,18 @@ export interface FunctionSpec {
   readonly concurrency: number
   readonly key: KeyRule
   readonly rawContent: boolean
-  /** The bundle that a child runs: one ES module file, named by the hash of what it was made from. */
+  /** The bundle that a child runs: named by the hash of its content. */
   readonly bundle: string
 }
 
-/** The part of a message that routing and ordering look at. */
+/** The part of a message that routing and ordering read. */
 export interface Routable {
   readonly kind: string
   readonly channelType: string | null
   readonly platformId: string | null
   readonly threadId: string | null
-  /** False: context that wakes nobody by itself. */
+  /** False: context, which starts no run by itself. */
   readonly trigger: boolean
-  /** Content as text; parsed only where a rule or a key asks for it. */
+  /** Content as text; parsed only where a rule or a key reads it. */
   readonly content: string | null
 }

@@ -1,11 +1,11 @@
-// What a handler author sees: the message, the context, the definition. Types only; nothing here exists at run time.
+// The types of a handler author: the message, the context, the definition. Types only.
 import type { Duration } from './duration.ts'
 
-/** The content of a message whose handler says nothing about its type: used as one likes, at one's own risk. */
+/** The content of a message whose handler declares no type. */
 // biome-ignore lint/suspicious/noExplicitAny: the one place where an author may work without types
 export type Untyped = any
 
-/** Anything that JSON can say. */
+/** Any JSON value. */
 export type Json =
   | string
   | number
@@ -17,7 +17,7 @@ export type Json =
 /** A row of `messages_in`, every column in camelCase, with its content parsed. */
 export interface HandlerMessage<Content = Untyped> {
   readonly id: string
-  /** The host's number of the message: even and rising; null when the host gave none. */
+  /** The host's number of the message: even and rising; null when the host set none. */
   readonly seq: number | null
   readonly kind: string
   /** As the host wrote it: ISO 8601, or SQLite's form (UTC). */
@@ -26,29 +26,29 @@ export interface HandlerMessage<Content = Untyped> {
   readonly processAfter: string | null
   readonly recurrence: string | null
   readonly seriesId: string | null
-  /** How often the host reset this message; attempts of the runtime are `ctx.attempt`. */
+  /** How often the host has reset this message; the runtime's attempts are `ctx.attempt`. */
   readonly tries: number
-  /** False: the host marked it as context that wakes no agent by itself; only functions with `on: { trigger: false }` get it. */
+  /** False: context, which starts no run by itself; only functions with `on: { trigger: false }` take it. */
   readonly trigger: boolean
   readonly platformId: string | null
   readonly channelType: string | null
   readonly threadId: string | null
   readonly sourceSessionId: string | null
   readonly onWake: boolean
-  /** The parsed JSON; undefined when it is not JSON and the function says `rawContent: true`. */
+  /** The parsed JSON; undefined when it is not JSON and the function sets `rawContent: true`. */
   readonly content: Content
-  /** The text as it stands in the file; only for functions that say `rawContent: true`. */
+  /** The text as stored; only for functions with `rawContent: true`. */
   readonly rawContent?: string
 }
 
-/** Where a reply goes; whatever is left out is copied from the message. */
+/** The address of a reply; missing fields are copied from the message. */
 export interface ReplyOptions {
   /** Default: `chat` for messages of kind chat, chat-sdk, task and system; otherwise the message's own kind. */
   readonly kind?: string
   readonly platformId?: string | null
   readonly channelType?: string | null
   readonly threadId?: string | null
-  /** The host delivers it no earlier than this. */
+  /** Earliest delivery by the host. */
   readonly deliverAfter?: Date
 }
 
@@ -61,14 +61,20 @@ export interface Logger {
 
 export interface Context {
   readonly functionName: string
-  /** 1 for the first attempt. Message id and attempt together are the key to make side effects idempotent. */
+  /**
+   * 1 for the first attempt. The message id is the key to make side effects idempotent; with the attempt it
+   * identifies one attempt.
+   */
   readonly attempt: number
-  /** Aborts when the time is up or the runtime shuts down; pass it to fetch and to everything that waits. */
+  /** Aborts at the timeout or when the runtime shuts down; pass it to fetch and to every wait. */
   readonly signal: AbortSignal
-  /** When the attempt's time is up, milliseconds since 1970. */
+  /** When the attempt times out, milliseconds since 1970. */
   readonly deadline: number
   readonly log: Logger
-  /** The id of the next reply: its files are laid into `outbox/<id>/` of the workspace and named in `content.files`. */
+  /**
+   * The id of the next reply: write its files to `outbox/<id>/` of the workspace and name them in
+   * `content.files`.
+   */
   readonly replyId: string
   /**
    * Adds a reply. All replies of a run are committed together with its ack when the handler has returned, or not at all.
@@ -77,10 +83,13 @@ export interface Context {
   reply(content: unknown, options?: ReplyOptions): void
 }
 
-/** What the handler returns is the last reply: undefined or null → none, a string → `{ text }`, anything else as it is. */
+/**
+ * The returned value is the last reply: undefined or null → none, a string → `{ text }`, anything else
+ * unchanged.
+ */
 export type Handler<Content = Untyped> = (message: HandlerMessage<Content>, ctx: Context) => unknown
 
-/** Which messages a function takes; all that is said must hold. A list means: one of these. */
+/** Which messages a function takes; all conditions must hold. A list means: one of these. */
 export interface On {
   readonly kind?: string | readonly string[]
   readonly channelType?: string | readonly string[]
@@ -97,21 +106,24 @@ export interface On {
 export interface Retry {
   /** Runs in all, the first included. Default 5. */
   readonly attempts?: number
-  /** Wait before the second attempt. Default 1s. */
+  /** Delay before the second attempt. Default 1s. */
   readonly minDelay?: Duration
-  /** No wait is longer. Default 5m. */
+  /** Longest delay. Default 5m. */
   readonly maxDelay?: Duration
-  /** Each wait is this many times the one before. Default 2. */
+  /** Factor between two delays. Default 2. */
   readonly factor?: number
 }
 
 export interface FunctionDefinition<Content = Untyped> {
   /** Default: messages whose kind is the file's name. */
   readonly on?: On
-  /** Time for one attempt. Default: the config's `timeout`. */
+  /** Time limit of one attempt. Default: the config's `timeout`. */
   readonly timeout?: Duration
   readonly retry?: Retry
-  /** How many messages this function handles at the same time, over all processes. Default: the config's `concurrency`. */
+  /**
+   * How many messages of this function run at the same time, over all processes. Default: the config's
+   * `concurrency`.
+   */
   readonly concurrency?: number
   /**
    * Messages with the same key run strictly one after the other, in order, across retries too. A column's name
@@ -119,7 +131,9 @@ export interface FunctionDefinition<Content = Untyped> {
    * Default: channelType + platformId + threadId (none of the three → no order).
    */
   readonly key?: string | readonly string[] | null
-  /** Take content that is not JSON too, as text in `message.rawContent`. Default false: such a message fails. */
+  /**
+   * Accept content that is not JSON, as text in `message.rawContent`. Default false: such a message fails.
+   */
   readonly rawContent?: boolean
   readonly handler: Handler<Content>
 }

@@ -1,16 +1,17 @@
-// Values as JSON text: replies, and the content of messages. JSON.stringify changes much of what it is given without an
-// error: NaN becomes null, a Set or a Response becomes {}. Such a value is refused here, and its place is named. The check is
-// a walk before JSON.stringify, since a replacer, which is called for each value, costs several times as much.
+// Values as JSON text: replies, and the content of messages. JSON.stringify changes many values without an
+// error: NaN becomes null, a Set or a Response becomes {}. Such a value is rejected here with its path. The
+// check walks the value before JSON.stringify, since a replacer, which is called for each value, costs
+// several times as much.
 import { errorInfo } from './errors.ts'
 
 export type JsonText = { readonly json: string } | { readonly fault: string }
 
-/** SQLite's JSON functions read no deeper, and hosts use them; the limit also ends the walk of a cycle. */
+/** The depth limit of SQLite's JSON functions, which hosts use; it also ends the walk of a cycle. */
 const DEPTH_MAX = 1_000
-/** A place is part of an error message; the beginning is enough to find it. */
+/** Limit of a path in an error text; the beginning is enough to find it. */
 const PLACE_CHARS_MAX = 200
 
-/** `name`: what the value is called in a fault, such as `reply`. A string becomes `{ text }`. */
+/** `name`: the name of the value in a fault, such as `reply`. A string becomes `{ text }`. */
 export function toJson(value: unknown, name: string): JsonText {
   if (typeof value === 'string') return { json: JSON.stringify({ text: value }) }
   const place: Place = { keys: [], depth: 0 }
@@ -30,13 +31,13 @@ export function toJson(value: unknown, name: string): JsonText {
 const PLAIN = 'use plain data'
 const TOO_DEEP = 'is too deep'
 
-/** Where the walk is: at the end of the first `depth` of these keys. */
+/** The position of the walk: the first `depth` of these keys. */
 interface Place {
   readonly keys: (string | number)[]
   depth: number
 }
 
-/** What is wrong with this value, or with the first such value in it; undefined: JSON keeps all of it. */
+/** The fault of this value, or of the first faulty value in it; undefined: JSON keeps all of it. */
 function faultOf(value: unknown, key: string | number, depth: number, place: Place): string | undefined {
   place.depth = depth
   switch (typeof value) {
@@ -57,7 +58,7 @@ function faultOf(value: unknown, key: string | number, depth: number, place: Pla
   }
 }
 
-/** Of an array undefined and holes are refused, since JSON makes null of them; a field that is undefined is left out. */
+/** Rejects undefined and holes in an array, since JSON turns them into null; skips undefined fields. */
 function faultIn(value: object, depth: number, place: Place): string | undefined {
   if (depth > DEPTH_MAX) return TOO_DEEP
   const { keys } = place
@@ -95,7 +96,7 @@ function toJsonOf(value: object | bigint): ToJson | undefined {
   return typeof toJSON === 'function' ? (toJSON as ToJson) : undefined
 }
 
-/** An object that has a JSON form of its own; that of a Buffer is legal and eight times as long as anybody wants. */
+/** An object with a toJSON(). The form of a Buffer would be legal, but eight times as long as its bytes. */
 function faultOfOwn(
   value: object,
   own: ToJson,
@@ -128,10 +129,10 @@ const REMEDIES: Readonly<Record<string, string>> = {
   Uint8Array: "use Buffer.from(it).toString('base64')",
 }
 
-/** Tags that many classes share: the class says more. */
+/** Tags that many classes share: the class name is used instead. */
 const CLASSES_BELOW: ReadonlySet<string> = new Set(['Error', 'Object', 'Uint8Array'])
 
-/** The fields of an object of a class are its JSON, unless it has none or consists of something else. */
+/** The JSON of a class instance is its fields, unless it has none or holds its data elsewhere. */
 function instanceFault(value: object, fields: number): string | undefined {
   const tag = Object.prototype.toString.call(value).slice('[object '.length, -1)
   if (tag === 'Number') return faultOf(Number(value), '', 0, { keys: [], depth: 0 })
@@ -143,7 +144,7 @@ function instanceFault(value: object, fields: number): string | undefined {
   if (Symbol.asyncIterator in value) return `is ${article(name)}; collect what it yields`
   // A plain object of another realm has no fields either way.
   if (fields > 0 || name === 'Object') return undefined
-  return `is ${article(name)}, of which JSON keeps nothing; ${PLAIN}, or give it a toJSON()`
+  return `is ${article(name)}, which JSON turns into {}; ${PLAIN}, or give it a toJSON()`
 }
 
 function className(value: object, otherwise: string): string {
@@ -155,7 +156,7 @@ function article(name: string): string {
   return name === 'undefined' ? name : `${/^[AEIOaeio]/.test(name) ? 'an' : 'a'} ${name}`
 }
 
-/** The place from which it goes in a circle, if it does. */
+/** The path at which a cycle begins, if any. */
 function depthFault(root: unknown, name: string, keys: readonly (string | number)[]): string {
   const seen = new Map<unknown, number>()
   let value = root

@@ -1,6 +1,6 @@
-// Did you mean …? For names that people typed.
+// The suggestion for a mistyped name.
 
-/** Longer input is no typing mistake. */
+/** Longer input is not a typing error. */
 const WORD_CHARS_MAX = 40
 
 /** The one of `words` that `typed` most likely meant, or undefined when none is close. Case, `_` and `-` do not count. */

@@ -1,32 +1,36 @@
-// The ids that a runtime makes: of a reply, and of a question. Both follow from the message and the place of the reply in
-// its run, so that a message that runs again names them alike, and nothing is stored or asked twice.
+// The ids that a runtime makes: of replies and of questions. Both derive from the message id and the index of
+// the reply in its run, so that another run of the message makes the same ids, and nothing is stored or asked
+// twice.
 import { createHash } from 'node:crypto'
 
 /**
- * Hosts take the id of a reply as the name of the folder of its files. Ids of messages that are plain stay readable in it.
- * A colon is plain: hosts take it, and newer ones put one into every id of a message.
+ * Hosts use the id of a reply as the directory name of its files. Plain message ids stay readable in it. A
+ * colon counts as plain: hosts accept it, and newer ones put one into every message id.
  */
 const PLAIN = /^[A-Za-z0-9_-][A-Za-z0-9._:-]{0,127}$/
-/** Half of SHA-256: nobody finds two ids with the same one. Hexadecimal, because some file systems ignore case. */
+/** Half of SHA-256: collisions are not feasible. Hexadecimal, because some file systems ignore case. */
 const HASH_CHARS = 32
 
 /**
- * The longest id of a question, in bytes: platforms carry the id and the chosen option in a button, and the narrowest of
- * them takes 64 bytes for both.
+ * The longest id of a question, in bytes: platforms store the id and the chosen option in a button, with at
+ * most 64 bytes for both.
  */
 export const QUESTION_ID_MAX = 35
 
-/** The nth reply of a message, from 0. `~` begins no plain id, so that no other message can have the same name. */
+/**
+ * The nth reply of a message, from 0. A plain id never begins with `~`, so that no other message can have the
+ * same name.
+ */
 export function replyId(messageId: string, index: number): string {
   return `${replyStems(messageId)[0]}:${index}`
 }
 
-/** With what the ids of a message's replies begin; the second one: as earlier versions named them. */
+/** The prefixes of the ids of a message's replies: the current one, and that of earlier versions. */
 export function replyStems(messageId: string): string[] {
   return PLAIN.test(messageId) ? [messageId] : [`~${hash(messageId)}`, messageId]
 }
 
-/** A question whose handler gave it no id. */
+/** The id of a question whose handler set none. */
 export function questionIdOf(replyId: string): string {
   return `q-${hash(replyId)}`
 }

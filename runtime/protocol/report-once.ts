@@ -1,11 +1,11 @@
-// Something wrong that lasts and is found again and again, reported once: a second time only when it has changed meanwhile,
-// or has come back after it was over. It decides what is news; its user reports it.
+// Reports a lasting problem once: again only when it has changed, or has come back after it was over. This
+// class decides; its user reports.
 
 export class ReportOnce {
-  /** By what it is about, what was reported. */
+  /** Subject → the reported problem. */
   readonly #reported = new Map<string, string>()
 
-  /** Whether this is to be reported now; from then on it counts as reported. `about`: where there are several things, which one. */
+  /** Whether to report this now; marks it as reported. `about`: the subject, where there are several. */
   isNews(fault: string, about = ''): boolean {
     if (this.has(fault, about)) return false
     this.#reported.set(about, fault)
@@ -16,12 +16,12 @@ export class ReportOnce {
     return this.#reported.get(about) === fault
   }
 
-  /** It is over. Returns whether it had been reported. */
+  /** Marks it as over. Returns whether it had been reported. */
   over(about = ''): boolean {
     return this.#reported.delete(about)
   }
 
-  /** All but these are over. Returns those that had been reported. */
+  /** Marks all but these as over. Returns those that had been reported. */
   keepOnly(abouts: ReadonlySet<string>): readonly string[] {
     return [...this.#reported.keys()].filter((about) => !abouts.has(about) && this.over(about))
   }

@@ -5,7 +5,7 @@
 // outbound.db  written by the runtime alone, read by the host. WIRE_TABLES and STATE_TABLES are the part that hosts know;
 //              OWN_TABLES is what the runtime must remember besides, in tables that a host never looks at.
 
-/** inbound.db, as the newest known host makes it. */
+/** inbound.db, as the newest known host creates it. */
 export const HOST_TABLES = `
 create table if not exists messages_in (
   id text primary key,
@@ -71,8 +71,9 @@ create table if not exists processing_ack (
 `
 
 /**
- * outbound.db, what later hosts read besides, made by the runner. `container_state`: one row, that a run may take longer than
- * hosts wait by themselves; they heed it for a tool of one name only. `session_state` is for runners that keep a conversation.
+ * outbound.db, further tables of the runner that later hosts read. `container_state`: one row that declares a
+ * run longer than the hosts' own limit; they accept it for one tool name only. `session_state` is for runners
+ * that keep a conversation.
  */
 export const STATE_TABLES = `
 create table if not exists container_state (
@@ -90,7 +91,10 @@ create table if not exists session_state (
 `
 export const LONG_TOOL = 'Bash'
 
-/** Raised when OWN_TABLES changes shape. An older file is brought along at its opening (store/sqlite/migrations.ts), a newer one is refused. */
+/**
+ * Raised when OWN_TABLES changes shape. An older file is migrated at opening (store/sqlite/migrations.ts), a
+ * newer one is rejected.
+ */
 export const OWN_VERSION = 3
 
 /**
@@ -148,7 +152,7 @@ create table if not exists nanoclaw_run (
 create index if not exists nanoclaw_run_waiting on nanoclaw_run (next_at) where next_at is not null;
 `
 
-/** Runs without an end: they run, or their runtime has died. */
+/** Runs without an end: still running, or their runtime has died. */
 export const RUNNING = `
   select json_extract(j.value, '$[0]') as message_id, json_extract(j.value, '$[1]') as run,
     json_extract(j.value, '$[2]') as attempt, b.function, b.worker, b.alone, b.started_at

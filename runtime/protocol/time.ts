@@ -4,7 +4,9 @@
 const FORM =
   /^(\d{4}|[+-]\d{6})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s?(Z|z|[+-]\d\d(?::?\d\d)?)?)?$/
 
-/** Milliseconds since 1970 UTC, or undefined when `text` is no time in one of the known forms (or no real date). */
+/**
+ * Milliseconds since 1970 UTC, or undefined when `text` is not a time in a known form (or not a real date).
+ */
 export function parseTime(text: string): number | undefined {
   const match = FORM.exec(text)
   if (!match) return undefined
@@ -26,23 +28,28 @@ function zoneOffsetMs(zone: string): number | undefined {
   return (zone.startsWith('-') ? -1 : 1) * (hours * 60 + minutes) * 60_000
 }
 
-/** `2026-11-24T06:02:20.123Z`: reads right at every revision of the host, whatever its zone. */
+/** `2026-11-24T06:02:20.123Z`: every revision of the host parses it correctly, in any zone. */
 export function isoTime(atMs: number): string {
   return new Date(atMs).toISOString()
 }
 
-/** The last instant whose text sorts: later years have a sign in front, which sorts before every digit. */
+/**
+ * The last instant whose text sorts correctly: later years begin with a sign, which sorts before every digit.
+ */
 const SORTABLE_MAX_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999)
 
 /**
- * `2026-11-24 06:02:20.123`: sorts as text beside SQLite's own `datetime('now')`, which hosts compare it with. What is later
- * than such a text can say is the last one.
+ * `2026-11-24 06:02:20.123`: sorts as text beside SQLite's own `datetime('now')`, which hosts compare it
+ * with. Later instants become the last one.
  */
 export function sqliteTime(atMs: number): string {
   return new Date(Math.min(atMs, SORTABLE_MAX_MS)).toISOString().replace('T', ' ').replace('Z', '')
 }
 
-/** When a message is due that has this `process_after`; absent and empty mean at once (0). undefined: it cannot be read. */
+/**
+ * When a message with this `process_after` is due; absent and empty mean at once (0). undefined: not a valid
+ * time.
+ */
 export function dueTime(processAfter: string | null): number | undefined {
   return processAfter ? parseTime(processAfter) : 0
 }

@@ -1,6 +1,6 @@
-// What starts one runtime, as a command line: a local command, or a container of Docker, Podman or Apple's `container`. Pure:
-// from data to words. Values of the environment go through the environment of the engine's client, which hands them on by
-// name, so no secret stands in a list of processes.
+// What starts one runtime, as a command line: a local command, or a container of Docker, Podman or Apple's
+// `container`. Pure: data in, arguments out. Environment values go through the environment of the engine's
+// client, which passes them on by name, so no secret appears in a process list.
 import { createHash } from 'node:crypto'
 import { basename, join } from 'node:path'
 import { NanoclawError } from '../protocol/errors.ts'
@@ -11,30 +11,33 @@ export interface Mount {
   readonly readonly?: boolean
 }
 
-/** What one start is made from. */
+/** The input of one start. */
 export interface StartSpec {
   /** The session folder, absolute. */
   readonly folder: string
-  /** The same for each start of a folder, and for no other folder: an engine refuses a second container of that name. */
+  /**
+   * The same for each start of a folder and unique among folders: an engine rejects a second container of
+   * that name.
+   */
   readonly name: string
   readonly env: Readonly<Record<string, string>>
   readonly mounts: readonly Mount[]
-  /** `name:address` pairs that a container is to know beside its DNS. */
+  /** `name:address` pairs added to a container's host table. */
   readonly hosts: readonly string[]
 }
 
-/** What is started, as words: no shell reads them. */
+/** The command as an argument list; no shell is involved. */
 export interface Launch {
   readonly argv: readonly string[]
   /** Added to the host's own environment. */
   readonly env?: Readonly<Record<string, string>>
   readonly cwd?: string
-  /** Ends for certain what signals to the started process do not reach: a container whose client has died. */
+  /** Ends a container that signals to the started process do not reach, since its client has died. */
   readonly kill?: readonly string[]
 }
 
 export interface LocalCommand {
-  /** Started as it is, with NANOCLAW_WORKSPACE set to the session folder. */
+  /** Started unchanged, with NANOCLAW_WORKSPACE set to the session folder. */
   readonly argv: readonly string[]
   readonly env?: Readonly<Record<string, string>>
   readonly cwd?: string
@@ -44,21 +47,24 @@ export interface ContainerCommand {
   readonly engine: Engine
   readonly image: string
   readonly env?: Readonly<Record<string, string>>
-  /** Beside the session folder, which is mounted at `/workspace`, and its inbox, which is read-only there. */
+  /** In addition to the session folder, mounted at `/workspace`, and its inbox, mounted read-only. */
   readonly mounts?: readonly Mount[]
   /** Further options of the engine, before the image: `['--memory', '512m']`. */
   readonly args?: readonly string[]
-  /** Behind the image. */
+  /** Arguments after the image. */
   readonly command?: readonly string[]
 }
 
 export type Engine = 'docker' | 'podman' | 'apple'
 
-/** A function where data does not say enough. */
+/** A function for commands that the two data forms cannot express. */
 export type Command = LocalCommand | ContainerCommand | ((run: StartSpec) => Launch)
 
 const WORKSPACE = '/workspace'
-/** Only the host writes there. A handler that could replace a folder by a link would decide where. */
+/**
+ * Only the host writes there. With write access, a handler could replace a directory by a link and redirect
+ * the host's writes.
+ */
 export const READONLY = 'inbox'
 
 export function launchOf(command: Command, run: StartSpec): Launch {
@@ -70,7 +76,7 @@ function localRun({ argv, env, ...rest }: LocalCommand, run: StartSpec): Launch 
   return { ...rest, argv, env: { ...env, ...run.env, NANOCLAW_WORKSPACE: run.folder } }
 }
 
-/** @throws NanoclawError `bad_usage` when a path cannot be said in an option */
+/** @throws NanoclawError `bad_usage` when a path cannot be part of an option */
 function containerRun(
   { engine, image, args = [], command = [], ...given }: ContainerCommand,
   run: StartSpec,
@@ -79,7 +85,7 @@ function containerRun(
   const env = { ...given.env, ...run.env }
   const more = [...(given.mounts ?? []), ...run.mounts]
   const inbox = { source: join(run.folder, READONLY), target: `${WORKSPACE}/${READONLY}`, readonly: true }
-  // An engine refuses two mounts of one target; the given one is meant.
+  // An engine rejects two mounts of one target; the given one wins.
   const own = more.some(({ target }) => target === inbox.target) ? [] : [inbox]
   const mounts = [{ source: run.folder, target: WORKSPACE }, ...own, ...more]
   return {
@@ -97,7 +103,7 @@ function containerRun(
   }
 }
 
-/** `remove` ends a container whatever it does, and frees its name. */
+/** `remove` ends a container in any state and frees its name. */
 const ENGINES: Readonly<
   Record<
     Engine,
@@ -119,7 +125,7 @@ function mountOption({ source, target, readonly = false }: Mount): string {
   return `type=bind,source=${source},target=${target}${readonly ? ',readonly' : ''}`
 }
 
-/** A container's name: of characters that every engine takes, and never that of another folder. */
+/** A container's name: of characters that every engine accepts, unique per folder. */
 export function runName(folder: string): string {
   const spoken = basename(folder)
     .replace(/[^A-Za-z0-9_.-]/g, '-')

@@ -1,4 +1,5 @@
-// One supervised session folder. It is always in one of these states, and has at most one instance of a runtime:
+// One supervised session folder. It is always in one of these states, and has at most one instance of a
+// runtime:
 //
 //   idle ── work is due ──► waiting ── a place is free ──► starting ── a sign of life ──► running
 //    ▲ ▲                                                      │   │                         │  │
@@ -7,7 +8,7 @@
 //    └── the wait is over ── backing-off ◄── failed ──────────┼────────────────────────────────┘
 //                            refused ◄── its configuration is wrong, or it could not be prepared
 //
-// An end is noticed when the process ends. Only the instance that was started here is ever judged or killed.
+// An end is detected when the process ends. Only the instance that was started here is checked or killed.
 import { lstatSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
 import { errorText } from '../protocol/errors.ts'
@@ -25,7 +26,7 @@ import { type Work, WorkProbe } from './work.ts'
 export interface FolderParts extends PrepareParts, WaitParts {
   readonly presence: Presence
   readonly changed: (state: FolderState) => void
-  /** Whether this folder may have an instance now; if not, it is visited when a place is free. */
+  /** Whether this folder may have an instance now; if not, it is visited when a slot is free. */
   readonly takePlace: () => boolean
   readonly leavePlace: () => void
 }
@@ -34,7 +35,7 @@ interface Life {
   readonly instance: Instance
   readonly spawnedAtMs: number
   readonly startedMs: number
-  /** Why it was told to stop. */
+  /** The reason for the stop. */
   asked?: string
   stale?: boolean
 }
@@ -47,7 +48,7 @@ export class SupervisedFolder {
   readonly #stopping = new AbortController()
   #state: FolderState = { state: 'idle' }
   #life: Life | undefined
-  /** From the moment a place is taken until it is given back. */
+  /** Runs from taking a slot until releasing it. */
   #living: Promise<void> | undefined
 
   constructor(parts: FolderParts) {
@@ -61,7 +62,7 @@ export class SupervisedFolder {
     return this.#state
   }
 
-  /** Does what is to be done now; called once a round and whenever something has happened. */
+  /** Takes the next step; called once per round and after every event. */
   visit(): void {
     if (this.#stopping.signal.aborted) return
     if (this.#life) return this.#watch(this.#life)
@@ -78,7 +79,7 @@ export class SupervisedFolder {
     })
   }
 
-  /** Ends an instance that has nothing to do, for another folder; false when it has. */
+  /** Ends an idle instance in favour of another folder; false when it is not idle. */
   spare(): boolean {
     const life = this.#life
     if (!life || life.asked !== undefined) return false
@@ -89,14 +90,14 @@ export class SupervisedFolder {
     return true
   }
 
-  /** A wait or a refusal is over. */
+  /** Ends a wait or a refusal. */
   retry(): void {
     this.#wait.forget()
     this.#quiet.forget()
     this.#parts.visitSoon()
   }
 
-  /** Nothing of it runs any more once this resolves. */
+  /** No process of the folder runs once this resolves. */
   async stop(): Promise<void> {
     this.#stopping.abort(new Error('the supervisor stops'))
     this.#wait.stop()
@@ -150,7 +151,7 @@ export class SupervisedFolder {
   #restIfIdle(life: Life, work: Work): void {
     const { idleMs, leftAloneMs, stopGraceMs } = this.#parts.limits
     if (work.claims.length > 0 || !this.#quiet.for(work.due ? leftAloneMs : idleMs)) return
-    // One that has work and has not even begun is not idle but stuck, which has rules of its own.
+    // An instance with work that has not begun is stuck and not idle; liveness.ts has the rules for that.
     if (work.due && this.#state.state === 'starting') return
     if (work.due) this.#quiet.passOver()
     this.#end(life, work.due ? 'it takes nothing of what is due' : 'it has nothing to do', stopGraceMs)
@@ -185,7 +186,7 @@ export class SupervisedFolder {
     try {
       return this.#look.read().due
     } catch {
-      // The next visit says what is wrong with the files.
+      // The next visit reports the error of the files.
       return true
     }
   }
@@ -202,7 +203,9 @@ export class SupervisedFolder {
   }
 }
 
-/** A heartbeat says that something runs; a runtime of this project touches its note besides, idle or not. */
+/**
+ * A heartbeat means that something runs; this project's runtime also touches its status file, idle or not.
+ */
 function lastSignMs(folder: string): number | undefined {
   const { heartbeat, outbound } = filesIn(folder)
   const signs = [heartbeat, statusPath(outbound)].flatMap(

@@ -1,23 +1,24 @@
-// One runtime that this host started, as a process group. It is over when its process is, not when the last holder of its
-// pipes is; and when a signal ended the client of a container engine, only once the container itself has been ended, too.
+// One runtime that this host started, as a process group. It ends when its process ends, not when the last
+// holder of its pipes does; when a signal ended the client of a container engine, it ends once the container
+// itself is ended.
 import type { Clock, Timer } from '../protocol/clock.ts'
 import { type GroupExit, ProcessGroup, type Signal, Tail } from '../workers/process-group.ts'
 import type { Launch } from './containers.ts'
 
 export interface InstanceExit {
-  /** null: a signal ended it, or it could not be started. */
+  /** null: a signal ended it, or it did not start. */
   readonly code: number | null
   readonly signal: string | null
-  /** The end of its stderr, or why it could not be started. */
+  /** The tail of its stderr, or why it did not start. */
   readonly lastWords: string
 }
 
-/** What is kept of its stderr: the error that it ended with, not its log. */
+/** Kept tail of its stderr: enough for the final error, not for its log. */
 const LAST_WORDS_CHARS = 1_000
 const LAST_WORDS_LINES = 3
-/** A grandchild may hold stderr open for ever; what the process itself wrote is read by then. */
+/** A grandchild may keep stderr open for ever; the output of the process itself is read by then. */
 const LAST_WORDS_MS = 100
-/** An engine that does not answer within this will not: the folder goes on with a pause, as after any failure. */
+/** Time limit for the engine; after it the folder pauses, as after any failure. */
 const KILL_COMMAND_MS = 10_000
 
 export class Instance {
@@ -26,7 +27,7 @@ export class Instance {
   readonly #awayMs: number
   readonly #group: ProcessGroup
 
-  /** Never throws: what cannot be started has ended, with the reason. */
+  /** Never rejects: a failed start resolves with the reason. */
   constructor({ argv, cwd, env, kill }: Launch, clock: Clock, awayMs: number) {
     this.#clock = clock
     this.#awayMs = awayMs
@@ -38,14 +39,14 @@ export class Instance {
     return this.#group.pid
   }
 
-  /** SIGTERM now, SIGKILL after the grace. May be called again, with a shorter one. */
+  /** SIGTERM now, SIGKILL after the grace. May be called again with a shorter grace. */
   stop(graceMs: number): void {
     this.#signal('SIGTERM')
     let timer: Timer | undefined
     const arm = () => {
       const endMs = this.#clock.monotonic() + graceMs
       timer = this.#clock.after(graceMs, () => {
-        // The host was suspended, and the process perhaps as well: it gets the time that it has not had.
+        // The host was suspended, and perhaps the process, too: the grace is extended by that time.
         if (this.#clock.monotonic() - endMs > this.#awayMs) arm()
         else this.#signal('SIGKILL')
       })
@@ -76,7 +77,7 @@ export class Instance {
     )
   }
 
-  /** What is over may have left its number to another process. */
+  /** After its end another process may have its process id. */
   #signal(signal: Signal): void {
     if (!this.#group.exit) this.#group.signal(signal)
   }

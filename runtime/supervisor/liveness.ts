@@ -1,6 +1,6 @@
-// What a supervisor decides, as pure functions: whether its instance is stale, and what follows when one has ended. The two
-// rules of staleness are those of nanoclaw's own host; what is judged is always this instance, so signs that are older than
-// its start say nothing.
+// The supervisor's decisions as pure functions: whether its instance is stale, and what follows its exit. The
+// two rules of staleness are those of nanoclaw's own host. Signs of life older than the start of the instance
+// are ignored.
 import { backoffMs, jitterMs } from '../protocol/backoff.ts'
 
 export interface Limits {
@@ -8,27 +8,36 @@ export interface Limits {
   readonly heartbeatMs: number
   /** Rule two: a claim of this age, and no heartbeat since it was made. */
   readonly claimMs: number
-  /** Nothing to do, nothing written: it is stopped. Longer than people pause between two messages; a start costs half a second. */
+  /**
+   * An instance without work or writes is stopped after this. Longer than the usual pause between two
+   * messages of a conversation; a start costs half a second.
+   */
   readonly idleMs: number
-  /** Due messages left alone: no function takes them. Longer than any start of a runtime and its functions. */
+  /**
+   * Due messages that stay unclaimed this long have no function. Longer than any start of a runtime and its
+   * functions.
+   */
   readonly leftAloneMs: number
-  /** As idleMs, where another folder waits for the place. Long enough for the host to look at the last reply. */
+  /** As idleMs, where another folder waits for the slot. Long enough for the host to read the last reply. */
   readonly spareMs: number
-  /** Who ran this long has started well: what failed before is forgotten. */
+  /** After running this long, the count of failures starts again. */
   readonly steadyMs: number
-  /** Wait after the first failure; each further one doubles it. A hiccup is over by then. */
+  /** Delay after the first failure, doubled with each further one. Covers a short outage. */
   readonly pauseMinMs: number
-  /** No wait is longer: when the cause is mended, the folder is served again within minutes. */
+  /** Longest delay: after a repair, the folder is served again within minutes. */
   readonly pauseMaxMs: number
-  /** First wait while somebody else serves the folder: they have it for long. */
+  /** First delay while another runtime serves the folder, which usually lasts. */
   readonly heldMinMs: number
-  /** Time to end after SIGTERM: what container engines give. */
+  /** Time between SIGTERM and SIGKILL: the default of container engines. */
   readonly stopGraceMs: number
-  /** The same for a stale one, which hardly listens. */
+  /** The same for a stale instance, which rarely reacts. */
   readonly staleGraceMs: number
-  /** Time for `prepare`: several answers of a slow service. */
+  /** Time limit of `prepare`: several requests to a slow service. */
   readonly prepareMs: number
-  /** A supervisor that does not come to look for longer was suspended. More than a busy host keeps its event loop, less than any limit above. */
+  /**
+   * A longer gap between two visits means that the supervisor was suspended. More than a busy host blocks its
+   * event loop, less than any limit above.
+   */
   readonly awayMs: number
 }
 
@@ -51,14 +60,14 @@ export const LIMITS: Limits = {
 export interface LivenessSigns {
   readonly nowMs: number
   readonly spawnedAtMs: number
-  /** Undefined: there is no heartbeat file. */
+  /** Undefined: the heartbeat file does not exist. */
   readonly heartbeatAtMs: number | undefined
   readonly claims: readonly { readonly id: string; readonly atMs: number }[]
-  /** Something is due that nobody has claimed. */
+  /** A due message is unclaimed. */
   readonly due: boolean
-  /** What an operation that runs now may take, as the runner declared; 0: nothing declared. */
+  /** The declared time limit of an operation that runs now; 0: none is declared. */
   readonly declaredMs: number
-  /** Since when the supervisor itself has been there without a break: silence before that is not counted. */
+  /** Since when the supervisor has run without a suspension: silence before that is not counted. */
   readonly presentSinceMs: number
 }
 
@@ -66,7 +75,7 @@ export interface LivenessSigns {
 export function decideStale(signs: LivenessSigns, limits: Limits): string | undefined {
   const { nowMs, spawnedAtMs, heartbeatAtMs, claims, due, declaredMs, presentSinceMs } = signs
   const beats = heartbeatAtMs !== undefined && heartbeatAtMs >= spawnedAtMs
-  // Without any sign of its own an idle one may simply have had nothing to say; one with work that is due should have.
+  // An idle instance needs no sign of life; one with due work does.
   const signAtMs = beats ? heartbeatAtMs : due ? spawnedAtMs : undefined
   const heartbeatMs = Math.max(limits.heartbeatMs, declaredMs)
   const silentMs = (sinceMs: number) => nowMs - Math.max(sinceMs, presentSinceMs)
@@ -86,15 +95,15 @@ export function decideStale(signs: LivenessSigns, limits: Limits): string | unde
 }
 
 export interface RuntimeExit {
-  /** null: a signal ended it, or it could not be started. */
+  /** null: a signal ended it, or it did not start. */
   readonly code: number | null
   readonly signal: string | null
-  /** The end of what it wrote to stderr, or why it could not be started. */
+  /** The tail of its stderr, or why it did not start. */
   readonly lastWords: string
   readonly ranMs: number
-  /** Ends in a row before this one that were failures. */
+  /** Consecutive failures before this exit. */
   readonly failures: number
-  /** Something is still due. */
+  /** A message is still due. */
   readonly workLeft: boolean
   /** 0 ≤ random < 1 */
   readonly random: number
@@ -105,18 +114,18 @@ export type AfterExit =
   | { readonly type: 'pause'; readonly delayMs: number; readonly failures: number; readonly reason: string }
   | { readonly type: 'refused'; readonly reason: string }
 
-/** The runtime's own numbers, those of sysexits.h. */
+/** The runtime's exit codes, as in sysexits.h. */
 const HELD = 75
 const CONFIGURATION = 78
 
-/** What follows an end that nobody asked for. */
+/** What follows an exit that the supervisor did not request. */
 export function decideAfterExit(end: RuntimeExit, limits: Limits): AfterExit {
   const { code, workLeft, ranMs, failures } = end
   const reason = exitReason(end)
   if (code === CONFIGURATION) return { type: 'refused', reason }
   if (code === 0 && !workLeft) return { type: 'idle' }
   const before = ranMs >= limits.steadyMs ? 0 : failures
-  // An orderly end after a long life: somebody stopped it, and there is work again.
+  // An orderly exit after a long run: another party stopped it, and work is due again.
   if (code === 0 && ranMs >= limits.steadyMs) return { type: 'idle' }
   const minMs = code === HELD ? limits.heldMinMs : limits.pauseMinMs
   return {

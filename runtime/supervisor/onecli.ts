@@ -1,6 +1,6 @@
-// Preparing a runtime for a OneCLI gateway, which holds the credentials: the folder has an agent identity there, and its
-// runtime goes through the gateway's proxy and trusts its certificate. A gateway that does not answer refuses the start: a
-// runtime without it would call out unguarded.
+// Preparing a runtime for a OneCLI gateway, which holds the credentials: the folder has an agent identity
+// there, and its runtime goes through the gateway's proxy and trusts its certificate. Without an answer from
+// the gateway the start fails: the runtime would call other services unguarded.
 import { createHash } from 'node:crypto'
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
@@ -11,13 +11,18 @@ export interface OneCliOptions {
   /** The gateway's web address, such as `http://127.0.0.1:10254`. */
   readonly url: string
   readonly apiKey?: string
-  /** Where the gateway's certificate is kept for runtimes to read; a folder of yours that nobody else writes. */
+  /** Directory for the gateway's certificate, readable by runtimes; only the host may write there. */
   readonly certificates: string
-  /** Who a folder is to the gateway. Default: made of the folder's name, and of its path so that no two are one. */
+  /**
+   * The gateway identity of a folder. Default: derived from the folder's name and path, so that it is unique.
+   */
   readonly agent?: (folder: string) => OneCliAgent
-  /** `container` (default): the certificate is mounted where the gateway says. `local`: its path on this machine is named. */
+  /**
+   * `container` (default): the certificate is mounted at the path that the gateway names. `local`: its path
+   * on this machine is used.
+   */
   readonly runtime?: 'container' | 'local'
-  /** Time for each of the two answers, milliseconds. Default 10,000. */
+  /** Time limit of each of the two requests, milliseconds. Default 10,000. */
   readonly timeoutMs?: number
 }
 
@@ -42,7 +47,7 @@ export function oneCli(options: OneCliOptions): Prepare {
   }
 }
 
-/** 409: it is there already. */
+/** 409: it exists already. */
 async function ensureAgent(options: OneCliOptions, agent: OneCliAgent, signal: AbortSignal): Promise<void> {
   const answer = await ask(options, '/api/agents', signal, {
     method: 'POST',
@@ -63,7 +68,7 @@ async function containerConfig(
   const config: unknown = await answer.json().catch(() => undefined)
   if (isConfig(config)) return config
   throw new Error(
-    `OneCLI: GET ${path} answered something else than { env, caCertificate, caCertificateContainerPath }`,
+    `OneCLI: GET ${path} returned an unexpected body; expected { env, caCertificate, caCertificateContainerPath }`,
   )
 }
 
@@ -74,17 +79,17 @@ function prepared({ certificates, runtime = 'container' }: OneCliOptions, config
     return {
       env,
       mounts: [{ source: file, target, readonly: true }],
-      // Docker Desktop knows this name by itself; on Linux it has to be said.
+      // Docker Desktop resolves this name by itself; Linux needs the entry.
       hosts: process.platform === 'linux' ? [`${CONTAINER_HOST}:host-gateway`] : [],
     }
   const local = (value: string) => (value === target ? file : value.replaceAll(CONTAINER_HOST, '127.0.0.1'))
   return { env: Object.fromEntries(Object.entries(env).map(([name, value]) => [name, local(value)])) }
 }
 
-/** How a container calls the machine that it runs on. */
+/** The name of the host machine inside a container. */
 const CONTAINER_HOST = 'host.docker.internal'
 const TIMEOUT_MS = 10_000
-/** What is told of an answer that was not wanted. */
+/** Length of a quoted response in an error text. */
 const ANSWER_CHARS = 300
 
 async function ask(
@@ -110,7 +115,7 @@ async function refusal(what: string, answer: Response): Promise<Error> {
   return new Error(`OneCLI: ${what} answered ${answer.status}: ${text.slice(0, ANSWER_CHARS)}`)
 }
 
-/** Named by its content and put in place whole: starts at the same time write the same file. */
+/** Named by its content and renamed into place: concurrent starts write the same file. */
 function keepCertificate(folder: string, certificate: string): string {
   mkdirSync(folder, { recursive: true, mode: 0o755 })
   const file = join(

@@ -1,18 +1,18 @@
-// How many instances may run at a time, and whose turn it is: first come, first served.
+// The slots for instances that may run at a time; first come, first served.
 
 export interface PlacesParts {
   readonly max: number
-  /** A place is free for this folder. */
+  /** A slot is free for this folder. */
   readonly call: (folder: string) => void
-  /** Whether the folder's instance is on its way out. */
+  /** Whether the folder's instance is stopping. */
   readonly isEnding: (folder: string) => boolean
-  /** Ends the folder's instance if it has nothing to do; false when it has. */
+  /** Ends the folder's instance if it is idle; false when it is not. */
   readonly spare: (folder: string) => boolean
 }
 
 export class Places {
   readonly #parts: PlacesParts
-  /** In the order in which they got their place. */
+  /** In the order in which they got their slot. */
   readonly #placed = new Set<string>()
   readonly #waiting = new Set<string>()
 
@@ -20,7 +20,7 @@ export class Places {
     this.#parts = parts
   }
 
-  /** False: none is free. The folder is called when there is one. */
+  /** False: no slot is free. The folder is called when one is. */
   take(folder: string): boolean {
     const free = this.#parts.max - this.#placed.size
     const first = [...this.#first(free)]
@@ -30,12 +30,12 @@ export class Places {
       return true
     }
     this.#waiting.add(folder)
-    // One asks for all: thousands may wait, and each is visited in every round.
+    // One request stands for all: thousands may wait, and each is visited in every round.
     if (this.#first(1).next().value === folder) this.#makeRoom()
     return false
   }
 
-  /** The folder needs no place, or none any more. */
+  /** The folder needs no slot (any more). */
   leave(folder: string): void {
     const freed = this.#placed.delete(folder)
     if (!this.#waiting.delete(folder) && !freed) return
@@ -50,7 +50,7 @@ export class Places {
     }
   }
 
-  /** One instance without work ends for each folder that waits. */
+  /** Ends one idle instance per waiting folder. */
   #makeRoom(): void {
     const { isEnding, spare } = this.#parts
     let ending = 0

@@ -1,11 +1,11 @@
-// What happens before a start: the host's own hook, with a limit of time, and the command line made from what it says.
+// The step before a start: the host's hook, with a time limit, and the command line built from its result.
 
 import { FolderHandle } from '../host/folder-handle.ts'
 import type { Clock } from '../protocol/clock.ts'
 import { type Command, type Launch, launchOf, type Mount, READONLY, runName } from './containers.ts'
 import type { Limits } from './liveness.ts'
 
-/** What a runtime of this folder is given beside the command. */
+/** What a runtime of this folder gets in addition to the command. */
 export interface Prepared {
   readonly env?: Readonly<Record<string, string>>
   /** For containers. */
@@ -14,7 +14,7 @@ export interface Prepared {
   readonly hosts?: readonly string[]
 }
 
-/** Throws when this folder cannot have a runtime at the moment; it is asked again after a pause. */
+/** Throws when this folder cannot have a runtime at the moment; it is called again after a pause. */
 export type Prepare = (folder: string, signal: AbortSignal) => Prepared | Promise<Prepared>
 
 export interface PrepareParts {
@@ -25,11 +25,12 @@ export interface PrepareParts {
   readonly limits: Limits
 }
 
-/** @throws what the hook throws, the signal's reason, that it took too long, or that the inbox is no folder to mount */
+/** @throws the hook's error, the signal's reason, a timeout, or that the inbox is not a directory */
 export async function prepareLaunch(parts: PrepareParts, stopping: AbortSignal): Promise<Launch> {
   const { folder, command } = parts
   const { env = {}, mounts = [], hosts = [] } = await inTime(parts, stopping)
-  // Engines mount what a link leads to. Nothing of this folder runs now that could replace it after this look.
+  // Engines mount the target of a link. No process of this folder runs now that could replace it after this
+  // check.
   if ('engine' in command) FolderHandle.made(folder, READONLY).close()
   return launchOf(command, { folder, name: runName(folder), env, mounts, hosts })
 }
@@ -44,7 +45,7 @@ async function inTime(
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
   })
   const timer = clock.after(limits.prepareMs, () =>
-    late.abort(new Error(`prepare gave no answer within ${limits.prepareMs} ms`)),
+    late.abort(new Error(`prepare did not finish within ${limits.prepareMs} ms`)),
   )
   try {
     return await Promise.race([(async () => prepare(folder, signal))(), gone])

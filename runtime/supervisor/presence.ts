@@ -1,16 +1,19 @@
-// Whether this process was there all the time. One that was suspended, or whose machine slept, has seen nothing meanwhile, and
-// what it judges slept perhaps as well: silence counts only from when it came back.
+// Detects suspensions of this process. A process that was suspended, or whose machine slept, missed signs of
+// life, and its instances perhaps slept as well: silence counts only from its return.
 import type { Clock, Timer } from '../protocol/clock.ts'
 
 /** A reading of both clocks. */
 export interface Instant {
   /** Wall time. */
   readonly atMs: number
-  /** By the clock that is never set; it stands still while a machine sleeps, and runs on while a process is suspended. */
+  /** Monotonic time; it stops while a machine sleeps, and continues while a process is suspended. */
   readonly steadyMs: number
 }
 
-/** Whether between two looks, which are due within `awayMs`, the process was away or its wall clock was set. */
+/**
+ * Whether the process was suspended, or its wall clock was set, between two readings that are due within
+ * `awayMs`.
+ */
 export function wasAway(before: Instant, now: Instant, awayMs: number): boolean {
   const passedMs = now.steadyMs - before.steadyMs
   const jumpMs = now.atMs - before.atMs - passedMs
@@ -31,7 +34,7 @@ export class Presence {
     this.#arm()
   }
 
-  /** Since when it has been there without a break. */
+  /** Since when the process has run without a suspension. */
   since(): Instant {
     const now = this.#read()
     if (wasAway(this.#seen, now, this.#awayMs)) this.#since = now

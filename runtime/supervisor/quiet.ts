@@ -1,5 +1,5 @@
-// How long nothing has happened in a folder, and what follows for messages that are due all the same: those that an instance
-// has left alone for so long have no function. They are no reason to keep a process, and none to start another.
+// How long a folder has been unchanged. Due messages that an instance has left unclaimed for that long have
+// no function: they neither keep a process running nor start another.
 import type { Clock } from '../protocol/clock.ts'
 import type { Presence } from './presence.ts'
 import type { WorkProbe } from './work.ts'
@@ -19,7 +19,7 @@ export class Quiet {
     this.#sinceMs = clock.monotonic()
   }
 
-  /** Whether no look has met a change for so long, as far as there were looks. */
+  /** Whether no poll has found a change for this long. */
   for(ms: number): boolean {
     const nowMs = this.#clock.monotonic()
     if (this.#changes !== this.#look.changes) this.#sinceMs = nowMs
@@ -27,12 +27,14 @@ export class Quiet {
     return nowMs - Math.max(this.#sinceMs, this.#presence.since().steadyMs) >= ms
   }
 
-  /** An instance has just begun. */
+  /** Call when an instance starts. */
   restart(): void {
     this.#sinceMs = this.#clock.monotonic()
   }
 
-  /** What is due now wakes nobody before the host's file changes, or something else is due. */
+  /**
+   * The messages that are due now start no runtime until the host's file changes or another message is due.
+   */
   passOver(): void {
     this.#passedOver = { inbound: this.#look.inbound, untilMs: this.#look.nextDueMs() }
   }

@@ -1,11 +1,11 @@
-// What a supervisor says about each of its folders, for people and for programs.
+// The states of a supervised folder, and the supervisor's events.
 
 export type FolderState =
   | { readonly state: 'idle' }
-  /** Work is due, and as many instances run as may. */
+  /** Work is due, and all slots are in use. */
   | { readonly state: 'waiting' }
   | { readonly state: 'starting'; readonly pid?: number }
-  /** It has given a sign of life: a heartbeat or a claim. */
+  /** It has shown a sign of life: a heartbeat or a claim. */
   | { readonly state: 'running'; readonly pid?: number }
   | { readonly state: 'stopping'; readonly pid?: number; readonly reason: string }
   | {
@@ -19,5 +19,5 @@ export type FolderState =
 
 export type SupervisorEvent =
   | ({ readonly type: 'state'; readonly folder: string } & FolderState)
-  /** A folder's files cannot be read; said once for each outage. */
+  /** A folder's files cannot be read; emitted once per outage. */
   | { readonly type: 'trouble'; readonly folder: string; readonly error: string }

@@ -1,5 +1,5 @@
-// Supervision of many session folders: a runtime is started where work is due and stopped where none is left, as many at a
-// time as may run. Everything it knows is in the object that supervise() returns; two of them may live in one process.
+// Supervision of many session folders: starts a runtime where work is due and stops it where no work is left,
+// up to a limit. All state is in the object that supervise() returns; two of them may exist in one process.
 import { realpathSync, statSync } from 'node:fs'
 import { Rounds } from '../host/rounds.ts'
 import { type Clock, realClock } from '../protocol/clock.ts'
@@ -14,13 +14,13 @@ import type { FolderState, SupervisorEvent } from './state.ts'
 
 export interface SuperviseOptions {
   readonly command: Command
-  /** Called before each start: environment and mounts to add. What it throws refuses the start. */
+  /** Called before each start: environment and mounts to add. An error from it prevents the start. */
   readonly prepare?: Prepare
-  /** Instances at the same time, those that stop included. Default 16: an idle one costs some 70 MB. */
+  /** Instances at the same time, stopping ones included. Default 16: an idle one costs some 70 MB. */
   readonly instancesMax?: number
   /**
-   * Files and folders that a runtime's configuration is in. A folder whose runtime has ended with 78 is tried again once
-   * one of them has changed; without any, only after retry().
+   * Files and folders of the runtime's configuration. A folder whose runtime has ended with 78 is started
+   * again once one of them has changed; without any, only after retry().
    */
   readonly configuration?: readonly string[]
   readonly limits?: Partial<Limits>
@@ -30,7 +30,9 @@ export interface SuperviseOptions {
   readonly clock?: Clock
 }
 
-/** How long a round may keep the event loop at a time: below what people notice, above the cost of one visit. */
+/**
+ * How long a round may block the event loop at a time: below what people notice, above the cost of one visit.
+ */
 const SLICE_MS = 5
 
 /** @throws NanoclawError `bad_usage`, naming the option */
@@ -70,18 +72,18 @@ export class Supervisor {
 
   /**
    * Supervises this session folder from now on. Adding it twice, also by another path to it, changes nothing.
-   * @throws NanoclawError `bad_usage` when there is no such folder
+   * @throws NanoclawError `bad_usage` when the folder does not exist
    */
   add(folder: string): void {
     const path = existing(folder)
     if (path === undefined || !statSync(path).isDirectory())
-      throw new NanoclawError('bad_usage', `supervise: ${folder} is no folder; openHost makes one`)
+      throw new NanoclawError('bad_usage', `supervise: ${folder} is not a directory; openHost creates one`)
     if (this.#folders.has(path)) return
     this.#folders.set(path, this.#supervised(path))
     this.#rounds.add(path)
   }
 
-  /** Stops what runs there, waits for its end, and leaves the folder alone. */
+  /** Stops the folder's instance, waits for its end, and no longer supervises the folder. */
   async remove(folder: string): Promise<void> {
     const path = this.#pathOf(folder)
     await this.#folders.get(path)?.stop()
@@ -91,12 +93,14 @@ export class Supervisor {
     this.#troubled.delete(path)
   }
 
-  /** Looks at this folder at once: call it after enqueue, and nobody waits for the next round. */
+  /**
+   * Visits this folder at once: call it after enqueue, so that the message does not wait for the next round.
+   */
   nudge(folder: string): void {
     this.#rounds.soon(this.#pathOf(folder))
   }
 
-  /** A folder that is refused or backs off is tried again; all of them without an argument. */
+  /** Retries a folder that is refused or backs off; without an argument, all of them. */
   retry(folder?: string): void {
     const paths = folder === undefined ? [...this.#folders.keys()] : [this.#pathOf(folder)]
     for (const path of paths) this.#folders.get(path)?.retry()
@@ -112,7 +116,7 @@ export class Supervisor {
     return new Map([...this.#folders].map(([path, { state }]) => [path, state]))
   }
 
-  /** Stops every instance, gently, then by force, and waits until none is left. May be called twice. */
+  /** Stops every instance, with SIGTERM and then SIGKILL, and waits for their ends. May be called twice. */
   async stop(): Promise<void> {
     this.#rounds.stop()
     this.#presence.stop()
@@ -152,7 +156,7 @@ export class Supervisor {
     return stats.map((found) => (found ? `${found.ino},${found.size},${found.mtimeMs}` : '-')).join(';')
   }
 
-  /** Folders are known by their real paths; one that is gone by now, by the path that it had. */
+  /** Folders are keyed by their real paths; a removed folder by its former one. */
   #pathOf(folder: string): string {
     return this.#folders.has(folder) ? folder : (existing(folder) ?? folder)
   }

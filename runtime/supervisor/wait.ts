@@ -1,4 +1,5 @@
-// When a folder may have its next instance, after one that failed: growing pauses, or not before its configuration changes.
+// When a folder may have its next instance after a failure: growing delays, or not before its configuration
+// changes.
 import { backoffMs, jitterMs } from '../protocol/backoff.ts'
 import type { Clock, Timer } from '../protocol/clock.ts'
 import type { Limits } from './liveness.ts'
@@ -7,7 +8,7 @@ import type { FolderState } from './state.ts'
 export interface WaitParts {
   readonly clock: Clock
   readonly limits: Limits
-  /** What the configuration looks like. */
+  /** A fingerprint of the configuration. */
   readonly configuration: () => string
   /** The wait is over. */
   readonly visitSoon: () => void
@@ -18,7 +19,7 @@ export class Wait {
   #failures = 0
   /** By the monotonic clock. */
   #untilMs = 0
-  /** The configuration that did not do. */
+  /** The rejected configuration. */
   #refused: string | undefined
   #timer: Timer | undefined
 
@@ -35,14 +36,14 @@ export class Wait {
     return this.#parts.clock.monotonic() >= this.#untilMs
   }
 
-  /** All is well, or somebody says that it will be. */
+  /** After a success, or by retry(). */
   forget(): void {
     this.#failures = 0
     this.#untilMs = 0
     this.#refused = undefined
   }
 
-  /** Until somebody changes the configuration that this start began with. */
+  /** Until the configuration of this start changes. */
   refuse(reason: string, configuration: string): FolderState {
     this.#refused = configuration
     return { state: 'refused', reason }
@@ -56,7 +57,7 @@ export class Wait {
     return this.pause(reason, this.#failures + 1, this.#nextMs())
   }
 
-  /** It could not even be prepared. */
+  /** The hook `prepare` failed. */
   unprepared(reason: string): FolderState {
     return { state: 'refused', reason, untilMs: this.#for(this.#failures + 1, this.#nextMs()) }
   }

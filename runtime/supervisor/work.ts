@@ -1,5 +1,5 @@
-// What a session folder holds for a runtime, as far as a supervisor must know: remembered, and read again only when the files
-// may have changed or a time has come.
+// The work of a session folder, as far as a supervisor needs it: cached, and read again only when the files
+// may have changed or a due time has come.
 import { existsSync } from 'node:fs'
 import { ChangeProbe } from '../host/change-probe.ts'
 import { HostFile } from '../host/sqlite/file.ts'
@@ -18,9 +18,9 @@ import { filesIn } from '../protocol/files.ts'
 import { parseTime } from '../protocol/time.ts'
 
 export interface Work {
-  /** A message waits for a runtime: its time has come, it wakes one, and nothing has ended it. */
+  /** A message waits for a runtime: it is due, has trigger 1 and has not ended. */
   readonly due: boolean
-  /** When the next one is due, if none is now. */
+  /** When the next message is due, if none is due now. */
   readonly nextDueMs: number
   readonly claims: readonly OpenClaim[]
   readonly declaredMs: number
@@ -28,13 +28,14 @@ export interface Work {
 
 const NOTHING: Work = { due: false, nextDueMs: Number.POSITIVE_INFINITY, claims: [], declaredMs: 0 }
 
-/** Of a file that only the next runtime can heal. */
+/** Reason of a file whose journal only the next runtime can roll back. */
 const UNCLAIMED: OpenClaims = { claims: [], declaredMs: 0 }
 
 const PAGE_ROWS = 500
 /**
- * After so many looks in a row outbound.db counts as left behind by a runtime that died in mid-commit: only the next one can
- * heal it, so what is pending counts as not ended. Before, somebody may simply hold its lock for a moment.
+ * After this many polls in a row outbound.db counts as left by a runtime that died in mid-commit: only the
+ * next one can roll it back, so pending messages count as not ended. Before that, another process may simply
+ * hold the lock for a moment.
  */
 const UNREADABLE_LOOKS = 3
 
@@ -47,7 +48,7 @@ export class WorkProbe {
   #work = NOTHING
   #unreadable = 0
   #changes = 0
-  /** The files as they were when the newest look was taken. */
+  /** The files at the newest poll. */
   #text = ''
   #inbound = ''
 
@@ -58,7 +59,7 @@ export class WorkProbe {
     this.#outbox = new HostOutbox(filesIn(folder).outbound)
   }
 
-  /** Rises with every change of the files that a look has met. */
+  /** Counts the changes of the files that polls have found. */
   get changes(): number {
     return this.#changes
   }
@@ -69,8 +70,8 @@ export class WorkProbe {
   }
 
   /**
-   * When the next message or attempt is due that is not yet, whatever is due now. Reads all that is pending. While outbound.db
-   * cannot be read an attempt may be due at any moment: now.
+   * When the next scheduled message or retry is due. Reads all pending messages. While outbound.db cannot be
+   * read a retry may be due at any moment: now.
    */
   nextDueMs(): number {
     const nowMs = this.#clock.now()
@@ -161,7 +162,7 @@ export class WorkProbe {
   }
 }
 
-/** A time that cannot be read is due: the runtime ends that message with a reason. */
+/** A message with an invalid time is due: the runtime rejects it with a reason. */
 function dueMs({ processAfter }: WakingRow): number {
   return parseTime(processAfter ?? '') ?? 0
 }

@@ -1,32 +1,36 @@
-// "The functions' sources may have changed", for development; chokidar enters the project here. Its events are hints: it drops
-// the last of two changes within 50 ms, and sees nothing in a folder that has taken another one's place. A poll decides: it
-// compares what the file system says, waits until writing has paused, and sets chokidar up again where a folder is another one.
-// The listener compares content, so a false alarm costs one build and nothing else.
+// "The functions' sources may have changed", for development; chokidar enters the project here. Its events
+// are hints: it drops the last of two changes within 50 ms, and detects nothing in a folder that has replaced
+// another. A poll decides: it compares file times, waits until writing has paused, and sets chokidar up again
+// where a folder was replaced. The listener compares content, so a false alarm costs one build and nothing
+// else.
 import { type Dirent, readdirSync, type Stats, statSync } from 'node:fs'
 import { dirname, join, sep } from 'node:path'
 import type { FSWatcher } from 'chokidar'
 import type { Clock, Timer } from '../protocol/clock.ts'
 
-/** How late a change is noticed that no event announces. */
+/** Longest delay before a change without an event is detected. */
 const POLL_MS = 500
-/** From an event to the poll, so that events that come together cost one. */
+/** Delay from an event to the poll, so that a burst of events costs one poll. */
 const HINT_MS = 10
-/** Writing has paused when two polls this far apart find the same. Longer than the steps in which file systems count time. */
+/**
+ * Writing has paused when two polls at this distance find no change. Longer than the time resolution of file
+ * systems.
+ */
 const QUIET_MS = 70
-/** Where writing never pauses, the listener is called this long after the first change. */
+/** If writing never pauses, the listener is called this long after the first change. */
 const LATEST_MS = 1_000
 
-/** Installed packages, hidden files, and what editors and SQLite write beside a file for a while. */
+/** Installed packages, hidden files, and temporary files of editors and SQLite. */
 const NO_SOURCE = /^node_modules$|^\.|~$|\.db-(journal|wal|shm)$/
 
 const IDENTITY = ['dev', 'ino'] as const
-/** With the time of the last change of any kind: `cp -p` sets the other one, and `chmod` does not. */
+/** Includes ctime: `cp -p` sets mtime, and `chmod` changes ctime alone. */
 const STATE = [...IDENTITY, 'size', 'mtimeMs', 'ctimeMs'] as const
 
 export interface Watched {
-  /** Files that functions are made of. */
+  /** Source files of functions. */
   readonly files: readonly string[]
-  /** Folders in which something missing would appear. */
+  /** Folders in which a missing import would appear. */
   readonly awaited: readonly string[]
 }
 
@@ -36,7 +40,7 @@ export class CodeWatcher {
   readonly #onChange: () => void
   #chokidar: Promise<FSWatcher | undefined> = Promise.resolve(undefined)
   #hinted: readonly string[] = []
-  /** A name that is added may be a function, or come to be preferred to the file beside it. */
+  /** An added file may be a function, or take precedence over the file beside it. */
   #folders: readonly string[] = []
   #others: readonly string[] = []
   #places = ''
@@ -54,7 +58,7 @@ export class CodeWatcher {
 
   /** Watches the functions folder and these. A path that was not watched before counts as a change. */
   watch({ files, awaited }: Watched): void {
-    // Each folder may hold an index file, now or later; a link may come to lead elsewhere.
+    // Each folder may contain an index file, now or later; the target of a link may change.
     const inside = entriesOf(this.#functions).filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
     const functions = [this.#functions, ...inside.map(({ name }) => join(this.#functions, name))]
     // Installed packages have many files, which change seldom: the poll is enough.
@@ -94,7 +98,7 @@ export class CodeWatcher {
     }
   }
 
-  /** Returns whether something differs from the last time. */
+  /** Returns whether anything has changed since the last call. */
   #look(): boolean {
     const places = [...this.#hinted, ...this.#folders.map((folder) => statOf(folder, IDENTITY))].join('\n')
     if (places !== this.#places) this.#setUpChokidar()
@@ -106,17 +110,17 @@ export class CodeWatcher {
     return state !== before
   }
 
-  /** The old one is closed first: chokidar would go on with its watch of a path, though another folder is there now. */
+  /** Closes the old watcher first: chokidar would keep its watch of the old folder at the same path. */
   #setUpChokidar(): void {
     const renewed = this.#chokidar.then(async (old) => {
       await old?.close()
-      // Loaded here, since only development needs it.
+      // Imported lazily: only development needs it.
       const { watch } = await import('chokidar')
       if (this.#stopped) return undefined
       const watcher = watch([...this.#hinted], { ignoreInitial: true, depth: 0 })
       return watcher.on('all', () => this.#hint()).on('error', () => undefined)
     })
-    // Without events, for want of file watches or memory, the poll finds everything.
+    // Without events, for lack of file watches or memory, the poll finds every change.
     this.#chokidar = renewed.catch(() => undefined)
   }
 }

@@ -1,5 +1,6 @@
-// Folders that come and go, such as one for each session of a host. The folder above them is read once a second: that costs
-// a millisecond for a thousand of them, works on every mount, and finds what was moved as well as what was made.
+// Folders that come and go, such as one for each session of a host. Their parent folder is read once a
+// second: that costs a millisecond per thousand folders, works on every mount, and detects moved folders as
+// well as new ones.
 import { type Dirent, readdirSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { Clock, Timer } from '../protocol/clock.ts'
@@ -14,7 +15,7 @@ export interface FolderWatcherParts {
 
 const POLL_MS = 1_000
 
-/** Absolute; undefined: not a path whose last part, and no other, has one `*`. */
+/** Absolute; undefined: not a path with exactly one `*`, in its last part. */
 export function folderPattern(cwd: string, text: string): string | undefined {
   const pattern = resolve(cwd, text)
   const isLegal = basename(text).split('*').length === 2 && !dirname(text).includes('*')
@@ -38,7 +39,7 @@ export class FolderWatcher {
       name.length >= start.length + end.length &&
       name.startsWith(start) &&
       name.endsWith(end) &&
-      // As a shell does: what is hidden is meant only where the pattern says so.
+      // As in a shell: hidden folders match only a pattern that begins with a dot.
       (start !== '' || !name.startsWith('.'))
   }
 
@@ -53,7 +54,7 @@ export class FolderWatcher {
     this.#timer?.cancel()
   }
 
-  /** It comes once more after this time, if it is there then. */
+  /** Reports the folder again after this time, if it exists then. */
   comeAgain(folder: string, afterMs: number): void {
     this.#again.set(folder, this.#parts.clock.monotonic() + afterMs)
   }
@@ -72,7 +73,7 @@ export class FolderWatcher {
     for (const folder of there) if (!before.has(folder)) this.#parts.onCome(folder)
   }
 
-  /** Undefined: nobody can tell now. A folder above that is gone has taken all of them with it. */
+  /** Undefined: the parent cannot be read now. A removed parent counts as empty. */
   #folders(): Set<string> | undefined {
     try {
       const entries = readdirSync(this.#above, { withFileTypes: true })

@@ -1,8 +1,8 @@
-// "inbound.db may have changed": a hint, never the truth. A look follows each event at 0, 1, 4 and 16 ms; while the writer has
-// a rollback journal at 8 and 16 ms, since a look would only meet its lock, or delay it, and the journal's removal is an event
-// of its own. Losing every event only costs the poll's pace.
-// Node's own watch of the folder is used: one that looks at each file again whenever a journal comes or goes does so twice a commit
-// (docs/performance.md).
+// Hints that inbound.db may have changed. Polls follow each event after 0, 1, 4 and 16 ms; while a rollback
+// journal exists, after 8 and 16 ms, since an earlier poll would meet the writer's lock or delay it, and the
+// journal's removal is an event of its own. A lost event only delays detection until the next regular poll.
+// Uses Node's own watch of the folder: a watcher that stats each file whenever a journal appears or
+// disappears does so twice per commit (docs/performance.md).
 import { existsSync, type FSWatcher, watch } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { type Clock, sleepSync, type Timer } from '../protocol/clock.ts'
@@ -11,23 +11,24 @@ export interface InboundWatcherParts {
   readonly clock: Clock
   readonly path: string
   readonly onHint: () => void
-  /** Called once; from then on the poll alone finds changes. */
+  /** Called once when file events fail; from then on the poll alone finds changes. */
   readonly onDegraded: (reason: string) => void
 }
 
-/** Pauses between the looks after an event. */
+/** Delays of the polls after an event. */
 const PAUSES_MS = [1, 3, 12]
 /**
- * The same while somebody commits, which takes less than 8 ms on most disks. The end of it may get lost, or not be seen, since
- * this writer lets its journal lie.
+ * The same during a commit, which takes less than 8 ms on most disks. The event of its end may be lost, or
+ * absent for a writer that keeps its journal file.
  */
 const COMMIT_PAUSES_MS = [8, 8]
 /**
- * The lock goes a moment after the journal. Asleep, we leave the processor to whoever commits, and the first look finds the
- * file free: awake, we made the commit longer by a quarter of its time, and our own look later (docs/performance.md).
+ * The writer releases its lock a moment after it removes the journal. Sleeping leaves the processor to the
+ * writer, so that the first poll finds the file free; without it commits took a quarter longer, and the poll
+ * came later (docs/performance.md).
  */
 const UNLOCK_MS = 0.2
-/** So that a host that commits all the time does not keep us asleep. */
+/** Limits the sleep under a host that commits all the time. */
 const SLEEP_EVERY_MS = 5
 
 export class InboundWatcher {
@@ -49,7 +50,7 @@ export class InboundWatcher {
     try {
       this.#watcher = watch(dirname(path), (type, file) => {
         if (file !== null && !file.startsWith(name)) return
-        // Pages are written; the end of it is that the journal goes.
+        // Pages are being written; the commit ends with the removal of the journal.
         if (this.#committing && type === 'change') return
         if (existsSync(journal)) this.#begun()
         else this.#event(file === basename(journal))
@@ -71,7 +72,7 @@ export class InboundWatcher {
     this.#parts.onDegraded(error instanceof Error ? error.message : String(error))
   }
 
-  /** What was to be looked at before this commit is looked at behind it. */
+  /** Polls that were scheduled before this commit run after it. */
   #begun(): void {
     if (this.#soon || this.#committing) return
     this.#committing = true

@@ -1,22 +1,22 @@
-// Which message is charged with the end of its process: pure, decided from what is known when the process has exited. A
-// message is charged only where it can have been nothing else; every other one is released, and runs alone next.
+// Decides which message is charged with the end of its process; pure. A message is charged only where no
+// other cause is possible; every other one is released, and runs isolated next.
 import type { ErrorInfo } from '../protocol/errors.ts'
 import type { Dispatch } from '../protocol/ipc.ts'
 import type { Outcome } from '../protocol/outcome.ts'
 
-/** What a process did wrong. */
+/** The fault of a process. */
 export type ProcessFault =
   | { readonly type: 'timed-out'; readonly n: number }
-  /** An error that its code did not catch, or a report that the runtime cannot believe. */
+  /** An uncaught error, or an invalid report. */
   | { readonly type: 'uncaught'; readonly error: ErrorInfo }
-  /** It closed its channel to the runtime and went on. */
+  /** It closed its channel to the runtime without exiting. */
   | { readonly type: 'channel-lost' }
 
 export interface ProcessExit {
   readonly fault: ProcessFault | undefined
   /** Handlers were aborted, since the runtime shuts down. */
   readonly shutdown: boolean
-  /** Messages that it answered for. */
+  /** Messages that it has reported results for. */
   readonly served: number
   readonly code: number | null
   readonly signal: string | null
@@ -40,7 +40,7 @@ function outcomeOf(
   { fault, served, code, signal, stderr, heapFull }: ProcessExit,
   { n, alone, timeoutMs }: Pick<Dispatch, 'n' | 'alone' | 'timeoutMs'>,
 ): Outcome {
-  // An error that nothing caught and a lost channel may stem from a message that the process answered for before.
+  // An uncaught error or a lost channel may be caused by an earlier message of this process.
   const certain = served === 0 || alone
   switch (fault?.type) {
     case 'timed-out':

@@ -1,15 +1,16 @@
-// Node parses what comes through its channel before anybody here sees it, and what does not parse it throws where only a
-// handler for the whole process could catch it. A user's function shares the far end's descriptor, so one write of bytes that
-// are no JSON would end the runtime. Node keeps the channel's handle under a symbol of its own; its reader is wrapped here.
-// Where a future Node calls it otherwise nothing is wrapped, and test/stories says so. Messages by which two processes of
-// Node hand each other sockets are nonsense, too: none is ever sent here, and Node asserts that those it gets make sense.
+// Guards the IPC channel against invalid bytes. Node parses channel data before user code of the parent sees
+// it, and throws a parse error where only a process-wide handler could catch it. A function shares the
+// descriptor of the channel, so one write of bytes that are not JSON would end the runtime. Node keeps the
+// channel's handle under a symbol of its own; its reader is wrapped here. If a future Node renames the
+// symbol, nothing is wrapped, and a test in test/stories fails. Node's internal messages for passing sockets
+// count as invalid, too: this project never sends them, and Node asserts that they are well-formed.
 import type { EventEmitter } from 'node:events'
 
 interface Handle {
   onread?: (this: unknown, ...read: unknown[]) => unknown
 }
 
-/** Calls `onNonsense` for bytes on the channel that Node cannot read; what comes after them is not read either. */
+/** Calls `onNonsense` for bytes on the channel that Node cannot parse; later bytes are not read either. */
 export function guardChannel(child: EventEmitter, onNonsense: () => void): void {
   child.removeAllListeners('internalMessage').on('internalMessage', onNonsense)
   const symbol = Object.getOwnPropertySymbols(child).find(

@@ -1,5 +1,5 @@
-// What a function sees of the environment: the basics, and what the config names. Secrets of the runtime's own environment
-// stay here.
+// The environment of a function: basic variables, and those that the config names. Other variables of the
+// runtime, such as secrets, are not passed on.
 
 const BASIC = [
   'PATH',

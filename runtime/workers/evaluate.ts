@@ -1,17 +1,17 @@
-// Runs a bundle once, in a process of its own, for the one value that it reports: how nanoclaw.config.ts is read without
-// its code ever entering this process.
+// Runs a bundle once in a process of its own and returns the value that it reports: evaluates
+// nanoclaw.config.ts without running its code in this process.
 import type { Clock } from '../protocol/clock.ts'
 import { formatDuration } from '../protocol/duration.ts'
 import { type ErrorInfo, errorText } from '../protocol/errors.ts'
 import { nodeSpawner } from './process.ts'
 import { Tail } from './process-group.ts'
 
-/** For whatever it imports on a cold disk; longer is code that hangs. */
+/** Enough for imports on a cold disk; longer means that the code hangs. */
 const EVALUATE_MS = 30_000
 const TAIL_CHARS = 2_000
 const LAST_WORDS_MS = 100
 
-/** @throws Error with what the code threw, or that it ended or took too long without a word */
+/** @throws Error that the code threw, or that it ended or timed out without a report */
 export async function evaluate(
   bundle: string,
   cwd: string,

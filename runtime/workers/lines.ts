@@ -1,7 +1,8 @@
-// Bytes in, lines out, bounded whatever is written: a line without an end is cut, a flood is counted and dropped.
+// Splits bytes into lines with limits: an overlong line is cut, lines above the rate limit are counted and
+// dropped.
 
 const LINE_CHARS_MAX = 8_192
-/** Lines taken in one second; what comes above that is dropped, and said. */
+/** Lines per second; further ones are dropped, and one line reports that. */
 const LINES_PER_SECOND_MAX = 1_000
 
 export class LineReader {
@@ -29,12 +30,12 @@ export class LineReader {
     this.#append(text.slice(from, from + LINE_CHARS_MAX + 1))
   }
 
-  /** The stream is over; an unfinished line is a line. */
+  /** The end of the stream; an unfinished line counts as a line. */
   end(): void {
     if (this.#rest !== '') this.#emit()
   }
 
-  /** A line that grows too long is given out at its limit; the rest of it is skipped. */
+  /** An overlong line is emitted at the limit; the rest of it is skipped. */
   #append(text: string): void {
     if (this.#skipping) return
     this.#rest += text

@@ -1,8 +1,9 @@
-// The warm processes of one runtime. A process belongs to one function (its bundle), handles one message at a time, and
-// stays for the next one. Bounded three ways: processes that work (concurrency, and each function's own), processes that
-// live (warmMax; the longest idle one makes room), and starts at the same time (a start is all CPU). The first does not follow
-// the number of cores, since most handlers wait; that of a function so quick that it cannot be waiting does.
-// A function that cannot be started is tried again with a growing pause; no message is charged for it.
+// The warm processes of one runtime. A process belongs to one function (its bundle), handles one message at a
+// time, and stays for the next one. Three limits: busy processes (concurrency, and each function's own), all
+// processes (warmMax; the longest idle one is stopped), and simultaneous starts (a start is CPU-bound). The
+// first does not depend on the number of cores, since most handlers wait; it does for a function so fast that
+// it must be CPU-bound. A function whose processes do not start is tried again with growing delays; no
+// message is charged for that.
 import type { Events } from '../protocol/events.ts'
 import type { FunctionSpec } from '../protocol/function.ts'
 import type { Dispatch } from '../protocol/ipc.ts'
@@ -15,16 +16,16 @@ export interface PoolLimits extends WorkerLimits {
   readonly concurrency: number
   readonly warmMax: number
   readonly startsMax: number
-  /** Busy processes of one function that waits for nothing outside of them. */
+  /** Busy processes of one CPU-bound function. */
   readonly quickMax: number
 }
 
 export interface PoolParts extends WorkerParts {
   readonly events: Events
   readonly limits: PoolLimits
-  /** A child has room, or may be started: somebody may want to offer it work. */
+  /** A worker has a free slot, or may be started: the dispatchers may assign work. */
   readonly onRoom: () => void
-  /** A process of this bundle has not come up. */
+  /** A process of this bundle has not started. */
   readonly onStartFailed: (bundle: string) => void
 }
 
@@ -39,7 +40,7 @@ const BATCHES_MAX = 2
 export class Pool {
   readonly #parts: PoolParts
   readonly #children = new Set<Worker>()
-  /** Batches in each process, and those that one is reserved for. */
+  /** Batches in each process, including reserved ones. */
   readonly #batches = new Map<Worker, number>()
   readonly #idleSinceMs = new Map<Worker, number>()
   readonly #troubles: StartBackoff
@@ -59,8 +60,8 @@ export class Pool {
   }
 
   /**
-   * Starts a process for this bundle and waits for what it says of itself; it stays as a warm one.
-   * @throws Error with the reason when the module throws, ends its process or takes too long
+   * Starts a process for this bundle and waits for its definition; the process stays warm.
+   * @throws Error with the reason when the module throws, ends its process or times out
    */
   load(name: string, bundle: string): Promise<unknown> {
     return new Promise((resolve, reject) => {
@@ -72,7 +73,7 @@ export class Pool {
     })
   }
 
-  /** Of every process, what may be planned for it. */
+  /** The free capacity of every process, for the scheduler. */
   capacity(): Capacity {
     const { concurrency, quickMax } = this.#parts.limits
     const workers = [...this.#children].map((child) => ({
@@ -85,7 +86,7 @@ export class Pool {
     return { workers: this.#stopping ? [] : workers, concurrency, quickMax }
   }
 
-  /** A process that takes a batch. It is free until it is reserved, and counts as busy from then on. */
+  /** A process that takes a batch. Reserving it makes it busy. */
   slot(pid: number): Slot | undefined {
     for (const child of this.#children)
       if (child.pid === pid && (this.#stateOf(child) === 'idle' || this.#takesMore(child)))
@@ -93,26 +94,31 @@ export class Pool {
     return undefined
   }
 
-  /** Starts up to so many processes for this function: fewer where there is no room, or where starts have failed. */
+  /** Starts up to this many processes for this function: fewer at a limit, or where starts have failed. */
   start({ name, bundle }: FunctionSpec, count: number): void {
     if (this.#stopping) return
     const most = Math.min(this.#troubles.allows(bundle, count), this.#startsLeft())
     for (let n = most; n > 0 && this.#makeRoom(); n--) this.#start(name, bundle)
   }
 
-  /** Ends the processes of bundles that are not among these, once what is in them has ended; forgets their troubles. */
+  /**
+   * Retires the processes of all other bundles, once their messages have ended, and clears their start
+   * failures.
+   */
   keepOnly(bundles: ReadonlySet<string>): void {
     for (const child of this.#children)
       if (!bundles.has(child.bundle) && !this.#loading.has(child)) child.retire('its function has changed')
     this.#troubles.keepOnly(bundles)
   }
 
-  /** Tells handlers that the runtime shuts down. */
+  /** Aborts the running handlers, since the runtime shuts down. */
   abort(): void {
     for (const child of this.#children) child.abort()
   }
 
-  /** Tells handlers that run for this workspace that it is served no more; what they do from now on is not charged to them. */
+  /**
+   * Aborts the handlers of this workspace, since it is no longer served; they are not charged from now on.
+   */
   abortFor(workspace: string): void {
     for (const child of this.#workingFor(workspace)) {
       child.retire(NOT_SERVED)
@@ -120,12 +126,15 @@ export class Pool {
     }
   }
 
-  /** Ends the processes that run a message of this workspace. What waits in them for others runs elsewhere. */
+  /**
+   * Ends the processes that run a message of this workspace. Messages of other workspaces in them are
+   * released.
+   */
   endFor(workspace: string): void {
     for (const child of this.#workingFor(workspace)) child.kill(NOT_SERVED)
   }
 
-  /** Ends every process; resolves when none is left. `force`: without waiting for what runs. */
+  /** Ends every process; resolves when all have exited. `force`: without waiting for running messages. */
   async stop(force: boolean): Promise<void> {
     this.#stopping = true
     const spares = this.#parts.spawner.stop()
@@ -203,7 +212,7 @@ export class Pool {
     while (this.#toLoad.length > 0 && this.#startsLeft() > 0) this.#toLoad.shift()?.()
   }
 
-  /** Whether one more process may live, after the longest idle one has been asked to go. */
+  /** Whether one more process may start; stops the longest idle one if necessary. */
   #makeRoom(): boolean {
     return this.#children.size < this.#childrenMax || this.#retireLongestIdle()
   }
@@ -216,11 +225,11 @@ export class Pool {
   #retireLongestIdle(): boolean {
     const idle = [...this.#idleSinceMs].filter(([child]) => this.#stateOf(child) === 'idle')
     const [longest] = idle.sort(([, a], [, b]) => a - b)
-    longest?.[0].retire('makes room for another function')
+    longest?.[0].retire('stopped for a process of another function')
     return longest !== undefined
   }
 
-  /** A start loads every function once, whatever their number; those beyond warmMax do not stay. */
+  /** The start of the runtime loads every function once; processes above warmMax are stopped. */
   #trim(): void {
     let living = [...this.#children].filter((child) => !child.asked).length
     while (living > this.#childrenMax && this.#retireLongestIdle()) living--

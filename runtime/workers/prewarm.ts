@@ -1,29 +1,34 @@
-// One started process that belongs to no function yet. Most of a start is Node's own time, and here that has passed already:
-// told which bundle it is to be, a spare process has only that left to load (docs/performance.md). All processes
-// of a runtime are started alike, so whoever needs one next gets it; what a function's code has touched never comes back.
+// One prewarmed process, which belongs to no function yet. Most of a start is Node's own startup: a prewarmed
+// process only has to load its bundle (docs/performance.md). All processes of a runtime start alike, so any
+// function can use it; a process that has loaded a function is never prewarmed again.
 import type { Clock, Timer } from '../protocol/clock.ts'
 import type { Process, Setup, Spawn, Spawner, SpawnOptions } from './process.ts'
 
 export interface PrewarmParts {
   readonly clock: Clock
   readonly spawn: Spawn
-  /** Whether to keep one at all. */
+  /** Whether to keep a prewarmed process. */
   readonly keep: boolean
 }
 
-/** A start is all processor time, and right after one there is other work. */
+/** Delay after a start: starts are CPU-bound, and a new process has work to do. */
 const CALM_MS = 1_000
-/** What a starter ends in; a bundle that is an ES module has none (catalog/build.ts), and waits for nobody. */
+/**
+ * Extension of a starter; a bundle that is an ES module has none (catalog/build.ts) and cannot be prewarmed.
+ */
 const STARTER = '.cjs'
-/** Of a process that nobody has asked for anything. */
+/** Label of a prewarmed process. */
 const LAST_WORDS_MS = 0
-/** One port for a debugger, which the spare process would not get, and the function that moves into it would be without. */
+/**
+ * A debugger has one port, which the prewarmed process would not get, so its function would not be
+ * debuggable.
+ */
 const DEBUGGED = /^--inspect/
 
 export class Prewarm implements Spawner {
   readonly #parts: PrewarmParts
   #process: Process | undefined
-  /** How the last process was started, with a starter that can wait. */
+  /** Start parameters of the last process that had a starter. */
   #like: SpawnOptions | undefined
   #next: Timer | undefined
   #gone: Promise<void> | undefined
@@ -33,10 +38,10 @@ export class Prewarm implements Spawner {
     this.#parts = parts
   }
 
-  /** A process for this bundle: the spare one, if there is one, and otherwise one that starts now. */
+  /** A process for this bundle: the prewarmed one, or else a new one. */
   spawn(options: SpawnOptions & { readonly setup: Setup }): Process {
     const spare = this.#process?.alive ? this.#process : undefined
-    // One without its channel is of no use; one that has exited is not there any more.
+    // A prewarmed process without a channel is not usable; one that has exited is forgotten.
     if (!spare) this.#process?.kill('SIGKILL')
     this.#process = undefined
     if (options.bundle.endsWith(STARTER)) this.#like = options
@@ -61,7 +66,7 @@ export class Prewarm implements Spawner {
     this.#next = clock.after(CALM_MS, () => this.#wait(spawn({ ...like, setup: undefined })))
   }
 
-  /** One that dies is not replaced before the next start: whatever has killed it may be there still. */
+  /** A prewarmed process that dies is not replaced before the next start: its cause may persist. */
   #wait(made: Process): void {
     this.#process = made
     this.#gone = new Promise((resolve) => {

@@ -1,7 +1,7 @@
-// A process that leads a group of its own, so that a signal reaches whatever it starts. Every process of the house starts
-// here: workers, runtimes that a host starts, and runtimes that are checked from outside; execa enters the project in this
-// file alone. Two ends are distinguished: its exit, and the end of its output, which a process that it started may hold open
-// for ever (execa's promise waits for the second).
+// A process that leads a process group, so that a signal reaches its descendants. Every process of this
+// project starts here: workers, runtimes that a host starts, and runtimes under `conform`; only this file
+// uses execa. Its exit and the end of its output are separate events: a descendant may keep the pipes open
+// for ever (execa's promise waits for the output).
 import type { ChildProcess } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { devNull } from 'node:os'
@@ -10,10 +10,10 @@ import type { Clock, Timer } from '../protocol/clock.ts'
 
 export interface GroupStart {
   readonly argv: readonly string[]
-  /** All that it sees of the environment. */
+  /** Its whole environment. */
   readonly env: Readonly<Record<string, string | undefined>>
   readonly cwd?: string | undefined
-  /** Streams that are read; the others go nowhere. */
+  /** Streams that are read; the others are discarded. */
   readonly read: readonly OutputStream[]
   /** Opens Node's own channel to it. */
   readonly ipc?: boolean
@@ -24,21 +24,21 @@ export type OutputStream = 'stdout' | 'stderr'
 export type Signal = 'SIGTERM' | 'SIGKILL'
 
 export interface GroupExit {
-  /** null: a signal ended it, or it could not be started. */
+  /** null: a signal ended it, or it did not start. */
   readonly code: number | null
   readonly signal: string | null
-  /** Why it could not be started. */
+  /** Why it did not start. */
   readonly unstarted: string | undefined
 }
 
 export class ProcessGroup {
-  /** undefined: it could not be started. */
+  /** undefined: it did not start. */
   readonly child: ChildProcess | undefined
   readonly #clock: Clock
   #exit: GroupExit | undefined
   #whenExited: ((exit: GroupExit) => void)[] = []
 
-  /** Never throws: what cannot be started has exited, with the reason. */
+  /** Never throws: a failed start is reported as an exit with the reason. */
   constructor({ argv, env, cwd, read, ipc = false }: GroupStart, clock: Clock) {
     this.#clock = clock
     const output = (stream: OutputStream) => (read.includes(stream) ? 'pipe' : 'ignore')
@@ -67,11 +67,11 @@ export class ProcessGroup {
     }
     this.child?.on('error', () => undefined)
     this.child?.once('exit', (code, signal) => this.#exited({ code, signal, unstarted: undefined }))
-    // What cannot be read of its output is lost; its exit is not.
+    // A read error loses output, but not the exit.
     for (const stream of [this.child?.stdout, this.child?.stderr]) stream?.on('error', () => undefined)
   }
 
-  /** undefined: it could not be started. */
+  /** undefined: it did not start. */
   get pid(): number | undefined {
     return this.child?.pid
   }
@@ -81,7 +81,10 @@ export class ProcessGroup {
     return this.#exit
   }
 
-  /** To the whole group, which may outlive its process. Nothing happens when it is gone (ESRCH), or belongs to another user by now (EPERM). */
+  /**
+   * Signals the whole group, which may outlive its process. No effect when it has ended (ESRCH), or belongs
+   * to another user by now (EPERM).
+   */
   signal(signal: Signal): void {
     if (this.pid === undefined) return
     try {
@@ -102,7 +105,7 @@ export class ProcessGroup {
     else this.#whenExited.push(listener)
   }
 
-  /** Once, when it has exited and all that it sent is read, or `lastWordsMs` after its exit. */
+  /** Calls once, when it has exited and all its output is read, or `lastWordsMs` after its exit. */
   onEnd(listener: (exit: GroupExit) => void, lastWordsMs: number): void {
     let timer: Timer | undefined
     let open = this.child?.connected ? 2 : 1
@@ -127,7 +130,7 @@ export class ProcessGroup {
   }
 }
 
-/** The end of a text that may be long. */
+/** Keeps the tail of a long text. */
 export class Tail {
   readonly #charsMax: number
   #text = ''
@@ -145,7 +148,7 @@ export class Tail {
   }
 }
 
-/** A process takes two for each pipe, and some on the way. */
+/** Descriptors per process: two per pipe, and some during the start. */
 const DESCRIPTORS = 12
 
 /**

@@ -1,6 +1,6 @@
-// Node processes that run a bundle and speak protocol/ipc. Each leads a process group of its own (process-group.ts), and ends
-// with this process even when its event loop is blocked: the kernel ends it where the system has setpriv, elsewhere a thread of
-// its own does.
+// Node processes that run a bundle and use protocol/ipc. Each leads a process group (process-group.ts), and
+// ends with this process even when its event loop is blocked: by the kernel where the system has setpriv,
+// elsewhere by a thread in the child.
 import { accessSync, constants, readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import type { Clock } from '../protocol/clock.ts'
@@ -13,9 +13,12 @@ export type Setup = Omit<ChildSetup, 'parent' | 'watchParent'>
 
 export interface SpawnOptions {
   readonly bundle: string
-  /** undefined: it waits until it is told what to become. */
+  /** undefined: prewarmed; it waits for a bundle. */
   readonly setup: Setup | undefined
-  /** Of its heap; Node's own limit if undefined, which also saves the time of a start: with other flags V8 compiles Node's own code anew. */
+  /**
+   * Heap limit; undefined: Node's default, which also starts faster: with other flags V8 compiles Node's own
+   * code again.
+   */
   readonly maxMemoryMb: number | undefined
   readonly nodeArgs: readonly string[]
   readonly env: Readonly<Record<string, string>>
@@ -24,32 +27,38 @@ export interface SpawnOptions {
 
 export interface Process {
   readonly pid: number
-  /** Not gone yet, as far as is known: its end is told by onEnd, when its last words are read. */
+  /** False once its exit is known; onEnd is called later, when its output is read. */
   readonly alive: boolean
-  /** Silently nothing when the process is gone. */
+  /** No effect when the process has ended. */
   send(order: Order): void
-  /** One that waits for that runs this bundle now. */
+  /** Assigns a bundle to a prewarmed process. */
   become(bundle: string, setup: Setup): void
-  /** To its whole group. */
+  /** Signals its whole group. */
   kill(signal: Signal): void
   onReport(listener: (report: unknown) => void): void
   onData(stream: OutputStream, reader: { write(text: string): void; end(): void }): void
-  /** Once, when the process has exited and its last words are read, or `lastWordsMs` after its exit: a grandchild may hold the pipes for ever. */
+  /**
+   * Calls once, when the process has exited and its output is read, or `lastWordsMs` after its exit: a
+   * grandchild may keep the pipes open for ever.
+   */
   onEnd(listener: (code: number | null, signal: string | null) => void, lastWordsMs: number): void
-  /** Once, when its channel has ended, and `lastWordsMs` later the process has not: it can neither be given work nor answer. */
+  /**
+   * Calls once, when the process still runs `lastWordsMs` after its channel has ended: it can neither receive
+   * work nor report.
+   */
   onChannelLost(listener: () => void, lastWordsMs: number): void
 }
 
 export type Spawn = (options: SpawnOptions) => Process
 
-/** Where processes of functions come from. */
+/** The port that starts processes of functions. */
 export interface Spawner {
   spawn(options: SpawnOptions & { readonly setup: Setup }): Process
-  /** Resolves when no process is left that was given to nobody. */
+  /** Stops the prewarmed process; resolves when it has exited. */
   stop(): Promise<void>
 }
 
-/** Finds out once how children can be made to die with this process. */
+/** Detects once how children can be bound to the life of this process. */
 export function nodeSpawner(clock: Clock): Spawn {
   const setpriv = findSetpriv()
   return (options) => spawnNode(options, setpriv, clock)
@@ -100,7 +109,7 @@ function spawnNode(
   }
 }
 
-/** A process that could not be started has ended, with the reason on its stderr. */
+/** A failed start is reported as an exit, with the reason as stderr. */
 function stillborn(group: ProcessGroup, cwd: string): Process {
   return {
     pid: 0,
@@ -118,7 +127,7 @@ function stillborn(group: ProcessGroup, cwd: string): Process {
   }
 }
 
-/** Linux: the kernel can kill a process when its parent dies; of several programs of this name not every one knows how to ask for it. */
+/** Linux: the kernel can kill a process when its parent dies; not every program named setpriv supports it. */
 function findSetpriv(): string | undefined {
   if (process.platform !== 'linux') return undefined
   return (process.env.PATH ?? '')

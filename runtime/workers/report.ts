@@ -1,5 +1,5 @@
-// What a child may say, checked before anything believes it: a handler shares the child's process and can write whatever it
-// likes to the channel. What is not exactly a Report is none.
+// Validates the reports of a child: a handler shares the child's process and can write anything to the
+// channel. Only an exact Report is accepted.
 import { type ErrorInfo, INNER_DEPTH_MAX, INNER_MAX } from '../protocol/errors.ts'
 import type { LogLevel, Report, Result } from '../protocol/ipc.ts'
 import {
@@ -11,7 +11,7 @@ import {
 } from '../protocol/outcome.ts'
 
 const LEVELS: readonly string[] = ['debug', 'info', 'warn', 'error'] satisfies LogLevel[]
-/** The last instant that a Date can say. */
+/** The last instant that a Date can represent. */
 const INSTANT_MAX_MS = 8.64e15
 
 export function parseReport(said: unknown, maxReplyBytes: number): Report | undefined {
@@ -83,7 +83,7 @@ function isRetryWish(said: unknown): said is RetryWish {
   )
 }
 
-/** As errorInfo makes it: an error holds others to a certain depth. */
+/** The limits of errorInfo: nesting depth of errors. */
 function isErrorInfo(said: unknown, depth = 0): said is ErrorInfo {
   return (
     isObject(said) &&

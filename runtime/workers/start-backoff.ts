@@ -1,14 +1,14 @@
-// Functions whose processes do not come up: each is left alone for a growing pause, then tried with one process.
+// Backoff for functions whose processes do not start: after a growing delay, one process is started.
 import { type Backoff, backoffMs } from '../protocol/backoff.ts'
 import type { Clock, Timer } from '../protocol/clock.ts'
 
 interface Trouble {
   readonly failures: number
-  /** Set while the function is not to be started. */
+  /** Set while the function must not be started. */
   timer: Timer | undefined
 }
 
-/** A function whose process does not start is tried again after these pauses. */
+/** Delays before a function whose process did not start is tried again. */
 const START_RETRY: Backoff = { minMs: 200, maxMs: 30_000 }
 
 export class StartBackoff {
@@ -17,7 +17,7 @@ export class StartBackoff {
   /** By bundle. */
   readonly #troubles = new Map<string, Trouble>()
 
-  /** `onOver`: a pause is over. */
+  /** `onOver`: a delay is over. */
   constructor(clock: Clock, onOver: () => void) {
     this.#clock = clock
     this.#onOver = onOver
@@ -30,7 +30,7 @@ export class StartBackoff {
     return trouble.timer ? 0 : Math.min(wanted, 1)
   }
 
-  /** One has not come up; returns for how many milliseconds none is started. */
+  /** Records a failed start; returns the delay in milliseconds before the next one. */
   add(bundle: string): number {
     const before = this.#troubles.get(bundle)
     const failures = (before?.failures ?? 0) + 1
@@ -45,7 +45,7 @@ export class StartBackoff {
     return pauseMs
   }
 
-  /** One has come up. */
+  /** Records a successful start. */
   over(bundle: string): void {
     this.#troubles.get(bundle)?.timer?.cancel()
     this.#troubles.delete(bundle)

@@ -1,11 +1,11 @@
-// What a process has said on its stderr before it ended: the evidence of how.
+// The stderr tail of a process: evidence of how it ended.
 import { Tail } from './process-group.ts'
 
 const TAIL_CHARS = 2_000
 /**
- * V8's last words when the heap has reached its limit; what it prints after them is longer than the tail that is kept. It ends
- * in the same words where a table would be too large, or the system gives no memory for the heap, and in `process out of
- * memory` for what lies outside of it: `maxMemory` helps with none of these.
+ * V8's message when the heap has reached its limit; the text that follows it is longer than the kept tail. V8
+ * ends with similar messages when a table would be too large, when the system has no memory for the heap, and
+ * with `process out of memory` for memory outside the heap: `maxMemory` does not help there.
  */
 const HEAP_FULL = /^FATAL ERROR: (?!invalid |Committing |CodeRange )\S.* - JavaScript heap out of memory$/
 

@@ -1,10 +1,11 @@
-// One process that runs one function. Every dispatch given to it comes back as exactly one RunEnd, whatever becomes of the
-// process: a result, its death, or its time being up, whichever is first. After a doubtful end it is never used again.
+// One process that runs one function. Every dispatch ends in exactly one RunEnd: by a result, the death of
+// the process or the timeout, whichever is first. After any other end than a result the process is not used
+// again.
 //
 //   loading ──► ready ──► stopping (draining ► aborting ► terminating ► killing) ──► exited
 //
-// It may leave out what lies between, and never goes back: a step that STEPS does not have is a bug and throws. Each state
-// carries its own timer. Which message is charged with the end of the process: blame.ts.
+// It may skip states, and never goes back: a step that is not in STEPS is a bug and throws. Each state has
+// its own timer. blame.ts decides which message is charged with the end of the process.
 import type { Clock, Timer } from '../protocol/clock.ts'
 import { causesText, type ErrorInfo, errorText } from '../protocol/errors.ts'
 import type { Dispatch, Report, Result } from '../protocol/ipc.ts'
@@ -34,27 +35,27 @@ export interface WorkerLimits {
 export interface WorkerParts {
   readonly clock: Clock
   readonly limits: WorkerLimits
-  /** Starts processes that speak protocol/ipc. */
+  /** Starts processes that use protocol/ipc. */
   readonly spawner: Spawner
 }
 
 export interface WorkerExit {
   readonly why: string
-  /** It got as far as to take messages. */
+  /** It has reached the state `ready`. */
   readonly loaded: boolean
-  /** The pool asked it to go. */
+  /** The pool retired it. */
   readonly asked: boolean
-  /** The pool did not ask it to go, and no message is charged with its end. */
+  /** The pool did not retire it, and no message is charged with its end. */
   readonly unexpected: boolean
 }
 
-/** What a worker reports to its pool. */
+/** The listener of a worker: its pool. */
 export interface WorkerListener {
   loaded(child: Worker, definition: unknown): void
-  /** It takes another batch. */
+  /** It accepts another batch. */
   free(child: Worker): void
   gone(child: Worker, exit: WorkerExit): void
-  /** `out`: the message that it is about, if that is known. */
+  /** `out`: the message of the output, if known. */
   output(child: Worker, out: Out | undefined, stream: 'stdout' | 'stderr', line: string): void
   log(child: Worker, out: Out | undefined, report: Extract<Report, { type: 'log' }>): void
 }
@@ -69,16 +70,16 @@ export interface Out {
 interface Head {
   readonly n: number
   readonly timeoutMs: number
-  /** When it began, as far as the runtime can know. */
+  /** Its start, as far as the runtime knows. */
   readonly sinceMs: number
-  /** It takes so long that the process gave back what waited behind it. */
+  /** It runs so long that the process has returned the messages behind it. */
   handedBack: boolean
 }
 
 type State =
   /** `timer`: its load timeout. */
   | { readonly type: 'loading'; readonly timer: Timer }
-  /** Takes messages. `timer`: the timeout of the message that runs, see #watch. */
+  /** Accepts messages. `timer`: the timeout of the running message, see #watch. */
   | { readonly type: 'ready'; timer: Timer | undefined }
   | (Stopping & Step)
   | { readonly type: 'exited'; readonly timer?: undefined }
@@ -88,31 +89,31 @@ interface Stopping extends Ground {
   readonly loaded: boolean
 }
 
-/** Why it stops. The first reason and the first fault stay; only a timeout goes before the reason. */
+/** Why it stops. The first reason and the first fault stay; only a timeout overrides the reason. */
 interface Ground {
   readonly why: string
-  /** None: it was asked to go, or did not load. */
+  /** Undefined: it was retired, or did not load. */
   readonly fault?: ProcessFault | undefined
-  /** The pool asked it to go, before or after a fault. */
+  /** The pool retired it, before or after a fault. */
   readonly asked?: boolean
 }
 
 type Step =
-  /** What is in it ends first. `timer`: as in `ready`. */
+  /** Its messages end first. `timer`: as in `ready`. */
   | { readonly step: 'draining'; timer: Timer | undefined }
-  /** The handler whose time is up was aborted. `timer`: SIGTERM. */
+  /** The handler that timed out was aborted. `timer`: SIGTERM. */
   | { readonly step: 'aborting'; readonly timer: Timer }
   /** SIGTERM was sent. `timer`: SIGKILL. */
   | { readonly step: 'terminating'; readonly timer: Timer }
   /** SIGKILL was sent. */
   | { readonly step: 'killing'; readonly timer?: undefined }
 
-/** What is in it runs on, and is timed. */
+/** Its messages run on, under their timeouts. */
 type Working = Extract<State, { type: 'ready' } | { step: 'draining' }>
 
 type StepName = Exclude<State['type'], 'stopping'> | Step['step']
 
-/** A worker goes from left to right, and may leave out what lies between. Only what has loaded drains or is aborted. */
+/** A worker moves from left to right, and may skip states. Only a loaded worker drains or is aborted. */
 const STEPS: Readonly<Record<StepName, readonly StepName[]>> = {
   loading: ['ready', 'terminating', 'killing', 'exited'],
   ready: ['draining', 'aborting', 'terminating', 'killing', 'exited'],
@@ -123,10 +124,13 @@ const STEPS: Readonly<Record<StepName, readonly StepName[]>> = {
   exited: [],
 }
 
-/** Exit of a process, last words on its channel, end of its output: these arrive in any order, within this time. */
+/**
+ * The exit of a process, the last data on its channel and the end of its output arrive in any order, within
+ * this time.
+ */
 const LAST_WORDS_MS = 100
 
-const CHANNEL_LOST = 'closed its channel to the runtime, and went on'
+const CHANNEL_LOST = 'closed its channel to the runtime without exiting'
 
 export class Worker {
   readonly name: string
@@ -139,7 +143,7 @@ export class Worker {
   readonly #out = new Map<number, Out>()
   #state: State
   #head: Head | undefined
-  /** Messages that it answered for. */
+  /** Messages that it has reported results for. */
   #served = 0
   /** Handlers were aborted, since the runtime shuts down; this holds in every state. */
   #shutdown = false
@@ -185,12 +189,15 @@ export class Worker {
     return this.#state.type === 'loading'
   }
 
-  /** The pool asked it to go. */
+  /** The pool retired it. */
   get asked(): boolean {
     return this.#state.type === 'stopping' && this.#state.asked === true
   }
 
-  /** Whether a batch may wait behind what runs: that is quick so far, suspected of nothing, and stays. */
+  /**
+   * Whether a batch may queue behind the running one: the worker is fast so far, not isolated, and not
+   * retired.
+   */
   get takesMore(): boolean {
     if (!this.#takes || this.#head?.handedBack) return false
     for (const { dispatch } of this.#out.values()) if (dispatch.alone) return false
@@ -206,12 +213,14 @@ export class Worker {
     return this.#takes && this.#out.size === 0
   }
 
-  /** Before its end is told it may be gone already; what is given to it then would be charged with its death. */
+  /**
+   * It may have exited before its end is reported; a message sent to it then would be charged with its death.
+   */
   get #takes(): boolean {
     return this.#state.type === 'ready' && this.#process.alive
   }
 
-  /** Whose message runs in it now. */
+  /** The workspace of its running message. */
   get workspace(): string | undefined {
     const [head] = this.#out.values()
     return head?.receiver.workspace
@@ -225,7 +234,7 @@ export class Worker {
     this.#process.send(pack(batch))
   }
 
-  /** Ends when what is in it has ended. */
+  /** Ends when its messages have ended. */
   retire(why: string): void {
     const state = this.#state
     if (this.#out.size === 0) this.#terminate({ why, asked: true })
@@ -234,7 +243,7 @@ export class Worker {
     else if (state.type === 'stopping') this.#become({ ...state, asked: true })
   }
 
-  /** Aborts the running handler, since the runtime shuts down; what it does from now on is not charged to it. */
+  /** Aborts the running handler, since the runtime shuts down; it is not charged from now on. */
   abort(): void {
     this.#shutdown = true
     if (this.#head) this.#process.send({ type: 'abort', n: this.#head.n, why: 'shutdown' } satisfies Order)
@@ -248,7 +257,7 @@ export class Worker {
     if (this.#state.type === 'exited') return
     switch (report.type) {
       case 'loaded':
-        if (this.#state.type !== 'loading') return this.#kill({ why: 'reported its load twice' })
+        if (this.#state.type !== 'loading') return this.#kill({ why: 'sent a second load report' })
         this.#become({ type: 'ready', timer: undefined })
         this.#listener.loaded(this, report.definition)
         return
@@ -269,7 +278,7 @@ export class Worker {
     this.#kill({ why, fault: { type: 'uncaught', error } })
   }
 
-  /** The runtime believes nothing of what this process reports from now on. */
+  /** Further reports of this process are ignored. */
   #senseless(said: unknown): void {
     const message = `sent an invalid report: ${shown(said)}`
     this.#uncaught(message, { name: 'InvalidReport', message })
@@ -280,7 +289,7 @@ export class Worker {
     for (const result of results) {
       const out = this.#out.get(result.n)
       if (!out) {
-        const message = `answered for a message not in it (${result.n})`
+        const message = `reported a result for a message that it does not have (${result.n})`
         this.#uncaught(message, { name: 'Forged', message })
         continue
       }
@@ -296,7 +305,7 @@ export class Worker {
     this.#afterResults()
   }
 
-  /** The first message in the process is the one that runs. */
+  /** The first message in the process is the running one. */
   #followHead(): void {
     const [first] = this.#out.values()
     if (first?.dispatch.n === this.#head?.n) return
@@ -311,7 +320,7 @@ export class Worker {
 
   #endedBy(result: Result): RunEnd {
     const { n, ms: durationMs } = result
-    // An answer that came all the same, before the process had to go, is an answer: what ran behind it relies on it.
+    // A result that arrives before the process ends is accepted: later messages in the process depend on it.
     if (this.#hasTimedOut(n) && result.end !== 'replied')
       return { n, durationMs, outcome: { type: 'timed-out', afterMs: Math.round(durationMs) } }
     switch (result.end) {
@@ -338,7 +347,7 @@ export class Worker {
     else if (state.type === 'stopping' && this.#isOver(state)) this.#terminate(state)
   }
 
-  /** Nothing in it is waited for any more. */
+  /** No further results are expected from it. */
   #isOver({ fault }: Stopping): boolean {
     return this.#out.size === 0 || (fault?.type === 'timed-out' && !this.#out.has(fault.n))
   }
@@ -348,7 +357,10 @@ export class Worker {
     return state.type === 'stopping' && state.fault?.type === 'timed-out' && state.fault.n === n
   }
 
-  /** One timer for the message that runs now; it is looked at when it fires, never moved while all goes well. */
+  /**
+   * One timer for the running message; its deadline is checked when it fires, and it is not reset for each
+   * message.
+   */
   #watch(): void {
     const state = this.#state
     if (!isWorking(state) || state.timer || !this.#head) return
@@ -370,14 +382,14 @@ export class Worker {
     this.#become({ ...stopping, step: 'aborting', timer })
   }
 
-  /** One that has its time to end by itself, after an abort or SIGTERM, keeps it. */
+  /** A worker within its grace after an abort or SIGTERM keeps that grace. */
   #lostChannel(): void {
     const state = this.#state
     if (state.type === 'loading' || isWorking(state))
       this.#kill({ why: CHANNEL_LOST, fault: { type: 'channel-lost' } })
   }
 
-  /** SIGTERM is followed by SIGKILL, however often it is asked for; both go to the whole process group. */
+  /** SIGTERM is followed by SIGKILL, also when called repeatedly; both go to the whole process group. */
   #terminate(ground: Ground): void {
     const state = this.#state
     if (state.type === 'exited') return
@@ -408,7 +420,7 @@ export class Worker {
     }
   }
 
-  /** @throws Error for a step that no worker takes */
+  /** @throws Error for an illegal step */
   #become(next: State): void {
     const { timer } = this.#state
     const [from, to] = [stepOf(this.#state), stepOf(next)]
@@ -465,13 +477,13 @@ function isWorking(state: State): state is Working {
 
 const SHOWN_CHARS_MAX = 200
 
-/** What came as JSON; undefined: bytes that are none. */
+/** A parsed report; undefined: bytes that are not JSON. */
 function shown(said: unknown): string {
-  const text = said === undefined ? 'bytes that are no JSON' : JSON.stringify(said)
+  const text = said === undefined ? 'bytes that are not JSON' : JSON.stringify(said)
   return text.length > SHOWN_CHARS_MAX ? `${text.slice(0, SHOWN_CHARS_MAX)}…` : text
 }
 
-/** With its causes in the first line, since a screen may show few of the others. */
+/** Puts the causes into the first line, since terminals may show few of the others. */
 function storyOf(error: ErrorInfo): string {
   if (error.stack === undefined) return errorText(error)
   const [first = '', ...frames] = error.stack.split('\n')

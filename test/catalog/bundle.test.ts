@@ -388,13 +388,13 @@ describe('the cache', () => {
     expect(files.sort()).toEqual([...expected, ...caches].map((path) => basename(path)).sort())
   })
 
-  test('a cache that takes no files is a matter of configuration', async () => {
+  test('a cache that is not writable is a matter of configuration', async () => {
     const at = project({ 'functions/a.ts': 'export default () => 1', blocked: 'a file' })
     const cache = at.at('blocked/cache')
     await expect(bundleFunction(at.source('functions/a.ts'), { ...at.options, cache })).rejects.toMatchObject(
       {
         code: 'bad_config',
-        message: expect.stringMatching(/blocked\/cache takes no files \(E\w+\).*`cache`.*NANOCLAW_CACHE/),
+        message: expect.stringMatching(/blocked\/cache is not writable \(E\w+\).*`cache`.*NANOCLAW_CACHE/),
       },
     )
   })

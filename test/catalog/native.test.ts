@@ -49,7 +49,7 @@ test.each([
   [
     'that needs what is not installed',
     `require('aws-sdk')`,
-    /if dep can do without it, name 'dep' in `external`/,
+    /if dep works without it, name 'dep' in `external`/,
   ],
 ])('169: for a package %s the build names the remedy', async (_what, code, told) => {
   const at = project({

@@ -48,9 +48,7 @@ test('116: when only inbound.db is deleted under dev, an empty one takes its pla
   const dev = startNanoclaw(dir, ['dev'])
   await dev.says('Ctrl+C stops.')
   rmSync(join(dir, '.nanoclaw/inbound.db'))
-  await expect
-    .poll(() => dev.stderr())
-    .toContain('inbound.db was moved or deleted; an empty one is in its place')
+  await expect.poll(() => dev.stderr()).toContain('inbound.db was moved or deleted; an empty one replaces it')
   expect(await nanoclaw(dir, ['send', 'chat', 'two', '--wait'])).toMatchObject({ code: 0 })
   expect(dev.stdout()).not.toContain('afresh')
   dev.child.kill('SIGINT')

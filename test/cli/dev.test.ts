@@ -51,13 +51,13 @@ test('a new project answers at once, takes changes, and stops gently', async () 
   await dev.says(/reload {2}after/)
   await nanoclaw(dir, ['send', 'after', '--wait'])
   await dev.says(
-    /ended {3}after {2}a process, and no message is charged: uncaught Error: background boom\n +at .*functions\/after\.ts:1/,
+    /ended {3}after {2}a process; no message is charged: uncaught Error: background boom\n +at .*functions\/after\.ts:1/,
   )
 
   await nanoclaw(dir, ['send', 'nobody'])
   await dev.says(/parked {2}msg-\S+ {2}no function takes kind nobody; functions\/nobody\.ts would take it/)
   writeFileSync(join(dir, 'functions/broken.ts'), 'export default {')
-  await dev.says(/broken {2}broken; mend it and save/)
+  await dev.says(/broken {2}broken; fix it and save/)
   rmSync(join(dir, 'functions/broken.ts'))
   await expect.poll(async () => (await nanoclaw(dir, ['status'])).stdout).toMatch(/^ {2}nobody {2}1$/m)
   expect((await nanoclaw(dir, ['status'])).stdout).toMatch(/^runtime +running: process \d+/m)

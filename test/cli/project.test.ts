@@ -83,7 +83,7 @@ test('127: init makes no project in the functions folder of another', async () =
   ] as const) {
     const { code, stderr } = await nanoclaw(join(dir, cwd), args)
     expect(code).toBe(2)
-    expect(stderr).toContain(`lies in the functions folder of ${dir}`)
+    expect(stderr).toContain(`is in the functions folder of ${dir}`)
   }
   expect(readdirSync(join(dir, 'functions'))).toEqual(['chat.ts'])
   expect((await nanoclaw(dir, ['init', 'packages/more'])).code).toBe(0)

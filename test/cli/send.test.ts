@@ -73,7 +73,7 @@ test('--wait ends with 1 and says so when the time is up', async () => {
     '100ms',
   ])
   expect({ code, stdout }).toEqual({ code: 1, stdout: 'm\n' })
-  expect(stderr).toContain('m has not ended after 100 ms: no runtime is up; start one: nanoclaw dev')
+  expect(stderr).toContain('m has not ended after 100 ms: no runtime is running; start one: nanoclaw dev')
 })
 
 test('--wait for a message that has failed already ends with 1 at once', async () => {

@@ -122,7 +122,7 @@ test('an unknown id ends with 1 and says so, on stderr', async () => {
   expect(stderr).toContain(`No message nobody in ${join(dir, '.nanoclaw/inbound.db')}`)
   expect(await nanoclaw(emptyProject(), ['show', 'x'])).toMatchObject({
     code: 1,
-    stderr: expect.stringMatching(/^Cannot look for x: .*does not exist yet/),
+    stderr: expect.stringMatching(/^Cannot read message x: .*does not exist yet/),
   })
 })
 
@@ -150,7 +150,7 @@ test('what waits for a broken function has that as its reason', async () => {
   const { stdout } = await nanoclaw(dir, ['status'])
   lock.release()
   expect(stdout).toMatch(
-    /^ {2}webhook {2}1 {2}functions\/webhook\.ts is broken and must be mended\n {2}nobody {3}2$/m,
+    /^ {2}webhook {2}1 {2}functions\/webhook\.ts is broken and must be fixed\n {2}nobody {3}2$/m,
   )
 })
 
@@ -188,7 +188,7 @@ test('a run whose runtime was killed does not run any more, and the next start i
   outbound.close()
   const { stdout } = await nanoclaw(dir, ['show', 'cut'])
   expect(stdout).toMatch(/^waits +its runtime ended while it ran; the next one runs it again/m)
-  expect(stdout).toMatch(/^ {2}#1 .* cut off: its runtime has ended$/m)
+  expect(stdout).toMatch(/^ {2}#1 .* interrupted: its runtime has ended$/m)
   const report = JSON.parse((await nanoclaw(dir, ['show', 'cut', '--json'])).stdout)
   expect(report).toMatchObject({ runtime: { running: false }, runs: [{ outcome: null }] })
 })

@@ -32,7 +32,7 @@ const run = {
 
 test.each([
   [{ kind: 'nobody' }, {}, 'no function takes kind nobody; functions/nobody.ts would take it'],
-  [{ kind: 'syntax' }, {}, 'functions/syntax.ts is broken and must be mended'],
+  [{ kind: 'syntax' }, {}, 'functions/syntax.ts is broken and must be fixed'],
   [
     { kind: 'picky' },
     {},
@@ -41,8 +41,8 @@ test.each([
   [{ kind: 'chat' }, {}, undefined],
   [{ process_after: '2026-11-24 12:05:00' }, {}, 'it is due in 5 min'],
   [{ process_after: '2026-11-24 11:00:00' }, {}, undefined],
-  [{ status: 'paused' }, {}, 'its host holds it back'],
-  [{}, { running: false }, 'no runtime is up; start one: nanoclaw dev'],
+  [{ status: 'paused' }, {}, 'its host has paused it'],
+  [{}, { running: false }, 'no runtime is running; start one: nanoclaw dev'],
   [{}, { note: null }, undefined],
   [
     {},

@@ -74,7 +74,7 @@ test.each([
     says: ['--wait: found "chat"; expected a length of time'],
   },
   { args: ['send', 'chat', 'x', '--after', 'noon'], says: ['--after: found "noon"; expected'] },
-  { args: ['send', 'chat', '{"text":'], says: ['CONTENT begins like JSON but is none'] },
+  { args: ['send', 'chat', '{"text":'], says: ['CONTENT begins like JSON but is not valid JSON'] },
   { args: ['send', 'chat', 'x', '--file', 'y.json'], says: ['Both CONTENT and --file'] },
   { args: ['send', 'chat', '--file', 'missing.json'], says: ['--file: cannot read missing.json'] },
 ])('$args ends with 2 and says what is legal', async ({ args, says }) => {

@@ -58,7 +58,7 @@ test('what waits for a function that is broken is held until that is mended, not
   events.emit('function-broken', { ...broken, stillServed: false })
   events.emit('unroutable', { id: 'a', kind: 'syntax' })
   expect(shown()).toMatch(/parked {2}a {2}no function takes kind syntax/)
-  expect(shown()).toMatch(/parked {2}a {2}function syntax is broken and must be mended$/m)
+  expect(shown()).toMatch(/parked {2}a {2}function syntax is broken and must be fixed$/m)
   events.emit('functions-changed', { changed: ['syntax'], functions: ['syntax'] })
   events.emit('functions-changed', { changed: ['syntax'], functions: [] })
   events.emit('unroutable', { id: 'b', kind: 'syntax' })

@@ -128,7 +128,7 @@ test('what cannot be carried out is given up with its reason, and the next reque
     expect.stringMatching(/taskId is undefined; expected text/),
     expect.stringMatching(/there is no task "nobody"/),
     expect.stringMatching(/processAfter is "tomorrow"/),
-    expect.stringMatching(/recurrence: "every monday" is no cron expression/),
+    expect.stringMatching(/recurrence: "every monday" is not a cron expression/),
     'delivered',
   ])
   expect(events.filter(({ type }) => type === 'dead')).toHaveLength(7)

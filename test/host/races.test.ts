@@ -118,7 +118,7 @@ test('109: a reply keeps the folder it was handed over with, and gives nothing o
   })
   await settled(() => expect(delivered(fixture)).toHaveLength(1))
   expect(seen).toEqual(['of the reply'])
-  await expect(late()).rejects.toThrow(/a\.txt was asked for after the try to send its reply had ended/)
+  await expect(late()).rejects.toThrow(/a\.txt was read after the attempt to send its reply had ended/)
   await settled(() => expect(existsSync(folder)).toBe(false))
   untouched(target)
 })

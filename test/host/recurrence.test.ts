@@ -1,4 +1,4 @@
-// Messages that repeat: the next occurrence, what was missed, what cannot go on.
+// Messages that repeat: the next occurrence, missed occurrences, series without a next one.
 import { openHost } from 'nanoclaw-functions/host'
 import { expect, onTestFinished, test } from 'vitest'
 import { realClock } from '../../runtime/protocol/clock.ts'
@@ -149,8 +149,8 @@ test('a zone of its own is kept through the series; without one the host’s zon
 })
 
 test.each([
-  ['* * * *', /recurrence: "\* \* \* \*" is no cron expression.*; expected five fields/],
-  ['0 0 31 2 *', /recurrence: "0 0 31 2 \*" never comes: there is no such date/],
+  ['* * * *', /recurrence: "\* \* \* \*" is not a cron expression.*; expected five fields/],
+  ['0 0 31 2 *', /recurrence: "0 0 31 2 \*" has no occurrence: it names a date that does not exist/],
   [{ cron: '0 9 * * *', timeZone: 'Mars/Olympus' }, /recurrence: "Mars\/Olympus" is no time zone/],
   ['CRON_TZ=Nowhere 0 9 * * *', /recurrence: "Nowhere" is no time zone/],
   [{ every: '1h' }, /recurrence is \[object Object\]; expected five fields .* or \{ cron, timeZone \}/],
@@ -175,9 +175,9 @@ test('W23: a recurrence that another program wrote and nobody can read is report
     {
       seriesId: 'broken',
       recurrence: 'every monday',
-      reason: expect.stringMatching(/"every monday" is no cron expression/),
+      reason: expect.stringMatching(/"every monday" is not a cron expression/),
     },
-    { seriesId: 'never', recurrence: '0 0 31 2 *', reason: '"0 0 31 2 *" never comes again' },
+    { seriesId: 'never', recurrence: '0 0 31 2 *', reason: '"0 0 31 2 *" has no further occurrence' },
   ])
   expect(host.sync().stopped).toEqual([])
   expect(host.tasks.list()).toMatchObject([

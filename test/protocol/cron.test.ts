@@ -33,13 +33,17 @@ test.each([
 })
 
 test.each([
-  ['* * * *', 'UTC', /"\* \* \* \*" is no cron expression/],
+  ['* * * *', 'UTC', /"\* \* \* \*" is not a cron expression/],
   ['61 * * * *', 'UTC', /no cron expression: Invalid value for minute: 61/],
   ['0 0 0 1 1 * 2020', 'UTC', /no cron expression/],
-  ['', 'UTC', /"" is no cron expression/],
-  ['tomorrow', 'UTC', /"tomorrow" is no cron expression/],
+  ['', 'UTC', /"" is not a cron expression/],
+  ['tomorrow', 'UTC', /"tomorrow" is not a cron expression/],
   ['2026-12-01T00:00:00', 'UTC', /is a date, not a cron expression/],
-  ['0 9 * * *', 'Mars/Olympus', /"Mars\/Olympus" is no time zone; expected a name such as 'Europe\/Berlin'/],
+  [
+    '0 9 * * *',
+    'Mars/Olympus',
+    /"Mars\/Olympus" is not a time zone; expected a name such as 'Europe\/Berlin'/,
+  ],
 ])('88: %j in %s is refused and named', (expression, zone, text) => {
   expect(() => nextOccurrence(expression, 0, zone)).toThrow(text)
   expect(() => nextOccurrence(expression, 0, zone)).toThrow(RangeError)

@@ -45,7 +45,7 @@ describe('a thrown value says what it was', () => {
   })
 })
 
-const unreadable = 'a thrown value that cannot be read'
+const unreadable = 'a thrown value that is not readable'
 const refuse = (): never => {
   throw new Error('not for you')
 }

@@ -40,7 +40,7 @@ describe('74, 114: a runtime', () => {
     const { runtime, workspace } = await serving()
     take(workspace)
     expect(await runtime.ended).toBe(78)
-    const { err } = runtime.lines().find(({ msg }) => msg === 'cannot go on')!
+    const { err } = runtime.lines().find(({ msg }) => msg === 'fatal error')!
     expect(err.message).toMatch(`${workspace}/outbound.db: ${WAY_OUT}`)
     expect(runtime.text().trim().split('\n').at(-1)).toContain(WAY_OUT)
     expect(existsSync(`${workspace}/outbound.db-journal`)).toBe(false)

@@ -104,7 +104,7 @@ test('174: a folder that cannot be served, at the start or later, stops no other
   writeFileSync(join(a.folder, 'outbound.db'), 'no database '.repeat(1000))
   const { said, lines, ended } = started(root, '--workspace', 'a', '--workspace', 'b', '--workspace', 'c')
   await until(() => said('started', b.folder) && said('started', c.folder))
-  const failure = 'workspace cannot be served; the others go on'
+  const failure = 'workspace cannot be served; others are not affected'
   expect(lines().find(({ msg }) => msg === failure)).toMatchObject({
     level: 'error',
     workspace: a.folder,
@@ -143,7 +143,7 @@ test('175: folders that come are served, those that go are left, and one that co
 
   renameSync(b.folder, join(root, 'gone'))
   await until(() => said('workspace is not served any more', b.folder))
-  expect(said('workspace cannot be served; the others go on', b.folder)).toBe(false)
+  expect(said('workspace cannot be served; others are not affected', b.folder)).toBe(false)
   expect(isLocked(join(root, 'gone', '.runtime.lock'))).toBe(false)
   const third = a.send('who')
   await until(() => a.ack(third) === 'completed')
@@ -164,7 +164,7 @@ test('175: a folder that another runtime holds is tried again until it is free',
   const other = started(root, '--workspace', 'sessions/a')
   await until(() => other.lines().some(({ msg }) => msg === 'started'))
   const { child, said } = started(root, '--workspaces', 'sessions/*')
-  await until(() => said('workspace cannot be served; the others go on', a.folder))
+  await until(() => said('workspace cannot be served; others are not affected', a.folder))
   other.child.kill('SIGTERM')
   await other.ended()
   const id = a.send('who')

@@ -187,7 +187,7 @@ test('W27: only the instance that was started here is judged: claims and heartbe
   expect(path(folder)).toEqual(['starting', 'starting'])
 })
 
-test('stop() ends what ignores SIGTERM, and its children, and resolves when nothing runs any more', async () => {
+test('stop() ends what ignores SIGTERM, and its children, and resolves when no run is active any more', async () => {
   const folder = session()
   const { supervisor, becomes } = supervised({
     command: script(
@@ -282,7 +282,7 @@ test('a prepare that never answers refuses the start, and does not keep stop() w
     limits: { prepareMs: 30, pauseMaxMs: 20 },
   })
   supervisor.add(folder)
-  expect((await becomes(folder, 'refused')).reason).toBe('prepare gave no answer within 30 ms')
+  expect((await becomes(folder, 'refused')).reason).toBe('prepare did not finish within 30 ms')
   await supervisor.stop()
   expect(starts(folder)).toEqual([])
 })

@@ -1,5 +1,5 @@
-// Two tables of inbound.db that runners of the first kind read: where the session's own conversation is, and whom a runner may
-// write to, by name.
+// Two tables of inbound.db that runners of nanoclaw's first generation read: the address of the session's own
+// conversation, and the named destinations.
 import type { HostFile } from './file.ts'
 
 export interface Routing {
@@ -28,7 +28,7 @@ export function setSessionRouting(file: HostFile, routing: Routing): void {
   )
 }
 
-/** All of them take the place of all that were there. */
+/** Replaces all destinations. */
 export function replaceDestinations(file: HostFile, destinations: readonly DestinationRow[]): void {
   file.transact((db) => {
     db.prepare('delete from destinations').run()

@@ -1,12 +1,12 @@
-// What the host remembers about delivering replies, in inbound.db, which it alone writes. `delivered` is the wire's own
-// table: a reply that stands in it is done with, sent or given up. `nanoclaw_outgoing` is the queue in front of it: every
-// reply enters once, in the order of its commit, together with the mark that says how far messages_out has been read.
+// The host's delivery state, in inbound.db. `delivered` belongs to the protocol: a reply in it is finished,
+// sent or given up. `nanoclaw_outgoing` is the queue before it: every reply enters once, in commit order, in
+// the same transaction as the position up to which messages_out has been read.
 import type { HostFile } from './file.ts'
 
-/** A reply on its way, without its content. */
+/** A queued reply, without its content. */
 export interface QueuedReply {
   readonly id: string
-  /** Its destination; parcels of one lane go one after the other. */
+  /** Its destination; replies of one lane are sent one after the other. */
   readonly lane: string
   readonly attempts: number
   readonly dueAtMs: number
@@ -18,7 +18,7 @@ export interface NewQueuedReply {
   readonly dueAtMs: number
 }
 
-/** What became of one try to send a reply. */
+/** The result of one attempt to send a reply. */
 export type DeliveryAttempt =
   | {
       readonly type: 'delivered'
@@ -35,7 +35,7 @@ export type DeliveryAttempt =
     }
   | { readonly type: 'dead'; readonly id: string; readonly attempt: number; readonly error: string }
 
-/** A reply that was given up. */
+/** A reply whose delivery was given up. */
 export interface DeadLetter {
   readonly id: string
   readonly failedAt: string
@@ -44,14 +44,14 @@ export interface DeadLetter {
   readonly attempts: number | null
 }
 
-/** The newest reply that has entered the queue. */
+/** The newest reply that has been queued. */
 export function queuedUpTo(file: HostFile): string | undefined {
   return file.use(
     (db) => db.prepare('select message_out_id from nanoclaw_taken').pluck().get() as string | undefined,
   )
 }
 
-/** Replies enter the queue and the mark moves behind them, or neither; those that are known are passed over. */
+/** Inserts replies and moves the read position behind them, in one transaction; known replies are skipped. */
 export function queueReplies(file: HostFile, parcels: readonly NewQueuedReply[]): void {
   file.transact((db) => {
     const insert = db.prepare(
@@ -68,8 +68,8 @@ export function queueReplies(file: HostFile, parcels: readonly NewQueuedReply[])
 }
 
 /**
- * What became of tries, all in one transaction. Sent: it leaves the queue and stands in `delivered`. Given up: it stands
- * there as failed, and its error is kept.
+ * Writes the results of attempts in one transaction. Sent: the reply leaves the queue and enters `delivered`.
+ * Given up: it enters `delivered` as failed, and its error is kept.
  */
 export function recordAttempt(file: HostFile, tried: readonly DeliveryAttempt[], at: string): void {
   file.transact((db) => {
@@ -114,7 +114,7 @@ export function listDeadLetters(file: HostFile): DeadLetter[] {
   )
 }
 
-/** A reply that was given up enters the queue again, in its old place where that is known; false when there is none. */
+/** Queues a given-up reply again, in its old position where that is known; false when it was not given up. */
 export function redeliver(file: HostFile, { id, lane, dueAtMs }: NewQueuedReply): boolean {
   return file.transact((db) => {
     const { changes } = db

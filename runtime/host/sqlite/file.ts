@@ -1,6 +1,6 @@
-// The host's hold on inbound.db: opened for writing, brought to the newest shape, closed again after each operation.
-// Closing is what makes the other side's cached pages invalid on mounts between machines; `keepOpen` saves it where
-// both sides share one kernel. Opening for writing also plays back the journal that a killed host left behind.
+// The host's connection to inbound.db: opened for writing, upgraded to the newest schema, closed after each
+// operation. Closing invalidates the other side's cached pages on mounts between machines; `keepOpen` saves
+// it where both sides share one kernel. Opening for writing also rolls back the journal of a killed host.
 import { existsSync, statSync } from 'node:fs'
 import { NanoclawError } from '../../protocol/errors.ts'
 import { HOST_TABLES, WIRE_TABLES } from '../../protocol/schema.ts'
@@ -8,13 +8,19 @@ import { explain } from '../../store/sqlite/classify.ts'
 import { openWritable, type WritableDb } from '../../store/sqlite/open.ts'
 import { HOST_OWN_TABLES, SCHEMA_OBJECTS } from './tables.ts'
 
-/** The host's calls are synchronous, so they wait for a lock where they are; another host holds it for one commit. */
+/**
+ * The host's calls are synchronous, so they block while waiting for a lock; another host holds it for one
+ * commit.
+ */
 const HOST_BUSY_MS = 5_000
 
-/** A transaction that outgrows the cache locks readers out until it ends; this holds some 100,000 rows, and is taken only as needed. */
+/**
+ * A transaction that outgrows the cache locks readers out until it ends; this size holds some 100,000 rows;
+ * SQLite allocates it as needed.
+ */
 const CACHE_KIB = 64 * 1024
 
-/** Columns that hosts learned to write over time, with what an older row means. */
+/** Columns that newer hosts write, with the default for older rows. */
 const LATER_COLUMNS = [
   { table: 'messages_in', name: 'series_id', definition: 'text', backfill: 'id' },
   { table: 'messages_in', name: 'trigger', definition: 'integer not null default 1' },
@@ -29,7 +35,7 @@ export class HostFile {
   #keepOpen: boolean
   #kept: WritableDb | undefined
 
-  /** Creates the file when it is missing, and adds what an older one lacks. */
+  /** Creates a missing file, and adds what an older one lacks. */
   constructor(path: string, keepOpen: boolean) {
     this.path = path
     this.#keepOpen = keepOpen
@@ -38,17 +44,19 @@ export class HostFile {
     })
   }
 
-  /** Several statements, each its own transaction. For reading, too: this side may always play a journal back. */
+  /**
+   * Several statements, each its own transaction. Also for reading: this side may always roll back a journal.
+   */
   use<T>(work: (db: WritableDb) => T): T {
     return this.#run(false, work)
   }
 
-  /** All of it or nothing; no other host writes in between. */
+  /** One transaction; no other host writes in between. */
   transact<T>(work: (db: WritableDb) => T): T {
     return this.#run(false, (db) => db.transaction(() => work(db)).immediate())
   }
 
-  /** One handle for everything that is done within: each opening reads the schema anew. */
+  /** One handle for all operations within: each opening reads the schema again. */
   during<T>(work: () => T): T {
     if (this.#keepOpen) return work()
     this.#keepOpen = true
@@ -59,7 +67,7 @@ export class HostFile {
     }
   }
 
-  /** Nothing is kept open from here on; what still has to be written (a reply that was just sent) still can be. */
+  /** Keeps no handle open from here on; later writes (the result of a running send) still work. */
   close(): void {
     this.#keepOpen = false
     this.#kept?.close()
@@ -70,7 +78,7 @@ export class HostFile {
     if (!mayCreate && !existsSync(this.path))
       throw new NanoclawError(
         'inbound_unusable',
-        `${this.path} is gone; open the host again to make a new one`,
+        `${this.path} does not exist any more; call openHost again to create a new one`,
       )
     try {
       const db = this.#kept ?? open(this.path)
@@ -87,8 +95,9 @@ export class HostFile {
 }
 
 /**
- * Makes outbound.db with the tables that both sides know, if there is none: upstream's hosts do, and some runners expect
- * it. A file that is there belongs to the runtime and is not opened for writing; an empty one is a creation cut short.
+ * Creates a missing outbound.db with the tables of the protocol: nanoclaw's own hosts do, and some runners
+ * expect it. An existing file belongs to the runtime and is not opened for writing; an empty one is an
+ * interrupted creation.
  */
 export function createOutbound(path: string): void {
   if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0) return
@@ -124,7 +133,7 @@ function missingColumns(db: WritableDb): (typeof LATER_COLUMNS)[number][] {
   const present = new Map<string, Set<unknown>>()
   for (const table of new Set(LATER_COLUMNS.map((column) => column.table)))
     present.set(table, new Set(db.prepare('select name from pragma_table_info(?)').pluck().all(table)))
-  // A table that is not there at all is made whole, not column by column.
+  // A missing table is created whole, not column by column.
   return LATER_COLUMNS.filter(
     ({ table, name }) => present.get(table)!.size > 0 && !present.get(table)!.has(name),
   )

@@ -1,10 +1,10 @@
-// Which replies of the delivery queue may go now, and when the next one may.
+// Which replies of the delivery queue are due now, and when the next one is.
 import type { QueuedReply } from './delivery.ts'
 import type { HostFile } from './file.ts'
 
 /**
- * The first parcel of each lane that may go now, up to `limit`, beginning behind the lane `after` and going round. A lane
- * whose first parcel waits for another try waits with it; one that is not due yet lets the others by.
+ * The first due reply of each lane, up to `limit`, round robin after the lane `after`. A reply that waits for
+ * a retry blocks its lane; one that is not due yet does not.
  */
 export function headsOf(
   file: HostFile,
@@ -35,9 +35,12 @@ export function headsOf(
 }
 
 export interface QueueTimes {
-  /** Nothing is on its way. */
+  /** The queue is empty. */
   readonly isEmpty: boolean
-  /** When a reply becomes due that is not yet; what is due now waits for its lane or for a place, and not for a time. */
+  /**
+   * When the next scheduled reply becomes due. Replies that are due now wait for their lane or a slot, not
+   * for a time.
+   */
   readonly nextDueMs: number
 }
 

@@ -1,5 +1,5 @@
-// The host's pen: what it writes into messages_in and reads back. The host is the only writer of inbound.db, but there may
-// be several hosts at a time, so every number is taken and used inside one transaction that shuts the others out.
+// The host's writes to messages_in and its reads of it. Several host processes may write inbound.db at a
+// time, so every number is taken and used inside one exclusive transaction.
 
 import { SEQ_MAX } from '../../store/sqlite/message-rows.ts'
 import type { WritableDb } from '../../store/sqlite/open.ts'
@@ -12,7 +12,7 @@ export interface NewMessageRow {
   readonly timestamp: string
   readonly processAfter: string | null
   readonly recurrence: string | null
-  /** The zone that the series counts in, where its recurrence says none. */
+  /** The time zone of the series, where its recurrence names none. */
   readonly timeZone?: string | undefined
   readonly seriesId: string
   readonly trigger: 0 | 1
@@ -26,7 +26,7 @@ export interface NewMessageRow {
 
 export interface Enqueued {
   readonly id: string
-  /** The message's number, even and rising; of the row that was there first when this is a duplicate. */
+  /** The message's number, even and rising; for a duplicate, that of the existing row. */
   readonly seq: number | null
   /** True: a message with this id exists already, and nothing was written. */
   readonly duplicate: boolean
@@ -52,12 +52,12 @@ export interface StoredMessage {
 }
 
 /**
- * The number that the next one is counted from. Text in the column sorts above every number and is passed over, as are
- * numbers that no runtime counts as one.
+ * The highest number in use. Text in the column sorts above every number and is skipped, as are numbers that
+ * no runtime accepts.
  */
 export const LAST_SEQ = `(select seq from messages_in where seq < ${SEQ_MAX - 2} order by seq desc limit 1)`
 
-/** All rows in one transaction, each with the next even number; ids that exist already are left as they are. */
+/** Inserts all rows in one transaction, each with the next even number; skips ids that exist. */
 export function insertMessages(file: HostFile, rows: Iterable<NewMessageRow>): Enqueued[] {
   return file.transact((db) => {
     const insert = db.prepare(INSERT)
@@ -90,7 +90,9 @@ export function pendingAfter(file: HostFile, cursor: number, limit: number): Pen
   )
 }
 
-/** Writes how messages ended. Only rows that are still pending: a pause, a cancellation or an end stays as it is. */
+/**
+ * Writes how messages ended. Updates pending rows only: a paused, cancelled or ended message stays unchanged.
+ */
 export function finishPending(file: HostFile, acks: readonly TerminalAck[]): TerminalAck[] {
   return file.transact((db) => {
     const settle = db.prepare(`update messages_in set status = ? where id = ? and status = 'pending'`)
@@ -109,7 +111,7 @@ export function getMessage(file: HostFile, id: string): StoredMessage | undefine
   )
 }
 
-/** null: what the recurrence itself says, or nothing. */
+/** null: the zone that the recurrence names, or none. */
 export function noteZone(db: WritableDb, seriesId: string, timeZone: string | null): void {
   if (timeZone === null) db.prepare('delete from nanoclaw_series where series_id = ?').run(seriesId)
   else

@@ -1,5 +1,6 @@
-// The host's eyes on outbound.db: read-only, a fresh handle each time, no lock held between two reads. A file that is
-// missing, locked or waits for its owner to play back a journal is "not readable yet" and never an error of the caller's.
+// The host's reads of outbound.db: read-only, a new handle each time, no lock between two reads. A file that
+// is missing, locked or has a journal that its owner must roll back is "not readable yet", which is not an
+// error of the caller.
 import { NanoclawError } from '../../protocol/errors.ts'
 import { classifyRead, explain } from '../../store/sqlite/classify.ts'
 import { openReadonly, READ_BUSY_MS, type ReadonlyDb } from '../../store/sqlite/open.ts'
@@ -25,7 +26,10 @@ export interface AckRow {
   readonly changedAt: string
 }
 
-/** Where a reader of messages_out stands. By seq where it has one: row numbers change when the file is vacuumed. */
+/**
+ * The position of a reader of messages_out: by seq where the row has one, since row ids change when the file
+ * is vacuumed.
+ */
 export interface ReplyCursor {
   readonly seq: number | null
   readonly row: number
@@ -34,8 +38,8 @@ export interface ReplyCursor {
 export const REPLIES_START: ReplyCursor = { seq: null, row: 0 }
 
 /**
- * What was read, or why that cannot be done at the moment. A third answer beside "there is" and "there is none": whoever asks
- * has to say what follows from it, so there is no way to the value that leaves it out.
+ * What was read, or why the file cannot be read at the moment. Every caller must handle both cases: no
+ * accessor returns the value alone.
  */
 export class Read<T> {
   readonly #found: { readonly value: T } | { readonly reason: string }
@@ -74,7 +78,7 @@ export class Read<T> {
   }
 }
 
-/** A call that must know waits so long for a lock, where it is: a commit of the runtime is over by then. */
+/** How long a call that needs an answer blocks for a lock: a commit of the runtime is over by then. */
 const PATIENT_MS = 1_000
 
 export class HostOutbox {
@@ -87,7 +91,7 @@ export class HostOutbox {
     this.path = path
   }
 
-  /** Where a reader stands that has seen everything up to `seq`. */
+  /** The position of a reader that has read everything up to `seq`. */
   cursorAt(seq: number): Read<ReplyCursor> {
     return this.read((db) => {
       const found = db
@@ -111,7 +115,7 @@ export class HostOutbox {
     )
   }
 
-  /** What the runtime has said about the given messages. One lookup each, whatever the number of acks in the file. */
+  /** The acks of the given messages. One indexed lookup each, whatever the number of acks in the file. */
   acks(ids: readonly string[]): Read<AckRow[]> {
     return this.read((db) =>
       db
@@ -127,7 +131,10 @@ export class HostOutbox {
     )
   }
 
-  /** As repliesAfter, but behind a reply known by its id; from the first when there is no such reply (any more). */
+  /**
+   * As repliesAfter, but after a reply given by its id; from the first when that reply does not exist (any
+   * more).
+   */
   repliesBehind(id: string | undefined, limit: number): Read<ReplyRow[]> {
     return this.read((db) =>
       db
@@ -144,7 +151,10 @@ export class HostOutbox {
     return this.repliesById([id]).map((found) => found.get(id))
   }
 
-  /** The newest reply whose content has this `questionId`. Reads all contents that speak of a question: clicks are rare. */
+  /**
+   * The newest reply whose content has this `questionId`. Reads all contents that contain a question id:
+   * clicks are rare.
+   */
   questionById(questionId: string): Read<ReplyRow | undefined> {
     return this.read((db) => {
       const row = db
@@ -159,7 +169,7 @@ export class HostOutbox {
     })
   }
 
-  /** Those of the given replies that are in the file. */
+  /** The given replies that are in the file. */
   repliesById(ids: readonly string[]): Read<Map<string, ReplyRow>> {
     return this.read((db) => {
       const reply = db.prepare(`select ${REPLY_COLUMNS} from messages_out where id = ?`)
@@ -178,7 +188,7 @@ export class HostOutbox {
     })
   }
 
-  /** One handle for all reads within; between two of them it holds no lock. */
+  /** One handle for all reads within; no lock between two of them. */
   during<T>(work: () => T): T {
     if (this.#keepOpen) return work()
     this.#keepOpen = true
@@ -191,7 +201,7 @@ export class HostOutbox {
     }
   }
 
-  /** As during, and each read waits for a lock: for calls that cannot do without an answer. */
+  /** As during, and each read waits for a lock: for calls that need an answer. */
   patiently<T>(work: () => T): T {
     this.#busyMs = PATIENT_MS
     try {

@@ -1,5 +1,6 @@
-// How a series goes on in messages_in. Its recurrence stands in one message at a time: when that one has ended, its successor
-// takes the recurrence over, in the same transaction, so that there are never two of them and never none.
+// The next occurrence of a series in messages_in. One message of a series has its recurrence; when that
+// message has ended, its successor takes the recurrence over in one transaction, so that exactly one message
+// has it.
 
 import type { WritableDb } from '../../store/sqlite/open.ts'
 import type { HostFile } from './file.ts'
@@ -9,7 +10,7 @@ export interface EndedOccurrence {
   readonly id: string
   readonly seriesId: string
   readonly recurrence: string
-  /** null: none is noted. */
+  /** null: none is recorded. */
   readonly timeZone: string | null
   readonly processAfter: string | null
   readonly timestamp: string
@@ -21,7 +22,7 @@ export interface Successor {
   readonly timestamp: string
 }
 
-/** Messages that have ended and whose series goes on, except those marked as stopped. */
+/** Ended messages whose series continues, except those marked as stopped. */
 export function endedOccurrences(file: HostFile, stoppedPrefix: string): EndedOccurrence[] {
   return file.use(
     (db) =>
@@ -37,7 +38,10 @@ export function endedOccurrences(file: HostFile, stoppedPrefix: string): EndedOc
   )
 }
 
-/** The next occurrence inserted and the old one's recurrence cleared, or neither; false when another host was first. */
+/**
+ * Inserts the next occurrence and clears the old one's recurrence in one transaction; false when another host
+ * was first.
+ */
 export function insertSuccessor(file: HostFile, ended: EndedOccurrence, successor: Successor): boolean {
   return file.transact((db) => {
     if (!setRecurrence(db, ended, null)) return false
@@ -60,7 +64,7 @@ export function insertSuccessor(file: HostFile, ended: EndedOccurrence, successo
   })
 }
 
-/** Keeps the expression, marked, for people to see. */
+/** Keeps the expression with a mark, so that it stays visible. */
 export function markStopped(file: HostFile, ended: EndedOccurrence, marked: string): boolean {
   return file.transact((db) => setRecurrence(db, ended, marked))
 }

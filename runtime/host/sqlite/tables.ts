@@ -1,10 +1,12 @@
-// What this host adds to inbound.db beside the wire's tables. Programs that do not know them never notice them.
+// This host's own tables in inbound.db, beside those of the protocol. Programs that do not know them are not
+// affected.
 
 /**
- * Indexes: what is not finished is found without reading history; one with a condition costs nothing for rows outside it.
- * Tables: the queue of replies on their way, how far outbound.db has been read into it, and the time zone of each series whose
- * recurrence says none: a column of the wire's table would be lost with the first occurrence that another host makes. `due_at` null: given up, kept for
- * its error. Not STRICT: an SQLite older than 3.37 could not open a file that has such a table.
+ * Indexes: unfinished messages are found without reading history; a partial index costs nothing for other
+ * rows. Tables: the delivery queue, the position up to which outbound.db has been read into it, and the time
+ * zone of each series whose recurrence names none: a column of messages_in would be lost with the first
+ * occurrence that another host makes. `due_at` null: given up, kept for its error. Not STRICT: an SQLite
+ * older than 3.37 could not open a file that has such a table.
  */
 export const HOST_OWN_TABLES = `
 create index if not exists nanoclaw_live on messages_in (status) where status = 'pending' or status = 'paused';
@@ -30,7 +32,7 @@ create index if not exists nanoclaw_dead on delivered (status) where status = 'f
 create index if not exists nanoclaw_outgoing_due on nanoclaw_outgoing (due_at) where due_at is not null;
 `
 
-/** Everything that a file in the newest shape has. */
+/** Every object of the newest schema. */
 export const SCHEMA_OBJECTS: readonly string[] = [
   'messages_in',
   'idx_messages_in_series',

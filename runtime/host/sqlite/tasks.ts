@@ -1,6 +1,6 @@
-// Tasks in messages_in: what is held back, let go, changed or ended by the host. A series is known by its series_id, or by
-// the id of any of its messages; its live messages are pending or paused. A message that is changed takes a new number, so
-// that a runtime that has already read past the old one meets it again.
+// Tasks in messages_in: paused, resumed, changed or ended by the host. A series is known by its series_id, or
+// by the id of any of its messages; its live messages are pending or paused. A changed message takes a new
+// number, so that a runtime whose scan has passed the old number reads it again.
 
 import type { WritableDb } from '../../store/sqlite/open.ts'
 import type { HostFile } from './file.ts'
@@ -20,12 +20,12 @@ export interface TaskRow {
   readonly content: string
 }
 
-/** What an update sets; a field that is left out stays. */
+/** The fields of an update; a missing field stays unchanged. */
 export interface TaskChange {
   readonly content?: string
   readonly processAfter?: string | null
   readonly recurrence?: string | null
-  /** The zone of a recurrence that says none; null: it says its own, or there is none. */
+  /** The zone of a recurrence that names none; null: it names its own, or the message does not repeat. */
   readonly timeZone?: string | null
 }
 
@@ -55,7 +55,10 @@ export function resumeSeries(file: HostFile, series: string): number {
   })
 }
 
-/** Ends the live messages and the series; also one whose last message has just ended and has no successor yet. */
+/**
+ * Ends the live messages and the series, also a series whose last message has just ended and has no successor
+ * yet.
+ */
 export function cancelSeries(file: HostFile, series: string): number {
   return file.transact((db) => {
     const ended = db
@@ -84,8 +87,8 @@ export function liveIds(file: HostFile, series: string): string[] {
 }
 
 /**
- * Changes the live messages of a series; returns how many. One that has begun keeps its time: it was meant for then, and
- * what follows it is counted from there. A stopped series that gets a new recurrence is counted from `now`.
+ * Changes the live messages of a series; returns how many. A message that has begun keeps its scheduled time:
+ * the next occurrence is computed from it. A stopped series with a new recurrence starts from `now`.
  */
 export function updateSeries(
   file: HostFile,
@@ -103,7 +106,8 @@ export function updateSeries(
       )
       .all({ series }) as { id: string; seriesId: string; recurrence: string | null; live: 0 | 1 }[]
     const live = rows.filter((row) => row.live === 1)
-    // The recurrence stays where it is, or goes to the last message: in two of them the series would double.
+    // Exactly one message keeps the recurrence: the one that has it, or else the last. With two, the series
+    // would double.
     const bearer = rows.find((row) => row.recurrence !== null) ?? live.at(-1)
     for (const row of live) {
       const values = row === bearer ? { ...rest, recurrence } : rest

@@ -1,4 +1,4 @@
-// What a host does with messages that have ended: run one again, and forget the old ones.
+// Maintenance of ended messages: run one again (redrive), and delete old ones (prune).
 import type { HostFile } from './file.ts'
 import { type Enqueued, LAST_SEQ, nextEvenSeq } from './inbox.ts'
 
@@ -7,13 +7,13 @@ export interface EndedRow {
   readonly id: string
   readonly seriesId: string
   readonly timestamp: string
-  /** Another message of its series is still to be done. */
+  /** Another message of its series has not ended. */
   readonly seriesLives: boolean
 }
 
 /**
- * A copy of a message under a new id, to be run at once: in the same series, without a recurrence, which the series itself
- * goes on with, and not only by a runtime that starts.
+ * A copy of a message under a new id, to be run at once: in the same series, without its recurrence, which
+ * stays with the series, and without `on_wake`.
  */
 export function insertRedrive(
   file: HostFile,
@@ -37,8 +37,9 @@ export function insertRedrive(
 }
 
 /**
- * Ended messages behind a cursor, except those that something still depends on: a series goes on from its last message,
- * and the highest number must stay, or the next message would get one that the runtime has already read past.
+ * Ended messages behind a cursor, except those that are still needed: a series continues from its last
+ * message, and the highest number must stay, or the next message would get a number that the runtime's scan
+ * has passed.
  */
 export function endedAfter(file: HostFile, cursor: number, limit: number): EndedRow[] {
   return file.use((db) => {
@@ -59,7 +60,7 @@ export function endedAfter(file: HostFile, cursor: number, limit: number): Ended
   })
 }
 
-/** Only what is still as it was read; returns how many messages are gone. */
+/** Deletes rows that are still as they were read; returns how many messages were deleted. */
 export function deleteEnded(file: HostFile, ids: readonly string[]): number {
   return file.transact((db) => {
     const remove = db.prepare(
@@ -80,7 +81,7 @@ export interface OldDelivery {
   readonly at: string
 }
 
-/** What stands in `delivered` behind a cursor. */
+/** Rows of `delivered` after a cursor. */
 export function deliveredAfter(file: HostFile, cursor: number, limit: number): OldDelivery[] {
   return file.use(
     (db) =>

@@ -1,5 +1,5 @@
-// What a supervisor asks of the two files: is something due that no runtime has ended, when is something due next, and who
-// works on what. By index, in pages; the tables that only some runtimes have are looked for first.
+// A supervisor's queries on the two files: due messages that have not ended, the next due time, and the open
+// claims. By index, in pages; tables that only some runtimes have are checked for first.
 import { HAS_ENDED } from '../../protocol/ack.ts'
 import { LONG_TOOL, RUNNING } from '../../protocol/schema.ts'
 import { parseTime } from '../../protocol/time.ts'
@@ -20,7 +20,7 @@ export interface OpenClaim {
 
 export interface OpenClaims {
   readonly claims: readonly OpenClaim[]
-  /** What the operation that runs now may take, as the runner declared; 0: nothing declared. */
+  /** The declared time limit of the operation that runs now; 0: none is declared. */
   readonly declaredMs: number
 }
 
@@ -40,7 +40,7 @@ export function wakingAfter(file: HostFile, cursor: number, limit: number): Waki
   )
 }
 
-/** Of these messages those that wait for a runtime now: not ended, and no attempt that is due later. */
+/** The given messages that wait for a runtime now: not ended, and without a retry that is due later. */
 export function unended(outbox: HostOutbox, ids: readonly string[], nowMs: number): Read<string[]> {
   return outbox.read((db) => {
     const mayWait = hasTable(db, 'nanoclaw_run')
@@ -56,7 +56,7 @@ export function unended(outbox: HostOutbox, ids: readonly string[], nowMs: numbe
   })
 }
 
-/** When the next attempt after now is due, as this project's runtime has noted it. */
+/** When the next retry after now is due, as recorded by this project's runtime. */
 export function nextAttemptMs(outbox: HostOutbox, nowMs: number): Read<number | null> {
   return outbox.read((db) => {
     if (!hasTable(db, 'nanoclaw_run')) return null
@@ -68,8 +68,8 @@ export function nextAttemptMs(outbox: HostOutbox, nowMs: number): Read<number | 
 }
 
 /**
- * What is claimed at the moment. This project's runtime lists what it runs; of any other only the newest acks are looked at,
- * since nothing there is indexed by its status.
+ * The open claims. This project's runtime lists what it runs; for any other runner only the newest acks are
+ * read, since acks are not indexed by status.
  */
 export function claimsNow(outbox: HostOutbox): Read<OpenClaims> {
   return outbox.read((db) => {
