@@ -104,7 +104,7 @@ export const FILE_CHECKS = {
     'Copy platform_id, channel_type and thread_id from the message.',
   ),
   'no-stale-claim': check(
-    'no claim without a running runtime',
+    'no claim without a runtime',
     'Acks',
     'Start the runtime: its next start removes claims of a dead one.',
   ),

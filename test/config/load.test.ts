@@ -150,7 +150,7 @@ describe('what a value may look like', () => {
     ['NANOCLAW_WATCH', 'yes', 'expected true or false'],
     ['NANOCLAW_ENV', 'A B', 'names of environment variables'],
     ['NANOCLAW_JOURNAL', 'WAL', "one of 'delete', 'wal'"],
-    ['NANOCLAW_WORKSPACE', ' ', 'not empty'],
+    ['NANOCLAW_WORKSPACE', ' ', 'non-empty'],
   ])('%s=%s is refused with the legal values', async (variable, text, legal) => {
     const [fault, ...more] = await faultsOf({ env: { [variable]: text } })
     expect(fault).toContain(`${variable}: found ${JSON.stringify(text)}; expected`)

@@ -166,7 +166,7 @@ cyclic.self = cyclic
 test.each([
   [{ content: 0 }, /kind is undefined; expected text/],
   [{ kind: '', content: 0 }, /kind is ""; expected text/],
-  [{ kind: 'chat' }, /content is undefined; expected anything that JSON can say/],
+  [{ kind: 'chat' }, /content is undefined; expected a JSON value/],
   [{ kind: 'chat', content: 0, id: '' }, /id is ""/],
   [{ kind: 'chat', content: 0, id: 7 }, /id is 7; expected text/],
   [{ kind: 'chat', content: 0, id: 'a\0b' }, /id is "a\\u0000b"; expected text .* without NUL/],

@@ -161,7 +161,7 @@ test('an inbound.db that is deleted under an open host is an error, not an empty
   unlinkSync(join(dir, 'inbound.db'))
 
   expect(() => host.enqueue({ kind: 'chat', content: 'x' })).toThrow(
-    /inbound\.db is gone; open the host again/,
+    /inbound\.db does not exist any more; call openHost again/,
   )
   expect(existsSync(join(dir, 'inbound.db'))).toBe(false)
 })

@@ -151,8 +151,8 @@ test('a zone of its own is kept through the series; without one the host’s zon
 test.each([
   ['* * * *', /recurrence: "\* \* \* \*" is not a cron expression.*; expected five fields/],
   ['0 0 31 2 *', /recurrence: "0 0 31 2 \*" has no occurrence: it names a date that does not exist/],
-  [{ cron: '0 9 * * *', timeZone: 'Mars/Olympus' }, /recurrence: "Mars\/Olympus" is no time zone/],
-  ['CRON_TZ=Nowhere 0 9 * * *', /recurrence: "Nowhere" is no time zone/],
+  [{ cron: '0 9 * * *', timeZone: 'Mars/Olympus' }, /recurrence: "Mars\/Olympus" is not a time zone/],
+  ['CRON_TZ=Nowhere 0 9 * * *', /recurrence: "Nowhere" is not a time zone/],
   [{ every: '1h' }, /recurrence is \[object Object\]; expected five fields .* or \{ cron, timeZone \}/],
   [3600, /recurrence is 3600; expected five fields/],
 ])('88: enqueue refuses the recurrence %j', (recurrence, text) => {

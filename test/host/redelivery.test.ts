@@ -147,7 +147,7 @@ test('a note that cannot be written for a while is written later; the reply is n
   const { sent, events } = start(fixture, () => renameSync(path, `${path}.away`))
 
   await settled(() =>
-    expect(events).toMatchObject([{ type: 'blocked', error: expect.stringMatching(/inbound\.db is gone/) }]),
+    expect(events).toMatchObject([{ type: 'blocked', error: expect.stringMatching(/inbound\.db does not exist any more/) }]),
   )
   renameSync(`${path}.away`, path)
   await settled(() => expect(delivered(fixture)).toEqual([['r', 'delivered', null]]))

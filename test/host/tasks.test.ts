@@ -165,7 +165,7 @@ test('a new recurrence goes to one message of the series, whatever else of it wa
 test.each([
   [{ prompt: 'x' }, /no field "prompt"; expected content, processAfter, recurrence/],
   [{ processAfter: 'soon' }, /processAfter is "soon"/],
-  [{ recurrence: '0 0 31 2 *' }, /never comes/],
+  [{ recurrence: '0 0 31 2 *' }, /has no occurrence/],
   [{ content: 1n }, /content is a BigInt; use String/],
   [{ content: { at: new Date(Number.NaN) } }, /content\.at is an invalid Date/],
 ])('update(%o) is refused', (update, text) => {

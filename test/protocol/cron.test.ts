@@ -34,8 +34,8 @@ test.each([
 
 test.each([
   ['* * * *', 'UTC', /"\* \* \* \*" is not a cron expression/],
-  ['61 * * * *', 'UTC', /no cron expression: Invalid value for minute: 61/],
-  ['0 0 0 1 1 * 2020', 'UTC', /no cron expression/],
+  ['61 * * * *', 'UTC', /not a cron expression: Invalid value for minute: 61/],
+  ['0 0 0 1 1 * 2020', 'UTC', /not a cron expression/],
   ['', 'UTC', /"" is not a cron expression/],
   ['tomorrow', 'UTC', /"tomorrow" is not a cron expression/],
   ['2026-12-01T00:00:00', 'UTC', /is a date, not a cron expression/],

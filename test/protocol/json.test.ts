@@ -76,7 +76,7 @@ describe('refused, with its place', () => {
     ['an Error', { error: new TypeError('x') }, 'reply.error is a TypeError; use its message'],
     ['an Error with fields', Object.assign(new Error('x'), { code: 1 }), 'reply is an Error'],
     ['a regular expression', { match: /x/ }, 'reply.match is a RegExp, which JSON turns into {}'],
-    ['an object of a class without fields', { a: new Empty() }, 'reply.a is an Empty, of which'],
+    ['an object of a class without fields', { a: new Empty() }, 'reply.a is an Empty, which JSON'],
     ['a function in an array', { a: [() => 1] }, 'reply.a[0] is a function'],
     ['a function', { a: { fn: () => 1 } }, 'reply.a.fn is a function'],
     ['a symbol', [Symbol('x')], 'reply[0] is a symbol'],

@@ -122,10 +122,10 @@ test.each([
     /GET \/api\/container-config\?agent=.* answered 503: start the gateway/,
     says(503, 'start the gateway'),
   ],
-  ['answers with a page', /answered something else/, says(200, '<html>')],
+  ['answers with a page', /returned an unexpected body/, says(200, '<html>')],
   [
     'names a variable that is none',
-    /answered something else/,
+    /returned an unexpected body/,
     says(200, JSON.stringify({ ...CONFIG, env: { 'A=B': 'c' } })),
   ],
   ['does not answer in time', /does not answer: .*(timeout|aborted)/i, () => true, 200],

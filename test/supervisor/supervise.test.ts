@@ -345,5 +345,5 @@ test('what is not legal is named', () => {
   )
   const supervisor = supervise({ command: SLEEPS })
   onTestFinished(() => supervisor.stop())
-  expect(() => supervisor.add('/nowhere/at/all')).toThrow(/supervise: \/nowhere\/at\/all is no folder/)
+  expect(() => supervisor.add('/nowhere/at/all')).toThrow(/supervise: \/nowhere\/at\/all is not a directory/)
 })
