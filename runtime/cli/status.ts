@@ -144,7 +144,7 @@ function crowdedRows({ runtime }: Status): string[][] {
   const crowded = runtime.running ? (runtime.note?.crowded ?? []) : []
   return crowded.map(({ name, ready, retrying }) => [
     plain(name),
-    `${ready} taken in`,
+    `${ready} in memory`,
     retrying > 0 ? `${retrying} of them wait for their next attempt` : '',
   ])
 }

@@ -104,7 +104,7 @@ export function showEvents(
     ),
   )
   events.on('fatal', ({ error }) => {
-    if (isMoved(error)) say('yellow', 'afresh', 'outbound.db was moved or deleted; an empty one replaces it')
+    if (isMoved(error)) say('yellow', 'reset', 'outbound.db was moved or deleted; an empty one replaces it')
     else say('red', 'ends', plain(errorText(error), 1_000))
   })
 }

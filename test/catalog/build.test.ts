@@ -12,7 +12,7 @@ test.each([
   ['where a try would hide the lack of it', `try { what = typeof import.meta.resolve } catch {}`],
   ['in a package', `what = (await import('dep')).default`],
   ['taken apart', `const { resolve } = import.meta; what = typeof resolve`],
-])('import.meta has what an ES module finds there, %s', async (_where, text) => {
+])('import.meta has the values of an ES module, %s', async (_where, text) => {
   const at = project({
     'functions/meta.ts': `export default async () => { let what; ${text}; return what }`,
     'node_modules/dep/package.json': '{ "name": "dep", "type": "module", "main": "main.js" }',
@@ -21,7 +21,7 @@ test.each([
   expect(await gives(at, 'functions/meta.ts')).toEqual({ gave: 'function' })
 })
 
-test('what only a CommonJS file has, an ES module has not: nothing takes itself for the main program', async () => {
+test('variables of CommonJS are absent in an ES module: no module takes itself for the main program', async () => {
   const at = project({
     'functions/main.ts': `
       import old from './_old.cjs'
@@ -32,7 +32,7 @@ test('what only a CommonJS file has, an ES module has not: nothing takes itself 
   expect(await gives(at, 'functions/main.ts')).toEqual({ gave: [false, 'undefined', false] })
 })
 
-test('who lets the bundler go while something is built leaves no process of it behind', async () => {
+test('releasing the bundler during a build leaves no process behind', async () => {
   const at = project({ 'functions/a.ts': 'export default () => 1' })
   const helpers: ChildProcess[] = []
   const keep = (message: unknown) => helpers.push((message as { process: ChildProcess }).process)
@@ -46,7 +46,7 @@ test('who lets the bundler go while something is built leaves no process of it b
   expect(helpers.map(({ killed }) => killed)).toEqual([true])
 })
 
-test('who lets the bundler go disturbs nobody else who builds in the same process', async () => {
+test('releasing the bundler does not disturb another build in the same process', async () => {
   const lines = Array.from({ length: 3_000 }, (_, n) => `export const a${n} = () => ${n}`)
   const at = project({
     'functions/one.ts': 'export default () => 1',

@@ -34,7 +34,7 @@ const cacheOf = ({ path }: Bundle) => `${path.replace(/cjs$/, 'js')}.cache`
 const pathOf = async (at: Project, file: string) => (await bundleFunction(at.source(file), at.options)).path
 
 describe('a bundle runs on its own', () => {
-  test('from TypeScript, with its imports and its types gone', async () => {
+  test('from TypeScript, with imports bundled and types removed', async () => {
     const at = project({
       'functions/add.ts': `
         import { sum, type Pair } from '../lib/sum.ts'
@@ -103,7 +103,7 @@ describe('a bundle runs on its own', () => {
     expect(await gives(at, 'functions/data.ts')).toEqual({ gave: [42, 42] })
   })
 
-  test('when the handler makes its own require and __dirname', async () => {
+  test('when the handler defines its own require and __dirname', async () => {
     const at = project({
       'functions/own.mjs': `
         import { createRequire } from 'node:module'
@@ -117,7 +117,7 @@ describe('a bundle runs on its own', () => {
     expect(await gives(at, 'functions/own.mjs')).toEqual({ gave: ['handler', at.functions] })
   })
 
-  test('and every file still knows where it is, in the project and not in the cache', async () => {
+  test('and the paths of every file are those in the project and not in the cache', async () => {
     const at = project({
       'functions/where.ts': `#!/usr/bin/env node
         import lib from '../lib/where.cjs'
@@ -182,7 +182,7 @@ describe('a bundle runs on its own', () => {
   })
 })
 
-describe('what goes wrong at load is caught by the shim', () => {
+describe('the shim catches an error at load', () => {
   test.each([
     ['the handler', `throw new Error('no token')\nexport default () => 1`],
     ['the handler, after an await', `await null\nthrow new Error('no token')\nexport default () => 1`],
@@ -204,7 +204,7 @@ describe('what goes wrong at load is caught by the shim', () => {
     ['a module in a folder of any name', 'await null', 'my cache (ü, 1)/100%20'],
     ['a script behind a symbolic link', '', 'link/cache'],
     ['a module behind a symbolic link', 'await null', 'link/cache'],
-  ])('and its stack names the file and line that the author wrote, as %s', async (_form, before, cache) => {
+  ])('and its stack names the file and line of the source, as %s', async (_form, before, cache) => {
     const at = project({
       'functions/bad.ts': `interface Unused { a: 1 }\n\n${before}\nthrow new Error('line 4')\nexport default () => 1`,
     })
@@ -247,7 +247,7 @@ describe('a build that fails', () => {
     })
   })
 
-  test('tells all its errors at once', async () => {
+  test('reports all its errors at once', async () => {
     const imports = Array.from({ length: 15 }, (_, n) => `import './gone-${n}.ts'`)
     const at = project({
       'functions/bad.ts': [...imports, `import './_worse.ts'`].join('\n'),
@@ -293,13 +293,16 @@ describe('a build that fails', () => {
       ['functions/a.ts', 'lib/d.json'],
       [],
     ],
-  ])('says where its cure would appear when it lacks %s', async (_what, files, inputs, awaited) => {
-    const at = project(files)
-    const paths = (names: string[]) => names.map((name) => (name === '' ? at.root : at.at(name)))
-    await expect(bundleFunction(at.source('functions/a.ts'), at.options)).rejects.toMatchObject({
-      causes: { inputs: paths(inputs), awaited: paths(awaited) },
-    })
-  })
+  ])(
+    'names the folder in which a missing import would appear when it lacks %s',
+    async (_what, files, inputs, awaited) => {
+      const at = project(files)
+      const paths = (names: string[]) => names.map((name) => (name === '' ? at.root : at.at(name)))
+      await expect(bundleFunction(at.source('functions/a.ts'), at.options)).rejects.toMatchObject({
+        causes: { inputs: paths(inputs), awaited: paths(awaited) },
+      })
+    },
+  )
 
   test('leaves nothing in the cache', async () => {
     const at = project({ 'functions/bad.ts': 'const' })
@@ -340,7 +343,7 @@ describe('the cache', () => {
     )
   })
 
-  test('inputs are the author’s files, for watching', async () => {
+  test('inputs are the source files of the author, for watching', async () => {
     const at = project({
       'functions/a.ts': `import { defineFunction } from 'nanoclaw-functions'\nimport data from '../lib/d.json'\nexport default defineFunction({ handler: () => data })`,
       'lib/d.json': '{}',
@@ -349,7 +352,7 @@ describe('the cache', () => {
     expect(inputs).toEqual([at.at('functions/a.ts'), at.at('lib/d.json')])
   })
 
-  test('a bundle that lost its bytes is written again', async () => {
+  test('an emptied bundle is written again', async () => {
     const at = project({ 'functions/a.ts': 'export default () => 1' })
     const { path, files } = await bundleFunction(at.source('functions/a.ts'), at.options)
     for (const file of files) truncateSync(file)
@@ -357,7 +360,7 @@ describe('the cache', () => {
     expect((await run(path)).messages).toEqual([{ gave: 1 }])
   })
 
-  test('two that bundle the same function at once leave one whole bundle and no drafts', async () => {
+  test('two simultaneous builds of one function leave one complete bundle and no temporary files', async () => {
     const at = project({ 'functions/a.ts': 'export default () => 1' })
     const bundles = await Promise.all(
       Array.from({ length: 8 }, () => bundleFunction(at.source('functions/a.ts'), at.options)),
@@ -368,7 +371,7 @@ describe('the cache', () => {
     expect(there.sort()).toEqual([...files].sort())
   })
 
-  test('only the newest three of a function stay; other functions and other projects are left alone', async () => {
+  test('the newest three bundles of a function stay; those of other functions and projects are not touched', async () => {
     const at = project({ 'functions/a.ts': '', 'functions/a-b.ts': 'export default () => 1' })
     const other = project({ 'functions/a.ts': 'export default () => "other"' })
     const kept = [
@@ -388,7 +391,7 @@ describe('the cache', () => {
     expect(files.sort()).toEqual([...expected, ...caches].map((path) => basename(path)).sort())
   })
 
-  test('a cache that is not writable is a matter of configuration', async () => {
+  test('a cache that is not writable is a configuration error', async () => {
     const at = project({ 'functions/a.ts': 'export default () => 1', blocked: 'a file' })
     const cache = at.at('blocked/cache')
     await expect(bundleFunction(at.source('functions/a.ts'), { ...at.options, cache })).rejects.toMatchObject(
@@ -400,7 +403,7 @@ describe('the cache', () => {
   })
 })
 
-test('what the child’s own shim reports of a function becomes its spec', async () => {
+test('the definition that the child reports becomes the spec of the function', async () => {
   const at = project({
     'functions/greet.ts': `
       import { defineFunction } from 'nanoclaw-functions'

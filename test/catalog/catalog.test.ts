@@ -145,7 +145,7 @@ describe('two equally specific rules', () => {
     ],
     ['different paths', { content: { a: [1] } }, { content: { b: [1] } }, 'could both take a message, and'],
   ])(
-    'that can take the same message are refused, with both files and the way out: %s',
+    'that can take the same message are rejected, with both files and the remedy: %s',
     (_what, a, b, why) => {
       const make = () => new Catalog([spec('one', a), spec('two', b)])
       expect(make).toThrow(expect.objectContaining({ code: 'bad_function' }))
@@ -160,11 +160,11 @@ describe('two equally specific rules', () => {
     ['other values of one path', { content: { a: [1], b: [1] } }, { content: { a: [2], c: [1] } }],
     ['other threads', { kind: ['a'], threadId: ['1'] }, { kind: ['a'], threadId: ['2'] }],
     ['another rank', { kind: ['a'] }, { channelType: ['b'] }],
-  ])('that can never meet stand side by side: %s', (_what, a, b) => {
+  ])('that cannot take the same message are accepted: %s', (_what, a, b) => {
     expect(new Catalog([spec('one', a), spec('two', b)]).names).toEqual(['one', 'two'])
   })
 
-  test('are all told, up to a limit', () => {
+  test('are all reported, up to a limit', () => {
     const make = (count: number) => () =>
       new Catalog(Array.from({ length: count }, (_, n) => spec(`f${n}`, {})))
     expect(make(3)).toThrow(/f0.*f1[\s\S]*f0.*f2[\s\S]*f1.*f2/)
@@ -266,7 +266,7 @@ describe('the ordering key', () => {
       [['platformId']],
       { platformId: 'x' },
     ],
-  ])('keeps apart %s', (_what, key, fields, otherKey, otherFields) => {
+  ])('distinguishes %s', (_what, key, fields, otherKey, otherFields) => {
     expect(keyOf(key, fields)).toEqual(expect.any(String))
     expect(keyOf(key, fields)).not.toBe(keyOf(otherKey, otherFields))
   })
@@ -280,19 +280,19 @@ describe('content', () => {
     },
   }
 
-  test('is not looked at when no rule asks for it', () => {
+  test('is not read when no rule needs it', () => {
     const catalog = new Catalog([spec('chat'), spec('x', { kind: ['x'], content: { a: [1] } })], ['push'])
     expect(catalog.route(untouchable)?.name).toBe('chat')
     expect(catalog.keyOf(spec('chat'), untouchable)).toBeNull()
     expect(catalog.brokenFor(untouchable)).toBeUndefined()
   })
 
-  test('is not looked at when a cheaper condition already fails', () => {
+  test('is not read when a cheaper condition already fails', () => {
     const catalog = new Catalog([spec('x', { threadId: ['t'], content: { a: [1] } }), spec('chat')])
     expect(catalog.route(untouchable)?.name).toBe('chat')
   })
 
-  test('is parsed once for a message, however many rules and keys ask', () => {
+  test('is parsed once for a message, for any number of rules and keys', () => {
     const catalog = new Catalog([
       spec('a', { content: { a: [1], b: [1] } }, [['content', 'id']]),
       spec('b', { content: { a: [2] } }, [['content', 'id']]),
@@ -366,7 +366,7 @@ describe('context (trigger false)', () => {
     expect(catalog.isContext(sent)).toBe(isContext)
   })
 
-  test('two rules that differ in nothing else stand side by side, unless both take the same', () => {
+  test('two rules that differ only in trigger are accepted, unless both take the same value', () => {
     expect(
       catalogOf([spec('a', { kind: ['chat'] }), spec('b', { kind: ['chat'], trigger: [false] })]),
     ).toBeDefined()

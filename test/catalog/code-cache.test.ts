@@ -48,7 +48,7 @@ async function kept(): Promise<Awaited<ReturnType<typeof bundled>>> {
   return made
 }
 
-test('the first process keeps it, the next ones use it and leave it as it is', async () => {
+test('the first process writes it, later ones use it and do not change it', async () => {
   const { path, cache } = await kept()
   const before = statSync(cache)
   const child = await load(path)
@@ -63,7 +63,7 @@ test.each<[string, (cache: string) => void]>([
   ['half of it', (cache) => truncateSync(cache, 100)],
   ['nothing', (cache) => truncateSync(cache)],
   ['something else', (cache) => writeFileSync(cache, Buffer.alloc(5_000, 7))],
-])('what is left of a cache that holds %s is written anew, and the function loads', async (_what, spoil) => {
+])('a cache with %s is written again, and the function loads', async (_what, spoil) => {
   const { path, folder, cache } = await kept()
   const whole = readFileSync(cache).length
   spoil(cache)
@@ -74,7 +74,7 @@ test.each<[string, (cache: string) => void]>([
 })
 
 // Not the size of the heap: since Node 24 it does not count.
-test('another V8 does not believe it: here, one with other flags', async () => {
+test('another V8 does not use it: here, one with other flags', async () => {
   const { path, folder, cache } = await kept()
   const before = statSync(cache)
   const coming = comes(folder, cache)

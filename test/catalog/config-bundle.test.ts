@@ -10,7 +10,7 @@ async function told(text: string, files: Readonly<Record<string, string>> = {}):
 }
 
 describe('a config runs in a process of its own, prints nothing and', () => {
-  test('tells its default export', async () => {
+  test('reports its default export', async () => {
     const ran = await told(
       `import { defineConfig } from 'nanoclaw-functions'
        import { seconds } from './lib/seconds.ts'
@@ -24,12 +24,12 @@ describe('a config runs in a process of its own, prints nothing and', () => {
     })
   })
 
-  test('ends, whatever it left running', async () => {
+  test('ends, although it left timers or connections open', async () => {
     const ran = await told('setInterval(() => {}, 1000)\nexport default { poll: 1 }')
     expect(ran).toEqual({ messages: [{ type: 'value', value: { poll: 1 } }], code: 0, printed: '' })
   })
 
-  test('names what JSON cannot say instead of dropping it', async () => {
+  test('names values that JSON does not have instead of dropping them', async () => {
     const { messages } = await told(
       'export default { a: () => 1, b: 1n, c: /x/, d: NaN, e: [Symbol()], f: null }',
     )
@@ -65,7 +65,7 @@ describe('a config runs in a process of its own, prints nothing and', () => {
   })
 })
 
-test('a config that cannot be bundled is a fault of configuration, with file and line', async () => {
+test('a config that does not build is a configuration error, with file and line', async () => {
   const at = project({ 'nanoclaw.config.ts': '\nexport default {,}' })
   await expect(bundleOf(at)).rejects.toMatchObject({
     code: 'bad_config',

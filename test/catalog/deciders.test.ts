@@ -188,7 +188,7 @@ const cases: Record<string, Case> = {
 }
 
 test.each(Object.entries(cases))(
-  '160: a change of %s is noticed',
+  '160: a change of %s is detected',
   async (_what, { files, before, change, external }) => {
     const at = project(files)
     before?.(at)

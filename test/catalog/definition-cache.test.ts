@@ -23,7 +23,7 @@ async function remembered() {
   return { root, at, memory, bundle }
 }
 
-test('a build is not needed while its files are as they were, also for another process', async () => {
+test('a build is not needed while its files are unchanged, also for another process', async () => {
   const { at, root, bundle } = await remembered()
   expect(await new DefinitionCache(at('cache'), root, 'a').recall('key')).toEqual(bundle)
 })
@@ -62,11 +62,11 @@ describe('a build is needed', () => {
     expect(await memory.recall('key')).toBeUndefined()
   })
 
-  test('when it would be built in another way', async () => {
+  test('when it would be built differently', async () => {
     expect(await (await remembered()).memory.recall('another key')).toBeUndefined()
   })
 
-  test('when a source was written while it was built, or just before', async () => {
+  test('when a source was written during the build, or just before', async () => {
     const { at, memory, bundle } = await remembered()
     writeFileSync(at('functions/a.ts'), '{ }')
     await memory.keep('key', bundle, [at('functions/a.ts')], Date.now(), NOTHING_ELSE)
@@ -75,7 +75,7 @@ describe('a build is needed', () => {
   })
 })
 
-test('a definition is known for the bundle and the environment in which it was heard, for no other', async () => {
+test('a definition is cached for the bundle and the environment that reported it only', async () => {
   const { memory } = await remembered()
   await memory.keepDefinition('h', { TZ: 'UTC' }, { timeout: '2s' })
   expect(await memory.definition('h', { TZ: 'UTC' })).toEqual({ timeout: '2s' })

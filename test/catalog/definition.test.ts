@@ -164,11 +164,11 @@ test.each<[object, string]>([
     { retry: { attempt: 1 } },
     'retry.attempt is unknown. Did you mean retry.attempts? Legal: attempts, minDelay, maxDelay, factor',
   ],
-])('refused: %j', (raw, fault) => {
+])('rejected: %j', (raw, fault) => {
   expect(faultsOf({ ...BARE, ...raw })).toEqual([`functions/greet.ts: ${fault}`])
 })
 
-describe('a file without a handler says how an export must look', () => {
+describe('the error of a file without a handler shows the legal exports', () => {
   test.each([
     [undefined, 'functions/greet.ts has no default export'],
     [null, 'functions/greet.ts has no default export'],
@@ -185,7 +185,7 @@ describe('a file without a handler says how an export must look', () => {
   })
 })
 
-test('all faults of a file are told at once, each on its line', () => {
+test('all faults of a file are reported at once, one per line', () => {
   const faults = faultsOf({
     handlr: '[function]',
     on: { kind: 1, theadId: 'x' },
@@ -205,7 +205,7 @@ test('all faults of a file are told at once, each on its line', () => {
   ])
 })
 
-test('what was found is told in short, however long it is', () => {
+test('the found value is shortened in the error', () => {
   const [line] = faultsOf({ ...BARE, timeout: 'x'.repeat(10_000) })
   expect(line?.length).toBeLessThan(250)
 })

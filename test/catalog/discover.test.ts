@@ -57,7 +57,7 @@ describe('a function is', () => {
   })
 })
 
-test('functions come sorted by name, with their full path', async () => {
+test('functions are sorted by name, with their full path', async () => {
   const { functions, root, at } = filesOf('push.opened.ts', 'b.ts', 'a-1/index.ts', 'B2.ts')
   const { sources } = await discover(functions, root)
   expect(sources.map(({ name }) => name)).toEqual(['B2', 'a-1', 'b', 'push.opened'])
@@ -68,7 +68,7 @@ test('functions come sorted by name, with their full path', async () => {
   })
 })
 
-test('an empty folder has no functions, and is no error', async () => {
+test('an empty folder has no functions and is not an error', async () => {
   const { functions, root } = project({})
   mkdirSync(functions)
   expect(await discover(functions, root)).toEqual({ sources: [], refusals: [] })
@@ -99,7 +99,7 @@ test('three files with one name are named in one sentence', async () => {
 })
 
 test.each(['two words.ts', 'größe.ts', '-flag.ts', 'a@b/index.ts', `${'x'.repeat(65)}.ts`])(
-  'the name of %s is refused, with the rule',
+  'the name of %s is rejected, with the rule',
   async (file) => {
     const { functions, root } = filesOf(file)
     expect(await discover(functions, root)).toMatchObject({
@@ -115,18 +115,18 @@ test.each(['two words.ts', 'größe.ts', '-flag.ts', 'a@b/index.ts', `${'x'.repe
   },
 )
 
-test('all names that cannot be used are told at once', async () => {
+test('all illegal names are reported at once', async () => {
   const { functions, root, at } = filesOf('a b.ts', 'x.ts', 'x.js')
   symlinkSync(at('gone.ts'), join(functions, 'dead.ts'))
   const { refusals } = await discover(functions, root)
   expect(refusals.map(({ text }) => text)).toEqual([
     expect.stringContaining('functions/a b.ts: "a b" cannot be'),
-    expect.stringContaining('functions/dead.ts is a link that leads nowhere'),
+    expect.stringContaining('functions/dead.ts is a broken link'),
     expect.stringContaining('functions/x.js and functions/x.ts are both named "x"'),
   ])
 })
 
-test('a missing folder says how to get one', async () => {
+test('the error of a missing folder has the remedy', async () => {
   const { functions, root } = project({})
   await expect(discover(functions, root)).rejects.toMatchObject({
     code: 'bad_config',
@@ -134,7 +134,7 @@ test('a missing folder says how to get one', async () => {
   })
 })
 
-test('a file in place of the folder is named as what it is', async () => {
+test('the error of a file in place of the folder names it as a file', async () => {
   const { functions, root } = project({ functions: 'not a folder' })
   await expect(discover(functions, root)).rejects.toMatchObject({
     code: 'bad_config',

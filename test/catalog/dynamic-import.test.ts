@@ -133,7 +133,7 @@ describe('100: a dynamic import finds the same in the first process and in one t
   test.each([
     ['new Function', `new Function('name', 'return import(name)')('node:path')`],
     ['eval', `(0, eval)('import("node:path")')`],
-  ])('said in a text that %s makes code of', async (_what, expression) => {
+  ])('in a string that %s runs as code', async (_what, expression) => {
     const at = withFunction(`export default async () => (await ${expression}).sep`)
     const { reports, path } = await twice(at, false)
     expect(reports).toEqual([{ gave: '/' }, { gave: '/' }])
@@ -145,7 +145,7 @@ describe('100: a dynamic import finds the same in the first process and in one t
   })
 })
 
-test('a function with top-level await imports from the file that says it, too', async () => {
+test('a function with top-level await imports relative to its source file, too', async () => {
   const at = withFunction(`
     import { load } from '../lib/deep/load.ts'
     const name = await Promise.resolve((text: string) => text)
@@ -153,7 +153,7 @@ test('a function with top-level await imports from the file that says it, too', 
   expect(await gives(at, 'functions/f.ts')).toEqual({ gave: [beside(at), 'near deep'] })
 })
 
-test('what stands behind a dynamic import keeps its column in the source map', async () => {
+test('code after a dynamic import keeps its column in the source map', async () => {
   const text = `export default async () => { await import('node:path'); throw new Error(typeof (await import('node:os'))) }`
   const at = withFunction(text)
   const { path } = await bundleFunction(at.source('functions/f.ts'), at.options)

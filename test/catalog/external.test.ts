@@ -16,7 +16,7 @@ const files = {
 }
 
 test.each([['native-thing'], ['native-*'], ['*']])(
-  'a package that is named as %s stays outside and is found from any cache',
+  'a package named as %s is not bundled and is found from any cache',
   async (name) => {
     const at = project(files)
     expect(await gives(at, 'functions/ext.ts', [name])).toEqual({
@@ -27,7 +27,7 @@ test.each([['native-thing'], ['native-*'], ['*']])(
   },
 )
 
-test('a name covers a package, not what merely begins like it', async () => {
+test('a name covers its package, not packages whose names begin alike', async () => {
   const at = project(files)
   expect(await gives(at, 'functions/ext.ts', ['native'])).toMatchObject({
     gave: [42, expect.any(String), 1],
@@ -53,12 +53,12 @@ test.each([
   ],
   ['a dynamic import', `export default async () => (await import('native-thing/package.json')).default.main`],
   ['require', `export default () => require('native-thing/package.json').main`],
-])('its JSON is built in: %s gets it', async (_how, code) => {
+])('its JSON is bundled: %s gets it', async (_how, code) => {
   const at = project({ ...files, 'functions/ext.ts': code })
   expect(await gives(at, 'functions/ext.ts', ['native-thing'])).toEqual({ gave: 'main.js' })
 })
 
-test('one may be missing where the author catches it', async () => {
+test('a missing package is legal where the author catches the error', async () => {
   const at = project({
     'functions/ext.ts': `export default () => import('native-thing').catch((error) => error.code)`,
     'functions/old.cjs': `let it; try { it = require('native-thing') } catch (error) { it = error.code }\nmodule.exports = () => it`,

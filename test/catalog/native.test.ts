@@ -21,7 +21,7 @@ test('169: better-sqlite3 runs in a function without `external`, and with it', a
   expect(await gives(at, 'functions/sql.ts', ['better-sqlite3'])).toEqual({ gave: 42 })
 })
 
-test('an addon that was not built is looked for in its own package, whoever imports it', async () => {
+test('an addon that was not built is searched in its own package, from any importer', async () => {
   const bindings = dirname(join(INSTALLED, 'bindings/package.json'))
   const at = project({
     'functions/f.ts': `

@@ -29,7 +29,7 @@ test.each([
   expect(outcomeText(outcome, reason)).toBe(text)
 })
 
-test('of a stack only the lines of the author are shown', () => {
+test('only the lines of a stack in the project are shown', () => {
   const stack = [
     'Error: x',
     '    at inner (/p/functions/chat.ts:3:9)',
@@ -40,18 +40,18 @@ test('of a stack only the lines of the author are shown', () => {
   expect(usefulLines({ stack })).toEqual(['    at inner (/p/functions/chat.ts:3:9)'])
 })
 
-test('of a stack without such a line the first ones are shown', () => {
+test('without such lines the first lines of a stack are shown', () => {
   expect(usefulLines({ stack: 'Error\n    at a (node:x)\n    at b (node:y)' })).toEqual([
     '    at a (node:x)',
     '    at b (node:y)',
   ])
 })
 
-test('of a process that died its last words are shown, escaped', () => {
+test('the stderr tail of a dead process is shown, escaped', () => {
   expect(usefulLines({ stderr: '1\n2\n3\n4\n\n5\u001b[0m\n' })).toEqual(['2', '3', '4', '5\\u001b[0m'])
 })
 
-test('of a process that V8 has ended its reason is shown, not its native stack', () => {
+test('V8’s reason for the end of a process is shown, without its native stack', () => {
   const said = 'FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory'
   const stderr = `<--- Last few GCs --->\n${said}\n----- Native stack trace -----\n 1: 0xb78db3 node::OOM [node]\n10: 0xee v8::x [node]\n`
   expect(usefulLines({ stderr })).toEqual([said])
@@ -81,6 +81,6 @@ test.each([
   ['"text"', '"text"'],
   ['{"text":7}', '{"text":7}'],
   ['no JSON', 'no JSON'],
-])('the reply %j is shown as people read it', (content, shown) => {
+])('the reply %j is shown as text for people', (content, shown) => {
   expect(replyText(content)).toBe(shown)
 })

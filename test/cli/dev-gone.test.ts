@@ -18,7 +18,7 @@ test.each<[string, (workspace: string) => void]>([
     },
   ],
   ['without outbound.db', (workspace) => rmSync(join(workspace, 'outbound.db'))],
-])('115: a workspace that is %s under dev is made anew, with one line', async (_what, take) => {
+])('115: a workspace that is %s under dev is created again, with one line', async (_what, take) => {
   const dir = await initProject()
   const dev = startNanoclaw(dir, ['dev'])
   await dev.says('Ctrl+C stops.')
@@ -26,7 +26,7 @@ test.each<[string, (workspace: string) => void]>([
   await dev.says('→ You said: one')
   const before = dev.stdout()
   take(join(dir, '.nanoclaw'))
-  await dev.says('going on with an empty one')
+  await dev.says('an empty one replaces it')
   expect(await nanoclaw(dir, ['send', 'chat', 'two', '--wait'])).toMatchObject({
     code: 0,
     stdout: expect.stringContaining('You said: two'),
@@ -38,19 +38,19 @@ test.each<[string, (workspace: string) => void]>([
     .slice(before.length)
     .split('\n')
     .flatMap((line) => /^\S+ {2}(\w+)/.exec(line)?.[1] ?? [])
-  expect(words.slice(0, 2)).toEqual(['afresh', 'done'])
+  expect(words.slice(0, 2)).toEqual(['reset', 'done'])
   dev.child.kill('SIGINT')
   expect(await dev.ended()).toMatchObject({ code: 0, stderr: '' })
 })
 
-test('116: when only inbound.db is deleted under dev, an empty one takes its place, and the runtime goes on', async () => {
+test('116: when only inbound.db is deleted under dev, an empty one replaces it, and the runtime continues', async () => {
   const dir = await initProject()
   const dev = startNanoclaw(dir, ['dev'])
   await dev.says('Ctrl+C stops.')
   rmSync(join(dir, '.nanoclaw/inbound.db'))
   await expect.poll(() => dev.stderr()).toContain('inbound.db was moved or deleted; an empty one replaces it')
   expect(await nanoclaw(dir, ['send', 'chat', 'two', '--wait'])).toMatchObject({ code: 0 })
-  expect(dev.stdout()).not.toContain('afresh')
+  expect(dev.stdout()).not.toContain('reset')
   dev.child.kill('SIGINT')
   expect((await dev.ended()).code).toBe(0)
 })

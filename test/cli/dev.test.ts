@@ -6,7 +6,7 @@ import { initProject, nanoclaw, startNanoclaw } from './cli.ts'
 
 const READY = 'Ctrl+C stops.'
 
-test('a new project answers at once, takes changes, and stops gently', async () => {
+test('a new project answers at once, reloads changes, and stops gracefully', async () => {
   const dir = await initProject()
   const dev = startNanoclaw(dir, ['dev'])
   await dev.says(READY)
@@ -108,7 +108,7 @@ test('start logs JSON on stderr and nothing on stdout; a second runtime ends wit
   for (const line of stderr.trim().split('\n')) expect(JSON.parse(line)).toHaveProperty('msg')
 })
 
-test('whoever read its output may go: it works on, and stops gently', async () => {
+test('it continues without a reader of its output, and stops gracefully', async () => {
   const dir = await initProject()
   const dev = startNanoclaw(dir, ['dev'])
   await dev.says(READY)
@@ -136,7 +136,7 @@ test('a second signal ends it at once', async () => {
   expect((await dev.ended()).code).toBe(130)
 })
 
-test('128: what a function asks of its host is carried out, and told; what no host knows is told as well', async () => {
+test('128: replies of kind system are executed and printed; unknown actions are printed as well', async () => {
   const dir = await initProject()
   writeFileSync(
     join(dir, 'functions/ask.ts'),

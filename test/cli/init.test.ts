@@ -15,7 +15,7 @@ const FILES = [
   'README.md',
 ]
 
-test('a new folder gets its files, and the next commands are said', async () => {
+test('a new folder gets its files, and the next commands are printed', async () => {
   const dir = tempDir()
   const { code, stdout, stderr } = await nanoclaw(dir, ['init', 'my project'])
   expect(code).toBe(0)
@@ -39,7 +39,7 @@ test('nothing is written where a file of that name exists, and it is named', asy
   expect(readdirSync(dir)).toEqual(['README.md'])
 })
 
-test('for programs it prints one object', async () => {
+test('--json prints one object', async () => {
   const dir = tempDir()
   const { stdout, stderr } = await nanoclaw(dir, ['init', '--json'])
   expect(JSON.parse(stdout)).toMatchObject({ root: dir, files: FILES })
@@ -102,7 +102,7 @@ test.each<[string, string, Record<string, string>, string]>([
   expect(dependencySpec(join(dir, 'new'), join(dir, own))).toBe(spec)
 })
 
-test('162: a package.json that is there is kept, and the next step adds what it lacks', async () => {
+test('162: an existing package.json is kept, and the next step adds the dependency', async () => {
   const dir = tempDir()
   writeFileSync(join(dir, 'package.json'), '{}')
   const { code, stderr } = await nanoclaw(dir, ['init'])

@@ -37,7 +37,7 @@ test('data goes to stdout, talk to stderr, line by line', () => {
   expect(err.written.join('')).toBe('c\n')
 })
 
-test('a table has its columns below each other, colours do not count, empty columns go', () => {
+test('a table aligns its columns, ignores colours, and drops empty columns', () => {
   const rows = [
     ['a', '', '\u001b[31mred\u001b[39m', 'x'],
     ['long', '', 'y', ''],
@@ -53,10 +53,10 @@ test.each([
   ['admin\u202egnp.exe', 'admin\\u202egnp.exe'],
   ['grüße 👋 日本', 'grüße 👋 日本'],
   ['x'.repeat(300), `${'x'.repeat(200)}…`],
-])('foreign text %j cannot act on the screen', (text, shown) => {
+])('untrusted text %j cannot control the terminal', (text, shown) => {
   expect(plain(text)).toBe(shown)
 })
 
-test('foreign lines are limited in number, and it is said how many are missing', () => {
+test('untrusted lines are limited in number, with a count of the missing ones', () => {
   expect(plainLines('a\nb\r\nc\rd', 2)).toEqual(['a', 'b', '… 2 more lines'])
 })

@@ -8,7 +8,7 @@ import { initProject, nanoclaw, startNanoclaw } from './cli.ts'
 const BELOW = ['functions', 'functions/deep/er', '.nanoclaw', 'notes']
 
 test.each(BELOW)(
-  '127: in %s of a project, commands find the project above, and make nothing there',
+  '127: in %s of a project, commands find the project above, and create no files there',
   async (below) => {
     const dir = await initProject()
     const folder = join(dir, below)
@@ -43,7 +43,7 @@ test('127: a project without a config file is found from its functions folder', 
   expect(readdirSync(join(dir, 'functions/deep'))).toEqual([])
 })
 
-test('a folder called functions makes no project of the folders beside it', async () => {
+test('a folder named functions does not make its parent a project', async () => {
   const dir = tempDir()
   for (const name of ['functions', 'beside']) mkdirSync(join(dir, name))
   expect((await nanoclaw(join(dir, 'beside'), ['send', 'chat', 'hello'])).code).toBe(2)
@@ -56,7 +56,7 @@ test.each([
   [['conform'], 2],
   [['dev'], 78],
   [['start'], 78],
-])('127: where no project is, %j writes nothing and says so', async (args, exitCode) => {
+])('127: outside a project, %j writes nothing and prints that', async (args, exitCode) => {
   const dir = tempDir()
   const { code, stderr, stdout } = await nanoclaw(dir, args)
   expect({ code, stdout }).toEqual({ code: exitCode, stdout: '' })
@@ -68,13 +68,13 @@ test.each([
 test.each([
   [['--workspace', 'here'], {}],
   [[], { NANOCLAW_WORKSPACE: 'here' }],
-])('where no project is, a workspace that is named is used: %j %j', async (flags, env) => {
+])('outside a project, a given workspace is used: %j %j', async (flags, env) => {
   const dir = tempDir()
   expect((await nanoclaw(dir, ['send', 'chat', 'hello', ...flags], { env })).code).toBe(0)
   expect(readdirSync(dir)).toEqual(['here'])
 })
 
-test('127: init makes no project in the functions folder of another', async () => {
+test('127: init rejects the functions folder of another project', async () => {
   const dir = await initProject()
   for (const [cwd, args] of [
     ['functions', ['init']],
@@ -127,7 +127,7 @@ test.each(['yaml', 'yml', 'toml', 'json5', 'jsonc', 'tsx', 'TS', ''])(
   },
 )
 
-test('126: two config files are named, with exit code 78, also when one of them would not be read', async () => {
+test('126: two config files are named, with exit code 78, also when one of them has an unsupported ending', async () => {
   const dir = tempDir()
   for (const ending of ['ts', 'cjs', 'yaml']) writeFileSync(join(dir, `nanoclaw.config.${ending}`), '')
   const { code, stderr } = await nanoclaw(dir, ['start'])
@@ -141,7 +141,7 @@ test.each([
   'nanoclaw.config.example',
   'nanoclaw.config.d.ts',
   'nanoclaw.config.ts~',
-])('%s beside the config is left alone', async (name) => {
+])('%s beside the config is ignored', async (name) => {
   const dir = await initProject()
   writeFileSync(join(dir, name), 'x')
   expect(await nanoclaw(dir, ['status'])).toMatchObject({ code: 0, stderr: '' })

@@ -12,7 +12,7 @@ function rows(dir: string) {
     .all() as Record<string, string | null>[]
 }
 
-test('a message lands in inbound.db, its id on stdout, and it is said that nobody serves it', async () => {
+test('a message lands in inbound.db, its id on stdout, with a note that no runtime serves it', async () => {
   const dir = emptyProject()
   const address = ['--thread', 't', '--channel', 'slack', '--platform', 'p']
   const { code, stdout, stderr } = await nanoclaw(dir, ['send', 'chat', 'hello', ...address, '--after', '1h'])
@@ -49,20 +49,20 @@ test.each([
   expect(rows(dir)).toMatchObject([{ kind: 'hook', content }])
 })
 
-test('the same id twice is one message, and that is said', async () => {
+test('the same id twice is one message, with a note', async () => {
   const dir = emptyProject()
   const send = (...args: string[]) => nanoclaw(dir, ['send', 'chat', 'x', '--id', 'once', ...args])
   expect(await send()).toMatchObject({ code: 0, stdout: 'once\n' })
   expect(await send()).toMatchObject({
     code: 0,
     stdout: 'once\n',
-    stderr: expect.stringContaining('was there already'),
+    stderr: expect.stringContaining('exists already'),
   })
   expect(JSON.parse((await send('--json')).stdout)).toEqual({ id: 'once', duplicate: true })
   expect(rows(dir)).toHaveLength(1)
 })
 
-test('--wait ends with 1 and says so when the time is up', async () => {
+test('--wait ends with 1 and a message when the time limit passes', async () => {
   const { code, stdout, stderr } = await nanoclaw(emptyProject(), [
     'send',
     'chat',
@@ -93,7 +93,7 @@ test('--wait for a message that has failed already ends with 1 at once', async (
   })
 })
 
-test('files that variables place apart belong to another host: nothing is sent', async () => {
+test('with the files in different folders, set by variables, nothing is sent', async () => {
   const dir = emptyProject()
   const env = { SESSION_INBOUND_DB_PATH: join(dir, 'a.db'), SESSION_OUTBOUND_DB_PATH: join(dir, 'b.db') }
   const { code, stderr } = await nanoclaw(dir, ['send', 'chat', 'x'], { env })
@@ -107,7 +107,7 @@ test.each([
   { where: 'a link to nothing', workspace: 'nowhere', linux: false },
   { where: 'a folder that takes no other', workspace: '/proc/nope', linux: true },
 ])(
-  'a workspace that is $where is wrong configuration, for send, dev and start',
+  'a workspace that is $where is a configuration error, for send, dev and start',
   async ({ workspace, linux }) => {
     if (linux && process.platform !== 'linux') return
     const dir = emptyProject()

@@ -47,7 +47,7 @@ function usedWorkspace(): string {
   return dir
 }
 
-test('the status of a new project says what is missing, and makes nothing', async () => {
+test('the status of a new project names missing files, and creates none', async () => {
   const dir = emptyProject()
   const { code, stdout } = await nanoclaw(dir, ['status'])
   expect(code).toBe(0)
@@ -56,7 +56,7 @@ test('the status of a new project says what is missing, and makes nothing', asyn
   expect(existsSync(join(dir, '.nanoclaw'))).toBe(false)
 })
 
-test('the status shows counts, what waits for nobody, and the last failures', async () => {
+test('the status shows counts, parked messages, and recent failures', async () => {
   const { code, stdout, stderr } = await nanoclaw(usedWorkspace(), ['status'])
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
   expect(stdout).toMatch(/^due +2 {2}oldest for/m)
@@ -66,7 +66,7 @@ test('the status shows counts, what waits for nobody, and the last failures', as
   expect(stdout).toMatch(/ago {2}bad {2}chat {2}handler_error: TypeError: no good$/m)
 })
 
-test('for programs the status is one object', async () => {
+test('status --json prints one object', async () => {
   const { stdout } = await nanoclaw(usedWorkspace(), ['status', '--json'])
   expect(stdout.trim().split('\n')).toHaveLength(1)
   expect(JSON.parse(stdout)).toMatchObject({
@@ -78,7 +78,7 @@ test('for programs the status is one object', async () => {
   })
 })
 
-test('the status works while the config file is broken, when it is told where to look', async () => {
+test('the status works with a broken config file when the workspace is given', async () => {
   const dir = usedWorkspace()
   writeFileSync(join(dir, 'nanoclaw.config.json'), '{')
   expect(await nanoclaw(dir, ['status'])).toMatchObject({ code: 78 })
@@ -105,7 +105,7 @@ test('a message is shown with its row, its runs, the useful part of its error, i
   expect(bad.stdout).not.toContain('node:internal')
 })
 
-test('for programs a message is one object', async () => {
+test('show --json prints one object', async () => {
   const { stdout } = await nanoclaw(usedWorkspace(), ['show', 'bad', '--json'])
   expect(JSON.parse(stdout)).toMatchObject({
     id: 'bad',
@@ -115,7 +115,7 @@ test('for programs a message is one object', async () => {
   })
 })
 
-test('an unknown id ends with 1 and says so, on stderr', async () => {
+test('an unknown id ends with 1 and an error on stderr', async () => {
   const dir = usedWorkspace()
   const { code, stdout, stderr } = await nanoclaw(dir, ['show', 'nobody', '--json'])
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
@@ -126,7 +126,7 @@ test('an unknown id ends with 1 and says so, on stderr', async () => {
   })
 })
 
-test('a failed message whose id is no text has a line like any other, with its reason', async () => {
+test('a failed message whose id is not text has a line like any other, with its reason', async () => {
   const dir = usedWorkspace()
   const outbound = openDb(join(dir, '.nanoclaw/outbound.db'))
   outbound.exec("insert into processing_ack values (x'ff00', 'failed', '2026-11-24T06:02:20Z')")
@@ -141,7 +141,7 @@ test('a failed message whose id is no text has a line like any other, with its r
   expect(failures).toContainEqual(expect.objectContaining({ id: '\ufffd\0', reason: 'bad_id' }))
 })
 
-test('what waits for a broken function has that as its reason', async () => {
+test('a message that waits for a broken function has that as its reason', async () => {
   const dir = usedWorkspace()
   const functions = [{ name: 'webhook', file: 'functions/webhook.ts', broken: 'functions/webhook.ts: no' }]
   const note = { functions, unroutable: { webhook: 1, nobody: 2 }, state: 'running', pid: 1, host: 'h' }
@@ -154,7 +154,7 @@ test('what waits for a broken function has that as its reason', async () => {
   )
 })
 
-test('a function whose backlog is too long to be taken in is named, with how much of it waits for a retry', async () => {
+test('a function whose backlog does not fit in memory is named, with its number of retrying messages', async () => {
   const dir = usedWorkspace()
   const crowded = [
     { name: 'slow', ready: 20_000, retrying: 0 },
@@ -166,11 +166,11 @@ test('a function whose backlog is too long to be taken in is named, with how muc
   const { stdout } = await nanoclaw(dir, ['status'])
   lock.release()
   expect(stdout).toMatch(
-    /^More of these waits in inbound\.db .*go on:\n {2}slow {3}20000 taken in\n {2}flaky {2}2000 taken in {3}1999 of them wait for their next attempt$/m,
+    /^More messages of these than fit .*not affected:\n {2}slow {3}20000 in memory\n {2}flaky {2}2000 in memory {3}1999 of them wait for their next attempt$/m,
   )
 })
 
-test('a run whose runtime was killed does not run any more, and the next start is hoped for', async () => {
+test('a run whose runtime was killed is shown as interrupted until the next start', async () => {
   const dir = usedWorkspace()
   const paths = filesIn(join(dir, '.nanoclaw'))
   insertMessage(openDb(paths.inbound), { id: 'cut' })
@@ -193,7 +193,7 @@ test('a run whose runtime was killed does not run any more, and the next start i
   expect(report).toMatchObject({ runtime: { running: false }, runs: [{ outcome: null }] })
 })
 
-test('nothing that a message says reaches the terminal raw', async () => {
+test('text of a message never reaches the terminal unescaped', async () => {
   const dir = usedWorkspace()
   const outputs = await Promise.all([nanoclaw(dir, ['status']), nanoclaw(dir, ['show', 'evil\u001b[2J'])])
   for (const { code, stdout } of outputs) {
@@ -204,7 +204,7 @@ test('nothing that a message says reaches the terminal raw', async () => {
   }
 })
 
-test('colour is there when it is asked for', async () => {
+test('colour is on when it is requested', async () => {
   const { stdout } = await nanoclaw(usedWorkspace(), ['status'], { env: { FORCE_COLOR: '1' } })
   expect(stdout).toContain('\u001b[31mfailed\u001b[39m')
 })

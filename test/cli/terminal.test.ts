@@ -28,7 +28,7 @@ test.skipIf(NO_SCRIPT).each([
   ['start', 1],
   ['start', 2],
 ])(
-  '119: the terminal of `%s` is closed (%i × SIGHUP): what runs finishes, and it ends with 0',
+  '119: the terminal of `%s` is closed (%i × SIGHUP): running messages finish, and it ends with 0',
   async (line, hangups) => {
     const { dir, ended, close } = await inTerminal(line, hangups)
     await expect.poll(() => statusOf(dir), DEADLINE).toEqual(['processing'])
@@ -39,7 +39,7 @@ test.skipIf(NO_SCRIPT).each([
 )
 
 test.skipIf(NO_SCRIPT).each([['dev'], ['start']])(
-  '119: the terminal of `%s` is closed and no SIGHUP comes, as for a job that its shell has let go: it works on',
+  '119: the terminal of `%s` is closed and no SIGHUP comes, as for a disowned job: it continues',
   async (line) => {
     const { dir, ended, close } = await inTerminal(line, 0)
     await close()
@@ -52,7 +52,7 @@ test.skipIf(NO_SCRIPT).each([['dev'], ['start']])(
   },
 )
 
-test('a one-time command says when its output could not be written, and ends with 1', async () => {
+test('a one-time command whose output could not be written reports that and ends with 1', async () => {
   const dir = await initProject()
   const { status, stderr } = spawnSync('sh', ['-c', `"${process.execPath}" "${MAIN}" status > /dev/full`], {
     cwd: dir,

@@ -33,11 +33,7 @@ const run = {
 test.each([
   [{ kind: 'nobody' }, {}, 'no function takes kind nobody; functions/nobody.ts would take it'],
   [{ kind: 'syntax' }, {}, 'functions/syntax.ts is broken and must be fixed'],
-  [
-    { kind: 'picky' },
-    {},
-    'no function takes this message of kind picky; what functions/picky.ts takes, its `on` says',
-  ],
+  [{ kind: 'picky' }, {}, 'no function takes this message of kind picky; see the `on` of functions/picky.ts'],
   [{ kind: 'chat' }, {}, undefined],
   [{ process_after: '2026-11-24 12:05:00' }, {}, 'it is due in 5 min'],
   [{ process_after: '2026-11-24 11:00:00' }, {}, undefined],

@@ -5,7 +5,7 @@ import { tempDir } from '../support/files.ts'
 import { nanoclaw } from './cli.ts'
 
 describe('help', () => {
-  test('begins with what people copy, and names every command', async () => {
+  test('begins with examples, and names every command', async () => {
     const { code, stdout, stderr } = await nanoclaw(tempDir(), ['--help'])
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(stdout).toMatch(/^First steps:\n {2}\$ nanoclaw init/)
@@ -71,13 +71,13 @@ test.each([
   },
   {
     args: ['send', 'chat', 'x', '--wait', 'chat'],
-    says: ['--wait: found "chat"; expected a length of time'],
+    says: ['--wait: found "chat"; expected a duration'],
   },
   { args: ['send', 'chat', 'x', '--after', 'noon'], says: ['--after: found "noon"; expected'] },
   { args: ['send', 'chat', '{"text":'], says: ['CONTENT begins like JSON but is not valid JSON'] },
   { args: ['send', 'chat', 'x', '--file', 'y.json'], says: ['Both CONTENT and --file'] },
   { args: ['send', 'chat', '--file', 'missing.json'], says: ['--file: cannot read missing.json'] },
-])('$args ends with 2 and says what is legal', async ({ args, says }) => {
+])('$args ends with 2 and the legal usage', async ({ args, says }) => {
   const { code, stdout, stderr } = await nanoclaw(tempDir(), args)
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
   for (const text of says) expect(stderr).toContain(text)
@@ -99,7 +99,7 @@ test('wrong configuration ends with 78 and names every fault, flags included', a
     expect(stderr).toContain(text)
 })
 
-test('a config file that throws ends with 78 and says so in its own words', async () => {
+test('a config file that throws ends with 78 and its own message', async () => {
   const dir = tempDir()
   writeFileSync(join(dir, 'nanoclaw.config.ts'), "throw new Error('no such thing as a default')")
   expect(await nanoclaw(dir, ['start'])).toMatchObject({

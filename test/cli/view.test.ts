@@ -25,7 +25,7 @@ const forPeople = () =>
   )
 const forPrograms = () => viewed(printEvents)
 
-test('every event there is becomes a JSON line', () => {
+test('every event becomes a JSON line', () => {
   const { events } = forPrograms()
   const source = readFileSync(new URL('../../runtime/protocol/events.ts', import.meta.url), 'utf8')
   const names = [...source.matchAll(/^ {2}'?([\w-]+)'?: \[/gm)].map(([, name]) => name)
@@ -33,14 +33,14 @@ test('every event there is becomes a JSON line', () => {
   expect(events.eventNames().sort()).toEqual(names.sort())
 })
 
-test('the error that ends it is text for programs', () => {
+test('a fatal error is text in JSON', () => {
   const { events, shown } = forPrograms()
   events.emit('fatal', { error: new TypeError('no more'), exitCode: 1 })
   const about = { error: 'TypeError: no more', exitCode: 1 }
   expect(JSON.parse(shown())).toMatchObject({ event: 'fatal', about })
 })
 
-test('a kind that is held is told once, and again when functions have changed', () => {
+test('a parked kind is reported once, and again when functions have changed', () => {
   const { events, shown } = forPeople()
   const told = () => shown().match(/parked .*/g)
   for (const id of ['a', 'b']) events.emit('unroutable', { id, kind: 'chat' })
@@ -51,7 +51,7 @@ test('a kind that is held is told once, and again when functions have changed', 
   expect(told()).toEqual([`parked  a  ${remedy}`, `parked  a  ${remedy}`])
 })
 
-test('what waits for a function that is broken is held until that is mended, not until it is made', () => {
+test('the remedy for a message of a broken function is to fix it, not to create it', () => {
   const { events, shown } = forPeople()
   events.emit('unroutable', { id: 'a', kind: 'syntax' })
   const broken = { functionName: 'syntax', message: 'expected ";"', retryMs: null }
@@ -65,7 +65,7 @@ test('what waits for a function that is broken is held until that is mended, not
   expect(shown()).toMatch(/parked {2}b {2}no function takes kind syntax/)
 })
 
-test('what a function says names the message, by the end of a long id', () => {
+test('output of a function names its message, by the end of a long id', () => {
   const { events, shown } = forPeople()
   const said = { functionName: 'chat', level: 'info', text: 'hello', fields: undefined } as const
   events.emit('log', { ...said, messageId: 'msg-01a20c76-93b1-7c30-9d3a-0f5b8e6a1c2d' })

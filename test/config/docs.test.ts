@@ -8,7 +8,7 @@ import { SETTING_NAMES, SETTINGS } from '../../runtime/config/options.ts'
 const FILE = fileURLToPath(new URL('../../docs/config.md', import.meta.url))
 const [BEGIN, END] = ['<!-- settings -->', '<!-- /settings -->']
 
-test('docs/config.md says what the table of settings says', () => {
+test('docs/config.md has the table of settings', () => {
   const shown = readFileSync(FILE, 'utf8')
   const [before, rest] = shown.split(BEGIN)
   const after = rest?.split(END)[1]

@@ -151,7 +151,7 @@ describe('what a value may look like', () => {
     ['NANOCLAW_ENV', 'A B', 'names of environment variables'],
     ['NANOCLAW_JOURNAL', 'WAL', "one of 'delete', 'wal'"],
     ['NANOCLAW_WORKSPACE', ' ', 'non-empty'],
-  ])('%s=%s is refused with the legal values', async (variable, text, legal) => {
+  ])('%s=%s is rejected with the legal values', async (variable, text, legal) => {
     const [fault, ...more] = await faultsOf({ env: { [variable]: text } })
     expect(fault).toContain(`${variable}: found ${JSON.stringify(text)}; expected`)
     expect(fault).toContain(legal)
@@ -166,13 +166,13 @@ describe('what a value may look like', () => {
     ['env', [1]],
     ['functions', 7],
     ['logLevel', null],
-  ])('in the file, %s: %j is refused', async (field, value) => {
+  ])('in the file, %s: %j is rejected', async (field, value) => {
     writeConfig({ [field]: value })
     expect(await faultsOf({})).toEqual([expect.stringContaining(`nanoclaw.config.json: ${field}: found`)])
   })
 })
 
-test('all faults are reported together, each with the place where it stands', async () => {
+test('all faults are reported together, each with its origin', async () => {
   writeConfig({ timeuot: '5s', poll: '1ms', retry: { attempts: 0, delay: 5 }, warmMax: 3.5, zzz: 1 })
   const faults = await faultsOf({
     flags: { concurrency: 'many', journal: 'off' },
@@ -193,12 +193,12 @@ test('all faults are reported together, each with the place where it stands', as
   for (const text of expected) expect(faults).toContainEqual(expect.stringContaining(text))
 })
 
-test('a wrong value is told even where a stronger one hides it', async () => {
+test('a wrong value is reported even where another one overrides it', async () => {
   const faults = await faultsOf({ flags: { timeout: '1s' }, env: { NANOCLAW_TIMEOUT: 'never' } })
   expect(faults).toEqual([expect.stringContaining('NANOCLAW_TIMEOUT: found "never"')])
 })
 
-test('delays that contradict each other are told with both origins', async () => {
+test('contradicting delays are reported with both origins', async () => {
   writeConfig({ retry: { minDelay: '10m' } })
   expect(await faultsOf({})).toEqual([
     'retry.minDelay is 10 min (nanoclaw.config.json: retry.minDelay), longer than retry.maxDelay, 5 min (the default)',
@@ -242,7 +242,7 @@ describe('paths', () => {
     })
   })
 
-  test('one file in two roles is refused', async () => {
+  test('one path for two files is rejected', async () => {
     const env = { SESSION_INBOUND_DB_PATH: 'a.db', SESSION_OUTBOUND_DB_PATH: './a.db' }
     expect(await faultsOf({ env })).toEqual([expect.stringContaining('expected three different files')])
   })
@@ -259,12 +259,12 @@ describe('where the workspace is', () => {
     expect(paths.inbound).toBe(join(cwd, 'there/inbound.db'))
   })
 
-  test('stands in the config file otherwise', async () => {
+  test('comes from the config file otherwise', async () => {
     writeConfig({ workspace: 'ws' })
     expect((await loadPaths(input())).workspace).toBe(join(cwd, 'ws'))
   })
 
-  test('is refused like any other setting', async () => {
+  test('is rejected like any other setting', async () => {
     await expect(loadPaths(input({ flags: { workspace: '' } }))).rejects.toThrow(
       '--workspace: found ""; expected',
     )
@@ -297,7 +297,7 @@ describe('the config file', () => {
   test.each([
     ['--config', { configFile: 'missing.json' }],
     ['NANOCLAW_CONFIG', { env: { NANOCLAW_CONFIG: 'missing.json' } }],
-  ])('that %s names but is missing is a fault, beside the others', async (origin, given) => {
+  ])('that %s names but is missing is a fault, reported with the others', async (origin, given) => {
     const faults = await faultsOf({ ...given, flags: { poll: 'x' } })
     expect(faults).toEqual([
       `${origin}: found "missing.json"; expected an existing file, one that ends in .ts, .mts, .cts, .js, .mjs, .cjs, .json`,
@@ -305,7 +305,7 @@ describe('the config file', () => {
     ])
   })
 
-  test('two of them are one too many', async () => {
+  test('two of them are a fault', async () => {
     writeConfig({})
     writeFileSync(join(cwd, 'nanoclaw.config.mjs'), '')
     expect(await faultsOf({ evaluate: async () => ({}) })).toEqual([
@@ -313,7 +313,7 @@ describe('the config file', () => {
     ])
   })
 
-  test('that throws is one fault among the others, with its own words', async () => {
+  test('that throws is one fault among the others, with its own message', async () => {
     writeFileSync(join(cwd, 'nanoclaw.config.ts'), '')
     const evaluate = () => Promise.reject(new TypeError('boom at line 3'))
     expect(await faultsOf({ evaluate, flags: { poll: 'x' } })).toEqual([
@@ -323,7 +323,7 @@ describe('the config file', () => {
   })
 
   test.each([[undefined], [null], ['text'], [[1]], [7]])(
-    'whose default export is %j is refused',
+    'whose default export is %j is rejected',
     async (value) => {
       writeFileSync(join(cwd, 'nanoclaw.config.ts'), '')
       expect(await faultsOf({ evaluate: async () => value })).toEqual([
@@ -334,14 +334,14 @@ describe('the config file', () => {
     },
   )
 
-  test('that is broken JSON is refused by name', async () => {
+  test('that is broken JSON is rejected by name', async () => {
     writeFileSync(join(cwd, 'nanoclaw.config.json'), '{')
     expect(await faultsOf({})).toEqual([
       expect.stringMatching(/nanoclaw\.config\.json cannot be read: SyntaxError/),
     ])
   })
 
-  test('whose retry is no object is refused with its fields', async () => {
+  test('whose retry is not an object is rejected with its fields', async () => {
     writeConfig({ retry: 5 })
     expect(await faultsOf({})).toEqual([
       'nanoclaw.config.json: retry: found 5; expected an object with any of attempts, minDelay, maxDelay, factor',
@@ -349,7 +349,7 @@ describe('the config file', () => {
   })
 })
 
-test('describeConfig says for each value who said it', async () => {
+test('describeConfig has the origin of each value', async () => {
   writeConfig({ poll: '50ms', retry: { factor: 3 } })
   const env = { NANOCLAW_DRAIN: '1s', SESSION_HEARTBEAT_PATH: '/run/beat' }
   const reports = await describeConfig(input({ flags: { timeout: '1s' }, env }))

@@ -24,7 +24,7 @@ const said = fc.option(fc.integer({ min: 100, max: 999 }), { nil: undefined })
 const places = fc.record({ flag: said, variable: said, file: said })
 const settings = fc.record(Object.fromEntries(NAMES.map((name) => [name, places])))
 
-test('each setting is what the highest place says that says anything, whatever the others are', async () => {
+test('each setting has the value of its highest origin, whatever the others are', async () => {
   const cwd = mkdtempSync(join(tmpdir(), 'nanoclaw-precedence-'))
   onTestFinished(() => rmSync(cwd, { recursive: true }))
   await fc.assert(

@@ -68,21 +68,21 @@ afterAll(async () => {
   for (const end of ends) await end()
 })
 
-test('our runtime keeps every rule, and the table fits a terminal', async () => {
+test('this runtime keeps every rule, and the table fits a terminal', async () => {
   const { code, stdout, stderr } = await ours
   expect(stdout).toMatch(/^0 failed, \d+ passed, 0 skipped/m)
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
   expect(stdout.split('\n').filter((line) => line.length > WIDTH && !line.startsWith('node '))).toEqual([])
 })
 
-test('so does a runtime of another make, told its folder by {dir}', async () => {
+test('so does another runtime, which gets its folder by {dir}', async () => {
   const { code, stdout } = await stranger
   const { checks, kept } = JSON.parse(stdout) as { checks: readonly Finding[]; kept: string | null }
   expect(checks.filter(({ verdict }) => verdict !== 'pass')).toEqual([])
   expect({ code, kept }).toEqual({ code: 0, kept: null })
 })
 
-test('a command that answers nothing is told by its rows, its last words and exit code 1', async () => {
+test('a command that never answers fails its checks, with its last output and exit code 1', async () => {
   const { code, stdout, stderr } = await nobody
   expect(stdout).toMatch(/FAIL {2}answers .*\n +seen .*ended with code 3; its\n +last line: no luck/)
   expect(stdout).toMatch(/skip {2}burst .*no answer/)
@@ -90,7 +90,7 @@ test('a command that answers nothing is told by its rows, its last words and exi
   expect(stderr).toContain(`Its folders are kept in ${root}`)
 })
 
-test('told to stop, it ends what it has started and leaves nothing', async () => {
+test('a signal ends it and the processes that it started, and it leaves no files', async () => {
   const scratch = join(root, 'interrupted')
   mkdirSync(scratch)
   const env = { PATH: process.env.PATH, TMPDIR: scratch }

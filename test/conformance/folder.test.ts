@@ -121,7 +121,7 @@ test.each<[CheckName, string, string]>([
   expect(broken(files)).toEqual({ [check]: expect.stringContaining(found) })
 })
 
-test('ids, numbers and acks that stand there twice, where no constraint forbids it', () => {
+test('duplicate ids, numbers and acks, in tables without a constraint', () => {
   const loose = (path: string) => {
     const db = openDb(path)
     db.exec(`create table processing_ack (message_id text, status text, status_changed text);
@@ -144,14 +144,14 @@ test('ids, numbers and acks that stand there twice, where no constraint forbids 
   })
 })
 
-test('the last reply of a message that was forgotten since is no reply without an ack', () => {
+test('the last reply of a deleted message does not count as a reply without an ack', () => {
   const files = folder()
   answered(files)
   files.outbound.exec("delete from processing_ack where message_id = 'm-2'")
   expect(broken(files)).toEqual({})
 })
 
-test('a claim is being worked on while the heartbeat is fresh, and nobody works on it when that is old', () => {
+test('a claim is live while the heartbeat is fresh, and stale when the heartbeat is old', () => {
   const files = folder()
   insertRow(files.outbound, 'processing_ack', {
     message_id: 'm',
@@ -165,13 +165,13 @@ test('a claim is being worked on while the heartbeat is fresh, and nobody works 
   expect(broken(files)).toEqual({ 'no-stale-claim': '1 processing (m), and the heartbeat is 1 min old' })
 })
 
-test('WAL is refused for inbound.db, and said of outbound.db', () => {
+test('WAL fails the check for inbound.db, and is noted for outbound.db', () => {
   const files = folder()
   for (const db of [files.inbound, files.outbound]) db.pragma('journal_mode = wal')
   expect(broken(files)).toEqual({ 'in-journal': 'it is in WAL mode' })
 })
 
-test('files that cannot be read say why; a missing table is no missing column', async () => {
+test('unreadable files are reported with the reason; a missing table is not reported as missing columns', async () => {
   const files = folder()
   const fill = () => {
     for (let n = 0; n < 300; n++) insertMessage(files.inbound, { content: { text: 'x'.repeat(500) } })
@@ -186,7 +186,7 @@ test('files that cannot be read say why; a missing table is no missing column', 
   })
 })
 
-test('conform DIR prints what it saw and what to do, and ends with 1; a folder in order ends with 0', async () => {
+test('conform DIR prints findings and remedies and ends with 1; a correct folder ends with 0', async () => {
   const files = folder()
   answered(files)
   expect(await nanoclaw(files.dir, ['conform', '.'])).toMatchObject({ code: 0 })
@@ -204,7 +204,7 @@ test('conform DIR prints what it saw and what to do, and ends with 1; a folder i
   expect(stdout).toMatch(/\n1 failed, \d+ passed, \d+ skipped\n$/)
 })
 
-test('a folder that is none, and a folder together with a command, are wrong usage', async () => {
+test('a path that is not a folder, and a folder together with a command, are usage errors', async () => {
   const dir = tempDir()
   mkdirSync(join(dir, 'there'))
   for (const args of [

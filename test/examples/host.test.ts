@@ -10,7 +10,7 @@ import { until } from '../support/runtime.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
-test('the example host answers who speaks to it, and leaves no process behind', async () => {
+test('the example host answers a message, and leaves no process behind', async () => {
   const sessions = join(tempDir(), 'sessions')
   const host = spawn(process.execPath, ['--import', 'tsx', 'examples/host/host.ts', sessions], { cwd: ROOT })
   onTestFinished(() => void host.kill('SIGKILL'))

@@ -11,11 +11,11 @@ const [BEGIN, END] = ['<!-- matrix -->', '<!-- /matrix -->']
 const rows = readRows(readFileSync(join(ROOT, ROWS_FILE), 'utf8'))
 const tested = findTests(ROOT)
 
-test('every fault has a test whose title begins with its number, or a reason why it has none', () => {
+test('every fault has a test whose title has its number, or a reason why it has none', () => {
   expect(problems(rows, tested)).toEqual([])
 })
 
-test('a row that is missing, unproven, doubted without need, or not there at all is noticed', () => {
+test('missing rows, rows without a test or reason, rows with both, and unknown numbers are reported', () => {
   const row = { fault: 'f', seen: 's', onDisk: 'd' }
   const all = Array.from({ length: LAST }, (_, n) => ({ ...row, number: n + 1, whyNoTest: 'because' }))
   const few = [{ ...row, number: 1, whyNoTest: undefined }, ...all.slice(1, -1)]
@@ -31,7 +31,7 @@ test('a row that is missing, unproven, doubted without need, or not there at all
   ])
 })
 
-test('the head of a title names one row, several, or a stretch of them', () => {
+test('the brackets of a title name one row, several, or a range', () => {
   expect(['7', '7, 9', 'W3, 33 to 35', 'W3', '1 to 2, 5'].map(numbersIn)).toEqual([
     [7],
     [7, 9],
@@ -41,7 +41,7 @@ test('the head of a title names one row, several, or a stretch of them', () => {
   ])
 })
 
-test('docs/faults.md says what the rows and the tests say', () => {
+test('docs/faults.md has the rows and their tests', () => {
   const shown = readFileSync(FILE, 'utf8')
   const [before, rest] = shown.split(BEGIN)
   const after = rest?.split(END)[1]

@@ -107,7 +107,7 @@ test('tasks are paused, resumed, changed and cancelled in the order of the reque
   ])
 })
 
-test('what cannot be carried out is given up with its reason, and the next request is carried out', async () => {
+test('a request that fails is given up with its reason, and the next request is executed', async () => {
   const fixture = hostFixture()
   const events = await carryOut(fixture, [
     { action: 'launch_missiles' },

@@ -106,7 +106,7 @@ test.each([
   expect(readFileSync(join(folder, second), 'utf8')).toBe('two')
 })
 
-test('a duplicate leaves the files of the first message as they are', () => {
+test('a duplicate does not change the files of the first message', () => {
   const { dir, host } = hostFixture()
   const send = (text: string) =>
     host.enqueue({ id: 'm', kind: 'chat', content: {}, attachments: [{ name: 'a', data: bytes(text) }] })
@@ -114,7 +114,7 @@ test('a duplicate leaves the files of the first message as they are', () => {
   expect(readFileSync(join(dir, 'inbox', 'm', 'a'), 'utf8')).toBe('first')
 })
 
-test('files of a try that did not get to its message are written again', () => {
+test('files of an attempt that ended before its message are written again', () => {
   const { dir, host } = hostFixture()
   mkdirSync(join(dir, 'inbox', 'm'), { recursive: true })
   writeFileSync(join(dir, 'inbox', 'm', 'a'), 'hal')
@@ -137,7 +137,7 @@ test.each(['../m', 'a/b', '..', 'a\\b', 'x'.repeat(256)])('84: the id %j cannot 
 })
 
 test.each(['inbox', 'inbox/m'])(
-  '85: a link in the place of %s is not followed, and what it points to stays as it is',
+  '85: a link in the place of %s is not followed, and its target stays unchanged',
   (place) => {
     const { dir, host } = hostFixture()
     const target = tempDir()
@@ -159,7 +159,7 @@ test.each([
   ],
   [[null], /attachments\[0\] is not legal/],
   ['a.txt', /attachments is "a.txt"; expected a list of files/],
-])('attachments %j are refused before anything is written', (attachments, text) => {
+])('attachments %j are rejected before any write', (attachments, text) => {
   const { dir, host } = hostFixture()
   expect(() =>
     host.enqueue({ id: 'm', kind: 'chat', content: {}, attachments: attachments as never }),
@@ -167,7 +167,7 @@ test.each([
   expect(existsSync(join(dir, 'inbox'))).toBe(false)
 })
 
-test('content that is a list or a number has no place for files; enqueueMany takes none', () => {
+test('content that is a list or a number cannot have files; enqueueMany takes none', () => {
   const { host } = hostFixture()
   const attachments = [{ name: 'a', data: bytes('x') }]
   expect(() => host.enqueue({ kind: 'chat', content: [1], attachments })).toThrow(

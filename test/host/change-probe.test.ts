@@ -23,7 +23,7 @@ function known() {
   return { dir, inbound, outbound, glance, isNews }
 }
 
-test('nothing has been written: no news, for a minute', () => {
+test('without a write, there is no news for a minute', () => {
   const { isNews } = known()
   expect([isNews(), isNews(59_000), isNews(61_000)]).toEqual([false, false, true])
 })
@@ -52,7 +52,7 @@ test('a commit in WAL mode is news', () => {
   expect(isNews()).toBe(true)
 })
 
-test('another file in the place of one that looks the same is news', () => {
+test('a replaced file with the same size and time is news', () => {
   const { dir, isNews } = known()
   const path = join(dir, 'outbound.db')
   const copy = new Database(path, { readonly: true }).serialize()
@@ -62,7 +62,7 @@ test('another file in the place of one that looks the same is news', () => {
   expect(isNews()).toBe(true)
 })
 
-test('what was written a moment before the look is looked at again: its time may hide a later commit', () => {
+test('a file written just before the probe is read again: its time may hide a later commit', () => {
   const { dir, glance } = known()
   const path = join(dir, 'outbound.db')
   const atMs = Math.ceil(Date.now() / 1000) * 1000
@@ -75,7 +75,7 @@ test('what was written a moment before the look is looked at again: its time may
   expect(glance.isNews(glance.look(atMs + HOUR_MS))).toBe(false)
 })
 
-test('a folder without files is news only once one is there', () => {
+test('a folder without files is news only once a file exists', () => {
   const dir = join(tempDir(), 'empty')
   mkdirSync(dir)
   const glance = new ChangeProbe(dir)

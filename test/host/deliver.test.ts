@@ -7,7 +7,7 @@ import { delivered, reply, settled, settledAll, start } from '../support/deliver
 import { insertRow, openDb, tempDir } from '../support/files.ts'
 import { hostFixture } from '../support/host.ts'
 
-test('107: a reply for a year with five digits is held, not sent at once', async () => {
+test('107: a reply for a year with five digits waits and is not sent at once', async () => {
   const fixture = hostFixture()
   reply(fixture, 'far', { deliver_after: '+012026-11-24T06:02:20.000Z' })
   reply(fixture, 'now', {})
@@ -17,7 +17,7 @@ test('107: a reply for a year with five digits is held, not sent at once', async
   expect(sent).toEqual(['now'])
 })
 
-test('a reply is handed over whole, and what the platform calls it is recorded', async () => {
+test('a reply is passed on whole, and its platform id is recorded', async () => {
   const fixture = hostFixture()
   reply(fixture, 'm:0', { channel_type: 'slack', thread_id: 't', in_reply_to: 'm', content: '{"text":"hi"}' })
   const calls: unknown[] = []
@@ -82,7 +82,7 @@ test.each([
   ['ISO', '2026-11-24T06:01:20Z', '2026-11-24T06:03:20Z'],
   ['another zone', '2026-11-24T08:01:20+02:00', '2026-11-24T08:03:20+02:00'],
 ])(
-  'W17: deliver_after in %s: what is past goes at once, what is not waits and lets the others by',
+  'W17: deliver_after in %s: a past time is sent at once, a future one waits and does not block others',
   async (_, past, future) => {
     const fixture = hostFixture()
     reply(fixture, 'later', { deliver_after: future })
@@ -139,7 +139,7 @@ test('what another host has delivered is not sent again, and neither is anything
   expect(fixture.host.deadLetters()).toEqual([{ id: 'given-up', failedAt: at, error: null, attempts: null }])
 })
 
-test('an outbound.db that was made anew is delivered from its start, without what went before', async () => {
+test('a recreated outbound.db is delivered from its start, without the earlier replies', async () => {
   const fixture = hostFixture()
   for (const id of ['a', 'b']) reply(fixture, id)
   const { sent } = start(fixture)
@@ -151,7 +151,7 @@ test('an outbound.db that was made anew is delivered from its start, without wha
   await settled(() => expect(sent).toEqual(['a', 'b', 'c']))
 })
 
-test('files of a reply are handed over and cleared after it was sent; links and names that leave the folder are not', async () => {
+test('files of a reply are passed on, and removed after it was sent; links and names that leave the folder are not', async () => {
   const fixture = hostFixture()
   const outside = join(tempDir(), 'secret')
   writeFileSync(outside, '')
@@ -172,7 +172,7 @@ test('files of a reply are handed over and cleared after it was sent; links and 
   expect(existsSync(outside)).toBe(true)
 })
 
-test('replies wait in an outbound.db that cannot be read, and go out when it can', async () => {
+test('replies in an unreadable outbound.db are sent once it is readable', async () => {
   const fixture = hostFixture()
   const path = join(fixture.dir, 'outbound.db')
   reply(fixture, 'r')
@@ -192,7 +192,7 @@ test('replies wait in an outbound.db that cannot be read, and go out when it can
   await settled(() => expect(events).toMatchObject([{ type: 'delivered', id: 'r' }]))
 })
 
-test('stop() waits for what is being sent, and nothing is sent after it', async () => {
+test('stop() waits for running sends, and no send follows', async () => {
   const fixture = hostFixture()
   for (const id of ['r-0', 'r-1']) reply(fixture, id)
   let answer = () => {}
@@ -219,7 +219,7 @@ test('a folder is delivered once at a time', async () => {
   await fixture.host.deliver(() => undefined).stop()
 })
 
-test('a mistake in onEvent ends the delivery with that error', async () => {
+test('an error in onEvent ends the delivery with that error', async () => {
   const fixture = hostFixture()
   reply(fixture, 'r')
   const delivery = fixture.host.deliver(() => undefined, {
@@ -237,7 +237,7 @@ test.each([
   [{ pollMs: Number.NaN }, /deliver: pollMs is NaN/],
   [{ retry: { attempts: 0 } }, /deliver: retry\.attempts is 0/],
   [{ retry: { minDelay: -1 } }, /deliver: retry\.minDelay is -1/],
-])('deliver with %o is refused', (options, text) => {
+])('deliver with %o is rejected', (options, text) => {
   const { host } = hostFixture()
   expect(() => host.deliver(() => undefined, options as DeliverOptions)).toThrow(
     expect.objectContaining({ code: 'bad_usage', message: expect.stringMatching(text) }),

@@ -25,7 +25,7 @@ function open(options: HostOptions = {}): { host: Host; db: Db; dir: string } {
 const row = (db: Db, id: string) =>
   db.prepare('select * from messages_in where id = ?').get(id) as Record<string, unknown>
 
-test.each([false, true])('every column takes what the message says (keepOpen: %s)', (keepOpen) => {
+test.each([false, true])('every column takes its field of the message (keepOpen: %s)', (keepOpen) => {
   const { host, db } = open({ clock, keepOpen })
   const full = {
     id: 'wamid.1:group',
@@ -80,7 +80,7 @@ test('a message needs only kind and content; the rest has its default', () => {
   })
 })
 
-test('ids that the host makes are unique and sort in the order of their making, also when the clock stands still', () => {
+test('generated ids are unique and sort in creation order, also when the clock does not advance', () => {
   const { host } = open({ clock })
   const ids = host
     .enqueueMany(Array.from({ length: 10_000 }, () => ({ kind: 'chat', content: 0 })))
@@ -106,7 +106,7 @@ test.each([
   expect(row(db, id).content).toBe(stored)
 })
 
-test('numbers are even and rise, whatever numbers stand in the file', () => {
+test('numbers are even and rise, whatever numbers the file has', () => {
   const { host, db } = open()
   const next = () => host.enqueue({ kind: 'chat', content: 0 }).seq
   expect([next(), next()]).toEqual([2, 4])
@@ -122,7 +122,7 @@ test('numbers are even and rise, whatever numbers stand in the file', () => {
   expect(next()).toBe(106)
 })
 
-test('W36: an id that exists already changes nothing and says so', () => {
+test('W36: an existing id changes nothing and returns duplicate', () => {
   const { host, db } = open()
   const first = host.enqueue({ id: 'x', kind: 'chat', content: 'first' })
 
@@ -164,19 +164,19 @@ const cyclic: Record<string, unknown> = {}
 cyclic.self = cyclic
 
 test.each([
-  [{ content: 0 }, /kind is undefined; expected text/],
-  [{ kind: '', content: 0 }, /kind is ""; expected text/],
+  [{ content: 0 }, /kind is undefined; expected non-empty text/],
+  [{ kind: '', content: 0 }, /kind is ""; expected non-empty text/],
   [{ kind: 'chat' }, /content is undefined; expected a JSON value/],
   [{ kind: 'chat', content: 0, id: '' }, /id is ""/],
-  [{ kind: 'chat', content: 0, id: 7 }, /id is 7; expected text/],
-  [{ kind: 'chat', content: 0, id: 'a\0b' }, /id is "a\\u0000b"; expected text .* without NUL/],
-  [{ kind: 'chat', content: 0, id: 'a\ud800' }, /id is .*; expected text/],
+  [{ kind: 'chat', content: 0, id: 7 }, /id is 7; expected non-empty text/],
+  [{ kind: 'chat', content: 0, id: 'a\0b' }, /id is "a\\u0000b"; expected non-empty text .* without NUL/],
+  [{ kind: 'chat', content: 0, id: 'a\ud800' }, /id is .*; expected non-empty text/],
   [
     { kind: 'chat', content: 0, id: 'a\ufffd' },
     /id is .*; expected text of 1 to 1024 characters without U\+FFFD/,
   ],
   [{ kind: 'chat', content: 0, id: 'x'.repeat(1025) }, /id is "x+…; expected text of 1 to 1024/],
-  [{ kind: 'chat', content: 0, threadId: 12 }, /threadId is 12; expected text/],
+  [{ kind: 'chat', content: 0, threadId: 12 }, /threadId is 12; expected non-empty text/],
   [{ kind: 'chat', content: 0, trigger: 1 }, /trigger is 1; expected true or false/],
   [
     { kind: 'chat', content: 0, processAfter: 'tomorrow' },
@@ -194,7 +194,7 @@ test.each([
   [{ kind: 'chat', content: 0, process_after: '1s' }, /no field "process_after"; expected id, kind, content/],
   ['hello', /the message is "hello"; expected an object/],
   [null, /the message is null; expected an object/],
-])('80, 83, 84: %o is refused with the field, what was found and what is legal', (message, text) => {
+])('80, 83, 84: %o is rejected with the field, the value and the legal values', (message, text) => {
   const { host, db } = open()
   expect(() => host.enqueue(message as never)).toThrow(
     expect.objectContaining({ code: 'bad_message', message: expect.stringMatching(text) }),
@@ -209,7 +209,7 @@ test.each([
   [{ items: [{ price: Number.NaN }] }, /content\.items\[0\]\.price is NaN/],
   [{ tags: new Set(['x']) }, /content\.tags is a Set/],
   [Promise.resolve('x'), /content is a Promise; await it/],
-])('102: content that JSON would change (%o) is refused with its place', (content, text) => {
+])('102: content that JSON would change (%o) is rejected with its path', (content, text) => {
   const { host, db } = open()
   const good = { kind: 'chat', content: 0 }
   const refused = { code: 'bad_message', message: expect.stringMatching(text) }
@@ -219,7 +219,7 @@ test.each([
 })
 
 test.each([1_790_000_000_000, '1790000000000', 366 * 86_400_000 + 1])(
-  '152: processAfter: %j is an instant where a length of time stands, and is refused',
+  '152: processAfter: %j is an instant passed as a duration, and is rejected',
   (processAfter) => {
     const { host, db } = open()
     const refusal = {

@@ -56,7 +56,7 @@ test('a new folder is readable by its owner alone and holds both files in the ne
   expect(columnsOf(join(dir, 'outbound.db'), 'messages_out')).toContain('in_reply_to')
 })
 
-test('W16: an outbound.db that is there belongs to the runtime: not a byte of it changes', () => {
+test('W16: an existing outbound.db belongs to the runtime: no byte of it changes', () => {
   const dir = tempDir()
   wireOutbound(join(dir, 'outbound.db')).exec('drop table processing_ack').close()
   const before = readFileSync(join(dir, 'outbound.db'))
@@ -118,7 +118,7 @@ test('opening a folder that is up to date writes nothing', () => {
   expect(readFileSync(join(dir, 'inbound.db')).equals(before)).toBe(true)
 })
 
-test('the journal of a host that was killed in mid-transaction is played back by the next open', async () => {
+test('the next open rolls back the journal of a host that was killed in mid-transaction', async () => {
   const dir = tempDir()
   const path = join(dir, 'inbound.db')
   const first = openHost(dir)
@@ -144,7 +144,7 @@ test('the journal of a host that was killed in mid-transaction is played back by
 test.each([
   ['a text file', 'just some notes, certainly no database file at all', /not an SQLite database/],
   ['a header with garbage behind it', `SQLite format 3\0${'\xff'.repeat(4096)}`, /inbound\.db/],
-])('%s in the place of inbound.db is refused by name and left alone', (_, bytes, text) => {
+])('%s in place of inbound.db is rejected by name and not changed', (_, bytes, text) => {
   const dir = tempDir()
   const path = join(dir, 'inbound.db')
   writeFileSync(path, bytes)
@@ -166,7 +166,7 @@ test('an inbound.db that is deleted under an open host is an error, not an empty
   expect(existsSync(join(dir, 'inbound.db'))).toBe(false)
 })
 
-test('a closed host says so, and closing it twice is fine', () => {
+test('calls on a closed host throw, and closing it twice is legal', () => {
   const host = openHost(tempDir(), { keepOpen: true })
   host.close()
   host.close()
@@ -174,7 +174,7 @@ test('a closed host says so, and closing it twice is fine', () => {
   expect(() => host.enqueue({ kind: 'chat', content: 'x' })).toThrow(/is closed; call openHost again/)
 })
 
-test('a folder that cannot be made is an error with a code, which names it', () => {
+test('a folder that cannot be created is an error with a code and its path', () => {
   const dir = tempDir()
   writeFileSync(join(dir, 'file'), '')
   expect(() => openHost(join(dir, 'file/session'))).toThrow(

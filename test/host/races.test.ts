@@ -45,7 +45,7 @@ const message = {
   content: '{}',
 } as Parameters<typeof attach>[1]
 
-test('108: a link that takes the place of inbox/<id> while files are written gets none of them', () => {
+test('108: a link that replaces inbox/<id> while files are written receives none of them', () => {
   const dir = tempDir()
   const target = hostsOwn()
   const folder = join(dir, 'inbox', 'm')
@@ -68,7 +68,7 @@ test('108: a link that takes the place of inbox/<id> while files are written get
   expect(readFileSync(join(`${folder}.aside`, 'a.txt'), 'utf8')).toBe('of the message')
 })
 
-test('109: a file of a reply that becomes a link or a hard link after it was handed over is not read', async () => {
+test('109: a file of a reply that becomes a link or a hard link after it was passed on is not read', async () => {
   const fixture = hostFixture()
   const secret = join(hostsOwn(), 'a.txt')
   const folder = join(fixture.dir, 'outbox', 'r')
@@ -101,7 +101,7 @@ test('109: a file of a reply that becomes a link or a hard link after it was han
   expect(events.map(({ type }) => type)).toEqual(['delivered'])
 })
 
-test('109: a reply keeps the folder it was handed over with, and gives nothing once its try has ended', async () => {
+test('109: a reply keeps the folder of its attempt, and its files are unreadable once that has ended', async () => {
   const fixture = hostFixture()
   const target = hostsOwn()
   const folder = join(fixture.dir, 'outbox', 'r')
@@ -143,7 +143,7 @@ test('109: a process that swaps a file for a link all the time gets no secret se
   expect(seen).not.toContain('of the host')
 })
 
-test('109: what is no regular file with one name is left out: links, FIFOs, devices, sockets, folders', async () => {
+test('109: only regular files with one name are passed on: no links, FIFOs, devices, sockets, folders', async () => {
   const fixture = hostFixture()
   const folder = join(fixture.dir, 'outbox', 'r')
   mkdirSync(join(folder, 'folder'), { recursive: true })
@@ -175,7 +175,7 @@ test('110: files that are removed after a delivery are those of the reply, also 
   expect(readdirSync(target)).toHaveLength(names.length)
 })
 
-test('111: prune goes on where a process fills the folder of a message again and again, and says which message stays', async () => {
+test('111: prune continues where a process keeps filling the folder of a message, and names that message', async () => {
   const { dir, host, ack, setTime, inbound } = hostFixture()
   for (const id of ['flooded', 'quiet', 'last']) {
     host.enqueue({ id, kind: 'chat', content: {}, attachments: [{ name: 'a.txt', data: Buffer.from('') }] })
@@ -199,7 +199,7 @@ test('111: prune goes on where a process fills the folder of a message again and
   if (stuck.length > 0) expect(existsSync(folder)).toBe(false)
 })
 
-test('111: the remains of a handler are removed whatever they are: deep, with names that are no text, links', () => {
+test('111: files of a handler are removed whatever they are: deep folders, names that are not text, links', () => {
   const dir = tempDir()
   const target = hostsOwn()
   const top = join(dir, 'outbox', 'r')
@@ -213,7 +213,7 @@ test('111: the remains of a handler are removed whatever they are: deep, with na
   untouched(target)
 })
 
-test('where there is no /proc a folder that was replaced since it was opened is refused', () => {
+test('without /proc a folder that was replaced since it was opened is rejected', () => {
   const dir = tempDir()
   mkdirSync(join(dir, 'folder'))
   writeFileSync(join(dir, 'folder', 'a.txt'), 'content')

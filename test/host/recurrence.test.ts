@@ -31,7 +31,7 @@ const daily = {
   recurrence: '0 9 * * *',
 } as const
 
-test('a message that repeats runs first at its first occurrence, unless it says when', () => {
+test('a recurring message runs first at its first occurrence, unless it sets processAfter', () => {
   const { host, inbound } = hostFixture()
   host.enqueue(daily)
   host.enqueue({ ...daily, id: 'now', processAfter: 0 })
@@ -42,7 +42,7 @@ test('a message that repeats runs first at its first occurrence, unless it says 
   ])
 })
 
-test('the next occurrence takes over everything and the old one gives up its recurrence', () => {
+test('the next occurrence takes over all fields and the old one loses its recurrence', () => {
   const fixture = hostFixture()
   fixture.host.enqueue(daily)
   fixture.setTime('2026-11-24T09:00:03Z')
@@ -93,7 +93,7 @@ test('W21: a failed occurrence does not end its series', () => {
   expect(fixture.host.sync()).toMatchObject({ failed: 1, recurred: 1 })
 })
 
-test('occurrences are counted from the time that was meant: a late run does not shift the next', () => {
+test('occurrences are computed from the scheduled time: a late run does not shift the next', () => {
   const fixture = hostFixture()
   fixture.host.enqueue({ ...daily, recurrence: '*/10 * * * *' })
   fixture.setTime('2026-11-24T06:19:59Z')
@@ -102,7 +102,7 @@ test('occurrences are counted from the time that was meant: a late run does not 
   expect(series(fixture).at(-1)).toMatchObject({ process_after: '2026-11-24 06:20:00.000' })
 })
 
-test('after a long absence one occurrence is made up for, the last one missed', () => {
+test('after a long absence only the last missed occurrence runs', () => {
   const fixture = hostFixture()
   fixture.host.enqueue(daily)
   finish(fixture)
@@ -155,7 +155,7 @@ test.each([
   ['CRON_TZ=Nowhere 0 9 * * *', /recurrence: "Nowhere" is not a time zone/],
   [{ every: '1h' }, /recurrence is \[object Object\]; expected five fields .* or \{ cron, timeZone \}/],
   [3600, /recurrence is 3600; expected five fields/],
-])('88: enqueue refuses the recurrence %j', (recurrence, text) => {
+])('88: enqueue rejects the recurrence %j', (recurrence, text) => {
   const { host, inbound } = hostFixture()
   expect(() => host.enqueue({ ...daily, recurrence: recurrence as never })).toThrow(
     expect.objectContaining({ code: 'bad_message', message: expect.stringMatching(text) }),
@@ -163,7 +163,7 @@ test.each([
   expect(inbound.prepare('select count(*) from messages_in').pluck().get()).toBe(0)
 })
 
-test('W23: a recurrence that another program wrote and nobody can read is reported once and stays visible', () => {
+test('W23: an invalid recurrence of another program is reported once and stays visible', () => {
   const { host, inbound } = hostFixture()
   insertMessage(inbound, { id: 'broken', kind: 'task', status: 'completed', recurrence: 'every monday' })
   insertMessage(inbound, { id: 'never', kind: 'task', status: 'completed', recurrence: '0 0 31 2 *' })
@@ -210,7 +210,7 @@ test('an occurrence without a series of its own starts one', () => {
   expect(inbound.prepare('select series_id from messages_in order by seq desc').pluck().get()).toBe('old')
 })
 
-test('153: the zone of the host that enqueued a task stays with it, whichever host goes on with it', () => {
+test('153: the zone of the host that enqueued a task stays with it, whichever host makes the next occurrence', () => {
   const fixture = hostFixture({ timeZone: 'Asia/Tokyo' })
   const { dir, host, inbound } = fixture
   host.enqueue(daily)

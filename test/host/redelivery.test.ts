@@ -9,7 +9,7 @@ import { expect, test } from 'vitest'
 import { delivered, reply, settled, start } from '../support/deliver.ts'
 import { hostFixture } from '../support/host.ts'
 
-test('W18: a reply that fails is tried again later, is not overtaken, and holds up nobody else', async () => {
+test('W18: a failed reply is retried later, is not overtaken, and does not delay other destinations', async () => {
   const fixture = hostFixture()
   for (const id of ['a-0', 'a-1']) reply(fixture, id, { thread_id: 'a' })
   reply(fixture, 'b-0', { thread_id: 'b' })
@@ -35,7 +35,7 @@ test('W18: a reply that fails is tried again later, is not overtaken, and holds 
   expect(sent.filter((id) => id !== 'b-0')).toEqual(['a-0', 'a-0', 'a-0', 'a-1'])
 })
 
-test('W33: the number of tries outlives the host; after the last one the reply is given up, visibly, and can be sent again', async () => {
+test('W33: the attempt count survives the host; after the last attempt the reply is given up, listed, and can be sent again', async () => {
   const fixture = hostFixture()
   reply(fixture, 'bad')
   reply(fixture, 'good')
@@ -75,7 +75,7 @@ test('W33: the number of tries outlives the host; after the last one the reply i
   expect(() => fixture.host.redeliver('nobody')).toThrow(/there is no reply "nobody"/)
 })
 
-test('W34: an adapter may say never again, or not before a time', async () => {
+test('W34: an adapter may give a reply up, or set the time of the retry', async () => {
   const fixture = hostFixture()
   reply(fixture, 'never', { thread_id: 'a' })
   reply(fixture, 'later', { thread_id: 'b' })
@@ -94,7 +94,7 @@ test('W34: an adapter may say never again, or not before a time', async () => {
   })
 })
 
-test('a try that takes too long is aborted and counts as failed', async () => {
+test('an attempt that takes too long is aborted and counts as failed', async () => {
   const fixture = hostFixture()
   reply(fixture, 'r')
   let aborted = false
@@ -114,7 +114,7 @@ test('a try that takes too long is aborted and counts as failed', async () => {
   expect(aborted).toBe(true)
 })
 
-test('W35: a host that is killed after a send and before its note sends again under the same key, and nothing else twice', async () => {
+test('W35: a host that is killed after a send and before its record sends again under the same key, and no other reply twice', async () => {
   const fixture = hostFixture()
   for (let n = 0; n < 6; n++) reply(fixture, `r-${n}`)
   const script = fileURLToPath(new URL('../support/deliver-child.ts', import.meta.url))
@@ -140,14 +140,16 @@ test('W35: a host that is killed after a send and before its note sends again un
   expect(sent).toEqual(['r-5'])
 })
 
-test('a note that cannot be written for a while is written later; the reply is not sent again', async () => {
+test('a delivery result that cannot be written for a while is written later; the reply is not sent again', async () => {
   const fixture = hostFixture()
   const path = join(fixture.dir, 'inbound.db')
   reply(fixture, 'r')
   const { sent, events } = start(fixture, () => renameSync(path, `${path}.away`))
 
   await settled(() =>
-    expect(events).toMatchObject([{ type: 'blocked', error: expect.stringMatching(/inbound\.db does not exist any more/) }]),
+    expect(events).toMatchObject([
+      { type: 'blocked', error: expect.stringMatching(/inbound\.db does not exist any more/) },
+    ]),
   )
   renameSync(`${path}.away`, path)
   await settled(() => expect(delivered(fixture)).toEqual([['r', 'delivered', null]]))

@@ -45,7 +45,7 @@ async function take(stream: AsyncIterableIterator<HostReply>, count: number): Pr
   return seqs
 }
 
-test('a reply carries every column, its content parsed and as it stands', async () => {
+test('a reply has every column, its content parsed and raw', async () => {
   const { host, outbound } = open()
   insertRow(outbound, 'messages_out', {
     id: 'r',
@@ -95,7 +95,7 @@ test('replies come in the order of their commits, each once, also while they are
   expect(await next).toEqual([905, 903])
 })
 
-test('a host that is opened again goes on behind the seq it has seen', async () => {
+test('a reopened host continues after the given seq', async () => {
   const { dir, host, outbound } = open()
   for (const seq of [1, 3, 7]) reply(outbound, seq)
   const [, seen] = await take(host.replies(), 2)
@@ -181,7 +181,7 @@ test('a stream ends when its signal aborts or the host closes, also in the middl
 })
 
 test.each([{ since: -1 }, { since: 1.5 }, { pollMs: 0 }, { pollMs: Number.NaN }])(
-  'replies(%o) is refused',
+  'replies(%o) is rejected',
   (options) => {
     const { host } = open()
     expect(() => host.replies(options)).toThrow(expect.objectContaining({ code: 'bad_usage' }))

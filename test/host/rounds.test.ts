@@ -32,7 +32,7 @@ test('a folder is visited when it is added, and then once a round', () => {
   expect(visited.slice(4)).toEqual(['b'])
 })
 
-test('slow visits give the event loop its turn between slices, and who is asked for comes first', () => {
+test('slow visits yield to the event loop between slices, and a requested visit comes first', () => {
   const visited: string[] = []
   const { clock, all } = rounds({
     visit: (folder) => {
@@ -54,7 +54,7 @@ test('slow visits give the event loop its turn between slices, and who is asked 
   expect(visited.slice(6).join('')).toBe('abfcdef')
 })
 
-test('a visit that throws concerns that folder alone', () => {
+test('an error of a visit affects that folder alone', () => {
   const visited: string[] = []
   const { clock, all, failed } = rounds({
     visit: (folder) => {

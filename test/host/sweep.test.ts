@@ -64,7 +64,7 @@ function handles(dir: string): string[] {
   })
 }
 
-test('ends are carried over and replies delivered in every folder, and nothing stays open', async () => {
+test('acks are copied and replies delivered in every folder, and no handle stays open', async () => {
   const folders = Array.from({ length: 8 }, (_, n) => answered(`n${n}`))
   const sent: string[] = []
   const { all, of } = swept({ adapter: ({ content }) => void sent.push(content.text) }, ...folders)
@@ -78,7 +78,7 @@ test('ends are carried over and replies delivered in every folder, and nothing s
   expect(folders.flatMap(handles)).toEqual([])
 })
 
-test('what comes later is noticed, in a folder that was looked at before', async () => {
+test('later messages are detected in a folder that was visited before', async () => {
   const folder = answered()
   const sent: string[] = []
   const { all } = swept({ adapter: ({ content }) => void sent.push(content.text) }, folder)
@@ -91,7 +91,7 @@ test('what comes later is noticed, in a folder that was looked at before', async
   await until(() => all.host(folder).status('other')?.state === 'completed')
 })
 
-test('a folder that stays as it is is not read; a reply in it that waits for its time goes when that has come', async () => {
+test('an unchanged folder is not read; its scheduled reply is sent when due', async () => {
   // By this clock the files were written long ago; it is moved by less than the minute after which everything is read.
   let aheadMs = 3_600_000
   const clock = { ...realClock, now: () => Date.now() + aheadMs }
@@ -138,7 +138,7 @@ test('W32: a slow adapter delays neither the other folders nor the other destina
   expect(sent.slice(11)).toEqual(['slow', 'slow, behind'])
 })
 
-test('no more replies are under way than may be, over all folders, and none is forgotten for it', async () => {
+test('the limit of sends applies over all folders, and no reply is forgotten', async () => {
   const folders = Array.from({ length: 6 }, (_, n) => answered(`n${n}`))
   const held: (() => void)[] = []
   const adapter: Adapter = () => new Promise<void>((resolve) => held.push(resolve))
@@ -153,7 +153,7 @@ test('no more replies are under way than may be, over all folders, and none is f
   await until(() => of('delivered').length === 6)
 })
 
-test('W14: one bad folder stops no other, is told once, and goes on when it is mended', async () => {
+test('W14: a failing folder does not stop others, is reported once, and continues when it is repaired', async () => {
   const bad = answered()
   const good = answered()
   const outbound = openDb(join(bad, 'outbound.db')).serialize()
@@ -175,7 +175,7 @@ test('W14: one bad folder stops no other, is told once, and goes on when it is m
   await until(() => sent.length === 2)
 })
 
-test('a folder that is new is made, one that was removed is left alone, and stop() waits for what is under way', async () => {
+test('a new folder is created, a removed one is ignored, and stop() waits for running sends', async () => {
   const fresh = join(tempDir(), 'fresh')
   const gone = answered('gone')
   let begun = 0
@@ -204,7 +204,7 @@ test('a folder that is new is made, one that was removed is left alone, and stop
   await all.stop()
 })
 
-test('159: a lock on outbound.db costs a folder moments, however long the rounds are', async () => {
+test('159: a lock on outbound.db delays a folder by moments, however long the rounds are', async () => {
   const dir = answered()
   const outbound = openDb(join(dir, 'outbound.db'))
   outbound.exec('begin exclusive')

@@ -34,7 +34,7 @@ function open() {
   }
 }
 
-test('W19: completed stays completed, failed stays failed, and what is not ended stays pending', () => {
+test('W19: completed stays completed, failed stays failed, and unfinished stays pending', () => {
   const { host, ack, statuses, send } = open()
   send('done', 'broken', 'running', 'untouched')
   ack('done', 'completed')
@@ -51,7 +51,7 @@ test('W19: completed stays completed, failed stays failed, and what is not ended
   expect(host.sync()).toEqual({ readable: true, completed: 0, failed: 0, pending: 2, ...NOTHING_REPEATS })
 })
 
-test('151: an ack in a word of a newer runner is an end: only what is processing goes on, only completed is a success', () => {
+test('151: an ack with a status of a newer runner is terminal: only processing is not, only completed is a success', () => {
   const { host, ack, statuses, send } = open()
   send('skipped', 'provider', 'running')
   ack('skipped', 'script-skip:error')
@@ -62,7 +62,7 @@ test('151: an ack in a word of a newer runner is an end: only what is processing
   expect(statuses()).toEqual({ skipped: 'failed', provider: 'failed', running: 'pending' })
 })
 
-test('W20: a pause during processing survives, and the end is carried over when it is lifted', () => {
+test('W20: a pause during processing survives, and the ack is copied after the resume', () => {
   const { host, inbound, ack, statuses, send } = open()
   send('task')
   inbound.exec(`update messages_in set status = 'paused'`)
@@ -125,7 +125,7 @@ test('W14, 50: a sync that cannot read outbound.db says why, changes nothing, an
   expect(host.sync()).toMatchObject({ readable: true, completed: 1 })
 })
 
-test('acks beyond a page are all carried over, in a backlog with gaps', () => {
+test('acks beyond a page are all copied, in a backlog with gaps', () => {
   const { host, outbound, send } = open()
   const ids = Array.from({ length: 3_500 }, (_, n) => `m-${n}`)
   send(...ids)
@@ -154,7 +154,7 @@ test('W6: ended messages are found by index: the plan of a sync never reads all 
   expect(plan).toEqual([expect.stringMatching(/^SEARCH messages_in USING INDEX nanoclaw_live/)])
 })
 
-test('status tells where a message stands by both files, before any sync', () => {
+test('status has the state of a message by both files, before any sync', () => {
   const { host, inbound, ack, send } = open()
   send('a', 'b', 'c', 'd', 'e')
   ack('b', 'processing')

@@ -12,7 +12,7 @@ const rows = ({ inbound }: ReturnType<typeof hostFixture>) =>
     .prepare('select id, seq, status, process_after, recurrence, content from messages_in order by rowid')
     .all()
 
-test('a paused task waits; resumed, it stands behind what was waiting meanwhile', () => {
+test('a paused task waits; resumed, it is queued after messages that waited meanwhile', () => {
   const fixture = hostFixture()
   const { host } = fixture
   host.enqueue(daily)
@@ -28,7 +28,7 @@ test('a paused task waits; resumed, it stands behind what was waiting meanwhile'
   expect(host.status('digest')).toMatchObject({ state: 'pending', seq: 6 })
 })
 
-test('a pause while the task runs is kept, and the series goes on when it is lifted', () => {
+test('a pause while the task runs is kept, and the series continues after the resume', () => {
   const { host, ack, setTime } = hostFixture()
   host.enqueue(daily)
   setTime('2026-11-24T09:00:01Z')
@@ -129,7 +129,7 @@ test('a run that has begun keeps its time and its number; a new recurrence count
   })
 })
 
-test('an update mends a series that was stopped by its expression', () => {
+test('an update repairs a series that was stopped by its expression', () => {
   const fixture = hostFixture()
   const { host, inbound, ack } = fixture
   host.enqueue(daily)
@@ -168,7 +168,7 @@ test.each([
   [{ recurrence: '0 0 31 2 *' }, /has no occurrence/],
   [{ content: 1n }, /content is a BigInt; use String/],
   [{ content: { at: new Date(Number.NaN) } }, /content\.at is an invalid Date/],
-])('update(%o) is refused', (update, text) => {
+])('update(%o) is rejected', (update, text) => {
   const { host } = hostFixture()
   host.enqueue(daily)
   expect(() => host.tasks.update('digest', update as never)).toThrow(
@@ -207,7 +207,7 @@ test('the list shows what waits and what repeats, and nothing else', () => {
   ])
 })
 
-test('the calls on a closed host say so', () => {
+test('the calls on a closed host throw', () => {
   const { host } = hostFixture()
   host.close()
   expect(() => host.tasks.list()).toThrow(/is closed/)
@@ -233,7 +233,7 @@ test('155: while outbound.db cannot be read, a task is not changed: the occurren
   ])
 })
 
-test('155: a lock of a moment is waited for', async () => {
+test('155: a short lock is waited for', async () => {
   const { dir, host, inbound, ack } = hostFixture()
   host.enqueue({ id: 'digest', kind: 'task', content: 0, recurrence: '0 9 * * *' })
   ack('digest', 'completed')

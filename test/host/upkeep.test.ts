@@ -35,7 +35,7 @@ test('a failed message is redriven as a new one that names the old one, once for
   })
 })
 
-test('154: what is redriven, forgotten and redriven once more runs again: its id is one that no runtime knows', () => {
+test('154: a message that is redriven, pruned and redriven again gets a new id and runs', () => {
   const { host, outbound, ack, setTime } = hostFixture()
   host.enqueueMany(['m', 'last'].map((id) => ({ id, kind: 'chat', content: 0 })))
   ack('m', 'failed')
@@ -76,7 +76,7 @@ test.each([
   ['a message that is still to be done', 'open', /message "open" is pending; expected one that has ended/],
   ['a message that runs', 'running', /is processing/],
   ['no message', 'nobody', /message "nobody" is not there/],
-])('redrive refuses %s', (_, id, text) => {
+])('redrive rejects %s', (_, id, text) => {
   const { host, ack } = hostFixture()
   host.enqueueMany([
     { id: 'open', kind: 'chat', content: 0 },
@@ -88,7 +88,7 @@ test.each([
   )
 })
 
-test('prune forgets what ended before, by the time of its end, and keeps what anybody needs', () => {
+test('prune deletes messages by the time of their end, and keeps what is still needed', () => {
   const fixture = hostFixture()
   const { host, inbound, outbound, ack, setTime } = fixture
   setTime('2026-11-01T00:00:00Z')
@@ -143,7 +143,7 @@ test('prune takes the files of a message with it, but not those that a later mes
   expect(existsSync(join(elsewhere, 'precious'))).toBe(true)
 })
 
-test('prune forgets nothing while outbound.db cannot be read', () => {
+test('prune deletes nothing while outbound.db cannot be read', () => {
   const fixture = hostFixture()
   const { host, inbound, outbound, setTime } = fixture
   host.enqueueMany(['a', 'b'].map((id) => ({ id, kind: 'chat', content: 0 })))
@@ -160,7 +160,7 @@ test('prune forgets nothing while outbound.db cannot be read', () => {
   expect(host.prune({ olderThan: '1d' })).toEqual({ readable: true, messages: 1, deliveries: 0 })
 })
 
-test('prune forgets a delivery only when the reply itself is gone', () => {
+test('prune deletes a delivery record only when the reply itself is gone', () => {
   const { host, inbound, outbound } = hostFixture()
   for (const id of ['there', 'gone', 'gone-lately'])
     insertRow(inbound, 'delivered', {
@@ -176,7 +176,7 @@ test('prune forgets a delivery only when the reply itself is gone', () => {
 })
 
 test.each(['a while', -1, new Date(Number.NaN), undefined])(
-  'prune({ olderThan: %s }) is refused',
+  'prune({ olderThan: %s }) is rejected',
   (olderThan) => {
     const { host } = hostFixture()
     expect(() => host.prune({ olderThan: olderThan as never })).toThrow(
@@ -236,7 +236,7 @@ test('options may be plain text, or left out', () => {
   expect(open.host.answer('q-2', 'whatever').duplicate).toBe(false)
 })
 
-test.each(['nobody asked', '%', 'q'])('an answer to %j is refused: there is no such question', (id) => {
+test.each(['nobody asked', '%', 'q'])('an answer to %j is rejected: the question does not exist', (id) => {
   const fixture = hostFixture()
   ask(fixture, 'q-1', question)
   insertRow(fixture.outbound, 'messages_out', {

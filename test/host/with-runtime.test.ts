@@ -14,7 +14,7 @@ async function both(): Promise<{ host: Host; workspace: string }> {
 
 const state = (host: Host, id: string) => host.status(id)?.state
 
-test('messages are answered, ends are told truthfully, replies come once and in order', async () => {
+test('messages are answered, states are correct, replies arrive once and in order', async () => {
   const { host } = await both()
   const sent = host.enqueueMany(
     Array.from({ length: 30 }, (_, n) => ({ kind: 'echo', content: { n }, threadId: 't' })),
@@ -32,7 +32,7 @@ test('messages are answered, ends are told truthfully, replies come once and in 
   expect(host.sync()).toMatchObject({ readable: true, completed: 30, failed: 1, pending: 0 })
 })
 
-test('a task that was paused, passed by and resumed runs; so does one that was brought forward', async () => {
+test('a task that was paused, passed by the scan and resumed runs; so does one that was moved forward', async () => {
   const { host } = await both()
   host.enqueue({ id: 'held', kind: 'echo', content: {}, processAfter: '1h' })
   host.enqueue({ id: 'later', kind: 'echo', content: { text: 'old' }, processAfter: '1h' })

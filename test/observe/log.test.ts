@@ -27,7 +27,7 @@ const anyText = fc
   .map((units) => String.fromCharCode(...units))
 
 describe('13: what a function prints', () => {
-  test('is one line of JSON with itself in a field, whatever it is', () => {
+  test('is one line of JSON with the text in a field', () => {
     const { events, written } = logged()
     fc.assert(
       fc.property(anyText, fc.constantFrom('stdout', 'stderr'), (line, stream) => {
@@ -48,7 +48,7 @@ describe('13: what a function prints', () => {
     )
   })
 
-  test('and what it logs, with the name, the text and the fields that it likes, is one as well', () => {
+  test('and each call of ctx.log is one line as well, with any text and fields', () => {
     const { events, written } = logged('debug')
     fc.assert(
       fc.property(anyText, anyText, fc.jsonValue(), (text, functionName, fields) => {
@@ -63,7 +63,7 @@ describe('13: what a function prints', () => {
   })
 })
 
-test('96: lines beyond what a reader leaves unread are dropped, counted, and told when it reads on', () => {
+test('96: lines beyond the unread limit are dropped, counted, and reported when the reader continues', () => {
   const { events, written, to, drain } = logged()
   const say = () => events.emit('stopped')
   say()
@@ -83,18 +83,15 @@ test('96: lines beyond what a reader leaves unread are dropped, counted, and tol
 test.each([
   [true, 'warn', 'worker ended unexpectedly'],
   [false, 'debug', 'worker ended'],
-])(
-  'the end of a process that nobody has asked for (%s) is for everybody to read: %s',
-  (unexpected, level, msg) => {
-    const { events, written } = logged('debug')
-    events.emit('worker-ended', { functionName: 'f', pid: 7, why: 'uncaught Error: boom', unexpected })
-    expect(written.map((line) => JSON.parse(line))).toEqual([
-      expect.objectContaining({ level, msg, functionName: 'f', pid: 7, why: 'uncaught Error: boom' }),
-    ])
-  },
-)
+])('the unexpected end of a process (%s) is logged as a warning: %s', (unexpected, level, msg) => {
+  const { events, written } = logged('debug')
+  events.emit('worker-ended', { functionName: 'f', pid: 7, why: 'uncaught Error: boom', unexpected })
+  expect(written.map((line) => JSON.parse(line))).toEqual([
+    expect.objectContaining({ level, msg, functionName: 'f', pid: 7, why: 'uncaught Error: boom' }),
+  ])
+})
 
-test('of a runtime of several folders each line names the folder that it is about, and of one folder none does', () => {
+test('each line of a runtime of several folders names its folder, and no line of a runtime of one', () => {
   const namesIn = (several: boolean) => {
     const { events, written } = logged('debug', several)
     events.emit('started', { epoch: 1, functions: [], interrupted: 0, quarantined: ['m'] }, '/s/a')

@@ -31,10 +31,10 @@ test('a pause never shrinks and stays between the two ends, however many there w
   )
 })
 
-test('a first pause of nothing stays nothing, also where its factor has grown beyond all numbers', () => {
+test('a first delay of 0 stays 0, also where its factor has grown to Infinity', () => {
   expect(backoffMs({ minMs: 0, maxMs: 100, factor: 100 }, 10_000)).toBe(0)
 })
 
-test('a spread pause lies in the upper half of the whole one', () => {
+test('a delay with jitter is in the upper half of the whole one', () => {
   expect([0, 0.25, 0.5, 1].map((random) => jitterMs(1_000, random))).toEqual([500, 625, 750, 1_000])
 })

@@ -44,7 +44,7 @@ test.each([
     'Mars/Olympus',
     /"Mars\/Olympus" is not a time zone; expected a name such as 'Europe\/Berlin'/,
   ],
-])('88: %j in %s is refused and named', (expression, zone, text) => {
+])('88: %j in %s is rejected and named', (expression, zone, text) => {
   expect(() => nextOccurrence(expression, 0, zone)).toThrow(text)
   expect(() => nextOccurrence(expression, 0, zone)).toThrow(RangeError)
 })

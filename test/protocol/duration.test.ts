@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { formatDuration, parseDuration } from '../../runtime/protocol/duration.ts'
 
-describe('a length of time', () => {
+describe('a duration', () => {
   test.each<[unknown, number]>([
     [0, 0],
     [1500, 1500],
@@ -22,7 +22,7 @@ describe('a length of time', () => {
   })
 })
 
-describe('no length of time', () => {
+describe('not a duration', () => {
   test.each([
     ['less than nothing', -1],
     ['less than nothing, in words', '-5s'],
@@ -54,7 +54,7 @@ describe('no length of time', () => {
   })
 })
 
-test('whatever comes in, what comes out is a finite number that is not negative, or undefined', () => {
+test('any input gives a finite non-negative number, or undefined', () => {
   fc.assert(
     fc.property(
       fc.oneof(fc.anything(), fc.double(), fc.stringMatching(/^\d{1,400}(\.\d+)?(ms|s|m|h|d)?$/)),
@@ -85,7 +85,7 @@ describe('for people', () => {
     expect(formatDuration(ms)).toBe(text)
   })
 
-  test('the text is never further than a twentieth from the truth', () => {
+  test('the text is never more than 5 % off', () => {
     const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1e3, min: 6e4, h: 3.6e6, d: 8.64e7 }
     fc.assert(
       fc.property(fc.double({ min: 1, max: 1e11, noNaN: true }), (ms) => {

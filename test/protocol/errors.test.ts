@@ -17,7 +17,7 @@ class Custom extends Error {
 const cyclic: Record<string, unknown> = { a: 1 }
 cyclic.self = cyclic
 
-describe('a thrown value says what it was', () => {
+describe('a thrown value becomes data', () => {
   test.each<[string, unknown, { name: string; message: string }]>([
     ['an error', new Error('no'), { name: 'Error', message: 'no' }],
     ['an error of another class', new Custom('no'), { name: 'Custom', message: 'no' }],
@@ -59,7 +59,7 @@ const everyTrapThrows = new Proxy(new Error('hidden'), {
   ownKeys: refuse,
 })
 
-describe('a value that fights back is data all the same', () => {
+describe('a hostile value becomes data', () => {
   test.each<[string, unknown]>([
     ['a message that throws when it is read', hostile('message')],
     ['a name that throws when it is read', hostile('name')],
@@ -89,7 +89,7 @@ describe('a value that fights back is data all the same', () => {
   })
 })
 
-test('causes that form a circle end where the circle closes', () => {
+test('cyclic causes end where the cycle closes', () => {
   const a = new Error('a')
   const b = new Error('b', { cause: a })
   a.cause = b
@@ -142,11 +142,11 @@ describe('what an error was caused by', () => {
       }),
     ],
     ['the number of a DOMException', new DOMException('m', 'Error')],
-  ])('%s leaves the rest', (_, thrown) => {
+  ])('%s keeps the rest', (_, thrown) => {
     expect(errorInfo(thrown)).toEqual({ name: 'Error', message: 'm', stack: expect.any(String) })
   })
 
-  test('has an end in depth, in number and in size', () => {
+  test('is limited in depth, in number and in size', () => {
     expect(depthOf(errorInfo(chain(100)))).toBe(5)
     const wide = errorInfo(new AggregateError(Array.from({ length: 1_000 }, (_, n) => chain(3 + (n % 2)))))
     expect(JSON.stringify(wide).match(/"message"/g)).toHaveLength(11)
@@ -162,7 +162,7 @@ describe('what an error was caused by', () => {
     expect(Object.keys(errorInfo(chain(2)))).toEqual(['name', 'message', 'cause', 'stack'])
   })
 
-  test('stands in the one line for people, each text once', () => {
+  test('is part of the one line for people, each text once', () => {
     const refused = Object.assign(new Error('connect ECONNREFUSED ::1:9'), { code: 'ECONNREFUSED' })
     expect(errorText(new TypeError('fetch failed', { cause: refused }))).toBe(
       'TypeError: fetch failed; caused by connect ECONNREFUSED ::1:9',
@@ -179,7 +179,7 @@ describe('what an error was caused by', () => {
   })
 })
 
-test('a stack is kept up to its limit, and an overflow of the stack itself can be told', () => {
+test('a stack is kept up to its limit, and a stack overflow is reported', () => {
   const deep = new Error('deep')
   deep.stack = 'x'.repeat(1_000_000)
   expect(errorInfo(deep).stack).toHaveLength(8_000)
@@ -202,7 +202,7 @@ test('a message of many megabytes is cut: it is stored with every attempt', () =
   ).toBeLessThanOrEqual(1_000)
 })
 
-test('one line for people leaves out a class that says nothing', () => {
+test('one line for people omits a plain Error class', () => {
   expect(errorText(new Error('no such room'))).toBe('no such room')
   expect(errorText(new NanoclawError('locked', 'Another runtime serves this workspace.'))).toBe(
     'Another runtime serves this workspace.',
@@ -211,7 +211,7 @@ test('one line for people leaves out a class that says nothing', () => {
   expect(errorText('plain words')).toBe('string: plain words')
 })
 
-test('the errors that handlers throw carry their name, their cause and their wish', () => {
+test('the errors that handlers throw have their name, their cause and their retry time', () => {
   const cause = new Error('why')
   expect(new NonRetryableError('gone', { cause })).toMatchObject({
     name: 'NonRetryableError',

@@ -44,7 +44,7 @@ const deep = (levels: number): unknown => {
   return value
 }
 
-describe('refused, with its place', () => {
+describe('rejected, with its path', () => {
   test.each<[string, unknown, string]>([
     ['NaN', { price: Number.NaN }, 'reply.price is NaN'],
     ['Infinity', { items: [1, 2, { price: -1 / 0 }] }, 'reply.items[2].price is -Infinity'],
@@ -108,7 +108,7 @@ describe('refused, with its place', () => {
     expect(toJson(value, 'reply')).toEqual({ fault: expect.stringContaining(text) })
   })
 
-  test('a place of any length is cut', () => {
+  test('a long path is cut', () => {
     const { fault } = toJson({ ['k'.repeat(1_000_000)]: Number.NaN }, 'reply') as { fault: string }
     expect(fault.length).toBeLessThan(300)
   })
@@ -124,7 +124,7 @@ describe('refused, with its place', () => {
   })
 })
 
-describe('kept as JSON.stringify makes it', () => {
+describe('kept, as by JSON.stringify', () => {
   test.each<[string, unknown, string]>([
     ['text', 'hello', '{"text":"hello"}'],
     ['null', null, 'null'],
@@ -156,7 +156,7 @@ describe('kept as JSON.stringify makes it', () => {
     )
   })
 
-  test('what is kept of anything at all is what was there, but for undefined fields and what has toJSON', () => {
+  test('any accepted value is unchanged, except undefined fields and values with toJSON', () => {
     const anything = fc.anything({
       withNullPrototype: true,
       withMap: true,

@@ -37,7 +37,7 @@ test.each<[what: string, ...rows: (readonly [step: Step, news: boolean])[]]>([
   expect(play(rows.map(([step]) => step))).toEqual(rows.map(([, news]) => news))
 })
 
-test('what is not among those that are wrong now is over', () => {
+test('a subject without a current problem is over', () => {
   const once = new ReportOnce()
   for (const about of ['a', 'b', 'c']) once.isNews('full', about)
   expect(once.keepOnly(new Set(['b', 'd']))).toEqual(['a', 'c'])

@@ -116,7 +116,7 @@ test('any instant of the years 0000 to 9999 comes back from both forms, to the m
   )
 })
 
-test('107: what is later than text can sort is the last instant that can', () => {
+test('107: an instant later than text can sort becomes the last one that can', () => {
   for (const atMs of [LAST_MS + 1, Date.UTC(12026, 0), 8.64e15])
     expect(sqliteTime(atMs)).toBe('9999-12-31 23:59:59.999')
 })
@@ -173,7 +173,7 @@ describe('beside SQLite', () => {
   })
 
   test.each(['2026-02-30', '2026-11-24 24:00', 'now', '06:02:20', '2461368.5'])(
-    'SQLite makes an instant of %s, and this is no place to guess: it is refused',
+    'SQLite accepts %s as an instant; it is rejected here, since its meaning is ambiguous',
     (text) => {
       expect(sqlite(text)).not.toBeNull()
       expect(parseTime(text)).toBeUndefined()

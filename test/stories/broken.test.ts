@@ -7,7 +7,7 @@ import { benchOf, project, testConfig, until, type Workbench, workbench } from '
 
 const answer = (text: string) => `export default () => ${JSON.stringify(text)}`
 
-it('one that got worse is told once, in status too, and told again when it is right', async () => {
+it('a function that breaks is reported once, in status too, and again when it is fixed', async () => {
   const bench = await workbench([], {}, { 'talk.js': answer('good') })
   const { broken, changed } = heard(bench)
   const talk = join(bench.config.functions, 'talk.js')
@@ -25,7 +25,7 @@ it('one that got worse is told once, in status too, and told again when it is ri
   expect(bench.runtime.functions).toHaveLength(1)
 })
 
-it('one that is wrong beside one that did not load is not told again with each try', async () => {
+it('a faulty function beside one that did not load is not reported again with each attempt', async () => {
   const root = project([], {
     'wrong.js': answer('good'),
     'late.js': 'throw new Error("not yet " + process.pid)',
@@ -46,7 +46,7 @@ it('one that is wrong beside one that did not load is not told again with each t
   ])
 })
 
-it('one that did not load is tried again, though the folder could not be read meanwhile', async () => {
+it('a function that did not load is tried again, although the folder could not be read meanwhile', async () => {
   const root = project(['echo'], { 'late.js': 'throw new Error("not yet")' })
   const bench = benchOf(testConfig(root))
   const { broken } = heard(bench)
@@ -62,7 +62,7 @@ it('one that did not load is tried again, though the folder could not be read me
   expect(bench.ack(id)).toBe('completed')
 })
 
-it('one that does not load any more goes on as it was, and is taken when it loads', async () => {
+it('a function that stops loading keeps its last good version until it loads again', async () => {
   const bench = await workbench([], {}, { 'talk.js': answer('good') })
   const { broken, changed } = heard(bench)
   const flag = join(bench.config.root, 'flag')
@@ -81,7 +81,7 @@ it('one that does not load any more goes on as it was, and is taken when it load
   expect(bench.replies(id)[0]?.content).toEqual({ text: 'better' })
 })
 
-it('a message is held for another reason once its function is mended, and that is told after the change', async () => {
+it('the reason of a parked message changes when its function is fixed, and is reported after the change', async () => {
   const bench = await workbench(
     [],
     {},
@@ -125,7 +125,7 @@ it.each<[string, (functions: string) => void, string, string]>([
     'twin',
     'functions/talk.js and functions/twin.js could both',
   ],
-])('121: a file with %s is told, and all others are reloaded', async (_, spoil, name, text) => {
+])('121: a file with %s is reported, and all others are reloaded', async (_, spoil, name, text) => {
   const bench = await workbench([], {}, { 'talk.js': answer('talk'), 'other.js': answer('old') })
   const { broken, changed } = heard(bench)
   spoil(bench.config.functions)
@@ -147,7 +147,7 @@ it.each<[string, (functions: string) => void, string, string]>([
   ])
 })
 
-it('two that clash since both have changed stay what they were', async () => {
+it('two changed functions that clash keep their last good versions', async () => {
   const kind = (name: string) => `export default { on: { kind: '${name}' }, handler: () => '${name}' }`
   const bench = await workbench([], {}, { 'a.js': kind('a'), 'b.js': kind('b'), 'c.js': kind('c') })
   const { broken } = heard(bench)
@@ -168,7 +168,7 @@ it('two that clash since both have changed stay what they were', async () => {
   expect(bench.runtime.functions.map(({ rule }) => rule.kind)).toEqual([['c'], ['a'], ['b']])
 })
 
-it('a start names all that are wrong, each once', async () => {
+it('a start names all faulty functions, each once', async () => {
   const kind = `export default { on: { kind: 'x' }, handler() {} }`
   const root = project([], { 'a.js': kind, 'b.js': kind, 'c d.js': '', 'e.js': 'export default {' })
   const bench = benchOf(testConfig(root))
@@ -178,7 +178,7 @@ it('a start names all that are wrong, each once', async () => {
   expect(['could both take', '"c d" cannot be', 'e.js cannot be bundled'].map(found)).toEqual([1, 1, 1])
 })
 
-it('one whose bundle somebody has tidied away is built again', async () => {
+it('a function whose bundle was removed from the cache is built again', async () => {
   const bench = await workbench([], { spare: false }, { 'goes.js': 'export default () => process.exit(1)' })
   for (const file of readdirSync(bench.config.cache)) rmSync(join(bench.config.cache, file))
   const id = bench.send('goes')

@@ -19,7 +19,7 @@ describe.each(Object.entries(WAYS))('a process that %s and lives on', (_way, cut
     'other.js': `export default () => 'well'`,
   }
 
-  it('129: after its answer is ended and named, and every other function goes on', async () => {
+  it('129: after its result is ended and named, and other functions are not affected', async () => {
     const bench = await workbench([], { concurrency: 1, warmMax: 1 }, functions)
     const ended: { pid: number; why: string; unexpected: boolean }[] = []
     bench.events.on('worker-ended', (about) => ended.push(about))
@@ -37,7 +37,7 @@ describe.each(Object.entries(WAYS))('a process that %s and lives on', (_way, cut
     expect(bench.ack(other)).toBe('completed')
   })
 
-  it('130: while a message runs is ended at once, long before the timeout, and the run says why', async () => {
+  it('130: while a message runs is ended at once, long before the timeout, and the run has the reason', async () => {
     const bench = await workbench([], {}, functions)
     const id = bench.send('during')
     await bench.ended(id)
@@ -52,7 +52,7 @@ describe.each(Object.entries(WAYS))('a process that %s and lives on', (_way, cut
   })
 })
 
-it('131: a module that closes the channel while it loads is noticed long before its load time is up', async () => {
+it('131: a module that closes the channel while it loads is detected long before the load timeout', async () => {
   const root = project([], {
     'loads.js': `${WAYS.disconnects}; await new Promise(() => undefined); export default () => 1`,
   })

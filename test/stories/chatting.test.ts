@@ -58,7 +58,7 @@ describe('through the newest host', () => {
     },
   )
 
-  it('145: a note of the host to the agent itself is handled, and gets no answer that would come back', async () => {
+  it('145: a notification of the host to the agent itself runs, and gets no answer that would come back', async () => {
     const note = { text: 'go on', sender: 'system', senderId: 'system' }
     host.insert({ id: 'note', kind: 'chat', content: note, ...OWN })
     await until(() => ack('note') === 'completed')
@@ -75,7 +75,7 @@ describe('through the newest host', () => {
     })
   })
 
-  it('146: two agents that answer everything stop after twenty answers in a row, and the last message says why', async () => {
+  it('146: two agents that answer every message stop after twenty answers in a row, and the last message has the reason', async () => {
     let content: unknown = { text: 'hi' }
     let hops = 0
     for (;;) {
@@ -118,7 +118,7 @@ describe('through the newest host', () => {
     expect(ids.map((id) => run(id) === undefined)).toEqual([true, true, true, false, false])
   })
 
-  it('148: an answer of a newer host comes without a trigger, and is handled all the same; each click is a message', async () => {
+  it('148: an answer of a newer host with trigger 0 runs; each click is a message', async () => {
     host.insert({ id: 'asks', kind: 'chat', content: { do: 'ask', options: OPTIONS }, ...CHAT })
     await until(() => {
       host.deliver()
@@ -133,7 +133,7 @@ describe('through the newest host', () => {
     expect(texts().slice(before)).toEqual(['answered yes', 'answered yes'])
   })
 
-  it('149: a file in the reply to a message whose id has slashes is delivered, and its folder goes', async () => {
+  it('149: a file in the reply to a message whose id has slashes is delivered, and its folder is removed', async () => {
     for (const id of ['spaces/AAA/messages/BBB.CCC', '../up', '.hidden', 'x'.repeat(300)])
       host.insert({ id, kind: 'chat', content: { do: 'file' }, ...CHAT })
     await until(() => {
@@ -167,7 +167,7 @@ describe('through the newest host', () => {
     )
 })
 
-it('150: what real channels send (kind chat-sdk) goes to the documented first function, named chat', async () => {
+it('150: messages of chat channels (kind chat-sdk) go to the function chat', async () => {
   const sources = {
     'chat.js': `export default ({ content }) => content.author.fullName + ' said: ' + content.text`,
   }

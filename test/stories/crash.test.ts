@@ -80,7 +80,7 @@ it.each([
   },
 )
 
-it('35: a child whose parent is gone before it has loaded ends at once', async () => {
+it('35: a child whose parent ends before it has loaded ends at once', async () => {
   const root = project(['block'])
   const { paths, workspace } = testConfig(root)
   insertMessage(headInbound(paths.inbound), { kind: 'block' })
@@ -110,7 +110,7 @@ it('35: a child whose parent is gone before it has loaded ends at once', async (
   )
 })
 
-it('W28, 31, 99: a message that brings the runtime down each time is given up, and the log says so', async () => {
+it('W28, 31, 99: a message during which the runtime dies each time fails, with a log line', async () => {
   const root = project([], {
     'calm.js': `export default () => 'hello'`,
     'poison.js': `export default () => process.kill(process.ppid, 'SIGKILL')`,

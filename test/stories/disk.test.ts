@@ -7,7 +7,7 @@ import { openDb } from '../support/files.ts'
 import { benchOf, project, testConfig, until, workbench } from '../support/runtime.ts'
 
 it.skipIf(process.platform !== 'linux' || process.getuid?.() !== 0)(
-  '69, 70: a full disk stops the claims, keeps what has ended, and loses and repeats nothing when there is room again',
+  '69, 70: a full disk stops claims and keeps results; no message is lost or repeated when there is room again',
   async () => {
     const root = project(['slow'])
     const disk = join(root, 'disk')
@@ -40,7 +40,7 @@ it.skipIf(process.platform !== 'linux' || process.getuid?.() !== 0)(
   },
 )
 
-it('a lock that somebody keeps on outbound.db is told once, shown by the note of the runtime, and lost when it is gone', async () => {
+it('a lasting lock on outbound.db is reported once and shown in the status file until it is released', async () => {
   const bench = await workbench(['echo'])
   const [failed, recovered]: [string[], number[]] = [[], []]
   bench.events.on('commit-failed', ({ code }) => failed.push(code))

@@ -36,7 +36,7 @@ describe('the newest host', () => {
     await leaveHotJournal(join(dir, 'outbound.db'), SPILL)
   })
 
-  it('W14, 50: cannot read what a killed runtime left half written; the next start heals it', async () => {
+  it('W14, 50: cannot read the hot journal of a killed runtime; the next start rolls it back', async () => {
     await expect(host.sweep()).rejects.toMatchObject({ code: 'SQLITE_READONLY_ROLLBACK' })
     host.insert({ id: 'first', kind: 'chat', content: { text: 'first' }, ...CHAT })
     await host.wake()
@@ -45,7 +45,7 @@ describe('the newest host', () => {
     expect(texts()).toEqual(['said first'])
   })
 
-  it('W1: has thirty messages answered in their order, though it copies no ack meanwhile', async () => {
+  it('W1: has thirty messages answered in order, although it copies no ack meanwhile', async () => {
     const ids = Array.from({ length: 30 }, (_, n) => `line-${n}`)
     for (const [n, id] of ids.entries()) host.insert({ id, kind: 'line', content: { n }, ...CHAT })
     await acked(...ids)
@@ -54,7 +54,7 @@ describe('the newest host', () => {
     await ended(...ids)
   })
 
-  it('W2: has a message answered that ten context rows stand behind; those end without an answer', async () => {
+  it('W2: has a message with ten context rows behind it answered; those end without an answer', async () => {
     const ids = ['asked', ...Array.from({ length: 10 }, (_, n) => `context-${n}`)]
     for (const [n, id] of ids.entries())
       host.insert({ id, kind: 'chat', content: { text: id }, trigger: n === 0 ? 1 : 0, ...CHAT })
@@ -64,7 +64,7 @@ describe('the newest host', () => {
     expect(host.sent.filter(({ in_reply_to }) => ids.includes(in_reply_to ?? '')).length).toBe(1)
   })
 
-  it('W24: is not woken for ever by an answer to a question that nobody asks any more', async () => {
+  it('W24: does not start runtimes for ever for an answer to a question that was withdrawn', async () => {
     const content = { type: 'question_response', questionId: 'long-ago', selectedOption: 'yes', userId: 'u' }
     host.insert({ id: 'orphan', kind: 'system', content, ...CHAT })
     expect(host.dueCount()).toBe(1)
@@ -72,7 +72,7 @@ describe('the newest host', () => {
     expect(host.dueCount()).toBe(0)
   })
 
-  it('W5: never sees a claim that nobody works on: not of a message that waits for its next attempt', async () => {
+  it('W5: never sees a claim of a message that waits for a retry', async () => {
     host.insert({ id: 'unlucky', kind: 'unlucky', content: {}, ...CHAT, thread_id: 'other' })
     const threw = `select 1 from nanoclaw_run where message_id = 'unlucky' and outcome = 'threw'`
     const outbound = openDb(join(host.dir, 'outbound.db'), { readonly: true })
@@ -83,7 +83,7 @@ describe('the newest host', () => {
     host.aheadMs = 0
   })
 
-  it('151: is not asked to run again what another runner has ended in a word of its own', async () => {
+  it('151: does not get a message to run that another runner has ended with its own status', async () => {
     const outbound = openDb(join(host.dir, 'outbound.db'))
     outbound
       .prepare(`insert into processing_ack values ('skipped', 'script-skip:error', '2026-11-24 06:00:00')`)
@@ -97,7 +97,7 @@ describe('the newest host', () => {
     host.forget('skipped')
   })
 
-  it('W12: takes the claim of a container that it believes dead and that lives: one answer, after another run', async () => {
+  it('W12: removes the claim of a live container that it considers dead: one answer, after another run', async () => {
     host.insert({ id: 'slow', kind: 'slow', content: {}, ...CHAT })
     await until(() => host.claims().length === 1)
     host.dropClaims()
@@ -105,7 +105,7 @@ describe('the newest host', () => {
     expect(answers('slow')).toHaveLength(1)
   })
 
-  it('is told of a run that may take ten minutes, and waits so long when the heartbeat is frozen', async () => {
+  it('reads the declaration of a run of ten minutes, and waits that long with a frozen heartbeat', async () => {
     host.insert({ id: 'patient', kind: 'patient', content: {}, ...CHAT })
     await frozenSinceItsClaim('patient')
     host.aheadMs = 9 * MINUTE_MS
@@ -118,7 +118,7 @@ describe('the newest host', () => {
     host.forget('patient')
   })
 
-  it('waits a minute for one that said nothing, and longer as long as the heartbeat goes on', async () => {
+  it('waits a minute for an undeclared run, and longer while the heartbeat continues', async () => {
     host.insert({ id: 'hold', kind: 'chat', content: { do: 'hold' }, ...CHAT })
     await host.sweep()
     const beat = await frozenSinceItsClaim('hold')
@@ -164,7 +164,7 @@ describe('the newest host', () => {
   }
 })
 
-it('W3, W4, W27: a container that dies at the wrong moment, or is killed as soon as it is born, loses nothing and repeats nothing', async () => {
+it('W3, W4, W27: a container that dies at any moment, or is killed right after its start, loses and repeats no message', async () => {
   const root = newProject()
   const dir = join(root, 'session')
   const container = new ProcessContainer(root, dir)

@@ -35,7 +35,7 @@ const chat = (text: string, more = {}) => ({ kind: 'chat', content: { text }, ..
 const ids = (taken: readonly { readonly id: string }[]) => taken.map(({ id }) => id)
 
 describe.each(['seed', 'head'] as const)('a runner of the %s revision', (shape) => {
-  it('takes what is due in its order, in all forms of time; its answers are delivered, its acks copied', async () => {
+  it('takes due messages in order, in all forms of time; its answers are delivered, its acks copied', async () => {
     const { host, runner, sent, texts } = pair(shape)
     host.enqueue(chat('one', { id: 'one' }))
     host.enqueue(chat('two', { id: 'two', processAfter: new Date(Date.now() - 1_500) }))
@@ -66,7 +66,7 @@ describe.each(['seed', 'head'] as const)('a runner of the %s revision', (shape) 
     expect(host.sync()).toMatchObject({ completed: 1, pending: 0 })
   })
 
-  it('asks for a task, which it then gets, pauses and cancels', async () => {
+  it('schedules a task, which it then gets, pauses and cancels', async () => {
     const { host, runner } = pair(shape)
     const processAfter = '2020-01-01 00:00:00'
     const task = { taskId: 'water', prompt: 'water the plants', processAfter, recurrence: '0 9 * * *' }
@@ -95,7 +95,7 @@ describe('a runner of the newest revision', () => {
     expect(host.sync()).toMatchObject({ pending: 0 })
   })
 
-  it('reads context with the next message that is meant for it, and a restart note at its start only', () => {
+  it('reads context with the next message for it, and a restart note at its start only', () => {
     const dir = tempDir()
     const { host, runner } = pair('head', {}, dir)
     host.enqueue(chat('context', { id: 'context', trigger: false }))
@@ -133,7 +133,7 @@ describe('a runner of the newest revision', () => {
     expect(host.sync()).toMatchObject({ completed: 2, pending: 0 })
   })
 
-  it('writes to whom the host has named, and to its own conversation otherwise', async () => {
+  it('writes to the named destinations, and to its own conversation otherwise', async () => {
     const { host, runner, sent } = pair('head')
     const ann = { name: 'ann', type: 'channel', channelType: 'telegram', platformId: 'ann-1' } as const
     host.addresses.setDestinations([
@@ -151,7 +151,7 @@ describe('a runner of the newest revision', () => {
     ])
   })
 
-  it('W43: starts on a file of the first shape, which our host has brought up to date, and takes what it holds', () => {
+  it('W43: starts on a file of the first shape, which our host has upgraded, and takes its messages', () => {
     const dir = tempDir()
     const old = seedInbound(join(dir, 'inbound.db'))
     insertMessage(old, { id: 'old', content: { text: 'old' } })
@@ -172,7 +172,7 @@ it.each([
     ],
     /destinations is "a, a"; expected each name once/,
   ],
-])('destinations %j are refused, and those that were there stay', (destinations, text) => {
+])('destinations %j are rejected, and the earlier ones stay', (destinations, text) => {
   const { host, runner } = pair('head')
   host.addresses.setDestinations([{ name: 'here', type: 'channel' }])
   expect(() => host.addresses.setDestinations(destinations as never)).toThrow(

@@ -22,12 +22,12 @@ describe('a delivery from GitHub', () => {
     first = await summarize(bench, 'first', all)
   })
 
-  it('is answered with exactly one summary, whatever its event', () => {
+  it('is answered with exactly one summary, for any event', () => {
     expect(all.length).toBeGreaterThan(300)
     expect(first.filter(({ ack, texts }) => ack !== 'completed' || texts.length !== 1)).toEqual([])
   })
 
-  it('is summed up in one line that says where it happened', () => {
+  it('has a summary of one line that names the repository', () => {
     for (const { event, place, texts } of first) {
       const [text = ''] = texts
       expect(text, event).toMatch(/^\S+: \S.*\S$/)
@@ -51,7 +51,7 @@ describe('a delivery from GitHub', () => {
     }
   })
 
-  it('goes to the function whose rule says most about it', () => {
+  it('goes to the function with the most specific rule', () => {
     expect(takenBy.get('first push.1')).toBe('push')
     expect(takenBy.get('first pull_request.1')).toBe('pull-request')
     expect(takenBy.get('first pull_request_review_comment.1')).toBe('review')
@@ -60,7 +60,7 @@ describe('a delivery from GitHub', () => {
     expect(takenBy.get('first fork.1')).toBe('github')
   })
 
-  it('reads as a person would say it', () => {
+  it('is readable text', () => {
     const told = TOLD.map((id) => first.find((summary) => summary.id === `first ${id}`)?.texts[0])
     expect(told).toMatchInlineSnapshot(`
       [
@@ -108,7 +108,7 @@ describe('chat', () => {
 })
 
 describe('link', () => {
-  it('tries a busy page again until it has the title, and gives up at once on one that is not there', async () => {
+  it('retries a busy page until it has the title, and fails at once for a missing one', async () => {
     const site = await openSite()
     onTestFinished(() => site.close())
     const bench = shared()

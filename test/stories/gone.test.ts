@@ -36,7 +36,7 @@ const WAYS: readonly (readonly [what: string, take: (workspace: string) => void]
 const WAY_OUT = 'the file was moved or deleted while in use; put it back, or start again'
 
 describe('74, 114: a runtime', () => {
-  it.each(WAYS)('without work ends with 78 and says what to do when %s', async (_what, take) => {
+  it.each(WAYS)('without work ends with 78 and the remedy when %s', async (_what, take) => {
     const { runtime, workspace } = await serving()
     take(workspace)
     expect(await runtime.ended).toBe(78)
@@ -48,7 +48,7 @@ describe('74, 114: a runtime', () => {
 })
 
 it.each(['delete', 'wal'] as const)(
-  '74, 114: a result that comes after outbound.db was deleted is not said to be written (journal %s)',
+  '74, 114: a result that arrives after outbound.db was deleted is not reported as written (journal %s)',
   async (journal) => {
     const bench = await workbench(['slow'], { journal })
     const [fatal, settled]: [unknown[], unknown[]] = [[], []]
@@ -74,7 +74,7 @@ async function serving() {
   return { runtime, workspace }
 }
 
-it('166: a lock whose file was deleted is taken anew, and keeps a second runtime out again', async () => {
+it('166: a lock whose file was deleted is taken again, and keeps a second runtime out', async () => {
   const bench = await workbench(['echo'])
   const { lock } = bench.config.paths
   rmSync(lock)

@@ -133,7 +133,7 @@ const shared = sharedBench(
 describe.each(TABLES)('%s', (_title, cases) => {
   const rowids: number[] = []
 
-  it('each row ends in its own way, and none keeps another from its end', async () => {
+  it('each row ends in its own way, and no row blocks another', async () => {
     const { inbound } = shared()
     inbound.transaction(() => cases.forEach(([, row]) => rowids.push(insert(row))))()
     const ending = cases.flatMap(([, , end], n) => (end === 'waits' ? [] : [n]))
@@ -152,14 +152,14 @@ describe.each(TABLES)('%s', (_title, cases) => {
   })
 })
 
-it('84: no file is named after an id, wherever it points', () => {
+it('84: no file is created outside the workspace by an id', () => {
   const { workspace } = shared().config
   expect(
     readdirSync(workspace).filter((name) => !name.startsWith('.') && !/^(in|out)bound\.db/.test(name)),
   ).toEqual([])
 })
 
-it('87: a number that is there already is refused by the file itself', () => {
+it('87: a duplicate number is rejected by the file itself', () => {
   const { inbound } = shared()
   const insertTwo = inbound.prepare(
     `insert into messages_in (id, seq, kind, timestamp, content) values ('two', (select max(seq) from messages_in where typeof(seq) = 'integer'), 'echo', '', '{}')`,

@@ -21,7 +21,7 @@ import { leaveHotJournal } from '../support/hot-journal.ts'
 import { benchOf, project, testConfig, until, workbench } from '../support/runtime.ts'
 
 describe('inbound.db', () => {
-  it('54, 55: may be missing at first; the runtime says once what it waits for, and goes on when it comes', async () => {
+  it('54, 55: may be missing at first; the runtime reports that once, and continues when it exists', async () => {
     const { config, waits, acks } = await started()
     await until(() => waits.length > 0)
     await new Promise((resolve) => setTimeout(resolve, 5 * config.pollMs))
@@ -54,7 +54,7 @@ describe('inbound.db', () => {
       'lacks id, kind',
     ],
   ])(
-    '61, 64: may be %s, which is said and never hangs; the right file is taken up when it comes',
+    '61, 64: may be %s, which is reported and never blocks; the right file is read when it exists',
     async (_what, make, words) => {
       const { config, waits, acks } = await started(make)
       await until(() => waits.length > 0)
@@ -65,7 +65,7 @@ describe('inbound.db', () => {
     },
   )
 
-  it('W14, 47: with the journal of a dead writer is not readable until a writer has opened it; nothing is written by the runtime', async () => {
+  it('W14, 47: with the journal of a dead writer is not readable until a writer has opened it; the runtime writes nothing', async () => {
     let before = ''
     const { config, waits, acks } = await started(async (path) => {
       const db = headInbound(path)
@@ -121,7 +121,7 @@ describe('inbound.db', () => {
     await until(() => acks()[second] === 'completed')
   })
 
-  it('W31, 52: locked for a long while by its host, is read when the lock is gone; the runtime lives on', async () => {
+  it('W31, 52: locked for long by its host, is read when the lock is released; the runtime continues', async () => {
     const bench = await workbench(['echo'])
     const id = bench.send('echo', {}, { process_after: new Date(Date.now() + 300).toISOString() })
     bench.inbound.exec('begin exclusive')
@@ -132,7 +132,7 @@ describe('inbound.db', () => {
     expect(bench.ack(id)).toBe('completed')
   })
 
-  it('W7, 90: every one of a burst of commits is seen, without the help of the poll', async () => {
+  it('W7, 90: a burst of commits is detected completely, without the poll', async () => {
     const bench = await workbench(['echo'], { pollMs: 60_000 })
     for (const pauseMs of [1, 5, 20, 40]) {
       const ids: string[] = []
@@ -144,13 +144,13 @@ describe('inbound.db', () => {
     }
   })
 
-  it('91: without any file event the poll finds everything', async () => {
+  it('91: without file events the poll finds every message', async () => {
     const bench = await workbench(['echo'], { watch: false, pollMs: 50 })
     const id = bench.send('echo')
     await bench.ended(id)
   })
 
-  it('is never written, and nothing is put beside it', async () => {
+  it('is never written, and no file is created beside it', async () => {
     const bench = benchOf(testConfig(project(['echo', 'throw'])))
     const ids = [bench.send('echo'), bench.send('throw'), bench.send('nobody')]
     const before = sha256(bench.config.paths.inbound)
@@ -163,7 +163,7 @@ describe('inbound.db', () => {
     ])
   })
 
-  it('83, 87: an id that is no text fails under the very bytes that the file has; one that is null is told', async () => {
+  it('83, 87: an id that is not text fails with the bytes of the file as its id; a null id is reported', async () => {
     const bench = await workbench(['echo'])
     const told: string[] = []
     bench.events.on('rejected', ({ id, reason }) => told.push(`${reason} ${id}`))

@@ -27,7 +27,7 @@ import {
 } from '../support/runtime.ts'
 
 describe('one workspace', () => {
-  it('W12, 44: is served by one runtime; a second one is refused and told who the first is', async () => {
+  it('W12, 44: is served by one runtime; a second one is rejected with the process id of the first', async () => {
     const bench = await workbench(['echo'])
     const second = createRuntime(bench.config, createEvents())
     await until(() => readFileSync(`${bench.config.workspace}/.runtime.json`, 'utf8').includes('"pid"'))
@@ -39,7 +39,7 @@ describe('one workspace', () => {
     await bench.ended(id)
   })
 
-  it('45, 46: when another one has taken it over all the same, the first writes nothing more and says so', async () => {
+  it('45, 46: when another one takes it over nevertheless, the first writes nothing more and ends with an error', async () => {
     const bench = await workbench(['slow'])
     const fatal: number[] = []
     bench.events.on('fatal', ({ exitCode }) => fatal.push(exitCode))
@@ -51,7 +51,7 @@ describe('one workspace', () => {
     expect(bench.replies(id)).toEqual([])
   })
 
-  it('68, 75: that cannot be written, or is damaged, is refused before anything is claimed', async () => {
+  it('68, 75: that is not writable, or is damaged, is rejected before any claim', async () => {
     const root = project(['echo'])
     const config = testConfig(root)
     writeFileSync(config.paths.outbound, 'no database '.repeat(1000))
@@ -67,7 +67,7 @@ describe('one workspace', () => {
     expect(readFileSync(config.paths.outbound, 'utf8')).toContain('no database')
   })
 
-  it('74: whose outbound.db is moved away while it is in use ends the runtime, which a person has to mend', async () => {
+  it('74: whose outbound.db is moved away in use ends the runtime, with a remedy', async () => {
     const bench = await workbench(['slow'])
     const fatal: number[] = []
     bench.events.on('fatal', ({ exitCode }) => fatal.push(exitCode))
@@ -78,7 +78,7 @@ describe('one workspace', () => {
     expect(fatal).toEqual([78])
   })
 
-  it('W10: whose outbound.db somebody else has locked for a moment is started all the same', async () => {
+  it('W10: whose outbound.db is locked for a moment is started', async () => {
     const root = project(['echo'])
     const config = testConfig(root)
     const reader = wireOutbound(config.paths.outbound)
@@ -92,7 +92,7 @@ describe('one workspace', () => {
     await bench.ended(bench.send('echo'))
   })
 
-  it('85: whose heartbeat is a link is refused', async () => {
+  it('85: whose heartbeat is a link is rejected', async () => {
     const config = testConfig(project(['echo']))
     symlinkSync('/dev/null', config.paths.heartbeat)
     await expect(createRuntime(config, createEvents()).start()).rejects.toMatchObject({
@@ -103,7 +103,7 @@ describe('one workspace', () => {
 })
 
 describe('stopping', () => {
-  it('W15, 40: lets what runs finish, claims nothing more, and leaves the rest for the next start', async () => {
+  it('W15, 40: lets running messages finish, makes no further claims, and leaves the rest for the next start', async () => {
     const bench = await workbench(['slow'])
     const ids = [1, 2, 3].map(() => bench.send('slow', { ms: 400 }, { thread_id: 'one' }))
     await until(() => bench.ack(ids[0]!) === 'processing')
@@ -128,7 +128,7 @@ describe('stopping', () => {
     expect(next.replies(id)[0]?.content.attempt).toBe(1)
   })
 
-  it('waits for a handler until it is time to tell it, and when that has ended for nothing else', async () => {
+  it('waits for a handler until its abort is due, and ends as soon as the handler has', async () => {
     const { bench, clock, id, stopped } = await stopping({ drainMs: 400, abortGraceMs: 300 }, 'heed')
     clock.advance(100)
     await stopped()
@@ -136,7 +136,7 @@ describe('stopping', () => {
     expect(bench.runs(id)).toMatchObject([{ outcome: 'cancelled', reason: 'shutdown' }])
   })
 
-  it('may be asked for twice, and while the start is still under way', async () => {
+  it('may be called twice, and during the start', async () => {
     const bench = benchOf(testConfig(project(['echo'])))
     const starting = bench.runtime.start()
     await Promise.all([bench.runtime.stop(), bench.runtime.stop(), starting])
@@ -146,7 +146,7 @@ describe('stopping', () => {
 })
 
 describe('a start', () => {
-  it('is quick to take up retries that were waiting, with their count', async () => {
+  it('continues waiting retries at once, with their count', async () => {
     const bench = await workbench(['throw'])
     const id = bench.send('throw', { succeedAt: 3 })
     await until(() => bench.runs(id).length >= 1 && bench.ack(id) === undefined)
@@ -157,7 +157,7 @@ describe('a start', () => {
     expect(next.ack(id)).toBe('completed')
   })
 
-  it('reports every wrong function at once, and leaves nothing running', async () => {
+  it('reports every faulty function at once, and leaves no process', async () => {
     const sources = {
       'a.js': 'export default { on: { knd: "x" }, handler() {} }',
       'b.js': 'export default 5',
@@ -172,7 +172,7 @@ describe('a start', () => {
     await fixed.ended(fixed.send('echo'))
   })
 
-  it('that fails when it has begun to look looks no more, and the next one has the workspace for itself', async () => {
+  it('that fails after its first poll stops polling and releases the workspace', async () => {
     const failed = benchOf(testConfig(project(['echo'])))
     const { inbound } = failed.config.paths
     renameSync(inbound, `${inbound}.away`)
@@ -189,7 +189,7 @@ describe('a start', () => {
     expect(seenByTheFirst).toEqual([])
   })
 
-  it('147: beats at its start, after each claim and while something runs, and not while idle; its note says that it lives', async () => {
+  it('147: beats at its start, after each claim and while a message runs, and not while idle; its status file stays fresh', async () => {
     const bench = await workbench(
       ['echo'],
       { heartbeatMs: 100, abortGraceMs: 100 },
@@ -224,7 +224,7 @@ describe('a start', () => {
 describe('functions that change', () => {
   const answer = (text: string) => `export default () => '${text}'`
 
-  it('are reloaded without a message dropped; what runs ends on the code that it began with', async () => {
+  it('are reloaded without a lost message; running ones end on the code that they began with', async () => {
     const source = (text: string) =>
       `export default async () => { await new Promise((r) => setTimeout(r, 300)); return '${text}' }`
     const bench = await workbench([], {}, { 'talk.js': source('old') })
@@ -241,7 +241,7 @@ describe('functions that change', () => {
     expect(bench.replies(after)[0]?.content).toEqual({ text: 'new' })
   })
 
-  it('stay what they were while their source is wrong', async () => {
+  it('keep their last good version while their source is faulty', async () => {
     const bench = await workbench([], {}, { 'talk.js': answer('good') })
     bench.runtime.watchSources()
     const broken = once(bench, 'function-broken')
@@ -252,7 +252,7 @@ describe('functions that change', () => {
     expect(bench.replies(id)[0]?.content).toEqual({ text: 'good' })
   })
 
-  it('are taken as an earlier start has heard of them, and loaded anew if they say something else by now', async () => {
+  it('use the cached definition of an earlier start, and are loaded again if it has changed', async () => {
     const source = `import { readFileSync } from 'node:fs'
       export default { on: { kind: readFileSync('../kind.txt', 'utf8') }, handler: () => 'hello' }`
     const root = project([], { 'any.js': source.replace('../', `${tempDir()}/`) })
@@ -279,7 +279,7 @@ describe('functions that change', () => {
     await second.ended(second.send('two'))
   })
 
-  it('take up messages that nobody took before', async () => {
+  it('take messages that no function took before', async () => {
     const bench = await workbench(['echo'])
     bench.runtime.watchSources()
     const held = bench.send('novel')
@@ -291,7 +291,7 @@ describe('functions that change', () => {
     expect(bench.replies(held)[0]?.content).toEqual({ text: 'at last' })
   })
 
-  it('27, 28, 29: that do not load are tried again with a growing pause, and hold only their own messages', async () => {
+  it('27, 28, 29: that do not load are tried again with growing delays, and park only their own messages', async () => {
     const root = project(['echo'])
     const flag = `${root}/flag`
     writeFileSync(
@@ -317,7 +317,7 @@ describe('functions that change', () => {
     expect(broken, 'told once').toHaveLength(1)
   })
 
-  it('29: whose processes die at their start later are started again with a growing pause, and no message is charged', async () => {
+  it('29: whose processes die at their start later are started again with growing delays, and no message is charged', async () => {
     const root = project(['echo'])
     const flag = `${root}/flag`
     writeFileSync(

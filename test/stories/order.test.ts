@@ -12,7 +12,7 @@ describe('messages with the same reply address', () => {
     expectInOrder(bench, ids)
   })
 
-  it('wait for one of them that is tried again', async () => {
+  it('wait while one of them is retrying', async () => {
     const bench = shared()
     const first = bench.send('throw', { succeedAt: 3 }, { thread_id: 'b' })
     const rest = [1, 2, 3].map(() => bench.send('echo', {}, { thread_id: 'b' }))
@@ -21,7 +21,7 @@ describe('messages with the same reply address', () => {
     expectInOrder(bench, [first, ...rest])
   })
 
-  it('W30: go on when one of them has failed for good', async () => {
+  it('W30: continue when one of them has failed', async () => {
     const bench = shared()
     const first = bench.send('throw', {}, { channel_type: 'c' })
     const next = bench.send('echo', {}, { channel_type: 'c' })
@@ -39,14 +39,14 @@ describe('messages of different conversations', () => {
     expect(mostAtOnce(bench, ids)).toBe(2)
   })
 
-  it('without any address are free of each other', async () => {
+  it('without an address have no order', async () => {
     const bench = shared()
     const ids = [1, 2].map(() => bench.send('slow', { ms: 300 }))
     await bench.ended(...ids)
     expect(mostAtOnce(bench, ids)).toBe(2)
   })
 
-  it('do not wait behind a conversation whose head waits for its retry', async () => {
+  it('do not wait for a conversation whose head is retrying', async () => {
     const source = `export default { retry: { attempts: 2, minDelay: '6s' }, handler() { throw new Error('no') } }`
     const bench = await workbench(['echo'], {}, { 'never.js': source })
     const stuck = bench.send('never', {}, { thread_id: 'stuck' })
@@ -61,7 +61,7 @@ describe('messages of different conversations', () => {
 })
 
 describe('a function', () => {
-  it('may limit itself, and choose its own key or none', async () => {
+  it('may set its own limit, and its own key or none', async () => {
     const slow =
       'async handler() { const from = Date.now(); await new Promise((r) => setTimeout(r, 800)); return { from, to: Date.now() } }'
     const bench = await workbench(
@@ -87,7 +87,7 @@ describe('a function', () => {
     expect(mostAtOnce(bench, free)).toBe(2)
   })
 
-  it('that is quick gets batches, and one slow message among them holds nobody up', async () => {
+  it('that is fast gets batches, and one slow message among them does not delay the others', async () => {
     const bench = shared()
     const quick = Array.from({ length: 400 }, () => bench.send('echo'))
     await bench.ended(...quick)

@@ -94,7 +94,7 @@ describe.skipIf(!can)('76, 117: a runtime of another user (needs root and setpri
     },
   )
 
-  it('waits for an inbound.db that it may not read, says whose it is, and goes on when it may', async () => {
+  it('waits for an inbound.db without read permission, names its owner, and continues when it may read it', async () => {
     const { root, workspace, paths } = workplace()
     own(paths.inbound, ROOT, 0o600)
     const runtime = start(root, workspace)
@@ -106,7 +106,7 @@ describe.skipIf(!can)('76, 117: a runtime of another user (needs root and setpri
     expect(await runtime.ended).toBe(0)
   })
 
-  it('ends with 78 and the same words when the folder is taken from it while it works', async () => {
+  it('ends with 78 and the same error when the folder loses its permissions in use', async () => {
     const { root, workspace, paths } = workplace()
     const runtime = start(root, workspace)
     await until(() => runtime.lines().some(({ msg }) => msg === 'started'))

@@ -24,8 +24,8 @@ const shared = sharedBench(
   },
 )
 
-describe('a message that goes well', () => {
-  it('W13: gets its ack and its reply, addressed as it came', async () => {
+describe('a message whose run succeeds', () => {
+  it('W13: gets its ack and its reply, with the address of the message', async () => {
     const bench = shared()
     const id = bench.send('echo', { a: 1 }, { platform_id: 'p', channel_type: 'c', thread_id: 't' })
     await bench.ended(id)
@@ -53,7 +53,7 @@ describe('a message that goes well', () => {
     ).toMatch(/^\d{4}-\d\d-\d\dT.*\.\d{3}Z$/)
   })
 
-  it('answers people in chat, however their message came; what is for the host alone has to be said', async () => {
+  it('is answered with kind chat; a reply for the host needs kind system', async () => {
     const bench = shared()
     const ids = ['chat', 'chat-sdk', 'task', 'system', 'webhook'].map((kind) => bench.send(kind))
     await bench.ended(...ids)
@@ -61,7 +61,7 @@ describe('a message that goes well', () => {
     expect(bench.replies(ids[0]!)[0]?.content).toEqual({ text: 'hi' })
   })
 
-  it('may reply several times, elsewhere, and later; what it returns comes last', async () => {
+  it('may reply several times, elsewhere, and later; the returned value is the last reply', async () => {
     const bench = shared()
     const id = bench.send('several', {}, { thread_id: 't', channel_type: 'c' })
     await bench.ended(id)
@@ -90,7 +90,7 @@ describe('a message that goes well', () => {
 })
 
 describe('a handler that fails', () => {
-  it('1: is tried again with a pause, and its message fails in the end without a reply', async () => {
+  it('1: is retried with a delay, and its message fails in the end without a reply', async () => {
     const bench = shared()
     const id = bench.send('throw')
     await bench.ended(id)
@@ -116,7 +116,7 @@ describe('a handler that fails', () => {
     expect(bench.replies(id).map(({ content }) => content)).toEqual([{ text: 'done at attempt 2' }])
   })
 
-  it('2: may reject with anything', async () => {
+  it('2: may reject with any value', async () => {
     const bench = shared()
     const ids = [
       bench.send('reject-oddly', { with: 'undefined' }),
@@ -129,7 +129,7 @@ describe('a handler that fails', () => {
     ])
   })
 
-  it('says itself that trying again is of no use, or when', async () => {
+  it('decides that there is no retry, or when', async () => {
     const bench = shared()
     const until = Date.now() + 400
     const [never, later] = [bench.send('wants', { never: true }), bench.send('wants', { until })]
@@ -144,7 +144,7 @@ describe('a handler that fails', () => {
   })
 })
 
-describe('an error that another one caused', () => {
+describe('an error with a cause', () => {
   const bench = sharedBench(
     [],
     {},
@@ -165,7 +165,7 @@ describe('an error that another one caused', () => {
     },
   )
 
-  it('103: fetch failed is shown with what failed, in the record, the log, the screen, and by show', async () => {
+  it('103: fetch failed is shown with its cause, in the record, the log, the view, and by show', async () => {
     const { events, config, send, ended, runs } = bench()
     const written: string[] = []
     createLog(events, {
@@ -211,7 +211,7 @@ describe('an error that another one caused', () => {
 })
 
 describe('a handler that ends its process', () => {
-  it('5: by exit(0), which is no success', async () => {
+  it('5: by exit(0), which is not a success', async () => {
     const bench = shared()
     const id = bench.send('exit', { code: 0 })
     await bench.ended(id)
@@ -222,7 +222,7 @@ describe('a handler that ends its process', () => {
     ])
   })
 
-  it('6: right after a big reply, which is not stored in half', async () => {
+  it('6: right after a big reply, which is not stored partially', async () => {
     const bench = await workbench(['exit'], { maxReplyBytes: 8_000_000 })
     const id = bench.send('exit', { code: 7, bytes: 3_000_000 })
     await bench.ended(id)
@@ -234,7 +234,7 @@ describe('a handler that ends its process', () => {
     ['kill', 'killed', 'SIGKILL'],
     ['abort', 'killed', 'SIGABRT'],
     ['memory', 'out-of-memory', 'heap'],
-  ])('7, 8, 10, 30: by %s, and is given up when each run ends so', async (how, outcome, word) => {
+  ])('7, 8, 10, 30: by %s, and fails when each run ends so', async (how, outcome, word) => {
     const bench = shared()
     const id = bench.send('die', { how })
     const other = bench.send('echo')
@@ -246,7 +246,7 @@ describe('a handler that ends its process', () => {
     expect(bench.ack(other)).toBe('completed')
   })
 
-  it('25: by leaving the channel to its parent, which counts as its end', async () => {
+  it('25: by closing the channel to its parent, which counts as its end', async () => {
     const bench = shared()
     const id = bench.send('die', { how: 'disconnect' })
     await bench.ended(id)
@@ -277,7 +277,7 @@ describe('a reply that cannot be stored', () => {
     ['generator', 'reply is an AsyncGenerator; its body has not run'],
     ['promise', 'reply.user is a Promise; await it'],
   ])(
-    '101: %s, which JSON would store as {} or null, fails at once and the place is named',
+    '101: %s, which JSON would store as {} or null, fails at once and the path is named',
     async (value, text) => {
       const bench = shared()
       const id = bench.send('bad-reply', { value })
@@ -306,7 +306,7 @@ describe('a reply that cannot be stored', () => {
     })
   })
 
-  it('17: data that looks like a prototype stays data', async () => {
+  it('17: data with the name of a prototype stays data', async () => {
     const bench = shared()
     const id = bench.send('echo', '{"__proto__":{"polluted":true}}')
     await bench.ended(id)
@@ -319,7 +319,7 @@ describe('a reply that cannot be stored', () => {
   })
 })
 
-describe('whatever a handler does, its process reports what is legal', () => {
+describe('the process of any handler sends legal reports', () => {
   const bench = sharedBench(
     [],
     {},
@@ -362,7 +362,7 @@ describe('whatever a handler does, its process reports what is legal', () => {
   )
 
   it.each(['not a number', 'negative', 'endless', 'no date', 'text', 'object', 'getter'])(
-    '104: a RetryAfterError with %s for a delay is tried again as other errors are',
+    '104: a RetryAfterError with %s for a delay is retried like other errors',
     async (wish) => {
       const { send, ended, runs } = bench()
       const id = send('wish', { wish })
@@ -371,7 +371,7 @@ describe('whatever a handler does, its process reports what is legal', () => {
     },
   )
 
-  it('104: a RetryAfterError with a huge delay waits for the longest that there is', async () => {
+  it('104: a RetryAfterError with a huge delay waits for the longest legal delay', async () => {
     const { send, runs, outbound } = bench()
     const id = send('wish', { wish: 'huge' })
     await until(() => runs(id)[0]?.outcome != null)
@@ -389,7 +389,7 @@ describe('whatever a handler does, its process reports what is legal', () => {
     expect(replies(id)).toEqual([])
   })
 
-  it('105: more text in replies than the runtime takes from one run fails at once', async () => {
+  it('105: more text in replies than the limit of one run fails at once', async () => {
     const source = `export default (message, ctx) => { for (;;) ctx.reply('x'.repeat(1_000_000)) }`
     const { send, ended, runs, replies } = await workbench([], { maxMemoryMb: 512 }, { 'big.js': source })
     const id = send('big')
@@ -411,14 +411,14 @@ describe('whatever a handler does, its process reports what is legal', () => {
     },
   )
 
-  it('106: a handler cannot answer by mistake for another message', async () => {
+  it('106: a handler cannot reply for another message by mistake', async () => {
     const { send, ended, runs } = bench()
     const id = send('odd', { odd: 'another number' })
     await ended(id)
     expect(runs(id)).toMatchObject([{ outcome: 'threw', error: { name: 'TypeError' } }])
   })
 
-  it('107: a reply for a year with five digits is held, by whoever compares times as text', async () => {
+  it('107: a reply for a year with five digits waits for a host that compares times as text', async () => {
     const { send, ended, outbound } = bench()
     const id = send('odd', { odd: 'the year 10000' })
     await ended(id)
@@ -447,7 +447,7 @@ describe('content that is not JSON', () => {
 })
 
 describe('a process that misbehaves between messages', () => {
-  it('20: a late rejection ends the process, not the message that had ended, nor the next one', async () => {
+  it('20: a late rejection ends the process and charges neither the ended message nor the next one', async () => {
     const bench = await workbench(['late'], { concurrency: 1 })
     const ends: unknown[] = []
     bench.events.on('worker-ended', (end) => ends.push(end))
@@ -474,7 +474,7 @@ describe('a process that misbehaves between messages', () => {
     },
   )
 
-  it('170: what its runtime cannot understand is the reason on record', async () => {
+  it('170: an invalid report is the recorded reason', async () => {
     const bench = await workbench(['forge'])
     const id = bench.send('forge', { what: 'nonsense' })
     await bench.ended(id)
@@ -484,7 +484,7 @@ describe('a process that misbehaves between messages', () => {
     })
   })
 
-  it('171: process.send in a library does nothing, while it is loaded and later', async () => {
+  it('171: process.send in a library has no effect, at load and later', async () => {
     const source = `let sent = 0
       if (process.connected) process.send('loading', () => sent++)
       export default async () => {
@@ -512,7 +512,7 @@ describe('a process that misbehaves between messages', () => {
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThan(9_000)
   })
 
-  it('23: a grandchild that holds the output delays nothing and does not outlive the runtime', async () => {
+  it('23: a grandchild that keeps the output open delays nothing and does not outlive the runtime', async () => {
     const bench = await workbench(['grandchild'])
     const id = bench.send('grandchild')
     const startMs = performance.now()

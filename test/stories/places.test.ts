@@ -64,7 +64,7 @@ test('139: rows whose rowid is zero or less run like any other, those without a 
   await bench.ended('lowest', 'minus', 'zero', 'one')
 })
 
-test('140: in another file that is put in place while no runtime is up, a conversation begins at its first row', async () => {
+test('140: in another file that is put in place while no runtime runs, a conversation begins at its first row', async () => {
   const root = project(['echo'])
   const { paths } = testConfig(root)
   const first = await workbenchAt(root)
@@ -84,7 +84,7 @@ test('140: in another file that is put in place while no runtime is up, a conver
   expect(runsInOrder(second).slice(20)).toEqual(fresh)
 })
 
-test('140: a checkpoint without the id of its row is believed', async () => {
+test('140: a checkpoint without the id of its row is used', async () => {
   const root = project(['echo'])
   const first = await workbenchAt(root)
   const done = first.send('echo')
@@ -105,7 +105,7 @@ test('140: a checkpoint without the id of its row is believed', async () => {
   await second.runtime.stop()
 })
 
-test('141: a host that adds columns under a running runtime is read by its new columns at once', async () => {
+test('141: columns that a host adds under a running runtime are read at once', async () => {
   const root = project(['echo'], {
     'what.js': `export default {
       on: { trigger: false },
@@ -124,7 +124,7 @@ test('141: a host that adds columns under a running runtime is read by its new c
   expect(bench.ack(onWake)).toBeUndefined()
 })
 
-test('141: a time and a status that a host adds under a running runtime are heeded', async () => {
+test('141: a time and a status that a host adds under a running runtime are used', async () => {
   const root = project(['echo'])
   const inbound = openDb(testConfig(root).paths.inbound)
   inbound.exec(
@@ -141,7 +141,7 @@ test('141: a time and a status that a host adds under a running runtime are heed
   expect([bench.ack(later), bench.ack(paused)]).toEqual([undefined, undefined])
 })
 
-test('143: a view in place of messages_in that raises is waited for, with its words, and read when it has ceased to', async () => {
+test('143: a view in place of messages_in that raises is waited for, with its message, and read when it no longer raises', async () => {
   const root = project(['echo'])
   const inbound = headInbound(testConfig(root).paths.inbound)
   const bench = benchOf(testConfig(root))

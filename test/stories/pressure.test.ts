@@ -14,7 +14,7 @@ const MIXED = `export default { timeout: '600ms', retry: { attempts: 1 }, handle
 } }`
 
 describe('a handler that hangs', () => {
-  it('times out though quick messages keep coming', async () => {
+  it('times out although fast messages keep arriving', async () => {
     const bench = await workbench([], { concurrency: 1 }, { 'mixed.js': MIXED })
     const quick = Array.from({ length: 50 }, () => bench.send('mixed'))
     await bench.ended(...quick)
@@ -27,7 +27,7 @@ describe('a handler that hangs', () => {
     expect(released).toBeLessThan(200)
   })
 
-  it('times out though its function was reloaded meanwhile', async () => {
+  it('times out although its function was reloaded meanwhile', async () => {
     const bench = await workbench([], { concurrency: 1 }, { 'mixed.js': MIXED })
     await bench.ended(bench.send('mixed', { ms: 300 }))
     const hung = bench.send('mixed', { ms: 60_000 })
@@ -38,7 +38,7 @@ describe('a handler that hangs', () => {
     expect(bench.runs(hung)[0]?.reason).toBe('timeout')
   })
 
-  it('charges nobody who was in the same process', async () => {
+  it('charges no other message in the same process', async () => {
     const bench = await workbench([], { concurrency: 1 }, { 'mixed.js': MIXED })
     await bench.ended(...Array.from({ length: 50 }, () => bench.send('mixed')))
     const before = bench.send('mixed', {}, { thread_id: 't' })
@@ -68,7 +68,7 @@ describe('a function that changes', () => {
     expect(bench.replies(id).map(({ content }) => content)).toEqual([{ text: 'new' }])
   })
 
-  it('may stand in an impossible folder for a while: the reload is told, and the next one works', async () => {
+  it('may be in an unreadable folder for a while: the fault is reported, and the next reload works', async () => {
     const bench = await workbench([], {}, { 'talk.js': `export default () => 'old'` })
     const told: string[] = []
     bench.events.on('function-broken', ({ message }) => told.push(message))
@@ -85,7 +85,7 @@ describe('a function that changes', () => {
 })
 
 describe('several functions', () => {
-  it('together keep to the concurrency of the runtime, and a long backlog of one keeps no other out', async () => {
+  it('together keep to the concurrency of the runtime, and a long backlog of one does not block others', async () => {
     const source = `export default async () => { const from = Date.now(); await new Promise((r) => setTimeout(r, 60)); return { from, to: Date.now() } }`
     const bench = await workbench([], { concurrency: 1 }, { 'a.js': source, 'b.js': source, 'c.js': source })
     const ids = [...Array.from({ length: 20 }, () => bench.send('a')), bench.send('b'), bench.send('c')]
@@ -101,7 +101,7 @@ describe('several functions', () => {
 })
 
 describe('the channel', () => {
-  it('19: nonsense on it ends the process that wrote it, and nothing else', async () => {
+  it('19: an invalid report on it ends the process that wrote it only', async () => {
     const bench = await workbench(['raw-reports', 'echo'])
     const ids = Array.from({ length: 10 }, (_, report) => bench.send('raw-reports', { report }))
     const other = bench.send('echo')
@@ -112,7 +112,7 @@ describe('the channel', () => {
     )
   })
 
-  it('19: bytes on it that are no message end the process that wrote them, and nothing else', async () => {
+  it('19: bytes on it that are not a message end the process that wrote them only', async () => {
     const bench = await workbench(['raw-bytes', 'echo'])
     const ids = Array.from({ length: 6 }, (_, bytes) => bench.send('raw-bytes', { bytes }))
     const other = bench.send('echo')
@@ -123,7 +123,7 @@ describe('the channel', () => {
 })
 
 describe('a start', () => {
-  it.each([50, 150, 300, 600])('that is told to stop after %i ms ends with 0', async (afterMs) => {
+  it.each([50, 150, 300, 600])('that gets SIGTERM after %i ms ends with 0', async (afterMs) => {
     const root = project(['echo', 'slow', 'throw'])
     const cli = fileURLToPath(new URL('../../dist/bin/main.js', import.meta.url))
     const child = spawn(process.execPath, [cli, 'start', '--log-level', 'silent'], {

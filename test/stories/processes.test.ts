@@ -39,7 +39,7 @@ import { join } from 'node:path'
 
 describe('a handler', () => {
   it.skipIf(!has('prlimit'))(
-    '9, 172: that fills memory outside the heap gets an error where its process has a limit, and is not told of its heap',
+    '9, 172: that fills memory outside the heap gets an error where its process has a limit, without out_of_memory',
     async () => {
       const bench = shared()
       const id = bench.send('buffers')
@@ -53,7 +53,7 @@ describe('a handler', () => {
     },
   )
 
-  it('21: that leaves timers and sockets open stalls nothing; its process goes by maxMessagesPerWorker', async () => {
+  it('21: that leaves timers and sockets open blocks nothing; maxMessagesPerWorker replaces its process', async () => {
     const bench = shared()
     const ids = Array.from({ length: 6 }, () => bench.send('leaks', {}, { thread_id: 'one' }))
     await bench.ended(...ids)
@@ -64,7 +64,7 @@ describe('a handler', () => {
     await until(() => goneNow.every((pid) => !isAlive(pid)))
   })
 
-  it('24: whose grandchild leaves the group waits for nothing; the grandchild is left to whoever owns the machine', async () => {
+  it('24: whose grandchild leaves the group is not delayed; the grandchild continues', async () => {
     const bench = await workbench(
       [],
       {},
@@ -83,7 +83,7 @@ describe('a handler', () => {
     expect(isAlive(pid)).toBe(true)
   })
 
-  it('20, 24: whose process goes afterwards costs the next message nothing, though a grandchild holds its pipes', async () => {
+  it('20, 24: whose process ends afterwards does not affect the next message, although a grandchild keeps its pipes open', async () => {
     const bench = await workbench(
       [],
       {},
@@ -104,7 +104,7 @@ describe('a handler', () => {
     expect(bench.ack(second)).toBe('completed')
   })
 
-  it('26: whose process is stopped has timed out, and its process is killed all the same', async () => {
+  it('26: whose process is suspended times out, and its process is killed', async () => {
     const bench = shared()
     const id = bench.send('stopped')
     await bench.ended(id)
@@ -115,28 +115,20 @@ describe('a handler', () => {
   it.each([
     ['exit', 'exited with code 7'],
     ['signal', 'killed by SIGSEGV'],
-  ])(
-    '30: that ends each of its processes (%s) is given up, and show has the evidence',
-    async (how, words) => {
-      const bench = shared()
-      const [id, other] = [bench.send('last-words', { how }), bench.send('echo')]
-      await bench.ended(id, other)
-      const { paths, crashLimit } = bench.config
-      const shown = messageLines(
-        readMessage(paths, id),
-        readRuntime(paths),
-        Date.now(),
-        (_style, text) => text,
-      )
-      expect(shown.join('\n')).toMatch(/failed \(crash_limit\)/)
-      for (const said of [words, `about to go, ${how}`])
-        expect(shown.filter((line) => line.includes(said))).toHaveLength(crashLimit)
-      expect(bench.ack(other)).toBe('completed')
-    },
-  )
+  ])('30: that ends each of its processes (%s) fails, and show has the stderr tail', async (how, words) => {
+    const bench = shared()
+    const [id, other] = [bench.send('last-words', { how }), bench.send('echo')]
+    await bench.ended(id, other)
+    const { paths, crashLimit } = bench.config
+    const shown = messageLines(readMessage(paths, id), readRuntime(paths), Date.now(), (_style, text) => text)
+    expect(shown.join('\n')).toMatch(/failed \(crash_limit\)/)
+    for (const said of [words, `about to go, ${how}`])
+      expect(shown.filter((line) => line.includes(said))).toHaveLength(crashLimit)
+    expect(bench.ack(other)).toBe('completed')
+  })
 })
 
-it('22: maxMessagesPerWorker 1 gives each message a process that no other has changed', async () => {
+it('22: maxMessagesPerWorker 1 gives each message a new process', async () => {
   const bench = await workbench(
     [],
     { maxMessagesPerWorker: 1 },
@@ -151,7 +143,7 @@ it('22: maxMessagesPerWorker 1 gives each message a process that no other has ch
 
 describe('a runtime', () => {
   it.skipIf(!has('prlimit'))(
-    '32: that can open no file and start no process holds, charges nobody, and goes on when it can',
+    '32: that cannot open files or start processes holds, charges no message, and continues when it can',
     async () => {
       const root = project([], {
         'slow.js': 'export default () => new Promise((resolve) => setTimeout(() => resolve("done"), 150))',
@@ -184,7 +176,7 @@ describe('a runtime', () => {
     },
   )
 
-  it('42: that is told to stop twice ends at once; what it had claimed stays claimed, for the next start', async () => {
+  it('42: that gets two signals ends at once; its claims stay for the next start', async () => {
     const root = project(['slow'])
     const { paths, workspace } = testConfig(root)
     const { id } = insertMessage(headInbound(paths.inbound), { kind: 'slow', content: { ms: 60_000 } })
@@ -198,7 +190,7 @@ describe('a runtime', () => {
   })
 
   it.skipIf(spawnSync('unshare', ['-Ur', 'true']).status !== 0)(
-    '89: for which the system has no more file watches says so once, and its poll finds everything',
+    '89: without file watches of the system reports that once, and its poll finds every message',
     async () => {
       const root = project(['echo'])
       const { paths, workspace } = testConfig(root)
@@ -222,9 +214,7 @@ describe('a runtime', () => {
     const mayRead = spawnSync(before[0]!, [...before.slice(1), 'test', '-r', CLI]).status === 0
     const why = `the owner of ${CLI}, uid ${uid}, cannot read it: a folder above belongs to another user`
 
-    it('76: that may not write where it should ends with 78, and names the place and its user', async ({
-      skip,
-    }) => {
+    it('76: without write permission ends with 78, and names the path and its user', async ({ skip }) => {
       skip(!mayRead, why)
       const root = project(['echo'])
       const { workspace } = testConfig(root)
@@ -237,7 +227,7 @@ describe('a runtime', () => {
       expect(runtime.text()).toContain(`uid ${uid}`)
     })
 
-    it('157: that may not write to its project keeps built functions in the workspace, unless a cache is set', async ({
+    it('157: without write permission in its project keeps built functions in the workspace, unless a cache is set', async ({
       skip,
     }) => {
       skip(!mayRead, why)

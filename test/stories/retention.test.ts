@@ -82,7 +82,7 @@ function past(count = 1) {
   return { ...open, inboundPath: path, inbound, ids, host, laps, step, retentionOn, clock }
 }
 
-it('is forgotten when the host has recorded the end and every delivery, and the time has passed', () => {
+it('is deleted when the host has recorded the end and every delivery, and the time has passed', () => {
   const { db, ids, host, laps } = past(3)
   host.records(...ids)
   host.delivers(...ids)
@@ -93,7 +93,7 @@ it('is forgotten when the host has recorded the end and every delivery, and the 
   expect(db.prepare('select in_reply_to from messages_out').pluck().all()).toEqual([ids[2]])
 })
 
-it('is forgotten, too, when the host has removed the message itself', () => {
+it('is deleted, too, when the host has removed the message itself', () => {
   const { db, ids, host, inbound, laps } = past()
   host.delivers(...ids)
   inbound.exec('delete from messages_in')
@@ -126,7 +126,7 @@ it.each<[string, (of: ReturnType<typeof past>) => void, number?, number?]>([
     9_999 * DAY_MS,
     Number.POSITIVE_INFINITY,
   ],
-])('stays as it is while %s', (_why, arrange, ageMs, retentionMs) => {
+])('stays unchanged while %s', (_why, arrange, ageMs, retentionMs) => {
   const all = past()
   arrange(all)
   all.laps(ageMs, retentionMs)
@@ -147,7 +147,7 @@ it('what runs, or waits for its retry, is nobody’s past', () => {
   expect(runs(db, waiting)).toHaveLength(1)
 })
 
-it('the numbers of replies go on above what was forgotten, and an ack whose id begins like another is its own', () => {
+it('the numbers of replies continue above deleted ones, and an ack whose id has another as a prefix is independent', () => {
   const { outbox, db, ids, inbound, host, laps } = past()
   const twin = `${ids[0]}:0`
   insertMessage(inbound, { id: twin, kind: 'f' })
@@ -162,7 +162,7 @@ it('the numbers of replies go on above what was forgotten, and an ack whose id b
   expect(db.prepare('select seq from messages_out order by seq').pluck().all()).toEqual([3, 5])
 })
 
-it('149: what was replied to a message whose id is no plain name is forgotten with it, under whichever name', () => {
+it('149: replies to a message whose id is not a plain name are deleted with it, under any of their names', () => {
   const { outbox, db, inbound, host, ids, laps } = past()
   const odd = ['spaces/A:1', '../b']
   for (const id of odd) insertMessage(inbound, { id, kind: 'f' })
@@ -180,7 +180,7 @@ it('149: what was replied to a message whose id is no plain name is forgotten wi
   expect(db.prepare('select in_reply_to from messages_out').pluck().all()).toEqual(['last'])
 })
 
-it('a runtime that was replaced forgets nothing', () => {
+it('a runtime that was replaced deletes nothing', () => {
   const { outbox, db, ids, path } = past()
   openDb(path).exec('update nanoclaw_runtime set epoch = epoch + 1')
   expect(() => outbox.retention.forget(ids, [])).toThrow(expect.objectContaining({ code: 'fenced' }))
@@ -188,7 +188,7 @@ it('a runtime that was replaced forgets nothing', () => {
 })
 
 it.each(['inbound', 'db'] as const)(
-  '118: a lock on a file (%s) is waited for in tens of milliseconds, and the page at hand is done when it is gone',
+  '118: a lock on a file (%s) is retried within tens of milliseconds, and the current page is done when it is released',
   (file) => {
     const all = past(3)
     all.host.consumes(...all.ids)
@@ -211,7 +211,7 @@ it.each(['inbound', 'db'] as const)(
   },
 )
 
-it('118: a host that commits 125 times a second keeps nothing from being forgotten', async () => {
+it('118: a host that commits 125 times a second does not prevent retention', async () => {
   const all = past(2_000)
   all.inbound.exec("update messages_in set status = 'completed'")
   all.inbound.exec(

@@ -54,7 +54,7 @@ test('158: sixty messages for a server that takes five at a time all complete, a
   expect(new Set(ids.map((id) => replies(id)[0]?.content.attempt))).toEqual(new Set([1]))
 })
 
-test('158: what was turned away stays uncharged across restarts, and is said to be', async () => {
+test('158: a message that was turned away stays uncharged across restarts, and is shown so', async () => {
   const most = { perTenth: 0 }
   const { url } = await serverOf(most)
   const root = project([], { 'ask.js': ASK })
@@ -72,7 +72,7 @@ test('158: what was turned away stays uncharged across restarts, and is said to 
   expect(turnedAway.length).toBeGreaterThanOrEqual(3)
 })
 
-test('158: what has been turned away for a day is charged again, and fails', async () => {
+test('158: a message that has been turned away for a day is charged again, and fails', async () => {
   const { url } = await serverOf({ perTenth: 0 })
   const root = project([], { 'ask.js': ASK })
   const first = await workbenchAt(root)

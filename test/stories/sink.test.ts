@@ -12,7 +12,7 @@ const TALKS = `export default (message, ctx) => {
 }`
 const MESSAGES = 40
 
-it('96: a reader that stalls stalls nothing; what does not fit is dropped, and the next line says how much', async () => {
+it('96: a stalled reader does not block the runtime; further lines are dropped, and the next line has their number', async () => {
   const root = project([], { 'talks.js': TALKS })
   const { paths, workspace } = testConfig(root)
   const inbound = headInbound(paths.inbound)
@@ -37,7 +37,7 @@ it('96: a reader that stalls stalls nothing; what does not fit is dropped, and t
   expect(await exited).toEqual([0, null])
 })
 
-it('43: a log whose reader has gone away ends nothing; the end of the terminal is a gentle stop', async () => {
+it('43: a closed log does not end the runtime; the end of the terminal is a graceful stop', async () => {
   const root = project([], { 'talks.js': TALKS })
   const { paths, workspace } = testConfig(root)
   const inbound = headInbound(paths.inbound)

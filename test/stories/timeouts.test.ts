@@ -17,7 +17,7 @@ const shared = sharedBench(
 )
 
 describe('a handler that takes too long', () => {
-  it('W29, 3: is stopped when its time is up, its process replaced, its message tried again', async () => {
+  it('W29, 3: is stopped at its timeout, its process replaced, its message retried', async () => {
     const bench = shared()
     const id = bench.send('hang')
     await bench.ended(id)
@@ -29,7 +29,7 @@ describe('a handler that takes too long', () => {
     expect(runs[0]?.worker).not.toBe(runs[1]?.worker)
   })
 
-  it('3: is completed with its replies when it still answers within abortGrace; its process is replaced', async () => {
+  it('3: is completed with its replies when it returns within abortGrace; its process is replaced', async () => {
     const bench = shared()
     const id = bench.send('answers-late')
     await bench.ended(id)
@@ -40,7 +40,7 @@ describe('a handler that takes too long', () => {
     expect(bench.runs(next)[0]?.worker).not.toBe(bench.runs(id)[0]?.worker)
   })
 
-  it('may clean up when its signal says so; the time is up all the same', async () => {
+  it('may clean up on its signal; it still counts as a timeout', async () => {
     const bench = shared()
     const id = bench.send('heed')
     await bench.ended(id)

@@ -15,7 +15,7 @@ const WAITS = `import { existsSync, writeFileSync } from 'node:fs'
   } }`
 const CRASH_LIMIT = 3
 
-it('163: a stop that cannot write how a run ended says so by its exit code, and however many there are, none counts as a death', async () => {
+it('163: a stop that cannot write results ends with its own exit code, and none of any number of such stops counts as a death', async () => {
   const root = project([], { 'waits.js': WAITS })
   const { workspace, paths } = testConfig(root)
   mkdirSync(workspace, { recursive: true })

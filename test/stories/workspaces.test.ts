@@ -98,7 +98,7 @@ test('173: one process serves two folders: answers, locks, status files and log 
   expect(lines().filter(({ msg }) => msg === 'started')).toHaveLength(2)
 })
 
-test('174: a folder that cannot be served, at the start or later, stops no other; the last one ends the process', async () => {
+test('174: a folder that cannot be served, at the start or later, does not stop others; the last one ends the process', async () => {
   const root = project([], { 'who.js': WHO })
   const [a, b, c] = [session(root, 'a'), session(root, 'b'), session(root, 'c')]
   writeFileSync(join(a.folder, 'outbound.db'), 'no database '.repeat(1000))
@@ -129,7 +129,7 @@ test('174: where none of several folders can be served the start fails', async (
   expect(stderr).toContain(join(all[0]!.folder, 'outbound.db'))
 })
 
-test('175: folders that come are served, those that go are left, and one that comes back is served again', async () => {
+test('175: new folders are served, removed ones are dropped, and a returning one is served again', async () => {
   const root = project([], { 'who.js': WHO })
   const a = session(root, 'sessions/a')
   const { child, said, ended } = started(root, '--workspaces', 'sessions/*')
@@ -208,7 +208,7 @@ test('176: of two folders with long backlogs each gets half', async () => {
   expect(Math.min(...claimed.values())).toBeGreaterThan(70)
 })
 
-test('177: SIGTERM drains all folders: what runs in each ends and is written', async () => {
+test('177: SIGTERM drains all folders: running messages of each end and are written', async () => {
   const root = project([], { 'slow.js': SLOW })
   const all = [session(root, 'a'), session(root, 'b')]
   const { child, ended } = started(root, '--workspace', 'a', '--workspace', 'b')
@@ -220,7 +220,7 @@ test('177: SIGTERM drains all folders: what runs in each ends and is written', a
   for (const { folder } of all) expect(isLocked(join(folder, '.runtime.lock'))).toBe(false)
 })
 
-test('178: a folder that fails takes its handlers with it, and no message of another folder', async () => {
+test('178: a failing folder ends its own handlers, and affects no message of another folder', async () => {
   const root = project([], { 'hangs.js': HANGS, 'who.js': WHO })
   const [a, b] = [session(root, 'a'), session(root, 'b')]
   const { runtime, events, failed } = several(root, [a, b], {})
@@ -242,7 +242,7 @@ test('178: a folder that fails takes its handlers with it, and no message of ano
 test.each([
   ['in a timer', 'claimed'],
   ['where a worker reports how a run ended', 'random'],
-])('179: a bug that shows %s ends its folder alone, with what the message went through', async (_, where) => {
+])('179: a bug that occurs %s ends its folder alone, with the history of the message', async (_, where) => {
   const root = project([], { 'who.js': WHO })
   const [a, b] = [session(root, 'a'), session(root, 'b')]
   let isArmed = false
@@ -308,7 +308,7 @@ test.each([
     78,
     /SESSION_INBOUND_DB_PATH/,
   ],
-])('several folders that are asked for in a wrong way are an error: %s %o', async (args, env, code, says) => {
+])('illegal options of several folders are an error: %s %o', async (args, env, code, says) => {
   const root = project(['echo'])
   const ended = await nanoclaw(root, ['start', ...args], { env })
   expect(ended.code).toBe(code)

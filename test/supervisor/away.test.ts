@@ -41,7 +41,7 @@ function host(folder: string, limits: Record<string, number>) {
   return { child, latest }
 }
 
-test('156: on waking it gives its runtime the whole time again, and then judges it as ever', async () => {
+test('156: after a suspension its runtime gets the whole time again, and the usual rules apply afterwards', async () => {
   const folder = session()
   const claimMs = 1_000
   const { child, latest } = host(folder, { claimMs, awayMs: 300, staleGraceMs: 50, pauseMinMs: 60_000 })
@@ -67,7 +67,7 @@ test('156: on waking it gives its runtime the whole time again, and then judges 
   expect(atMs - backAtMs).toBeGreaterThan(claimMs)
 })
 
-test('156: what was due in its absence is not given up as work that no function takes', async () => {
+test('156: messages that became due in its absence do not count as messages without a function', async () => {
   const folder = session()
   const leftAloneMs = 1_000
   const { child, latest } = host(folder, {

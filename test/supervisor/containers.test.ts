@@ -95,7 +95,7 @@ test.each<[string, Command, StartSpec, Launch]>([
 })
 
 test.each(['/srv/a,readonly=false', '/srv/a"b'])(
-  'a folder that would end the option early is refused: %s',
+  'a folder whose path would end the option early is rejected: %s',
   (folder) => {
     const launch = () => launchOf({ engine: 'docker', image: 'f:1' }, { ...RUN, folder })
     expect(launch).toThrow(NanoclawError)
@@ -103,7 +103,7 @@ test.each(['/srv/a,readonly=false', '/srv/a"b'])(
   },
 )
 
-test('a folder always has the same name, and no other has it', () => {
+test('a container name is stable and unique per folder', () => {
   const names = ['/a/s-1', '/b/s-1', '/a/Grüße an alle', `/a/${'x'.repeat(200)}`].map(runName)
   expect(new Set(names).size).toBe(names.length)
   expect(runName('/a/s-1')).toBe(names[0])

@@ -124,7 +124,7 @@ describe('staleness', () => {
   })
 })
 
-describe('after an end that nobody asked for', () => {
+describe('after an unexpected exit', () => {
   const end = (change: Partial<RuntimeExit>): RuntimeExit => ({
     code: 1,
     signal: null,
@@ -162,7 +162,7 @@ describe('after an end that nobody asked for', () => {
     expect(decideAfterExit(end(change), LIMITS)).toMatchObject(expected as object)
   })
 
-  test('a pause is a random point in its upper half', () => {
+  test('a delay is a random point in its upper half', () => {
     const delays = [0, 0.5, 1].map((random) => decideAfterExit(end({ code: 1, failures: 2, random }), LIMITS))
     expect(delays).toMatchObject([2_000, 3_000, 4_000].map((delayMs) => ({ delayMs })))
   })

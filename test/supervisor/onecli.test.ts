@@ -67,7 +67,7 @@ async function gateway(
 const prepare = (options: Partial<OneCliOptions> & { url: string }, folder = '/srv/sessions/S 1') =>
   oneCli({ certificates: join(tempDir(), 'ca'), ...options })(folder, new AbortController().signal)
 
-test('a folder becomes an agent once, and a container gets the proxy, the certificate and the way to the host', async () => {
+test('a folder becomes an agent once, and a container gets the proxy, the certificate and the address of the host', async () => {
   const { url, calls, agents } = await gateway()
 
   const { env, mounts, hosts } = await prepare({ url: `${url}/`, apiKey: 'oc_key' })
@@ -88,7 +88,7 @@ test('a folder becomes an agent once, and a container gets the proxy, the certif
   expect(hosts).toEqual(process.platform === 'linux' ? ['host.docker.internal:host-gateway'] : [])
 })
 
-test('a local runtime gets the same as it looks from this machine', async () => {
+test('a local runtime gets the same with paths and addresses of this machine', async () => {
   const { url } = await gateway()
 
   const { env, mounts } = await prepare({

@@ -25,7 +25,7 @@ function heartbeat(folder: string, at: Date | number): void {
   utimesSync(join(folder, '.heartbeat'), at, at)
 }
 
-test('nothing is started where nothing is due', async () => {
+test('no runtime is started without due messages', async () => {
   const { supervisor, path } = supervised({ command: SLEEPS })
   const [empty, context, ended, busy] = [session(0), session(0), session(1), session(1)]
   openHost(context).enqueue({ kind: 'chat', content: {}, trigger: false })
@@ -53,7 +53,7 @@ test('a message that is due later starts a runtime when its time has come', asyn
   expect(Date.now() - beforeMs).toBeGreaterThanOrEqual(400)
 })
 
-test('W26: a runtime that ends at once is started again, after pauses that grow up to the most', async () => {
+test('W26: a runtime that ends at once is started again, after growing delays up to a limit', async () => {
   const folder = session()
   const { supervisor, events, becomes } = supervised({
     command: script('echo first; echo "no such luck" >&2; exit 3'),
@@ -71,7 +71,7 @@ test('W26: a runtime that ends at once is started again, after pauses that grow 
   expect(starts(folder)).toHaveLength(waits.length)
 })
 
-test('a program that is not there is a failure like any other', async () => {
+test('a missing program is a failure like any other', async () => {
   const folder = session()
   const { supervisor, becomes } = supervised({ command: { argv: ['nanoclaw-that-is-not-there'] } })
   supervisor.add(folder)
@@ -88,7 +88,7 @@ test('108: a container whose inbox is a link is not started: the engine would mo
   expect(reason).toMatch(/inbox is not a real folder; move away what is there/)
 })
 
-test('a folder that somebody else serves is left to them, and looked at again later', async () => {
+test('a folder that another runtime serves is retried later', async () => {
   const folder = session()
   const { supervisor, becomes } = supervised({
     command: script('exit 75'),
@@ -103,7 +103,7 @@ test('a folder that somebody else serves is left to them, and looked at again la
   await until(() => starts(folder).length === 2)
 })
 
-test('a wrong configuration is not tried again before it changes, or somebody says so', async () => {
+test('a wrong configuration is not tried again before it changes, or before retry()', async () => {
   const folder = session()
   const config = join(tempDir(), 'nanoclaw.config.ts')
   const { supervisor, becomes, path } = supervised({
@@ -123,7 +123,7 @@ test('a wrong configuration is not tried again before it changes, or somebody sa
   await until(() => starts(folder).length === 3)
 })
 
-test('a claim without a heartbeat costs the instance its life, and the folder gets another', async () => {
+test('an instance with a claim and no heartbeat is killed, and the folder gets another', async () => {
   const folder = session()
   heartbeat(folder, 1)
   const { supervisor, becomes } = supervised({
@@ -144,7 +144,7 @@ test('a claim without a heartbeat costs the instance its life, and the folder ge
   await until(() => starts(folder).length === 2)
 })
 
-test('a heartbeat that stops costs the instance its life; one from before its start does not', async () => {
+test('an instance whose heartbeat stops is killed; a heartbeat from before its start does not count', async () => {
   const folder = session()
   heartbeat(folder, 1)
   const { supervisor, becomes, path } = supervised({ command: SLEEPS, limits: { heartbeatMs: 200 } })
@@ -159,7 +159,7 @@ test('a heartbeat that stops costs the instance its life; one from before its st
   expect(reason).toMatch(/no heartbeat for (0\.[2-9]|[1-9][\d.]*) s/)
 })
 
-test('an idle runtime of ours has no heartbeat and is not stale for that: its note says that it lives', async () => {
+test('an idle runtime of this project is not stale without a heartbeat: its status file is fresh', async () => {
   const folder = session()
   const note = '"$NANOCLAW_WORKSPACE/.runtime.json"'
   const { supervisor, becomes } = supervised({
@@ -175,7 +175,7 @@ test('an idle runtime of ours has no heartbeat and is not stale for that: its no
   expect(existsSync(join(folder, 'frozen'))).toBe(true)
 })
 
-test('W27: only the instance that was started here is judged: claims and heartbeats of others are not', async () => {
+test('W27: only the instance that was started here is checked: claims and heartbeats of others are ignored', async () => {
   const folder = session()
   claim(folder, 'm-0', new Date(Date.now() - 3_600_000))
   heartbeat(folder, 1)
@@ -225,7 +225,7 @@ test('a container whose client was killed is removed before the folder goes on',
   expect(existsSync(removed)).toBe(true)
 })
 
-test('W40: no more instances run than may; the others get their turn in order', async () => {
+test('W40: the limit of instances holds; the other folders follow in order', async () => {
   const folders = [session(), session(), session(), session()]
   const enough = join(tempDir(), 'enough')
   let running = 0
@@ -254,7 +254,7 @@ test('W40: no more instances run than may; the others get their turn in order', 
   )
 })
 
-test('prepare refuses a start until it succeeds, and what it says reaches the process', async () => {
+test('a start waits until prepare succeeds, and its result reaches the process', async () => {
   const folder = session()
   let calls = 0
   const { supervisor, becomes } = supervised({
@@ -274,7 +274,7 @@ test('prepare refuses a start until it succeeds, and what it says reaches the pr
   expect(calls).toBe(3)
 })
 
-test('a prepare that never answers refuses the start, and does not keep stop() waiting', async () => {
+test('a prepare that never ends fails the start, and does not delay stop()', async () => {
   const folder = session()
   const { supervisor, becomes } = supervised({
     command: SLEEPS,
@@ -287,7 +287,7 @@ test('a prepare that never answers refuses the start, and does not keep stop() w
   expect(starts(folder)).toEqual([])
 })
 
-test('a folder has one supervision, by whatever path it is called', async () => {
+test('a folder is supervised once, by any path to it', async () => {
   const folder = session()
   const link = join(tempDir(), 'link')
   symlinkSync(folder, link)
@@ -303,7 +303,7 @@ test('a folder has one supervision, by whatever path it is called', async () => 
   expect(starts(folder).map(isAlive)).toEqual([false])
 })
 
-test('W14: outbound.db with the journal of a runtime that died: one is started, which alone can heal it', async () => {
+test('W14: outbound.db has the journal of a dead runtime: a runtime is started, which alone can roll it back', async () => {
   const folder = session()
   const path = join(folder, 'outbound.db')
   const outbound = openDb(path)
@@ -319,7 +319,7 @@ test('W14: outbound.db with the journal of a runtime that died: one is started, 
   await until(() => starts(folder).length === 1)
 })
 
-test('W14: one bad session stops no other, and is told once', async () => {
+test('W14: a failing session does not stop others, and is reported once', async () => {
   const bad = session()
   const good = session()
   writeFileSync(
@@ -339,7 +339,7 @@ test('W14: one bad session stops no other, and is told once', async () => {
   ])
 })
 
-test('what is not legal is named', () => {
+test('illegal options are named', () => {
   expect(() => supervise({ command: SLEEPS, instancesMax: 0 })).toThrow(
     'supervise: instancesMax is 0; expected',
   )

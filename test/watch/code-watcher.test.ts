@@ -40,7 +40,7 @@ it.each<[string, (root: string) => void]>([
   await bench.until('last')
 })
 
-it('120: a source gets other content of the same size and time', async () => {
+it('120: a source changes to content of the same size and time', async () => {
   const putOld = (root: string, text: string) => {
     put(root, 'functions/aged.js', answer(text))
     utimesSync(join(root, 'functions/aged.js'), 1_000_000_000, 1_000_000_000)
@@ -51,7 +51,7 @@ it('120: a source gets other content of the same size and time', async () => {
   await bench.until('two', 'aged')
 })
 
-it('120: the folder is a link that is pointed elsewhere', async () => {
+it('120: the folder is a link whose target changes', async () => {
   const bench = await watched({ 'talk.js': answer('old') }, (root) => {
     renameSync(join(root, 'functions'), join(root, 'one'))
     symlinkSync('one', join(root, 'functions'))
@@ -65,7 +65,7 @@ it('120: the folder is a link that is pointed elsewhere', async () => {
   await bench.until('last', 'added')
 })
 
-it('121: a link in the folder leads nowhere at first, and then to a file, and to another', async () => {
+it('121: a link in the folder is broken at first, then leads to a file, and then to another', async () => {
   const bench = await watched({ 'talk.js': answer('old') }, (root) => link(root, 'lib/one.js'))
   await bench.isSeeing()
   put(bench.root, 'lib/one.js', answer('one'))
@@ -128,14 +128,14 @@ it.each<[string, string, string]>([
   await bench.until('four')
 })
 
-it('123: a start in development leaves out what is wrong, names it, and takes it when it is right', async () => {
+it('123: a start of dev leaves out faulty functions, names them, and loads them when they are fixed', async () => {
   const bench = await watched({ 'talk.js': 'export default (', 'other.js': answer('other') })
   expect(bench.broken()).toEqual(['talk'])
   put(bench.root, 'functions/talk.js', answer('right'))
   await bench.until('right')
 })
 
-it('sources are read although something beside them is written without a pause', async () => {
+it('sources are read although a file beside them is written without a pause', async () => {
   const bench = await watched({ 'talk.js': answer('old') })
   const noise = setInterval(() => put(bench.root, 'functions/noise.txt', String(Math.random())), 20)
   onTestFinished(() => clearInterval(noise))

@@ -20,7 +20,7 @@ function watched(pattern: string) {
   return { root, clock, watcher, make, seen: () => seen.splice(0).sort() }
 }
 
-test('each folder that matches comes once, and goes when it is moved or removed; files and hidden folders are none', () => {
+test('each matching folder is reported once, and its removal or move; files and hidden folders are ignored', () => {
   const { root, clock, watcher, make, seen } = watched('sessions/*')
   watcher.start()
   expect(seen(), 'the folder above need not be there yet').toEqual([])
@@ -42,7 +42,7 @@ test('each folder that matches comes once, and goes when it is moved or removed;
   expect(seen()).toEqual([])
 })
 
-test('a folder that is to come again does so when its time has passed, or as soon as it was gone in between', () => {
+test('a postponed folder is reported again after its time, or as soon as it was removed and created', () => {
   const { root, clock, watcher, make, seen } = watched('session-*')
   make('session-1')
   make('other')

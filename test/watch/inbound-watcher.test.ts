@@ -41,7 +41,7 @@ function watched(journalMode: string) {
   return { path, db, trigger, hints, told, insert, nextHint }
 }
 
-test('looks follow the end of a commit', async () => {
+test('polls follow the end of a commit', async () => {
   const { trigger, hints, insert } = watched('delete')
   trigger.start()
   insert()
@@ -49,7 +49,7 @@ test('looks follow the end of a commit', async () => {
   expect(hints.map(({ journal }) => journal)).not.toContain(true)
 })
 
-test('while a commit is on its way nothing is looked at soon, whatever was to be looked at before; its end is', async () => {
+test('during a commit scheduled polls are postponed to its end', async () => {
   const { db, trigger, hints, insert, nextHint } = watched('delete')
   trigger.start()
   insert()
@@ -65,15 +65,18 @@ test('while a commit is on its way nothing is looked at soon, whatever was to be
   await expect.poll(() => hints[0]).toMatchObject({ journal: false })
 })
 
-test.each(['persist', 'truncate', 'wal'])('a writer in %s mode is heard too', async (mode) => {
-  const { trigger, hints, insert } = watched(mode)
-  insert()
-  trigger.start()
-  insert()
-  await expect.poll(() => hints.length).toBeGreaterThan(0)
-})
+test.each(['persist', 'truncate', 'wal'])(
+  'commits of a writer in %s mode are detected, too',
+  async (mode) => {
+    const { trigger, hints, insert } = watched(mode)
+    insert()
+    trigger.start()
+    insert()
+    await expect.poll(() => hints.length).toBeGreaterThan(0)
+  },
+)
 
-test('a folder that cannot be watched is told, once', () => {
+test('a folder that cannot be watched is reported once', () => {
   const { path, db, trigger, told } = watched('delete')
   db.close()
   rmSync(join(path, '..'), { recursive: true })

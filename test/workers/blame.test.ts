@@ -69,7 +69,7 @@ test.each<[what: string, facts: Partial<ProcessExit>, outcome: Outcome]>([
   },
 )
 
-test('the message whose time was up is charged with that; the one left behind it is not', () => {
+test('the message that timed out is charged with that; the one behind it is not', () => {
   for (const served of [FIRST, LATER]) {
     expect(blame(exit(TIMED_OUT, served), [message(1)])).toEqual([timedOut])
     expect(blame(exit(TIMED_OUT, served), [message(2)])).toEqual([PROCESS_DIED])
@@ -105,6 +105,6 @@ test.each(Object.entries(ENDS))(
   },
 )
 
-test('a process with nothing in it charges no message', () => {
+test('the end of an empty process charges no message', () => {
   for (const facts of Object.values(ENDS)) expect(blame(exit(facts), [])).toEqual([])
 })

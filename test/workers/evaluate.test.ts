@@ -11,7 +11,7 @@ test.each([
   ['waits for ever', 'setInterval(() => {}, 1000)', 300, 'it did not end within 300 ms.'],
   ['ends without a word', 'process.exit(3)', 30_000, 'it ended (code 3) without a value.'],
   ['is killed', "process.kill(process.pid, 'SIGKILL')", 30_000, 'it ended (SIGKILL) without a value.'],
-])('of code that %s that is said', async (_, code, limitMs, text) => {
+])('code that %s is reported', async (_, code, limitMs, text) => {
   const dir = tempDir()
   const bundle = join(dir, 'bundle.cjs')
   writeFileSync(bundle, code)

@@ -92,7 +92,7 @@ test.each([
   expect(busy(spec, quick)).toBe(count)
 })
 
-test('a worker that is reserved counts as at work, and nothing else gets it until it runs or is released', () => {
+test('a reserved worker counts as busy, and is not assigned again until it runs or is released', () => {
   const { clock, offer, rooms } = poolOf({ concurrency: 1 })
   offer('it', 1)
   clock.advance(10)

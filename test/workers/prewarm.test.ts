@@ -93,7 +93,7 @@ const DISPATCH = {
   message: { id: 'm-1', kind: 'it', content: '{}' },
 } as unknown as Dispatch
 
-test('whichever function needs a process next gets the one that waits, and runs in it as in any other', async () => {
+test('the next function that needs a process gets the prewarmed one, and runs in it as in any other', async () => {
   const { root, bundle } = await bundles()
   const { made, start, calm } = pool(root)
   await start(await bundle('add'))
@@ -113,7 +113,7 @@ test('whichever function needs a process next gets the one that waits, and runs 
   expect(made).toHaveLength(4)
 })
 
-test('its code is told what it would be told by node, and what it prints is heard', async () => {
+test('its code sees the same argv and execArgv as under node, and its output is read', async () => {
   const { root, bundle } = await bundles()
   const { start, calm } = pool(root)
   const path = await bundle('says')
@@ -125,7 +125,7 @@ test('its code is told what it would be told by node, and what it prints is hear
   expect(said).toEqual([`loading ${path.replace(/cjs$/, 'js')}`])
 })
 
-test('one that has died is not given to anybody', async () => {
+test('a dead prewarmed process is not used', async () => {
   const { root, bundle } = await bundles()
   const { made, start, calm } = pool(root)
   const path = await bundle('add')
@@ -140,7 +140,7 @@ test('one that has died is not given to anybody', async () => {
   expect(await outcome()).toMatchObject({ type: 'replied' })
 })
 
-test('132: one that loses its channel and lives on is ended, and not given to a function', async () => {
+test('132: a prewarmed process without a channel is ended and not used', async () => {
   const { root, bundle } = await bundles()
   const cut = `${root}/cut.cjs`
   writeFileSync(
@@ -159,7 +159,7 @@ test('132: one that loses its channel and lives on is ended, and not given to a 
   await until(() => made[3]!.ended)
 })
 
-test('whoever asks late hears of its end all the same', async () => {
+test('a late listener is called with its end', async () => {
   const { root, bundle } = await bundles()
   const { made, start, calm } = pool(root)
   await start(await bundle('add'))
@@ -170,7 +170,7 @@ test('whoever asks late hears of its end all the same', async () => {
   expect(await new Promise((resolve) => process.onEnd((_code, signal) => resolve(signal), 0))).toBe('SIGKILL')
 })
 
-test('beside a debugger there is none, since its port is taken', async () => {
+test('with a debugger no process is prewarmed, since its port is in use', async () => {
   const { root, bundle } = await bundles()
   const { made, start, calm } = pool(root, true, ['--inspect=0'])
   await start(await bundle('add'))
@@ -178,7 +178,7 @@ test('beside a debugger there is none, since its port is taken', async () => {
   expect(made).toHaveLength(1)
 })
 
-test('a stop waits for its end, and none is made any more', async () => {
+test('a stop waits for its end, and starts no other', async () => {
   const { root, bundle } = await bundles()
   const { spare, made, start, calm } = pool(root)
   await start(await bundle('add'))
@@ -189,7 +189,7 @@ test('a stop waits for its end, and none is made any more', async () => {
   expect(made).toHaveLength(2)
 })
 
-test('where none is wanted none is made', async () => {
+test('without the setting no process is prewarmed', async () => {
   const { root, bundle } = await bundles()
   const { made, start, calm } = pool(root, false)
   await start(await bundle('add'))

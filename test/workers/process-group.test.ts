@@ -27,7 +27,7 @@ const isGone = (pid: number) => {
 test.each([
   ['with its code', shell('exit 3'), { code: 3, signal: null }],
   ['with its signal', shell('kill -KILL $$'), { code: null, signal: 'SIGKILL' }],
-])('a process that has exited is told of %s', async (_what, argv, exit) => {
+])('a listener gets the exit of a process %s', async (_what, argv, exit) => {
   const it = start(argv)
   expect(await it.ended).toEqual({ ...exit, unstarted: undefined })
   expect(it.group.exit).toEqual(await it.exited)
@@ -52,14 +52,14 @@ test.each([
   },
 )
 
-test('an end that is asked for late is told all the same', async () => {
+test('a late listener is called with the exit', async () => {
   const it = start(shell('exit 3'))
   await it.ended
   expect(await new Promise((resolve) => it.group.onExit(resolve))).toMatchObject({ code: 3 })
   expect(await new Promise((resolve) => it.group.onEnd(resolve, 0))).toMatchObject({ code: 3 })
 })
 
-test('at its end all that a process wrote is read', async () => {
+test('all output of a process is read before its end is reported', async () => {
   const it = start(shell('head -c 300000 /dev/zero | tr "\\0" x; echo end >&2'))
   const seen = { stdout: 0 }
   it.group.onOutput('stdout', (text) => (seen.stdout += text.length))

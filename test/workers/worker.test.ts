@@ -83,7 +83,7 @@ function child({ loads = true } = {}) {
   }
 }
 
-test('133: a process that ignores SIGTERM is killed when its grace is over, however often it is told to go', () => {
+test('133: a process that ignores SIGTERM is killed after its grace, however often it is stopped', () => {
   const { child: it, clock, killed } = child()
   for (let n = 0; n < 4; n++) {
     it.retire('its function has changed')
@@ -93,7 +93,7 @@ test('133: a process that ignores SIGTERM is killed when its grace is over, howe
   expect(killed()).toBe('SIGKILL')
 })
 
-test('129: a process that loses its channel is killed; one that is ending already keeps its time for that', () => {
+test('129: a process that loses its channel is killed; one that is ending already keeps its grace', () => {
   const usable = child()
   usable.lose()
   expect(usable.killed()).toBe('SIGKILL')
@@ -105,7 +105,7 @@ test('129: a process that loses its channel is killed; one that is ending alread
   expect(leaving.killed()).toBe('SIGKILL')
 })
 
-test('18: a second answer for one message ends the process, and is not held against the message behind it', () => {
+test('18: a second result for one message ends the process, and the message behind it is not charged', () => {
   const { run, answer, dies, outcome } = child()
   run(1, false)
   run(2, false)
@@ -115,7 +115,7 @@ test('18: a second answer for one message ends the process, and is not held agai
   expect(outcome(2)).toEqual({ type: 'cancelled', why: 'process-died' })
 })
 
-test('19: an answer for a message that is not there is charged to one that was suspected already', () => {
+test('19: a result for an unknown message is charged to an isolated message', () => {
   const { run, answer, dies, outcome } = child()
   run(1, false)
   answer(1)
@@ -125,7 +125,7 @@ test('19: an answer for a message that is not there is charged to one that was s
   expect(outcome(2)).toMatchObject({ type: 'threw', error: { name: 'Forged' } })
 })
 
-test('3: an answer after the timeout counts while the process lives; an error then is the timeout', () => {
+test('3: a result after the timeout counts while the process lives; an error then is the timeout', () => {
   const answers = child()
   answers.run(1, false)
   answers.clock.advance(1_050)
@@ -139,7 +139,7 @@ test('3: an answer after the timeout counts while the process lives; an error th
   expect(throws.outcome(1)).toEqual({ type: 'timed-out', afterMs: 1_050 })
   expect(throws.killed()).toBe('SIGTERM')
 })
-test('a process that has to go once its message has ended still ends it when its time is up', () => {
+test('a retired process still times out its message', () => {
   const it = child()
   it.run(1, false)
   it.clock.advance(900)
