@@ -1,12 +1,12 @@
-// What the functions for GitHub share. The underscore says that this file is not a function itself.
+// Shared code of the functions for GitHub. The underscore marks a file that is not a function.
 
-/** What the host enqueues for each delivery: the header X-GitHub-Event, and the body. */
+/** The content of each delivery: the header X-GitHub-Event, and the body. */
 export interface Delivery<Payload> {
   readonly event: string
   readonly payload: Payload & Common
 }
 
-/** What most payloads have. Types for all of it are in the package @octokit/webhooks-types. */
+/** Fields of most payloads. The package @octokit/webhooks-types has complete types. */
 export interface Common {
   readonly action?: string
   readonly repository?: { readonly full_name: string }
@@ -14,13 +14,16 @@ export interface Common {
   readonly sender?: { readonly login: string }
 }
 
-/** The host puts the repository into `platformId`, so deliveries of one repository stay in order, whoever takes them. */
+/**
+ * The host puts the repository into `platformId`, so deliveries of one repository stay in order across
+ * functions.
+ */
 export const inOrder = 'platformId'
 
 const LINE_MAX = 180
 const QUOTE_MAX = 60
 
-/** One line: where it happened, and what. */
+/** One line: the repository, and the event. */
 export function line({ repository, organization }: Common, what: string): string {
   const place = repository?.full_name ?? organization?.login ?? 'GitHub'
   return clip(`${place}: ${what}`, LINE_MAX)
@@ -40,7 +43,7 @@ export function quote(text: string): string {
   return `“${clip(text, QUOTE_MAX)}”`
 }
 
-/** For names that were made for machines: ready_for_review → ready for review. */
+/** Identifiers as words: ready_for_review → ready for review. */
 export function words(name: string): string {
   return name.replaceAll(/[_-]/g, ' ')
 }

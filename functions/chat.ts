@@ -1,5 +1,6 @@
-// Answers chat messages. Shows the three voices of a function: ctx.log speaks to you, ctx.reply to the sender, and the
-// return value is the last reply. No `on` is needed: a function takes the messages whose kind is its file's name.
+// Answers chat messages. Shows the three outputs of a function: ctx.log writes to the log, ctx.reply to the
+// sender, and the return value is the last reply. It needs no `on`: a function takes the messages whose kind
+// is its file's name.
 import { defineFunction } from 'nanoclaw-functions'
 
 interface Chat {

@@ -1,4 +1,4 @@
-// One line for each step of a build, whatever GitHub calls it: checks, workflows, statuses. A failure is said loudly.
+// One line for each step of a build, for checks, workflows and statuses. A failure is emphasised.
 import { defineFunction } from 'nanoclaw-functions'
 import { type Delivery, inOrder, line, quote, words } from './_github.ts'
 

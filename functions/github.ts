@@ -1,5 +1,5 @@
-// One line for every delivery from GitHub that no other function takes: all their rules say more than this one, and the
-// rule that says most wins. Payloads are of many shapes here; what they have in common is a name somewhere.
+// One line for every delivery from GitHub that no other function takes: all other rules are more specific
+// than this one, and the most specific rule wins. Payloads have many shapes here; most have a name somewhere.
 import { defineFunction } from 'nanoclaw-functions'
 import { type Common, type Delivery, inOrder, line, quote, who, words } from './_github.ts'
 
@@ -18,7 +18,7 @@ export default defineFunction<Delivery<Payload>>({
   },
 })
 
-/** Events whose names say little to people. */
+/** Events whose names need an explanation. */
 function sentenceOf(event: string, payload: Payload): string | undefined {
   const sender = who(payload)
   switch (event) {
@@ -57,7 +57,7 @@ function generic(event: string, payload: Payload): string {
 const SURROUNDINGS = new Set(['repository', 'organization', 'sender', 'installation', 'changes'])
 const NAMES = ['title', 'name', 'tag_name', 'login', 'summary', 'body', 'note', 'environment']
 
-/** What a person would call the thing that it is about: the first name in the first object that has one. */
+/** The name of the subject: the first name in the first object that has one. */
 function nameIn(payload: Payload): string | undefined {
   const things = Object.entries(payload).filter(([key]) => !SURROUNDINGS.has(key))
   const names = things.flatMap(([, thing]) => (isObject(thing) ? NAMES.map((name) => thing[name]) : []))

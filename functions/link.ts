@@ -1,5 +1,5 @@
-// Fetches a page and answers with its title. Shows what a function needs that depends on others: a time limit, retries,
-// and errors that say whether another attempt makes sense.
+// Fetches a page and answers with its title. Shows how to call another service: a time limit, retries, and
+// errors that decide about a retry.
 import { defineFunction, NonRetryableError, RetryAfterError } from 'nanoclaw-functions'
 
 interface Link {
@@ -10,7 +10,7 @@ export default defineFunction<Link>({
   timeout: '10s',
   retry: { attempts: 5, minDelay: '500ms', maxDelay: '1m' },
   async handler({ content: { url } }, ctx) {
-    // The signal aborts when the time is up or the runtime stops: pass it to everything that waits.
+    // The signal aborts at the timeout or when the runtime stops: pass it to every wait.
     const response = await fetch(url, { signal: ctx.signal })
     if (response.status === 429 || response.status === 503)
       throw new RetryAfterError(`${url} is busy`, retryAfterMs(response))
@@ -22,7 +22,7 @@ export default defineFunction<Link>({
   },
 })
 
-/** The header counts seconds; without one, a second is polite. */
+/** The header is in seconds; default 1 s. */
 function retryAfterMs(response: Response): number {
   const seconds = Number(response.headers.get('retry-after') ?? 1)
   return Number.isFinite(seconds) ? seconds * 1000 : 1000

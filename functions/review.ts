@@ -1,4 +1,5 @@
-// One line for each word that is said about a pull request. One function takes three events: a list means one of these.
+// One line for each comment or review of a pull request. One function takes three events: a list means one of
+// these.
 import { defineFunction } from 'nanoclaw-functions'
 import { commented, type Delivery, inOrder, line, quote, who, words } from './_github.ts'
 

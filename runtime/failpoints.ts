@@ -22,11 +22,11 @@ export const CRASH_POINTS = [
   'in-finish-after-reply',
   // All of the turn is written, the transaction is open.
   'in-finish-before-commit',
-  // The ends are on disk; nobody has been told.
+  // The results are on disk; no event was emitted.
   'after-commit',
   // A start has ended what was left running and raised the epoch; the transaction is open.
   'in-recovery',
-  // Told to stop: 1 while messages run, 2 when all have ended, 3 when the children are gone.
+  // A stop: 1 while messages run, 2 when all have ended, 3 when the children have exited.
   'in-shutdown',
 ] as const
 

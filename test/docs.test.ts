@@ -1,5 +1,5 @@
-// README.md and docs/ as claims about the code: their links lead somewhere, their command lines are legal, their examples
-// compile, and no code that somebody may meet is missing from docs/errors.md.
+// README.md and docs/ as claims about the code: their links lead somewhere, their command lines are legal,
+// their examples compile, and no code of an error is missing from docs/errors.md.
 import { spawnSync } from 'node:child_process'
 import {
   existsSync,

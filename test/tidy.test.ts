@@ -80,7 +80,7 @@ const ONE_PLACE: Readonly<Record<string, readonly string[]>> = {
   'node:timers/promises': [],
 }
 
-/** Files that nobody imports and that are alive all the same. */
+/** Files without an importer that are in use. */
 const ENTRIES: Readonly<Record<string, string>> = {
   'runtime/index.ts': 'package export "."',
   'runtime/runtime.ts': 'package export "./runtime"',
@@ -199,12 +199,12 @@ const BANS: readonly Ban[] = [
     remedy: 'parse the value where it comes in, and trust its type from there',
   },
   {
-    rule: 'the compiler is heard',
+    rule: 'no suppressed compiler errors',
     pattern: /@ts-(?:ignore|nocheck|expect-error)\b/g,
     text: 'text',
     in: ['runtime/', 'functions/', 'bench/', 'examples/'],
     except: [],
-    remedy: 'mend the type',
+    remedy: 'fix the type',
   },
   {
     rule: 'named exports',
@@ -229,7 +229,7 @@ const BANS: readonly Ban[] = [
     text: 'code',
     in: ['runtime/'],
     except: [],
-    remedy: 'keep it in an object that somebody makes: two runtimes may live in one process',
+    remedy: 'keep it in an object: two runtimes may live in one process',
   },
   {
     rule: 'importing a file changes nothing',
@@ -238,7 +238,7 @@ const BANS: readonly Ban[] = [
     text: 'code',
     in: ['runtime/'],
     except: ['runtime/cli/main.ts', 'runtime/conformance/dying-host.ts'],
-    remedy: 'move it into a function that somebody calls',
+    remedy: 'move it into a function',
   },
   {
     rule: 'functions know the package only',
@@ -250,7 +250,10 @@ const BANS: readonly Ban[] = [
   },
 ]
 
-/** What a file of the project may not mention: it is about itself, wherever it lies. In every text file. */
+/**
+ * Words that no file of the project may have: the project does not mention its environment. In every text
+ * file.
+ */
 const FOREIGN: readonly Foreign[] = [
   {
     what: 'a path of one machine',
@@ -318,17 +321,17 @@ const EXCEPTIONS: readonly Exception[] = [
   },
 ]
 
-/** Broken by mistake, and to be mended: the list only gets shorter. */
+/** Known violations to fix: the list only gets shorter. */
 const KNOWN: readonly Exception[] = [
   {
     file: 'runtime/workers/lines.ts',
     rule: 'time comes from a Clock',
-    why: 'child.ts has a Clock to give; the default is for nobody',
+    why: 'the worker passes its Clock; the default is unused',
   },
   {
     file: 'runtime/store/sqlite/open.ts',
     rule: 'no dead exports',
-    why: 'WRITE_BUSY_MS is exported for nobody',
+    why: 'WRITE_BUSY_MS has no importer',
   },
   {
     file: 'test/support/build.ts',

@@ -1,6 +1,6 @@
-// The main job once, on real input: a runtime in a process of its own, and this process as its host. All that the two have
-// in common is a folder with two SQLite files. Ends with 0 only when every message ended as it should.
-// `npm run demo -- --keep` leaves the folder behind, to look at.
+// The demo: a runtime in a process of its own, and this process as its host, on real input. They share only a
+// folder with two SQLite files. Ends with 0 only when every message ended as expected. `npm run demo --
+// --keep` keeps the folder.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -14,13 +14,13 @@ import { Ledger } from './ledger.ts'
 import { burst, chat, conversation, deliveries, openSite, type Planned } from './messages.ts'
 import { View } from './view.ts'
 
-/** Between two deliveries: most of them meet an idle runtime, so their latency is the road's and not a queue's. */
+/** Pause between two deliveries: most of them find an idle runtime, so the latency has no queueing time. */
 const PACE_MS = 20
 const REPLY_POLL_MS = 2
 const SYNC_MS = 200
-/** No part may take longer, and none comes near it. */
+/** Time limit of each part, far above the usual time. */
 const PATIENCE_MS = 30_000
-/** A runtime drains for 7 s at most, and then it is gone. */
+/** A runtime drains for at most 7 s. */
 const STOP_MS = 10_000
 
 const folder = mkdtempSync(join(tmpdir(), 'nanoclaw-demo-'))
@@ -29,7 +29,7 @@ const site = await openSite()
 const runtime = startRuntime()
 const ledger = new Ledger()
 const view = new View(ledger)
-/** Aborts when nothing more is to be sent, read or carried. */
+/** Aborts all loops at the end. */
 const over = new AbortController()
 
 class Interrupted extends Error {}
@@ -98,7 +98,7 @@ async function readReplies(): Promise<void> {
   }
 }
 
-/** A host does it now and then: how messages ended is carried from the runtime's file into its own. */
+/** Copies acks from time to time, as a host does. */
 async function carryAcks(): Promise<void> {
   while (!over.signal.aborted) {
     ledger.acked(host.sync())
@@ -128,7 +128,7 @@ function startRuntime() {
   let asked = false
   const ended = once(child, 'close').then(([code, signal]) => {
     if (!asked || code !== 0)
-      throw new Error(`the runtime ended with ${signal ?? code}; its last words:\n${lastWords.join('\n')}`)
+      throw new Error(`the runtime ended with ${signal ?? code}; its last output:\n${lastWords.join('\n')}`)
   })
   return {
     diedEarly: ended.then(() => new Promise<never>(() => {})),

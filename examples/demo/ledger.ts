@@ -1,5 +1,5 @@
-// What became of each message, as its host sees it. The verdict of the demo is decided here: nothing lost, nothing twice,
-// nothing out of order.
+// The state of each message, as its host sees it. Decides the result of the demo: no message lost, repeated
+// or out of order.
 import type { Host, HostReply, SyncReport } from 'nanoclaw-functions/host'
 import type { Planned } from './messages.ts'
 
@@ -34,7 +34,7 @@ export class Ledger {
     this.replies += 1
     const entry = this.#entries.get(inReplyTo ?? '')
     if (!entry) {
-      this.#faults.push(`reply ${id} answers ${inReplyTo}, which nobody sent`)
+      this.#faults.push(`reply ${id} answers ${inReplyTo}, which was not sent`)
       return undefined
     }
     entry.found += 1
@@ -63,7 +63,7 @@ export class Ledger {
     return this.acks >= this.messages && this.replies >= this.#expected
   }
 
-  /** What is not as it should be, in words. Asks both files about every message. */
+  /** All faults as text. Checks every message in both files. */
   faults(host: Host): string[] {
     const ends = [...this.#entries.values()].flatMap(({ id, replies, found }) => {
       const expected = `${replies === 0 ? 'failed' : 'completed'} with ${replies} replies`

@@ -1,5 +1,5 @@
-// What the demo sends, and the site that its links lead to. The deliveries are what GitHub really sends for each of its
-// events: the examples that the package @octokit/webhooks-examples ships.
+// The messages of the demo, and the site of its links. The deliveries are real payloads of GitHub for each of
+// its events: the examples that the package @octokit/webhooks-examples ships.
 import { createServer } from 'node:http'
 import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
@@ -7,11 +7,11 @@ import type { NewMessage } from 'nanoclaw-functions/host'
 
 export interface Planned {
   readonly message: NewMessage
-  /** How many replies it gets. None: it has to fail. */
+  /** The number of replies. 0: it must fail. */
   readonly replies: number
-  /** Its answers are shown, under this name. */
+  /** Label under which its replies are printed. */
   readonly label?: string
-  /** One of many at once. */
+  /** Part of the burst. */
   readonly burst?: true
 }
 
@@ -33,7 +33,7 @@ export function deliveries(): Planned[] {
       replies: 1,
       ...(SHOWN.has(name) && index === 0 && { label: name }),
       message: {
-        // A host would take X-GitHub-Delivery: a delivery that comes twice has the same one, and stays one message.
+        // A host would take X-GitHub-Delivery: a repeated delivery has the same one, and stays one message.
         id: `${name}.${index + 1}`,
         kind: 'webhook',
         channelType: 'github',
@@ -44,7 +44,7 @@ export function deliveries(): Planned[] {
   )
 }
 
-/** Everything else that a message can meet: two replies, a time to come, retries, order across retries, a failure. */
+/** Other cases: two replies, a scheduled message, retries, order across retries, a failure. */
 export function conversation(siteUrl: string): Planned[] {
   return [
     link('thread-1', `${siteUrl}/busy`),
@@ -56,7 +56,7 @@ export function conversation(siteUrl: string): Planned[] {
   ]
 }
 
-/** People who calculate, all at once; each one's answers come in order. */
+/** A burst of calculations in many threads; the answers of each thread are in order. */
 export function burst(people: number, each: number): Planned[] {
   return Array.from({ length: people * each }, (_, index) => {
     const { message } = chat(`person-${index % people}`, `${index} + 1`)
@@ -81,7 +81,7 @@ export interface Site {
   close(): void
 }
 
-/** /busy sends its first two visitors away; nothing else is there. */
+/** /busy rejects its first two requests; other paths return 404. */
 export async function openSite(): Promise<Site> {
   let visitors = 0
   const server = createServer(({ url }, response) => {

@@ -1,5 +1,5 @@
-// What the demo shows: lines that stay, and under them one line that redraws itself. Where nobody looks (a file, CI) that
-// line is printed anew every two seconds instead.
+// The output of the demo: permanent lines, and one progress line below them that is redrawn. Without a
+// terminal (a file, CI) the progress line is printed every two seconds instead.
 import { styleText } from 'node:util'
 import type { Ledger } from './ledger.ts'
 
@@ -19,7 +19,7 @@ export class View {
     this.#ledger = ledger
   }
 
-  /** What is counted from here on belongs to this part. */
+  /** Starts a part: later counts belong to it. */
   begin(title: string, total: number): void {
     const { messages, acks, replies } = this.#ledger
     this.#part = { total, startMs: performance.now(), messages, acks, replies }
@@ -33,12 +33,12 @@ export class View {
     if (isDue && hasMore) this.#draw(this.#live ? '' : '\n')
   }
 
-  /** The line as it is now stays. */
+  /** Makes the progress line permanent. */
   finish(): void {
     this.#draw('\n')
   }
 
-  /** An answer, cut to the width of the screen. */
+  /** A reply, cut to the width of the terminal. */
   sample(label: string, text: string): void {
     const room = this.#width - LABEL_CHARS - 3
     const line = text.length > room ? `${text.slice(0, room - 1)}…` : text
@@ -55,8 +55,8 @@ export class View {
 
   verdict(faults: readonly string[]): void {
     if (faults.length === 0)
-      return this.say(`\n  ${styleText('green', '✓ Every message ended as it should.')}\n`)
-    this.say(`\n  ${styleText('red', '✗ Not as it should be:')}`)
+      return this.say(`\n  ${styleText('green', '✓ Every message ended as expected.')}\n`)
+    this.say(`\n  ${styleText('red', '✗ Not as expected:')}`)
     for (const fault of faults.slice(0, FAULTS_MAX)) this.say(`    ${fault}`)
     this.say(faults.length > FAULTS_MAX ? `    … and ${faults.length - FAULTS_MAX} more\n` : '')
   }

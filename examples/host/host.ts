@@ -1,5 +1,5 @@
-// A whole host in one file: each conversation has a session folder, messages come from stdin, replies go to stdout, and a
-// runtime is started for a folder when it has something to do.
+// A whole host in one file: each conversation has a session folder, messages come from stdin, replies go to
+// stdout, and a runtime starts for a folder when it has due messages.
 //   node --import tsx examples/host/host.ts ./sessions
 //   alice good morning              (you type: who, and what they say)
 //   alice: You said: good morning   (the answer)
@@ -14,7 +14,7 @@ const project = fileURLToPath(new URL('../..', import.meta.url))
 const root = resolve(process.argv[2] ?? 'sessions')
 
 const sessions = sweep({
-  // Called once for each reply, again only if it throws. `platformId` is what the message was enqueued with.
+  // Called once for each reply, again only if it throws. `platformId` is that of the message.
   adapter: (reply) => void console.log(`${reply.platformId}: ${reply.content.text}`),
   pauseMs: 100,
   onEvent: (event) => {
@@ -51,7 +51,8 @@ for await (const line of createInterface({ input: process.stdin })) {
   runtimes.nudge(folder)
 }
 
-// Runtimes first: what they still write is delivered by the sweep's last round, or when this host is started again.
+// Runtimes first: their last replies are delivered by the sweep's last round, or at the next start of this
+// host.
 await runtimes.stop()
 await sessions.round()
 await sessions.stop()

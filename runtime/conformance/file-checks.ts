@@ -94,7 +94,7 @@ export const FILE_CHECKS = {
     'Write JSON text; for plain text {"text": …}.',
   ),
   'reply-ended': check(
-    'every message with a reply is acked as completed',
+    'answered messages are acked as completed',
     'Acks',
     'Commit replies and ack in one transaction; a message that failed has no replies.',
   ),

@@ -18,7 +18,7 @@ export const RUNTIME_CHECKS = {
     'Parse both forms, without a zone as UTC, and compare instants: T sorts above the space.',
   ),
   later: check(
-    'scheduled messages run when due, not before',
+    'messages due later run when due',
     'Times',
     'Hold it until process_after; without a zone that is UTC.',
   ),
@@ -84,7 +84,7 @@ export const RUNTIME_CHECKS = {
     'End within 10 s; finish what runs or remove its claim.',
   ),
   kill: check(
-    'killed while running: still one reply each',
+    'killed while running: one reply each',
     'Crashes',
     'Claims on disk before the work, replies and ack in one commit, reply ids made from the message.',
   ),

@@ -6,7 +6,7 @@ import type { BadReplyReason, Reply, RetryWish } from './outcome.ts'
 
 /** One message on its way to a child. */
 export interface Dispatch {
-  /** Unique in this runtime; whoever answers names it. */
+  /** Unique in this runtime; each report names it. */
   readonly n: number
   /** Dispatches with the same lane run in order; when one fails, those behind it are handed back. '': no lane. */
   readonly lane: string
@@ -45,7 +45,7 @@ export type Result =
 export type Report =
   | { readonly type: 'loaded'; readonly definition: unknown }
   | { readonly type: 'not-loaded'; readonly error: ErrorInfo }
-  /** An error that nobody caught; the process is of no more use. */
+  /** An uncaught error; the process is not used again. */
   | { readonly type: 'uncaught'; readonly error: ErrorInfo }
   | { readonly type: 'results'; readonly results: readonly Result[] }
   | {
@@ -56,16 +56,16 @@ export type Report =
       readonly fields?: unknown
     }
 
-/** What the code that loads the author's module is called in a bundle's map: what lies below it in a stack is ours. */
+/** The name of the loader code in a bundle's map: stack frames below it belong to this package. */
 export const ENTRY = 'nanoclaw-entry'
 
 /** The beginning of a bundle of which V8 is to keep nothing. */
 export const NOT_KEPT = '/* V8 keeps nothing of this */'
 
-/** In place of a setup: the process waits until it is told what to become. */
+/** Replaces a setup: the process waits for its bundle. */
 export const SPARE = 'spare'
 
-/** What a process is told that was started without a function, once and before anything else. */
+/** The first order to a prewarmed process: its bundle. */
 export interface Become {
   readonly type: 'become'
   /** What node would have been told to run. */
@@ -73,12 +73,12 @@ export interface Become {
   readonly setup: ChildSetup
 }
 
-/** What a child is told at its start, as JSON in its first argument. */
+/** The setup of a child, as JSON in its first argument. */
 export interface ChildSetup {
   readonly functionName: string
-  /** Process id of the runtime: whoever has another parent by now is an orphan. */
+  /** Process id of the runtime: a child with another parent is an orphan. */
   readonly parent: number
-  /** From a thread, where the kernel does not see to it that we die with the parent. */
+  /** True: a thread ends the child with its parent, where the kernel cannot. */
   readonly watchParent: boolean
   readonly maxReplyBytes: number
   readonly maxLogBytes: number

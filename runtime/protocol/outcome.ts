@@ -45,8 +45,9 @@ export const REPLIES_CHARS_MAX = 64 * 1024 * 1024
 export const RETRY_AFTER_MAX_MS = 366 * 24 * 60 * 60 * 1000
 
 /**
- * The run never began, or was stopped for a reason that is not the handler's: nothing is charged. `process-died`: the
- * process ended while several messages were in it, so nobody knows whose doing it was; each of them runs alone next.
+ * The run never began, or was stopped for a reason that is not the handler's: nothing is charged.
+ * `process-died`: the process ended while several messages were in it, so the cause is not known; each of
+ * them runs isolated next.
  */
 export type CancelReason = 'shutdown' | 'handed-back' | 'behind-a-failure' | 'not-started' | 'process-died'
 

@@ -1,5 +1,6 @@
-// What a child is told. The names of a message's fields would be more than half of what is sent, and the parent,
-// which serves all children, would write them for each message; so a run travels as a row, its fields in a fixed order.
+// The orders to a child. The names of a message's fields would be more than half of what is sent, and the
+// parent, which serves all children, would write them for each message; so a run travels as a row, its fields
+// in a fixed order.
 import type { Dispatch } from './ipc.ts'
 
 type Fields = Dispatch['message']

@@ -14,7 +14,7 @@ const link = (at: Project, file: string, target: string) => {
   rmSync(at.at(file), { force: true })
   symlinkSync(target, at.at(file))
 }
-/** The link leads elsewhere, and nobody sees it without one. */
+/** The target of the link changes, which only a watch of the link detects. */
 const relink = (at: Project, file: string, target: string) => {
   symlinkSync(target, at.at(`${file}.new`))
   renameSync(at.at(`${file}.new`), at.at(file))

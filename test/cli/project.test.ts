@@ -1,4 +1,4 @@
-// Which folder is the project, and what a command does where there is none.
+// Which folder is the project, and what a command does outside a project.
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'

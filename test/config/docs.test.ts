@@ -1,4 +1,4 @@
-// docs/config.md shows the one table of settings, made from the code: UPDATE_DOCS=1 writes it anew.
+// docs/config.md shows the one table of settings, made from the code: UPDATE_DOCS=1 rewrites it.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'

@@ -1,4 +1,4 @@
-// The example host, as somebody would run it who has just read it.
+// The example host, run as documented.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync } from 'node:fs'

@@ -1,4 +1,4 @@
-// docs/faults.md shows every row of the fault matrix with the tests that stand for it: UPDATE_DOCS=1 writes it anew.
+// docs/faults.md shows every row of the fault matrix with its tests: UPDATE_DOCS=1 rewrites it.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'

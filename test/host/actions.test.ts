@@ -1,4 +1,4 @@
-// Replies of kind `system`: what a runtime asks of its host is carried out, and what nobody can carry out is seen.
+// Replies of kind `system`: actions are executed, and unknown ones are reported.
 import { type Action, type DeliveryEvent, NonRetryableError } from 'nanoclaw-functions/host'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { insertRow } from '../support/files.ts'

@@ -1,4 +1,4 @@
-// deliver: every reply reaches its adapter, in order for each destination, once as far as anybody can promise that.
+// deliver: every reply reaches its adapter, in order per destination, at least once.
 import { existsSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { type DeliverOptions, openHost } from 'nanoclaw-functions/host'

@@ -1,4 +1,4 @@
-// openHost: what it makes, what it mends, what it leaves alone.
+// openHost: what it creates, upgrades, and leaves unchanged.
 import { existsSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { openHost } from 'nanoclaw-functions/host'

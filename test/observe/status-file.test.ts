@@ -1,4 +1,4 @@
-// The note beside the lock. Handlers share its folder, so what stands in its place need not be ours.
+// The status file beside the lock. Handlers share its folder, so they may replace it.
 import { execFileSync } from 'node:child_process'
 import { lstatSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -59,7 +59,7 @@ describe('refuses', () => {
     ['digits of another script', '２０２６-11-24'],
     ['February 30', '2026-02-30'],
     ['February 29 in a common year', '2026-02-29'],
-    ['February 29 in a century that is none', '1900-02-29'],
+    ['February 29 in a century year without one', '1900-02-29'],
     ['April 31', '2026-04-31 06:00:00'],
     ['day 0', '2026-11-00'],
     ['month 0', '2026-00-24'],

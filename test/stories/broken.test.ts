@@ -1,4 +1,5 @@
-// Functions that cannot be used for a while, though the runtime lives: what is said, and that nothing waits for ever.
+// Functions that cannot be used for a while under a running runtime: the reports, and that no message waits
+// for ever.
 import { readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'

@@ -175,7 +175,7 @@ function start(
   })
 }
 
-/** Zombies, which wait for somebody to bury them, are not alive. */
+/** Zombies, which wait for their parent to reap them, are not alive. */
 function isAlive(pid: number): boolean {
   try {
     return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
@@ -202,7 +202,7 @@ function isWorking(path: string, round: number): boolean {
   }
 }
 
-/** How often a runtime has started here; undefined while nobody can read it. */
+/** How often a runtime has started here; undefined while the file is not readable. */
 function epochOf(path: string): unknown {
   try {
     const db = openDb(path, { readonly: true })

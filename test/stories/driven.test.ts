@@ -111,7 +111,7 @@ describe('the newest host', () => {
     host.aheadMs = 9 * MINUTE_MS
     expect(await host.sweep()).toMatchObject({ killed: null })
     host.aheadMs = 11 * MINUTE_MS
-    // It is told to stop, and hands back what it has: nothing is left for the host to set back, and no try is charged.
+    // A stop releases its messages: the host has no claim to reset, and no attempt is charged.
     expect(await host.sweep()).toMatchObject({ killed: 'claim', reset: [] })
     host.aheadMs = 0
     expect(host.status('patient')).toMatchObject({ status: 'pending', tries: 0 })

@@ -209,7 +209,7 @@ describe('inbound.db', () => {
   })
 })
 
-/** A transaction too big for the writer's cache, so that half of it stands in the file when the writer dies. */
+/** A transaction too big for the writer's cache, so that half of it is in the file when the writer dies. */
 const SPILL = `
   insert into messages_in (id, kind, timestamp, content)
   with recursive n (i) as (select 1 union all select i + 1 from n where i < 2000)
@@ -233,7 +233,7 @@ async function started(make: (path: string) => unknown = () => undefined) {
   return { config, runtime, waits, acks }
 }
 
-/** In another process: closing a descriptor of a database here would drop the locks of everybody in this one. */
+/** In another process: closing a descriptor of a database here would drop all locks of this process. */
 function sha256(path: string): string {
   return execFileSync('sha256sum', [path], { encoding: 'utf8' })
 }

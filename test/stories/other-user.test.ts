@@ -1,5 +1,5 @@
-// Files that belong to another user than the runtime's, or that nobody may write: the error names the file, its owner, our
-// user and what to do. SQLite's own words for it say none of that.
+// Files of another user than the runtime's, or without write permission: the error names the file, its owner,
+// our user and what to do. SQLite's own words for it say none of that.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -36,7 +36,7 @@ const CASES: readonly Case[] = [
     ({ paths }) => notOurs(paths.outbound, '0600', 'write'),
   ],
   [
-    'outbound.db has a mode that lets nobody write it',
+    'outbound.db has a mode without write permission',
     ({ paths }) => own(paths.outbound, UID, 0o444),
     ({ paths }) =>
       `${paths.outbound} has mode 0444, which does not let its owner, uid ${UID}, write it; change the mode (chmod u+rw)`,

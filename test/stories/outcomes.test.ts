@@ -1,4 +1,5 @@
-// What a handler may do to itself and its process, and what becomes of its message: the ack, the replies, the record.
+// What a handler may do to itself and its process, and the result for its message: the ack, the replies, the
+// record.
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { describe, expect, it } from 'vitest'
@@ -458,7 +459,7 @@ describe('a process that misbehaves between messages', () => {
     expect([bench.ack(culprit), bench.ack(next)]).toEqual(['completed', 'completed'])
     expect(bench.runs(next).map(({ attempt }) => attempt)).toEqual([1])
     const why = expect.stringMatching(/^uncaught Error: .*\n\s+at .*functions\/late\.ts:\d+/)
-    expect(ends, 'nobody is charged, so it is told by itself').toEqual([
+    expect(ends, 'no message is charged, so it is logged by itself').toEqual([
       expect.objectContaining({ unexpected: true, why }),
     ])
   })

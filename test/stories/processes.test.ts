@@ -150,7 +150,7 @@ describe('a runtime', () => {
       })
       const { paths, workspace } = testConfig(root)
       const inbound = headInbound(paths.inbound)
-      // Each look of the poll is one in doubt, which would meet the file afresh, and has no descriptor for that.
+      // Each poll in doubt opens the file again, and has no descriptor for that.
       const runtime = serve(root, workspace, { args: ['--concurrency', '3', '--no-watch'] })
       // It says that it has started before it has opened inbound.db, which it must have done before nothing can be opened.
       const { id: first } = insertMessage(inbound, { kind: 'slow' })
@@ -260,7 +260,7 @@ describe('a runtime', () => {
   })
 })
 
-/** Zombies, which wait for somebody to bury them, are not alive. */
+/** Zombies, which wait for their parent to reap them, are not alive. */
 function isAlive(pid: number): boolean {
   try {
     return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))

@@ -135,7 +135,7 @@ it.each<[string, (of: ReturnType<typeof past>) => void, number?, number?]>([
   expect(all.db.prepare('select count(*) from messages_out').pluck().get()).toBe(1)
 })
 
-it('what runs, or waits for its retry, is nobody’s past', () => {
+it('a running or retrying message is not deleted', () => {
   const { outbox, db, inbound, host, laps } = past()
   const [running, waiting] = ['running', 'waiting']
   for (const id of [running, waiting]) insertMessage(inbound, { id, kind: 'f' })

@@ -1,4 +1,4 @@
-// The log when nobody reads it: nothing waits for a reader. Real processes with real pipes.
+// The log without a reader: the runtime never waits for one. Real processes with real pipes.
 import { once } from 'node:events'
 import { expect, it } from 'vitest'
 import { headInbound, insertMessage } from '../support/files.ts'

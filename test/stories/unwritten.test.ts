@@ -1,4 +1,5 @@
-// A stop while another process keeps outbound.db locked: what could not be written is said, and is held against no message.
+// A stop while another process keeps outbound.db locked: unwritten results are reported, and no message is
+// charged.
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'

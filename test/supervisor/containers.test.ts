@@ -15,7 +15,7 @@ const INBOX = 'type=bind,source=/srv/s 1/inbox,target=/workspace/inbox,readonly'
 
 test.each<[string, Command, StartSpec, Launch]>([
   [
-    'a local command is told its folder',
+    'a local command gets its folder',
     { argv: ['nanoclaw', 'start'], env: { A: '1' }, cwd: '/app' },
     { ...RUN, env: { B: '2' } },
     { argv: ['nanoclaw', 'start'], env: { A: '1', B: '2', NANOCLAW_WORKSPACE: '/srv/s 1' }, cwd: '/app' },

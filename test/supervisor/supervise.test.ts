@@ -1,4 +1,4 @@
-// supervise: what becomes of runtimes that misbehave. Every one of them is a real process.
+// supervise: misbehaving runtimes. Each is a real process.
 import { existsSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { openHost } from 'nanoclaw-functions/host'
@@ -187,7 +187,7 @@ test('W27: only the instance that was started here is checked: claims and heartb
   expect(path(folder)).toEqual(['starting', 'starting'])
 })
 
-test('stop() ends what ignores SIGTERM, and its children, and resolves when no run is active any more', async () => {
+test('stop() ends what ignores SIGTERM, and its children, and resolves when no process runs any more', async () => {
   const folder = session()
   const { supervisor, becomes } = supervised({
     command: script(
@@ -203,7 +203,7 @@ test('stop() ends what ignores SIGTERM, and its children, and resolves when no r
   const [shell, child] = starts(folder)
   expect(isAlive(shell!)).toBe(false)
   expect(supervisor.state(folder)).toEqual({ state: 'idle' })
-  // It was killed in the same moment, but nobody hears of a grandchild's end.
+  // It was killed in the same moment, but the end of a grandchild is not reported.
   await until(() => !isAlive(child!))
   await supervisor.stop()
 })

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
-/** Type errors are told by `npm run types`; the code is written all the same. */
+/** `npm run types` reports type errors; the code is written nevertheless. */
 export default function setup(): void {
   const built = join(ROOT, 'dist/bin/main.js')
   const newest = Math.max(...sources(join(ROOT, 'runtime')).map((file) => statSync(file).mtimeMs))

@@ -68,7 +68,7 @@ export class FakeClock implements Clock {
     return true
   }
 
-  /** Time passes and nobody is called: the process was stopped, or its loop was blocked. */
+  /** Time passes without a callback: the process was suspended, or its loop was blocked. */
   sleep(ms: number): void {
     if (ms <= 0) return
     this.#monotonicMs += ms

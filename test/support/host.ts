@@ -1,4 +1,4 @@
-// A host on a fresh folder, both files open beside it, and a clock that stands still until a test moves it.
+// A host on a fresh folder, both files open beside it, and a clock that only a test moves.
 import { join } from 'node:path'
 import { type Host, type HostOptions, openHost } from 'nanoclaw-functions/host'
 import { onTestFinished } from 'vitest'

@@ -24,7 +24,7 @@ export interface Served {
   readonly ended: Promise<number | string>
 }
 
-/** `stderr` is read as it comes; whoever wants it unread pauses it. Killed when the test ends. */
+/** `stderr` is read continuously; a test may pause it. Killed when the test ends. */
 export function serve(root: string, workspace: string, options: ServeOptions = {}): Served {
   const { env = {}, before = [], args = [] } = options
   const [command = '', ...rest] = [
@@ -56,7 +56,7 @@ export function serve(root: string, workspace: string, options: ServeOptions = {
   }
 }
 
-/** Acks by message id, as a host sees them; none while there is no file yet, or nobody may read it. */
+/** Acks by message id, as a host sees them; empty while the file is missing or not readable. */
 export function acksAt(path: string): Record<string, string> {
   try {
     const db = openDb(path, { readonly: true })

@@ -84,7 +84,7 @@ export function starts(folder: string): number[] {
   return existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n').map(Number) : []
 }
 
-/** A process that has ended and that nobody has buried yet is dead. */
+/** An ended process that is not reaped yet counts as dead. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)

@@ -160,7 +160,7 @@ export class Tidy {
         Object.keys(optionalDependencies)
           .filter((name) => !present.has(name))
           .map((name) => {
-            const remedy = 'write the lock file anew, with a version of which all of them can be had'
+            const remedy = 'write the lock file again, with a version that has all of them'
             return problem(
               file,
               lineOf(text, `"${path}"`),
@@ -213,7 +213,7 @@ export class Tidy {
     const missing = Object.keys(entries).filter((path) => !this.#files.includes(path))
     return this.#lines([
       ...dead.map((source) =>
-        problem(source, 1, 'no dead files', 'nobody imports it', 'delete it, or see ENTRIES'),
+        problem(source, 1, 'no dead files', 'it has no importer', 'delete it, or see ENTRIES'),
       ),
       ...missing.map((path) =>
         problem(path, 1, 'no dead files', 'is in ENTRIES and not there', 'take it out there'),
@@ -233,7 +233,7 @@ export class Tidy {
             .filter(({ name, isType }) => !used.has(name) && !(isType && mentions(source.code, name) > 1))
             .filter(() => !used.has('*'))
             .map(({ name, line }) =>
-              problem(source, line, rule, `nobody imports ${name}`, 'take its `export` away, or delete it'),
+              problem(source, line, rule, `${name} has no importer`, 'take its `export` away, or delete it'),
             )
         }),
     )

@@ -1,4 +1,4 @@
-// When a look is worth while: after a commit, at once; not while its journal lies there.
+// When polls follow an event: at once after a commit; not while its journal exists.
 import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'

@@ -1,4 +1,4 @@
-// A bundle that is run for its one value: what is said when there is none.
+// A bundle that runs for its one value: the error without a value.
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'

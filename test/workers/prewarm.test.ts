@@ -1,4 +1,4 @@
-// A process that waits for a function serves it as any other does, and costs nobody anything when it is gone. Real processes.
+// A prewarmed process serves a function like any other, and its loss affects no function. Real processes.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { afterAll, expect, onTestFinished, test } from 'vitest'
 import { realClock } from '../../runtime/protocol/clock.ts'
