@@ -1,5 +1,5 @@
-// The settings of this project's runtime. Every one has a default, so this file may be empty; flags and environment
-// variables win over it. `npx nanoclaw start --help` names them all.
+// The settings of this project's runtime. Every one has a default, so this file may be empty; flags and
+// environment variables win over it. `npx nanoclaw start --help` names them all.
 import { defineConfig } from 'nanoclaw-functions'
 
 export default defineConfig({

@@ -17,12 +17,14 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     pool: 'forks',
-    // Most tests wait for processes; one worker on two cores, the default, would leave half of the machine idle.
+    // Most tests wait for processes; one worker on two cores, the default, would leave half of the machine
+    // idle.
     maxWorkers: 3,
     isolate: false,
     globalSetup: 'test/support/build.ts',
     setupFiles: 'test/support/properties.ts',
-    // For what never ends. What ends takes as long as the machine needs, which may be busy with something else.
+    // For what never ends. What ends takes as long as the machine needs, which may be busy with something
+    // else.
     testTimeout: 120_000,
     hookTimeout: 120_000,
     expect: { poll: { timeout: 60_000 } },

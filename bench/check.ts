@@ -1,5 +1,6 @@
-// Whether the runtime has become slow: its throughput as a part of the two-transaction loop's, measured in turns, so that a
-// slow or busy machine slows both. Fails only where something must be broken. `npm run bench:check`, about 15 s.
+// Whether the runtime has become slow: its throughput as a part of the two-transaction loop's, measured in
+// turns, so that a slow or busy machine slows both. Fails only where something must be broken. `npm run
+// bench:check`, about 15 s.
 import { NOOP, rate, withRuntime } from './lab.ts'
 import { twoTransactions } from './limits.ts'
 import { ratio, round, spread } from './table.ts'
@@ -15,7 +16,8 @@ await withRuntime(NOOP, [], async (bench) => {
   for (let n = 0; n < ROUNDS; n++) {
     const before = twoTransactions(MESSAGES, 'delete')
     ours.push(await rate(bench, MESSAGES))
-    // The mean of what was before and after: whatever disturbed ours has most likely disturbed one of them, too.
+    // The mean of what was before and after: whatever disturbed ours has most likely disturbed one of them,
+    // too.
     limit.push((before + twoTransactions(MESSAGES, 'delete')) / 2)
   }
 })

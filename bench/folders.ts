@@ -1,7 +1,8 @@
-// One host, one process, many session folders: opened, swept and delivered. And how fast a host writes many messages.
+// One host, one process, many session folders: opened, swept and delivered. And how fast a host writes many
+// messages.
 //   npm run bench:folders -- [--folders 10000] [--rounds 5] [--save]
-// The folders are copies of one that a host made; a runtime's answers are written by hand, without waiting for the disk. What
-// is measured is the host alone, and it is durable.
+// The folders are copies of one that a host made; a runtime's answers are written by hand, without waiting
+// for the disk. What is measured is the host alone, and it is durable.
 import { cpSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks'

@@ -1,5 +1,6 @@
-// A workspace with a long past: so many messages that were answered and that the host has recorded. One message is run for
-// real; its rows in both files are then written again under other ids, so they look as the runtime of today writes them.
+// A workspace with a long past: so many messages that were answered and that the host has recorded. One
+// message is run for real; its rows in both files are then written again under other ids, so they look as the
+// runtime of today writes them.
 import Database from 'better-sqlite3'
 import { type Lab, lab, NOOP, rate } from './lab.ts'
 import type { Ids } from './world.ts'

@@ -1,5 +1,5 @@
-// What every benchmark needs: a fresh project, the runtime as users run it (a process of its own, compiled), messages, and
-// a way to know when they are done. Nothing here is part of the product.
+// What every benchmark needs: a fresh project, the runtime as users run it (a process of its own, compiled),
+// messages, and a way to know when they are done. Nothing here is part of the product.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -129,7 +129,10 @@ export function timeOrderedId(n: number): string {
   return `m-${String(n).padStart(9, '0')}`
 }
 
-/** Messages a second, from the commit that brings all of them to the last of their replies. Each must have one. */
+/**
+ * Messages a second, from the commit that brings all of them to the last of their replies. Each must have
+ * one.
+ */
 export async function rate(bench: Lab, count: number, row?: (n: number) => Sent): Promise<number> {
   const before = await answered(bench, 0)
   enqueue(bench.inbound, count, row)

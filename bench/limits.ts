@@ -1,5 +1,5 @@
-// What the machine itself can do, measured beside ours in the same run: a disk that is forced to write, the least that
-// SQLite needs for the design, and the machine's name.
+// What the machine itself can do, measured beside ours in the same run: a disk that is forced to write, the
+// least that SQLite needs for the design, and the machine's name.
 import { closeSync, fsyncSync, openSync, rmSync, writeSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg, totalmem } from 'node:os'
 import { join } from 'node:path'
@@ -43,7 +43,10 @@ export class Durability {
 /** As many as the runtime gives to a quick function in one batch. */
 export const BATCH = longestBatch()
 
-/** Messages a second of the least that the design needs: claim a batch, then complete it with one reply each, two transactions. */
+/**
+ * Messages a second of the least that the design needs: claim a batch, then complete it with one reply each,
+ * two transactions.
+ */
 export function twoTransactions(count: number, journal: 'delete' | 'wal'): number {
   const dir = scratch('floor')
   const db = openOutbound(join(dir, 'outbound.db'), journal)

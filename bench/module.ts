@@ -1,6 +1,9 @@
 // A handler in JavaScript as large as one likes, to be loaded.
 
-/** One kilobyte of a module: functions, a class, a table; evaluated when it is loaded, as a library's definitions are. */
+/**
+ * One kilobyte of a module: functions, a class, a table; evaluated when it is loaded, as a library's
+ * definitions are.
+ */
 const PART_BYTES = 1024
 
 /** A handler that uses all of a module of this size, so that no part of it is left out of the bundle. */

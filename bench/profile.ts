@@ -1,5 +1,6 @@
-// Where the parent's microseconds go: the runtime under Node's own profiler while it runs a backlog, its time laid to the
-// innermost function of ours that it was spent in. `npm run bench:profile -- [--messages n] [--save]`
+// Where the parent's microseconds go: the runtime under Node's own profiler while it runs a backlog, its time
+// laid to the innermost function of ours that it was spent in. `npm run bench:profile -- [--messages n]
+// [--save]`
 import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'

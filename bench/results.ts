@@ -1,5 +1,5 @@
-// Results that are kept: in results/ with the machine, and from there in the documents, between two marks, so that what a
-// person reads is what was measured. `test/bench.test.ts` holds the documents to it.
+// Results that are kept: in results/ with the machine, and from there in the documents, between two marks, so
+// that what a person reads is what was measured. `test/bench.test.ts` holds the documents to it.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ROOT } from './lab.ts'

@@ -1,9 +1,9 @@
-// npm run scale -- [--rows 1000000] [--only waiting|acked] [--save]
-// A first start on a file with a million pending rows. `waiting`: all of them are to run; how soon the first one does, what
-// the runtime keeps in memory, how long its event loop is away, and how many it answers meanwhile. `acked`: all of them are
-// finished by the acks in outbound.db, as where a host never syncs; how soon a new message runs, and what the rescan costs that
-// follows each commit of the host. The runtime lives in this process, so that its loop can be watched. What a million acks of the
-// past cost is measured by `npm run bench -- --only history`.
+// npm run scale -- [--rows 1000000] [--only waiting|acked] [--save] A first start on a file with a million
+// pending rows. `waiting`: all of them are to run; how soon the first one does, what the runtime keeps in
+// memory, how long its event loop is away, and how many it answers meanwhile. `acked`: all of them are
+// finished by the acks in outbound.db, as where a host never syncs; how soon a new message runs, and what the
+// rescan costs that follows each commit of the host. The runtime lives in this process, so that its loop can
+// be watched. What a million acks of the past cost is measured by `npm run bench -- --only history`.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { join } from 'node:path'

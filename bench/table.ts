@@ -1,5 +1,6 @@
-// A row of a benchmark: what was measured, what it is held against, what was asked for. Everything that is made of rows
-// (the table on the screen, the Markdown of docs/) is made here, so that all of them say the same.
+// A row of a benchmark: what was measured, what it is held against, what was asked for. Everything that is
+// made of rows (the table on the screen, the Markdown of docs/) is made here, so that all of them say the
+// same.
 
 /** Median with minimum and maximum: how every figure is told. */
 export interface Spread {

@@ -1,7 +1,8 @@
-// One runtime, many idle session folders: memory, descriptors, processor time and start, beside a runtime of one folder.
+// One runtime, many idle session folders: memory, descriptors, processor time and start, beside a runtime of
+// one folder.
 //   npm run bench:workspaces -- [--folders 1000] [--seconds 10] [--save]
-// Each folder has an inbound.db of its host and is served for the second time, as after a restart: the first start makes
-// outbound.db, which is a matter of the disk.
+// Each folder has an inbound.db of its host and is served for the second time, as after a restart: the first
+// start makes outbound.db, which is a matter of the disk.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'

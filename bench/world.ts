@@ -1,4 +1,5 @@
-// What one run of the benchmarks shares: how big everything is, and workspaces with a long history, which are made once.
+// What one run of the benchmarks shares: how big everything is, and workspaces with a long history, which are
+// made once.
 import { spawnSync } from 'node:child_process'
 import { makeHistory } from './history.ts'
 import type { Lab } from './lab.ts'
@@ -21,7 +22,8 @@ export class World {
   constructor(scale: number, rounds: number) {
     this.#scale = scale
     this.rounds = rounds
-    // Certificates of its own are this machine's business: to read them costs each start of Node, an empty one too, half as much again.
+    // Certificates of its own are this machine's business: to read them costs each start of Node, an empty
+    // one too, half as much again.
     delete process.env.NODE_EXTRA_CA_CERTS
   }
 
@@ -30,7 +32,9 @@ export class World {
     return Math.max(10, Math.round(full * this.#scale))
   }
 
-  /** A workspace in which so many messages have been answered long ago. Not to be closed by those who use it. */
+  /**
+   * A workspace in which so many messages have been answered long ago. Not to be closed by those who use it.
+   */
   async history(rows: number, ids: Ids): Promise<Lab> {
     const key = `${rows} ${ids}`
     const known = this.#histories.get(key)

@@ -1,7 +1,8 @@
-// Where the crash soak (`npm run soak`) lets this process die: places in the life of a turn that a timer hardly ever hits.
-// NANOCLAW_CRASH_AT=<point>:<nth> kills it with SIGKILL, from within, when it comes to that place for the nth time. Nothing
-// else is done here, and nothing can be: a process that was killed there is what must be tested, so no mode of the
-// product changes. Without the variable no part holds a hook, and a turn costs what it costs without this file.
+// Where the crash soak (`npm run soak`) lets this process die: places in the life of a turn that a timer
+// hardly ever hits. NANOCLAW_CRASH_AT=<point>:<nth> kills it with SIGKILL, from within, when it comes to that
+// place for the nth time. Nothing else is done here, and nothing can be: a process that was killed there is
+// what must be tested, so no mode of the product changes. Without the variable no part holds a hook, and a
+// turn costs what it costs without this file.
 import type { Workers } from './dispatcher.ts'
 import type { CommitBatch, CommitResult } from './protocol/commit-batch.ts'
 import type { InboundFile } from './sources/inbound.ts'
@@ -49,7 +50,10 @@ interface Ports {
   readonly workers: Workers
 }
 
-/** The dispatcher's ports, with the failpoint around them: what lies between two of its steps lies at one of these. */
+/**
+ * The dispatcher's ports, with the failpoint around them: what lies between two of its steps lies at one of
+ * these.
+ */
 export function withFailpoints(ports: Ports, reach: CrashHook | undefined): Ports {
   if (!reach) return ports
   const { inbound, store, workers } = ports

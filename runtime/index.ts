@@ -3,7 +3,10 @@
 import type { UserConfig } from './config/options.ts'
 import type { FunctionDefinition, Untyped } from './protocol/handler.ts'
 
-/** The typed identity: gives `handler` its types. A plain object or a bare function as default export works too. */
+/**
+ * The typed identity: gives `handler` its types. A plain object or a bare function as default export works
+ * too.
+ */
 export function defineFunction<Content = Untyped>(
   definition: FunctionDefinition<Content>,
 ): FunctionDefinition<Content> {

@@ -186,7 +186,10 @@ async function loadCommands(): Promise<ReadonlyMap<string, Command>> {
   return loaded
 }
 
-/** In shell blocks and in running text: from `nanoclaw` to the end of the line, a comment, a pipe or another command. */
+/**
+ * In shell blocks and in running text: from `nanoclaw` to the end of the line, a comment, a pipe or another
+ * command.
+ */
 function commandLines(text: string): string[] {
   const blocks = [...text.matchAll(/^```sh\n([\s\S]*?)^```/gm)].flatMap(([, block]) =>
     (block ?? '').split('\n'),
@@ -203,7 +206,9 @@ function words(line: string): string[] {
   return (line.match(/'[^']*'|"[^"]*"|\S+/g) ?? []).map((word) => word.replace(/^(['"])(.*)\1$/, '$2'))
 }
 
-/** Each TypeScript block as a file: where its first line says, or under a name of its own. Returns the files. */
+/**
+ * Each TypeScript block as a file: where its first line says, or under a name of its own. Returns the files.
+ */
 function writeExamples(file: string, project: string): string[] {
   const place = file.replace(/\W/g, '-')
   return [...read(file).matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(([, code = ''], at) => {

@@ -1,5 +1,6 @@
-// BullMQ with a sandboxed processor: the only peer whose handlers run in child processes, as ours do. Two of them, as ours
-// on two cores. The result of each job is kept, which is its reply. Settings: docs.bullmq.io, "Sandboxed processors".
+// BullMQ with a sandboxed processor: the only peer whose handlers run in child processes, as ours do. Two of
+// them, as ours on two cores. The result of each job is kept, which is its reply. Settings: docs.bullmq.io,
+// "Sandboxed processors".
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pause } from '../lab.ts'

@@ -1,6 +1,6 @@
-// graphile-worker with the settings of its own benchmark (worker.graphile.org/docs/performance): jobs fetched 500 at a time,
-// completions in batches, 24 jobs at once. Its handlers run in the worker's process, and a finished job is deleted: no reply
-// is kept. Both make it faster than the work that ours does.
+// graphile-worker with the settings of its own benchmark (worker.graphile.org/docs/performance): jobs fetched
+// 500 at a time, completions in batches, 24 jobs at once. Its handlers run in the worker's process, and a
+// finished job is deleted: no reply is kept. Both make it faster than the work that ours does.
 import { createRequire } from 'node:module'
 import { load } from './packages.ts'
 import { HOLD, type Peer, servePeer } from './peer.ts'

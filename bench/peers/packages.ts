@@ -1,5 +1,5 @@
-// The peers' packages, in a folder of their own outside of this project, kept for the next run. They are loaded from there
-// by name and typed by what is used of them: this project depends on none of them.
+// The peers' packages, in a folder of their own outside of this project, kept for the next run. They are
+// loaded from there by name and typed by what is used of them: this project depends on none of them.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'

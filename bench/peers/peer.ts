@@ -1,5 +1,5 @@
-// A peer runs in a process of its own, as its users would run it, and is told by the benchmark what to do. This is both ends
-// of that pipe.
+// A peer runs in a process of its own, as its users would run it, and is told by the benchmark what to do.
+// This is both ends of that pipe.
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'

@@ -1,4 +1,5 @@
-// Ours and other job queues at the same work in one run, in turns: no-op jobs, every result forced to the disk.
+// Ours and other job queues at the same work in one run, in turns: no-op jobs, every result forced to the
+// disk.
 //   npm run bench:peers -- [--rounds n] [--scale x] [--save]
 // Packages and servers go to a scratch folder; what the machine cannot have is skipped with a word.
 import { parseArgs } from 'node:util'

@@ -1,5 +1,6 @@
-// plainjob: a queue in SQLite, as ours; it runs one job at a time in its own process, and keeps no reply. Given our
-// better-sqlite3, and synchronous FULL in place of its NORMAL, so that a job that is done is on the disk as ours is.
+// plainjob: a queue in SQLite, as ours; it runs one job at a time in its own process, and keeps no reply.
+// Given our better-sqlite3, and synchronous FULL in place of its NORMAL, so that a job that is done is on the
+// disk as ours is.
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'

@@ -1,5 +1,5 @@
-// How long a job that was running waits after a death: of the process that hands jobs out, started again at once, or of the
-// child process that its handler ran in.
+// How long a job that was running waits after a death: of the process that hands jobs out, started again at
+// once, or of the child process that its handler ran in.
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { enqueue, lab, pause, scratch } from '../lab.ts'
@@ -20,7 +20,10 @@ const LOOK_EVERY_MS = 5
 const CALM_MS = 2_000
 /** Twice what BullMQ's lock and its check of locks take. */
 const PATIENCE_MS = 120_000
-/** graphile-worker gives up the lock of a dead worker after four hours (its resetLockedAt): that is not waited for. */
+/**
+ * graphile-worker gives up the lock of a dead worker after four hours (its resetLockedAt): that is not waited
+ * for.
+ */
 const GRAPHILE_PATIENCE_MS = 60_000
 
 export async function recovery(rounds: number, bullmq?: PeerProcess, graphile?: PeerProcess): Promise<Row[]> {

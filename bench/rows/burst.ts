@@ -1,4 +1,5 @@
-// Commits so close together that events of the file system overlap and get lost: how long a row stays unseen at worst.
+// Commits so close together that events of the file system overlap and get lost: how long a row stays unseen
+// at worst.
 import { answered, enqueue, pause, withRuntime } from '../lab.ts'
 import { type Row, spread } from '../table.ts'
 import type { Benchmark } from '../world.ts'

@@ -1,5 +1,5 @@
-// From the spawn of a child to its first result, in turns with an empty Node program that says one word: what is Node's own
-// time, and what is ours.
+// From the spawn of a child to its first result, in turns with an empty Node program that says one word: what
+// is Node's own time, and what is ours.
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -67,7 +67,8 @@ export async function coldStartOf(
     const ours: number[] = []
     const told: number[] = []
     const against: number[] = []
-    // The first of each pays for a cold disk, and has time to leave what V8 compiled of the bundle (child/start.ts).
+    // The first of each pays for a cold disk, and has time to leave what V8 compiled of the bundle
+    // (child/start.ts).
     for (let n = -1; n < world.count(SPAWNS); n++) {
       const direct = await firstResultMs(root, bundle, NO_SPARE, n < 0 ? KEEP_MS : 0)
       const empties = await emptyMs(empty)

@@ -1,5 +1,5 @@
-// What a long past costs a message: the same messages behind a million rows of history and behind ten thousand, with ids
-// that grow with time and with random ones. The host chooses the ids.
+// What a long past costs a message: the same messages behind a million rows of history and behind ten
+// thousand, with ids that grow with time and with random ones. The host chooses the ids.
 import { randomUUID } from 'node:crypto'
 import { type Lab, rate, type Sent } from '../lab.ts'
 import { type Row, ratio, spread } from '../table.ts'

@@ -1,4 +1,5 @@
-// What an idle runtime costs: memory of its warm child beside an empty Node child, processor time of both processes.
+// What an idle runtime costs: memory of its warm child beside an empty Node child, processor time of both
+// processes.
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { rmSync, writeFileSync } from 'node:fs'
@@ -12,7 +13,10 @@ const MESSAGES = 20_000
 const IDLE_MS = 10_000
 /** After the last message, until everything has settled. */
 const SETTLE_MS = 1_000
-/** V8 tidies up its memory in the first seconds after work, once; what follows is what an idle runtime costs from then on. */
+/**
+ * V8 tidies up its memory in the first seconds after work, once; what follows is what an idle runtime costs
+ * from then on.
+ */
 const CALM_MS = 10_000
 
 export const idle: Benchmark = {

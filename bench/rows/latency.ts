@@ -1,5 +1,6 @@
-// How long a lone message takes on an idle runtime: from the host's commit to the handler's first line, and to the reply
-// that the host can read. Between the messages the disk is asked what a forced write and a commit of one row cost it.
+// How long a lone message takes on an idle runtime: from the host's commit to the handler's first line, and
+// to the reply that the host can read. Between the messages the disk is asked what a forced write and a
+// commit of one row cost it.
 import { existsSync, watch } from 'node:fs'
 import { basename, join } from 'node:path'
 import Database from 'better-sqlite3'
@@ -12,7 +13,10 @@ const MESSAGES = 300
 const WAL_MESSAGES = 150
 const WARM_UP = 20
 const PAUSE_MS = 20
-/** The host's own poll, should an event get lost. More often, its locks would stand in the way of the commits that it waits for. */
+/**
+ * The host's own poll, should an event get lost. More often, its locks would stand in the way of the commits
+ * that it waits for.
+ */
 const POLL_MS = 100
 /** process.hrtime is one clock for all processes of the machine. */
 export const STAMP = { 'stamp.js': 'export default () => ({ at: String(process.hrtime.bigint()) })' }
@@ -85,7 +89,10 @@ function alone(value: number): Spread {
   return { median: round(value), min: round(value), max: round(value) }
 }
 
-/** Milliseconds of each message, the first few left out. `between`: what else is measured while the runtime is idle. */
+/**
+ * Milliseconds of each message, the first few left out. `between`: what else is measured while the runtime is
+ * idle.
+ */
 export function idleLatency(
   count: number,
   between: () => void,
@@ -126,8 +133,9 @@ export function stamps(bench: Lab): Map<string, bigint> {
 }
 
 /**
- * Waits for replies as a host would that is told by the system when a commit is over. It looks a millisecond later: at once,
- * it would take a processor from the handler whose claim was just committed, and that is measured here, too.
+ * Waits for replies as a host would that is told by the system when a commit is over. It looks a millisecond
+ * later: at once, it would take a processor from the handler whose claim was just committed, and that is
+ * measured here, too.
  */
 class Replies {
   readonly #db

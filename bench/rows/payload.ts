@@ -1,5 +1,5 @@
-// Big messages: how many a second, and how much of what the way itself carries: read from SQLite, one hop to a child that
-// parses it, a short answer back, two transactions.
+// Big messages: how many a second, and how much of what the way itself carries: read from SQLite, one hop to
+// a child that parses it, a short answer back, two transactions.
 import { fork } from 'node:child_process'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

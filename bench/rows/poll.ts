@@ -1,5 +1,5 @@
-// One poll of inbound.db that finds nothing new, behind a long history: when nothing was committed, and when something was
-// that holds no work.
+// One poll of inbound.db that finds nothing new, behind a long history: when nothing was committed, and when
+// something was that holds no work.
 import { join } from 'node:path'
 import { Inbox, START } from '../../runtime/store/sqlite/inbox.ts'
 import { type Row, round, spread } from '../table.ts'

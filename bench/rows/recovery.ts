@@ -1,5 +1,6 @@
-// What a start has to read: opening outbound.db, taking it over, and the first page of inbound.db behind the checkpoint; with a
-// million messages of history and with none. Beside it the whole start as a user waits for it, functions built and loaded.
+// What a start has to read: opening outbound.db, taking it over, and the first page of inbound.db behind the
+// checkpoint; with a million messages of history and with none. Beside it the whole start as a user waits for
+// it, functions built and loaded.
 import { join } from 'node:path'
 import { Inbox, START } from '../../runtime/store/sqlite/inbox.ts'
 import { Outbox } from '../../runtime/store/sqlite/outbox.ts'

@@ -1,5 +1,5 @@
-// Messages a second, durable: no-op handlers in child processes with one reply each, everything else on. Beside it, in
-// turns, the least that SQLite needs for the design.
+// Messages a second, durable: no-op handlers in child processes with one reply each, everything else on.
+// Beside it, in turns, the least that SQLite needs for the design.
 import { NOOP, rate, withRuntime } from '../lab.ts'
 import { BATCH, twoTransactions } from '../limits.ts'
 import { type Row, ratio, spread } from '../table.ts'

@@ -1,4 +1,5 @@
-// The picture in README.md: what `nanoclaw dev` prints in a small project, taken from a real run and drawn as an SVG.
+// The picture in README.md: what `nanoclaw dev` prints in a small project, taken from a real run and drawn as
+// an SVG.
 //   npm run picture        writes docs/pictures/dev.svg
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

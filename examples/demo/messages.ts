@@ -25,7 +25,10 @@ interface GitHubEvent {
 
 const SHOWN = new Set(['issues', 'push', 'pull_request', 'issue_comment', 'check_run', 'release', 'star'])
 
-/** As a host would enqueue them: the repository, which orders them, in `platformId`; event and body in the content. */
+/**
+ * As a host would enqueue them: the repository, which orders them, in `platformId`; event and body in the
+ * content.
+ */
 export function deliveries(): Planned[] {
   const events: readonly GitHubEvent[] = createRequire(import.meta.url)('@octokit/webhooks-examples')
   return events.flatMap(({ name, examples }) =>

@@ -126,7 +126,10 @@ function linked(job: Job, { code, map }: BuildOutput): Promise<Linked> {
   return linkImports(code, map, bundleOf(job), parses)
 }
 
-/** An external package, by its URL as `externals` names it: it may be an ES module, which `require` does not load everywhere. */
+/**
+ * An external package, by its URL as `externals` names it: it may be an ES module, which `require` does not
+ * load everywhere.
+ */
 function importsOutside({ inputs }: Metafile): boolean {
   return Object.values(inputs).some(({ imports }) => imports.some(({ path }) => path.startsWith('file:')))
 }

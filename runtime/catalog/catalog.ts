@@ -1,5 +1,6 @@
-// All functions of a project, and which of them takes a message. Immutable: a reload makes another catalog. Routing runs once
-// for every message, so rules are indexed by kind, the most specific first, and content is parsed only where a rule asks.
+// All functions of a project, and which of them takes a message. Immutable: a reload makes another catalog.
+// Routing runs once for every message, so rules are indexed by kind, the most specific first, and content is
+// parsed only where a rule asks.
 import { NanoclawError } from '../protocol/errors.ts'
 import type { FunctionSpec, KeyRule, Routable } from '../protocol/function.ts'
 import { Content } from './content.ts'

@@ -1,5 +1,5 @@
-// Which functions a project has, by file name alone; nothing is opened or run. A function is a file directly in the
-// functions folder, or a subfolder with an index file, and its name is the file's or the folder's.
+// Which functions a project has, by file name alone; nothing is opened or run. A function is a file directly
+// in the functions folder, or a subfolder with an index file, and its name is the file's or the folder's.
 import type { Dirent } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'

@@ -4,7 +4,10 @@
 
 export type SendReport = (report: unknown, onSent?: () => void) => void
 
-/** Takes process.send away from all code that is loaded later, and leaves one that does nothing; undefined: there is no channel. */
+/**
+ * Takes process.send away from all code that is loaded later, and leaves one that does nothing; undefined:
+ * there is no channel.
+ */
 export function takeSend(): SendReport | undefined {
   const send = process.send?.bind(process)
   if (!send) return undefined

@@ -1,4 +1,5 @@
-// `nanoclaw send KIND [CONTENT]`: writes one message as a host does, and with --wait stays until it has ended.
+// `nanoclaw send KIND [CONTENT]`: writes one message as a host does, and with --wait stays until it has
+// ended.
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { text as readAll } from 'node:stream/consumers'

@@ -56,7 +56,9 @@ export interface UserConfig {
   readonly external?: readonly string[]
   /** Journal of outbound.db. Default `'delete'`. */
   readonly journal?: 'delete' | 'wal'
-  /** How long outbound.db keeps what the host has recorded: acks, runs, delivered replies. Default `'30d'`. */
+  /**
+   * How long outbound.db keeps what the host has recorded: acks, runs, delivered replies. Default `'30d'`.
+   */
   readonly retention?: Duration | 'forever'
   /** The lowest level of log lines that are written. Default `'info'`. */
   readonly logLevel?: 'debug' | 'info' | 'warn' | 'error' | 'silent'

@@ -73,7 +73,8 @@ export function replyFindings(file: ExaminedFile, host: ExaminedFile): Finding[]
     tallies.times.add(wrongReplyTime(row))
     tallies.content.add(row.isJson ? undefined : name)
     if (row.inReplyTo === null) continue
-    // The reply with the highest number stays when its message has been forgotten: the next one is numbered above it.
+    // The reply with the highest number stays when its message has been forgotten: the next one is numbered
+    // above it.
     const isKept = row.ack === null && row.seq !== null && row.seq === highest
     tallies.ended.add(
       row.ack === 'completed' || isKept

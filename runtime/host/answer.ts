@@ -1,4 +1,5 @@
-// The answer to a question that a runtime asked: a message of kind `system` in the form in which runners look for it.
+// The answer to a question that a runtime asked: a message of kind `system` in the form in which runners look
+// for it.
 import { NanoclawError } from '../protocol/errors.ts'
 import type { NewMessage } from './message.ts'
 import type { HostOutbox, ReplyRow } from './sqlite/outbox.ts'

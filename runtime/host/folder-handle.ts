@@ -66,7 +66,8 @@ export class FolderHandle {
   }
 
   /**
-   * `dir/name/…`, where each name is a real directory; undefined where one is missing, a link or something else.
+   * `dir/name/…`, where each name is a real directory; undefined where one is missing, a link or something
+   * else.
    * @throws NanoclawError `bad_config` when it may not be opened
    */
   static below(dir: string, ...names: readonly string[]): FolderHandle | undefined {

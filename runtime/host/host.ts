@@ -52,7 +52,8 @@ export class Host {
 
   /**
    * Writes one message with its files; when this returns it is on the disk.
-   * @throws NanoclawError `bad_message` when a field is not legal, `inbound_unusable` when the file cannot be written.
+   * @throws NanoclawError `bad_message` when a field is not legal, `inbound_unusable` when the file cannot be
+   *   written.
    */
   enqueue(message: NewMessage): Enqueued {
     const file = this.#open()
@@ -69,8 +70,8 @@ export class Host {
   }
 
   /**
-   * All replies, then each new one as it is committed, until the signal aborts or the host is closed. While outbound.db
-   * cannot be read (not there yet, locked, its runtime died in mid-write) it waits.
+   * All replies, then each new one as it is committed, until the signal aborts or the host is closed. While
+   * outbound.db cannot be read (not there yet, locked, its runtime died in mid-write) it waits.
    * @throws NanoclawError `outbound_unusable` when the file is damaged.
    */
   replies(options: RepliesOptions = {}): AsyncIterableIterator<HostReply> {
@@ -174,7 +175,9 @@ export class Host {
     return redeliver(file, { ...queuedReplyOf(found), dueAtMs: this.#clock.now() })
   }
 
-  /** Ends every stream of replies and every delivery. May be called twice; any other call afterwards throws. */
+  /**
+   * Ends every stream of replies and every delivery. May be called twice; any other call afterwards throws.
+   */
   close(): void {
     this.#closing.abort()
     this.#delivery?.stop()

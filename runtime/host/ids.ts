@@ -15,7 +15,10 @@ export class IdSource {
     this.#clock = clock
   }
 
-  /** `msg-019a…`: later calls sort after earlier ones, also within one millisecond and when the clock goes back. */
+  /**
+   * `msg-019a…`: later calls sort after earlier ones, also within one millisecond and when the clock goes
+   * back.
+   */
   next(): string {
     const nowMs = this.#clock.now()
     if (nowMs > this.#ms) {

@@ -34,11 +34,14 @@ export interface NewMessage {
   readonly channelType?: string | null
   readonly threadId?: string | null
   /**
-   * Not before this: a Date, ISO 8601 text (without a zone it is UTC), or a length of time from now. Default: at once, or
-   * the first occurrence of a recurrence.
+   * Not before this: a Date, ISO 8601 text (without a zone it is UTC), or a length of time from now. Default:
+   * at once, or the first occurrence of a recurrence.
    */
   readonly processAfter?: Date | Duration | string | null
-  /** Repeat: a cron expression in the time zone of this host, which the task keeps, or with a zone of its own. sync() makes the next occurrence. */
+  /**
+   * Repeat: a cron expression in the time zone of this host, which the task keeps, or with a zone of its own.
+   * sync() makes the next occurrence.
+   */
   readonly recurrence?: string | Recurrence | null
   /** False: context for an agent; it starts no run by itself. Default true. */
   readonly trigger?: boolean
@@ -48,7 +51,10 @@ export interface NewMessage {
   readonly seriesId?: string
   /** The session that receives the answer. */
   readonly sourceSessionId?: string | null
-  /** Files, written to `inbox/<id>/` and named in the content under `attachments`. Only for enqueue, one message at a time. */
+  /**
+   * Files, written to `inbox/<id>/` and named in the content under `attachments`. Only for enqueue, one
+   * message at a time.
+   */
   readonly attachments?: readonly Attachment[]
   /** Creation time of the message. Default: now. */
   readonly timestamp?: Date | string

@@ -21,7 +21,10 @@ export interface PruneReport {
   readonly messages: number
   /** Deleted delivery records of replies that the runtime no longer has. */
   readonly deliveries: number
-  /** Messages that stay because their files could not be removed now; the next prune tries again. At most 100 are named. */
+  /**
+   * Messages that stay because their files could not be removed now; the next prune tries again. At most 100
+   * are named.
+   */
   readonly stuck?: readonly StuckMessage[]
 }
 

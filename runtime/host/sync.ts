@@ -34,7 +34,10 @@ export interface StoppedSeries {
 type AckReport = Omit<SyncReport, 'recurred' | 'stopped'>
 type RecurReport = Pick<SyncReport, 'recurred' | 'stopped'>
 
-/** A page is one transaction: long enough to be cheap, short enough that the runtime's reads do not wait for it. */
+/**
+ * A page is one transaction: long enough to be cheap, short enough that the runtime's reads do not wait for
+ * it.
+ */
 const PAGE_ROWS = 1_000
 
 export function sync(file: HostFile, outbox: HostOutbox, intake: FieldContext): SyncReport {

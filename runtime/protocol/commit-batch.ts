@@ -1,5 +1,5 @@
-// What one turn writes, and what is on record about a message: the words between the executor, which decides, and the
-// store, which keeps. A turn goes to disk whole or not at all.
+// What one turn writes, and what is on record about a message: the words between the executor, which decides,
+// and the store, which keeps. A turn goes to disk whole or not at all.
 import type { Reply } from './outcome.ts'
 
 /** A run that is about to begin. */
@@ -37,7 +37,10 @@ export interface RunResult {
 export interface Rejection {
   /** As people read it. */
   readonly id: string
-  /** As the file has it, when that is no text that could be bound as such: null for no id at all, so that no ack can name it. */
+  /**
+   * As the file has it, when that is no text that could be bound as such: null for no id at all, so that no
+   * ack can name it.
+   */
   readonly rawId?: RawId | null
   readonly reason: string
   readonly detail: string
@@ -54,7 +57,10 @@ export interface RawId {
 /** Every message with a seq up to `seq` is done, or one of `unfinished`. */
 export interface Checkpoint {
   readonly seq: number
-  /** Of the row that has that seq: in a file that has another one there, the checkpoint says nothing. null: not known. */
+  /**
+   * Of the row that has that seq: in a file that has another one there, the checkpoint says nothing. null:
+   * not known.
+   */
   readonly id: string | null
   readonly unfinished: readonly string[]
 }
@@ -67,12 +73,18 @@ export interface CommitBatch {
   /** The highest seq of inbound.db, as far as known: replies are numbered above it. */
   readonly inboundSeq: number
   readonly checkpoint: Checkpoint | null
-  /** The longest time that a run may take from now on, for hosts to know; null: none takes long; left out: as before. */
+  /**
+   * The longest time that a run may take from now on, for hosts to know; null: none takes long; left out: as
+   * before.
+   */
   readonly longestRunMs?: number | null
 }
 
 export interface CommitResult {
-  /** Claims that were not made: the message has an ack already, or runs on record that the claim did not know of. */
+  /**
+   * Claims that were not made: the message has an ack already, or runs on record that the claim did not know
+   * of.
+   */
   readonly refused: ReadonlySet<string>
   /** Endings that wrote nothing: the claim was no longer ours. */
   readonly lost: ReadonlySet<string>
@@ -90,6 +102,9 @@ export interface History {
   /** Some run was cut short by the death of the runtime. */
   readonly interrupted: boolean
   readonly nextAtMs: number | null
-  /** How long it was to wait when nextAtMs was written; null: not known. A clock that was set back must not make it longer. */
+  /**
+   * How long it was to wait when nextAtMs was written; null: not known. A clock that was set back must not
+   * make it longer.
+   */
   readonly waitMs: number | null
 }

@@ -43,7 +43,9 @@ export interface HandlerMessage<Content = Untyped> {
 
 /** The address of a reply; missing fields are copied from the message. */
 export interface ReplyOptions {
-  /** Default: `chat` for messages of kind chat, chat-sdk, task and system; otherwise the message's own kind. */
+  /**
+   * Default: `chat` for messages of kind chat, chat-sdk, task and system; otherwise the message's own kind.
+   */
   readonly kind?: string
   readonly platformId?: string | null
   readonly channelType?: string | null
@@ -76,8 +78,9 @@ export interface Context {
    */
   readonly replyId: string
   /**
-   * Adds a reply. All replies of a run are committed together with its ack when the handler has returned, or not at all.
-   * A string becomes `{ text }`. Throws TypeError when JSON would change the content or an option is unknown.
+   * Adds a reply. All replies of a run are committed together with its ack when the handler has returned, or
+   * not at all. A string becomes `{ text }`. Throws TypeError when JSON would change the content or an option
+   * is unknown.
    */
   reply(content: unknown, options?: ReplyOptions): void
 }
@@ -125,9 +128,9 @@ export interface FunctionDefinition<Content = Untyped> {
    */
   readonly concurrency?: number
   /**
-   * Messages with the same key run strictly one after the other, in order, across retries too. A column's name
-   * ('threadId'), a path into the content ('content.user.id'), several of these, or null for no order at all.
-   * Default: channelType + platformId + threadId (none of the three → no order).
+   * Messages with the same key run strictly one after the other, in order, across retries too. A column's
+   * name ('threadId'), a path into the content ('content.user.id'), several of these, or null for no order at
+   * all. Default: channelType + platformId + threadId (none of the three → no order).
    */
   readonly key?: string | readonly string[] | null
   /**

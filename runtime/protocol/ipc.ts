@@ -1,5 +1,6 @@
-// What parent and child say to each other, as JSON over Node's own channel. Parent → child: Order (wire.ts). Child → parent: Report.
-// A handler shares the child's process, so a Report is never believed further than its shape and its dispatch number.
+// What parent and child say to each other, as JSON over Node's own channel. Parent → child: Order (wire.ts).
+// Child → parent: Report. A handler shares the child's process, so a Report is never believed further than
+// its shape and its dispatch number.
 import type { ErrorInfo } from './errors.ts'
 import type { HandlerMessage } from './handler.ts'
 import type { BadReplyReason, Reply, RetryWish } from './outcome.ts'
@@ -8,7 +9,9 @@ import type { BadReplyReason, Reply, RetryWish } from './outcome.ts'
 export interface Dispatch {
   /** Unique in this runtime; each report names it. */
   readonly n: number
-  /** Dispatches with the same lane run in order; when one fails, those behind it are handed back. '': no lane. */
+  /**
+   * Dispatches with the same lane run in order; when one fails, those behind it are handed back. '': no lane.
+   */
   readonly lane: string
   readonly attempt: number
   /** Suspected of ending its process: nothing runs beside it. */

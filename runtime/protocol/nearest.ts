@@ -3,7 +3,10 @@
 /** Longer input is not a typing error. */
 const WORD_CHARS_MAX = 40
 
-/** The one of `words` that `typed` most likely meant, or undefined when none is close. Case, `_` and `-` do not count. */
+/**
+ * The one of `words` that `typed` most likely meant, or undefined when none is close. Case, `_` and `-` do
+ * not count.
+ */
 export function nearest(typed: string, words: readonly string[]): string | undefined {
   const [best] = words
     .map((word) => ({ word, steps: editSteps(plainOf(typed), plainOf(word)) }))

@@ -1,5 +1,6 @@
-// How a run ended. A run is one attempt to handle one message in one child process, and every run ends in exactly
-// one Outcome. Who makes them: workers/. Who reads them: schedule/backoff (what next) and store/outbox (what is kept).
+// How a run ended. A run is one attempt to handle one message in one child process, and every run ends in
+// exactly one Outcome. Who makes them: workers/. Who reads them: schedule/backoff (what next) and
+// store/outbox (what is kept).
 import type { ErrorInfo } from './errors.ts'
 
 /** A reply that is ready to be stored: its content is JSON text, its routing is decided. */
@@ -39,7 +40,10 @@ export type BadReplyReason =
 
 /** Replies of one run; more than this is a loop that went wrong. */
 export const REPLIES_MAX = 10_000
-/** All replies of one run travel and are committed together, and the runtime, which serves every function, holds them meanwhile. */
+/**
+ * All replies of one run travel and are committed together, and the runtime, which serves every function,
+ * holds them meanwhile.
+ */
 export const REPLIES_CHARS_MAX = 64 * 1024 * 1024
 /** A longer wait is a slip in the unit. */
 export const RETRY_AFTER_MAX_MS = 366 * 24 * 60 * 60 * 1000

@@ -1,9 +1,11 @@
 // The tables of the two files as SQL text.
 //
-// inbound.db   written by the host alone, read by the runtime. The host's column set grew over time; HOST_TABLES is the
-//              newest one, and the runtime reads older files too (a missing column means its default).
-// outbound.db  written by the runtime alone, read by the host. WIRE_TABLES and STATE_TABLES are the part that hosts know;
-//              OWN_TABLES is what the runtime must remember besides, in tables that a host never looks at.
+// inbound.db   written by the host alone, read by the runtime. The host's column set grew over time;
+//              HOST_TABLES is the newest one, and the runtime reads older files too (a missing column means
+//              its default).
+// outbound.db  written by the runtime alone, read by the host. WIRE_TABLES and STATE_TABLES are the part that
+//              hosts know; OWN_TABLES is what the runtime must remember besides, in tables that a host never
+//              looks at.
 
 /** inbound.db, as the newest known host creates it. */
 export const HOST_TABLES = `
@@ -99,18 +101,20 @@ export const OWN_VERSION = 3
 
 /**
  * outbound.db, the runtime's own memory.
- *   nanoclaw_runtime  one row. `epoch` rises by one at each start and is checked in every commit: a runtime that finds
- *                     another number has been replaced and writes no more. `checkpoint_seq`: every message with a seq up
- *                     to it is finished or listed in nanoclaw_unfinished, so a start need not read history. `checkpoint_id`:
- *                     of the row with that seq; a file that has another row there is read from its beginning.
- *   nanoclaw_unfinished  messages up to the checkpoint that are not finished: due later, retrying, without a function.
- *   nanoclaw_batch    what was given to a process together, while any of it runs; `runs`: JSON, a [message id, run, attempt]
- *                     for each. One of them that has no row in nanoclaw_run is running, or the runtime died.
- *                     `alone`: nothing else ran in that process when this began. If nothing came behind it either, the
- *                     process's death is this message's.
- *   nanoclaw_run      one row a run that has ended; never changed but for `next_at`. `run` counts all, `attempt` only those
- *                     charged to the handler. `started_at`: when it was claimed. `next_at`: when the following attempt is
- *                     due, on the newest row of a message only.
+ *   nanoclaw_runtime  one row. `epoch` rises by one at each start and is checked in every commit: a runtime
+ *                     that finds another number has been replaced and writes no more. `checkpoint_seq`: every
+ *                     message with a seq up to it is finished or listed in nanoclaw_unfinished, so a start
+ *                     need not read history. `checkpoint_id`: of the row with that seq; a file that has
+ *                     another row there is read from its beginning.
+ *   nanoclaw_unfinished  messages up to the checkpoint that are not finished: due later, retrying, without a
+ *                        function.
+ *   nanoclaw_batch    what was given to a process together, while any of it runs; `runs`: JSON, a [message
+ *                     id, run, attempt] for each. One of them that has no row in nanoclaw_run is running, or
+ *                     the runtime died. `alone`: nothing else ran in that process when this began. If nothing
+ *                     came behind it either, the process's death is this message's.
+ *   nanoclaw_run      one row a run that has ended; never changed but for `next_at`. `run` counts all,
+ *                     `attempt` only those charged to the handler. `started_at`: when it was claimed.
+ *                     `next_at`: when the following attempt is due, on the newest row of a message only.
  * Times are milliseconds since 1970.
  */
 export const OWN_TABLES = `

@@ -1,5 +1,6 @@
-// Instants as text. Both files carry two forms, `2026-11-24 06:02:20` (SQLite's, UTC without saying so) and ISO 8601;
-// a form without a zone always means UTC, whatever the machine's own zone is. Nothing else in the project parses a time.
+// Instants as text. Both files carry two forms, `2026-11-24 06:02:20` (SQLite's, UTC without saying so) and
+// ISO 8601; a form without a zone always means UTC, whatever the machine's own zone is. Nothing else in the
+// project parses a time.
 
 const FORM =
   /^(\d{4}|[+-]\d{6})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s?(Z|z|[+-]\d\d(?::?\d\d)?)?)?$/

@@ -4,7 +4,10 @@
 import { backoffMs, jitterMs } from '../protocol/backoff.ts'
 
 export interface Limits {
-  /** Rule one: no heartbeat for this long. Long, because a runner may be idle; a declared operation may take longer. */
+  /**
+   * Rule one: no heartbeat for this long. Long, because a runner may be idle; a declared operation may take
+   * longer.
+   */
   readonly heartbeatMs: number
   /** Rule two: a claim of this age, and no heartbeat since it was made. */
   readonly claimMs: number

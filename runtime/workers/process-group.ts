@@ -152,8 +152,8 @@ export class Tail {
 const DESCRIPTORS = 12
 
 /**
- * Without descriptors for the pipes Node reports the failure by an event of a process that execa does not hold yet: an uncaught
- * error, which would end the runtime.
+ * Without descriptors for the pipes Node reports the failure by an event of a process that execa does not
+ * hold yet: an uncaught error, which would end the runtime.
  * @throws Error EMFILE, ENFILE
  */
 function needDescriptors(): void {

@@ -1,4 +1,5 @@
-// A bundle in the form of a script behaves as the ES module that its author wrote, and nothing of the builder stays behind.
+// A bundle in the form of a script behaves as the ES module that its author wrote, and nothing of the builder
+// stays behind.
 import type { ChildProcess } from 'node:child_process'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { setImmediate } from 'node:timers/promises'

@@ -1,4 +1,5 @@
-// All that decided a build counts as its input: after a change of it, the next process of a function runs the new code.
+// All that decided a build counts as its input: after a change of it, the next process of a function runs the
+// new code.
 import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, utimesSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'

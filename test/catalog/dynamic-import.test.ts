@@ -10,7 +10,10 @@ import { bundleFunction, gives, type Project, project, releaseBundler } from './
 
 afterAll(releaseBundler)
 
-/** As the stand-in of project.ts, but it stays, as a child does: what V8 has compiled is kept by those that stay. */
+/**
+ * As the stand-in of project.ts, but it stays, as a child does: what V8 has compiled is kept by those that
+ * stay.
+ */
 const STAYS = `
 export function serve(load) {
   process.on('disconnect', () => process.exit(0))

@@ -1,4 +1,5 @@
-// Packages with a native addon: those that load it through `bindings` run in a bundle, and of the rest the build names the remedy.
+// Packages with a native addon: those that load it through `bindings` run in a bundle, and of the rest the
+// build names the remedy.
 import { mkdirSync, symlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'

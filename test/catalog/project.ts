@@ -7,7 +7,10 @@ import { onTestFinished } from 'vitest'
 import { type Bundle, type BundleOptions, Bundler } from '../../runtime/catalog/bundle.ts'
 import type { FunctionSource } from '../../runtime/catalog/discover.ts'
 
-/** Stands in for the child's shim: calls the handler once and says what it gave, or what was thrown on the way. */
+/**
+ * Stands in for the child's shim: calls the handler once and says what it gave, or what was thrown on the
+ * way.
+ */
 const STAND_IN = `
 export function serve(load) {
   load()
@@ -68,7 +71,9 @@ export async function gives(at: Project, file: string, external: readonly string
   return messages[0] ?? printed
 }
 
-/** Runs a bundle to its end, far from its project, and gathers what it says over its channel and its pipes. */
+/**
+ * Runs a bundle to its end, far from its project, and gathers what it says over its channel and its pipes.
+ */
 export function run(bundle: string, execArgv: readonly string[] = []): Promise<Run> {
   return ending(fork(bundle, { cwd: tmpdir(), silent: true, execArgv: [...execArgv], timeout: RUN_MS }))
 }

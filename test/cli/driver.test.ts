@@ -1,4 +1,5 @@
-// An installation of this package whose better-sqlite3 lacks its native module, or has one that this Node cannot load.
+// An installation of this package whose better-sqlite3 lacks its native module, or has one that this Node
+// cannot load.
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

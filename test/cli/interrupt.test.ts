@@ -1,5 +1,5 @@
-// Ctrl-C while a start still builds and loads functions. A terminal sends SIGINT to the whole group, so it ends the bundler's
-// helper, too.
+// Ctrl-C while a start still builds and loads functions. A terminal sends SIGINT to the whole group, so it
+// ends the bundler's helper, too.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync, writeFileSync } from 'node:fs'

@@ -8,7 +8,10 @@ import { ReopeningOutbox } from '../../runtime/store/sqlite/reopening-outbox.ts'
 import { headInbound, insertMessage, insertRow, openDb, wireOutbound } from '../support/files.ts'
 import { emptyProject, nanoclaw } from './cli.ts'
 
-/** A workspace after some work, with no runtime: one message completed, one failed, one due, one that is hostile. */
+/**
+ * A workspace after some work, with no runtime: one message completed, one failed, one due, one that is
+ * hostile.
+ */
 function usedWorkspace(): string {
   const dir = emptyProject()
   const workspace = join(dir, '.nanoclaw')

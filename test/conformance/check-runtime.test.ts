@@ -1,5 +1,6 @@
-// `conform --command` against runtimes: ours, one of another make that keeps to the rules, and the same one told to break
-// them. A play is mostly waiting, so all of them run at the same time, and each test looks at the end of its own.
+// `conform --command` against runtimes: ours, one of another make that keeps to the rules, and the same one
+// told to break them. A play is mostly waiting, so all of them run at the same time, and each test looks at
+// the end of its own.
 import { execFile, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, readdirSync } from 'node:fs'

@@ -1,4 +1,5 @@
-// What every store must do, whatever it keeps its rows in: one suite for the SQLite store and for one in memory that answers late.
+// What every store must do, whatever it keeps its rows in: one suite for the SQLite store and for one in
+// memory that answers late.
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { ReopeningOutbox } from '../../runtime/store/sqlite/reopening-outbox.ts'
 import type { Store } from '../../runtime/store/store.ts'

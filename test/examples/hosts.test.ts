@@ -1,5 +1,5 @@
-// The example hosts as somebody would run them, each against a runtime of ours: first it is not there and has left a hot
-// journal, then it comes.
+// The example hosts as somebody would run them, each against a runtime of ours: first it is not there and has
+// left a hot journal, then it comes.
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, statSync } from 'node:fs'

@@ -1,5 +1,6 @@
-// The commands with which nanoclaw's own hosts start their container, in a folder that stands for the image. Docker itself is
-// not needed: what must answer are the scripts that the image puts into the places of bun and tsc.
+// The commands with which nanoclaw's own hosts start their container, in a folder that stands for the image.
+// Docker itself is not needed: what must answer are the scripts that the image puts into the places of bun
+// and tsc.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, copyFileSync, mkdirSync, symlinkSync } from 'node:fs'

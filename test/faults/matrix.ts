@@ -1,5 +1,6 @@
-// The fault matrix: its rows (rows.txt), the tests that stand for them (found by the numbers at the head of their titles), and
-// the table that docs/faults.md shows. A title begins with the numbers of its rows, like `33 to 39: …` or `W14, 47: …`.
+// The fault matrix: its rows (rows.txt), the tests that stand for them (found by the numbers at the head of
+// their titles), and the table that docs/faults.md shows. A title begins with the numbers of its rows, like
+// `33 to 39: …` or `W14, 47: …`.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { listFiles } from '../support/tree.ts'
@@ -52,7 +53,10 @@ export function numbersIn(text: string): number[] {
   })
 }
 
-/** What is wrong with the matrix: rows that are missing, or have neither a test nor a reason, or both; tests of no row. */
+/**
+ * What is wrong with the matrix: rows that are missing, or have neither a test nor a reason, or both; tests
+ * of no row.
+ */
 export function problems(rows: readonly Row[], tested: Tested): string[] {
   const numbers = rows.map(({ number }) => number)
   const missing = Array.from({ length: LAST }, (_, n) => n + 1).filter((number) => !numbers.includes(number))

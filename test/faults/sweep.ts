@@ -1,8 +1,8 @@
-// npm run faults:syscalls -- --every 5 --calls fsync,pwrite64
-// One failure in one life, at every place where the disk can give one: the n-th call of a kind on outbound.db or its journal
-// fails, for n = 1, 1 + every, …; or the runtime is killed in place of it, between any two steps of a commit. Whatever comes
-// of it (it holds and goes on, or ends and is started again), each message must have ended once, with its replies once, in
-// a sound file. Needs strace and a build.
+// npm run faults:syscalls -- --every 5 --calls fsync,pwrite64 One failure in one life, at every place where
+// the disk can give one: the n-th call of a kind on outbound.db or its journal fails, for n = 1, 1 + every,
+// …; or the runtime is killed in place of it, between any two steps of a commit. Whatever comes of it (it
+// holds and goes on, or ends and is started again), each message must have ended once, with its replies once,
+// in a sound file. Needs strace and a build.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -97,7 +97,10 @@ function fill(root: string): void {
   db.close()
 }
 
-/** One life, told to stop when it has started and all messages have an end; its exit code, -1 for one that was killed. */
+/**
+ * One life, told to stop when it has started and all messages have an end; its exit code, -1 for one that was
+ * killed.
+ */
 async function live(root: string, before: readonly string[]): Promise<number> {
   const args = [...before, process.execPath, CLI, 'start', '--workspace', join(root, 'ws')]
   const child = spawn(args[0]!, args.slice(1), { cwd: root, stdio: ['ignore', 'ignore', 'pipe'] })

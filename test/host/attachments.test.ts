@@ -1,4 +1,5 @@
-// Attachments: files reach inbox/<id>/ whole, under names that cannot leave it, before the message that names them.
+// Attachments: files reach inbox/<id>/ whole, under names that cannot leave it, before the message that names
+// them.
 import {
   existsSync,
   mkdirSync,

@@ -1,4 +1,5 @@
-// What the times of the files tell about news: a look may say yes without need, and never no when there is some.
+// What the times of the files tell about news: a look may say yes without need, and never no when there is
+// some.
 import { mkdirSync, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'

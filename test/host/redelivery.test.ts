@@ -1,4 +1,5 @@
-// deliver when sending fails: tried again, given up, sent again; and what a crash between a send and its note means.
+// deliver when sending fails: tried again, given up, sent again; and what a crash between a send and its note
+// means.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { renameSync } from 'node:fs'

@@ -1,4 +1,5 @@
-// replies: each row of messages_out once, in order, across everything that makes the file unreadable for a while.
+// replies: each row of messages_out once, in order, across everything that makes the file unreadable for a
+// while.
 import { renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type HostReply, openHost } from 'nanoclaw-functions/host'

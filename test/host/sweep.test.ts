@@ -92,7 +92,8 @@ test('later messages are detected in a folder that was visited before', async ()
 })
 
 test('an unchanged folder is not read; its scheduled reply is sent when due', async () => {
-  // By this clock the files were written long ago; it is moved by less than the minute after which everything is read.
+  // By this clock the files were written long ago; it is moved by less than the minute after which everything
+  // is read.
   let aheadMs = 3_600_000
   const clock = { ...realClock, now: () => Date.now() + aheadMs }
   const due = new Date(clock.now() + 30_000).toISOString()

@@ -1,10 +1,10 @@
-// Does the suite pass on the Node versions that users have? Each version gets a copy of this checkout, with better-sqlite3
-// compiled for it, and runs the whole suite there, one version after the other.
+// Does the suite pass on the Node versions that users have? Each version gets a copy of this checkout, with
+// better-sqlite3 compiled for it, and runs the whole suite there, one version after the other.
 //   npm run test:nodes                           the versions below
 //   npm run test:nodes -- 24 26                  these
 //   npm run test:nodes -- 24 -- test/store       what follows `--` goes to vitest
-// Node comes from the npm packages `node-<platform>-<arch>`, which have its binary and its headers. Both, and what was compiled,
-// stay in node_modules/.cache/nodes. The exit code is 1 when a version fails.
+// Node comes from the npm packages `node-<platform>-<arch>`, which have its binary and its headers. Both, and
+// what was compiled, stay in node_modules/.cache/nodes. The exit code is 1 when a version fails.
 import { execFileSync, spawnSync } from 'node:child_process'
 import {
   chmodSync,

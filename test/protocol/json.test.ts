@@ -1,5 +1,5 @@
-// What JSON would change without an error is refused, and its place is named; everything else is the text that
-// JSON.stringify makes of it.
+// What JSON would change without an error is refused, and its place is named; everything else is the text
+// that JSON.stringify makes of it.
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -28,7 +28,7 @@ class Self {
 }
 class Query {
   readonly table = 'users'
-  // biome-ignore lint/suspicious/noThenProperty: a query builder is thenable, and its author forgot to await it
+  // biome-ignore lint/suspicious/noThenProperty: a query builder is thenable, without its await
   then() {}
 }
 class Pages {

@@ -1,4 +1,5 @@
-// Instants as text: what is read, what is refused, and that SQLite reads the same instant out of the same text.
+// Instants as text: what is read, what is refused, and that SQLite reads the same instant out of the same
+// text.
 import Database from 'better-sqlite3'
 import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'

@@ -1,5 +1,6 @@
-// What both files together must say: of single messages (cheap, after every kill, for those that have ended since) and of
-// all of them (now and then, from the beginning, remembering nothing but how each message had ended before).
+// What both files together must say: of single messages (cheap, after every kill, for those that have ended
+// since) and of all of them (now and then, from the beginning, remembering nothing but how each message had
+// ended before).
 import type { Db } from './files.ts'
 import type { About, Trace } from './trace.ts'
 import type { Violation } from './violation.ts'
@@ -143,7 +144,10 @@ export class Books {
     }
   }
 
-  /** I7: charged attempts are numbered 1, 2, 3 …; deaths stay within their limit; no run of a message that is not there. */
+  /**
+   * I7: charged attempts are numbered 1, 2, 3 …; deaths stay within their limit; no run of a message that is
+   * not there.
+   */
   checkRuns(): void {
     const rows = this.#outbound
       .prepare(

@@ -1,5 +1,5 @@
-// The build that is tested: a copy of dist/, with the packages it needs. A wrong one is changed as text and bundled again, as
-// the build script does it, so that its start costs what the right one's does.
+// The build that is tested: a copy of dist/, with the packages it needs. A wrong one is changed as text and
+// bundled again, as the build script does it, so that its start costs what the right one's does.
 import { execFileSync } from 'node:child_process'
 import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,5 +1,6 @@
-// The checker: a process of its own that neither writes the two files nor believes the driver. It sees what SQLite shows it,
-// the handlers' trace, and which processes live; it remembers how messages had ended, so that an end which changes is seen.
+// The checker: a process of its own that neither writes the two files nor believes the driver. It sees what
+// SQLite shows it, the handlers' trace, and which processes live; it remembers how messages had ended, so
+// that an end which changes is seen.
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -43,7 +44,9 @@ let replyWatermark = 0
 let epoch = 0
 
 serveCalls({
-  /** After each kill, while the runtime is dead and the host says nothing: what is new since the last call. */
+  /**
+   * After each kill, while the runtime is dead and the host says nothing: what is new since the last call.
+   */
   cheap: (question: Question) => look(question),
   /** All of it, from the beginning. */
   whole: (question: Question) => look(question, checkAll),
@@ -95,8 +98,8 @@ async function look({ life, started }: Question, deeper?: Deeper): Promise<Repor
 }
 
 /**
- * Rows up to the watermarks have been judged. An ack there is final, so it stays, and no later one gets a number below
- * it: numbers of claims that are given up come again.
+ * Rows up to the watermarks have been judged. An ack there is final, so it stays, and no later one gets a
+ * number below it: numbers of claims that are given up come again.
  */
 function checkNews(books: Books, violations: Violation[]): void {
   const acks = books.acksAfter(ackWatermark)
@@ -113,12 +116,16 @@ function checkEpoch(now: number, started: boolean, violations: Violation[]): voi
   epoch = now
 }
 
-/** Workers of earlier lives: their runtime was killed before the last start, so they have had their second. */
+/**
+ * Workers of earlier lives: their runtime was killed before the last start, so they have had their second.
+ */
 function checkOrphans(life: number, violations: Violation[]): void {
   for (const each of processesOf(lane)) if (each.isWorker && each.life !== life) violations.push(orphan(each))
 }
 
-/** A runtime that stopped as it was told has left nothing, also not of what handlers had started themselves. */
+/**
+ * A runtime that stopped as it was told has left nothing, also not of what handlers had started themselves.
+ */
 function checkNobodyLeft(life: number | undefined, violations: Violation[]): void {
   for (const each of processesOf(lane)) if (each.isWorker || each.life === life) violations.push(orphan(each))
 }

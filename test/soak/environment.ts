@@ -1,5 +1,6 @@
-// The environment of what the soak starts: this process's own, without what a shell has set for node or for the product.
-// Neither is under test, and more certificates (NODE_EXTRA_CA_CERTS) alone cost every node that is started 40 ms.
+// The environment of what the soak starts: this process's own, without what a shell has set for node or for
+// the product. Neither is under test, and more certificates (NODE_EXTRA_CA_CERTS) alone cost every node that
+// is started 40 ms.
 
 const OF_OTHERS = /^(NODE|NANOCLAW)_/
 

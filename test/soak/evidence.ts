@@ -1,5 +1,5 @@
-// What a failed round leaves: both files with their journals as they are, the handlers' trace, the runtime's log, and a note
-// with the seed, the round as it was planned, the runtime's pid and what was found.
+// What a failed round leaves: both files with their journals as they are, the handlers' trace, the runtime's
+// log, and a note with the seed, the round as it was planned, the runtime's pid and what was found.
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

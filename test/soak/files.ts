@@ -1,5 +1,6 @@
-// The two files as somebody sees them who is neither host nor runtime. What a killed writer has left cannot be read without
-// playing its journal back, which is that side's own affair: it is done on a private copy of file and journal.
+// The two files as somebody sees them who is neither host nor runtime. What a killed writer has left cannot
+// be read without playing its journal back, which is that side's own affair: it is done on a private copy of
+// file and journal.
 import { copyFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'

@@ -1,6 +1,7 @@
-// The host simulator: a process of its own, with plain SQLite on inbound.db, as hosts in the field are. It inserts
-// messages, copies acks to `status` now and then, and leaves a transaction half written when it is to be killed there: a
-// tiny cache makes SQLite write pages out before the commit that never comes. Its start plays such a journal back.
+// The host simulator: a process of its own, with plain SQLite on inbound.db, as hosts in the field are. It
+// inserts messages, copies acks to `status` now and then, and leaves a transaction half written when it is to
+// be killed there: a tiny cache makes SQLite write pages out before the commit that never comes. Its start
+// plays such a journal back.
 import { setTimeout } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import { HOST_TABLES } from '../../runtime/protocol/schema.ts'
@@ -32,7 +33,10 @@ serveCalls({
         db.transaction(() => messages.slice(from, from + perCommit).forEach((message) => add(message))),
       )
   },
-  /** Copies terminal acks, as a host does once in a while. An outbound.db that cannot be read now is read another time. */
+  /**
+   * Copies terminal acks, as a host does once in a while. An outbound.db that cannot be read now is read
+   * another time.
+   */
   async sync() {
     const ended = terminalAcks()
     const settle = db.prepare("update messages_in set status = ? where id = ? and status = 'pending'")

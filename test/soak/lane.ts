@@ -1,6 +1,7 @@
-// One workspace and those who work on it: host, runtime, checker. A round is one life of the runtime: the host writes, the
-// runtime starts and works, something befalls it, it is killed, the checker looks. The folder is kept over the rounds, so
-// history grows. What a round finds broken, it returns; a round that does not go as planned throws Unplanned.
+// One workspace and those who work on it: host, runtime, checker. A round is one life of the runtime: the
+// host writes, the runtime starts and works, something befalls it, it is killed, the checker looks. The
+// folder is kept over the rounds, so history grows. What a round finds broken, it returns; a round that does
+// not go as planned throws Unplanned.
 import { cpSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
@@ -42,7 +43,10 @@ const STEP_MS = 30_000
 const FEED_MS = 500
 const TRACE_LOOK_MS = 2
 const COMMIT_WAIT_MS = 15
-/** A message that was in many deaths waits for up to a minute; when nothing has ended for so long, nothing will. */
+/**
+ * A message that was in many deaths waits for up to a minute; when nothing has ended for so long, nothing
+ * will.
+ */
 const DRAIN_STALL_MS = 150_000
 const DRAIN_LOOK_MS = 100
 const ORPHANS_MS = 1_000
@@ -277,7 +281,10 @@ export class Lane {
     if (isHot(join(this.workspace, 'inbound.db'))) tally.hotInbound++
   }
 
-  /** A disk is filled only when it is ours alone; what needs the host is not for a round in which the host dies. */
+  /**
+   * A disk is filled only when it is ours alone; what needs the host is not for a round in which the host
+   * dies.
+   */
   #befall({ nemesis, nemesisMs, hostDies }: Round, runtime: RuntimeProcess): Promise<void> {
     if (nemesis === undefined || runtime.ended) return Promise.resolve()
     const needsHost = nemesis === 'lock' || nemesis === 'rename'
@@ -352,7 +359,9 @@ export class Lane {
   }
 }
 
-/** A commit is over before a timer could tell: this one spins, and gives up when there is none for a while. */
+/**
+ * A commit is over before a timer could tell: this one spins, and gives up when there is none for a while.
+ */
 function awaitCommit(path: string, thenMs: number): void {
   const endMs = performance.now() + COMMIT_WAIT_MS
   while (!existsSync(`${path}-journal`) && performance.now() < endMs);

@@ -1,5 +1,5 @@
-// What befalls a runtime beside its death, and passes again: it is stopped and goes on, inbound.db is locked or gone for a
-// while, the disk is full.
+// What befalls a runtime beside its death, and passes again: it is stopped and goes on, inbound.db is locked
+// or gone for a while, the disk is full.
 import { execFileSync } from 'node:child_process'
 import { renameSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -42,7 +42,10 @@ export async function befall(nemesis: Nemesis, ms: number, victims: Victims): Pr
   }
 }
 
-/** A disk of its own for a folder, so small that filling it costs nothing. Undefined: the system does not let us. */
+/**
+ * A disk of its own for a folder, so small that filling it costs nothing. Undefined: the system does not let
+ * us.
+ */
 export function mountTinyDisk(folder: string, megabytes: number): (() => void) | undefined {
   try {
     execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', folder], { stdio: 'ignore' })

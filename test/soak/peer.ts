@@ -1,5 +1,6 @@
-// A process beside the driver that is asked for things: the host simulator, the checker. It may be killed at any time; calls
-// that are on their way then fail. Its source is compiled once for all of them: starting it must be cheap.
+// A process beside the driver that is asked for things: the host simulator, the checker. It may be killed at
+// any time; calls that are on their way then fail. Its source is compiled once for all of them: starting it
+// must be cheap.
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { symlinkSync } from 'node:fs'

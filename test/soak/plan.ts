@@ -1,6 +1,7 @@
-// What will happen, drawn before anything does: rounds, each of them one life of the runtime and how it is ended. They come
-// in decks of twenty kills, so that the shares are exact however long the run is: ten at the named points (one each), ten
-// at some time, of which four kill the host in mid-transaction and then the runtime.
+// What will happen, drawn before anything does: rounds, each of them one life of the runtime and how it is
+// ended. They come in decks of twenty kills, so that the shares are exact however long the run is: ten at the
+// named points (one each), ten at some time, of which four kill the host in mid-transaction and then the
+// runtime.
 import { CRASH_POINTS, type CrashPoint } from '../../runtime/failpoints.ts'
 import type { Random } from './random.ts'
 
@@ -9,7 +10,10 @@ export type Kill =
   /** `aimedMs`: from then on so long after a transaction has begun to be written; undefined: at once. */
   | { readonly type: 'timed'; readonly afterMs: number; readonly aimedMs: number | undefined }
 
-/** `healed first`: the host is back before the runtime dies. `healed late`: the next runtime starts without it. */
+/**
+ * `healed first`: the host is back before the runtime dies. `healed late`: the next runtime starts without
+ * it.
+ */
 export type HostDeath = 'no' | 'healed first' | 'healed late'
 
 export const NEMESES = ['stop', 'lock', 'rename', 'full disk'] as const

@@ -1,5 +1,5 @@
-// A whole soak: rounds drawn from a seed, shared by lanes that work side by side, then a drain in each. The first finding
-// ends it: what comes after a broken round says nothing.
+// A whole soak: rounds drawn from a seed, shared by lanes that work side by side, then a drain in each. The
+// first finding ends it: what comes after a broken round says nothing.
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { keepEvidence } from './evidence.ts'
@@ -61,7 +61,10 @@ export class Play {
     for (const lane of this.#lanes) await lane.close()
   }
 
-  /** One lane more than the first lies on a disk of its own, if there is one: the others feel the real one's fsync. */
+  /**
+   * One lane more than the first lies on a disk of its own, if there is one: the others feel the real one's
+   * fsync.
+   */
   #makeLane(at: number): Lane {
     const { folder, peers, command, kills, lanes } = this.#soak
     const name = `lane${at + 1}`

@@ -1,5 +1,5 @@
-// Processes of this machine that belong to one lane of the soak, told by a variable that every worker and whatever it
-// starts inherits, and the runtime that they come from. Linux only: elsewhere nothing is found.
+// Processes of this machine that belong to one lane of the soak, told by a variable that every worker and
+// whatever it starts inherits, and the runtime that they come from. Linux only: elsewhere nothing is found.
 import { readdirSync, readFileSync } from 'node:fs'
 
 export interface Found {

@@ -1,5 +1,5 @@
-// Chance from a seed: the same seed draws the same numbers (mulberry32). What the machine does with them is its own affair,
-// so a seed repeats a plan, not its timing.
+// Chance from a seed: the same seed draws the same numbers (mulberry32). What the machine does with them is
+// its own affair, so a seed repeats a plan, not its timing.
 
 export class Random {
   #state: number

@@ -1,5 +1,5 @@
-// The runtime under test: the real command in a process of its own. Its log is read for what it says of its state, and kept
-// for whoever has to understand how it died.
+// The runtime under test: the real command in a process of its own. Its log is read for what it says of its
+// state, and kept for whoever has to understand how it died.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { ENVIRONMENT } from './environment.ts'
@@ -89,7 +89,10 @@ export class RuntimeProcess {
     return this.#failures
   }
 
-  /** Resolves when `condition` holds (it may change with each line), when the process has ended, or after `deadlineMs`. */
+  /**
+   * Resolves when `condition` holds (it may change with each line), when the process has ended, or after
+   * `deadlineMs`.
+   */
   async until(condition: () => boolean, deadlineMs: number): Promise<void> {
     const endMs = performance.now() + deadlineMs
     while (!condition() && !this.#ended) {

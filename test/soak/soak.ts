@@ -1,5 +1,5 @@
-// The crash soak: the real runtime, killed again and again in the middle of its work, and looked at after every time.
-// It needs a build (npm run build). See --help.
+// The crash soak: the real runtime, killed again and again in the middle of its work, and looked at after
+// every time. It needs a build (npm run build). See --help.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

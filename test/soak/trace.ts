@@ -1,5 +1,6 @@
-// The handlers' own account of what ran, beside everything that SQLite says: a file of short lines, each appended whole.
-// Read on from where the last reading ended; what lines say of order, overlap and time is judged as they come.
+// The handlers' own account of what ran, beside everything that SQLite says: a file of short lines, each
+// appended whole. Read on from where the last reading ended; what lines say of order, overlap and time is
+// judged as they come.
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import type { Violation } from './violation.ts'
 import { ATTEMPTS_MAX } from './workload.ts'
@@ -55,8 +56,9 @@ export class Trace {
   }
 
   /**
-   * Starts of a message that must be on record. A process that a message brings down takes others' answers with it, and
-   * what ran in it beside others is not charged to anybody: starts in such a process need not be.
+   * Starts of a message that must be on record. A process that a message brings down takes others' answers
+   * with it, and what ran in it beside others is not charged to anybody: starts in such a process need not
+   * be.
    */
   startsToAccountFor(id: string): number {
     return (this.#starts.get(id) ?? []).filter(({ pid }) => !this.#died.has(pid)).length
@@ -89,8 +91,9 @@ export class Trace {
   }
 
   /**
-   * Order holds within one life of a runtime, and of a process. Messages of a key may travel to a process together; when it
-   * dies, the first of them start again although the next had started, too. None of them had ended on disk.
+   * Order holds within one life of a runtime, and of a process. Messages of a key may travel to a process
+   * together; when it dies, the first of them start again although the next had started, too. None of them
+   * had ended on disk.
    */
   #startInLane(line: Line, key: string, seq: number, violations: Violation[]): void {
     const { id, life } = line

@@ -1,5 +1,5 @@
-// Whether `npm run soak -- --prove` would still know where to put what is wrong; what the soak finds takes minutes and is not
-// asked here.
+// Whether `npm run soak -- --prove` would still know where to put what is wrong; what the soak finds takes
+// minutes and is not asked here.
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'

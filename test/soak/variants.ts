@@ -1,5 +1,6 @@
-// Deliberately wrong builds, to prove that the soak sees what it is there to see. The product has no switch for them: a
-// scratch copy of the compiled files is changed as text, and a change that does not fit any more is an error.
+// Deliberately wrong builds, to prove that the soak sees what it is there to see. The product has no switch
+// for them: a scratch copy of the compiled files is changed as text, and a change that does not fit any more
+// is an error.
 
 export interface Variant {
   readonly name: string

@@ -153,7 +153,8 @@ it('two changed functions that clash keep their last good versions', async () =>
   const bench = await workbench([], {}, { 'a.js': kind('a'), 'b.js': kind('b'), 'c.js': kind('c') })
   const { broken } = heard(bench)
   const write = (file: string, text: string) => writeFileSync(join(bench.config.functions, file), text)
-  // b and c swap with a third: b wants a's kind, and a wants c's, which only c's own change would have made free.
+  // b and c swap with a third: b wants a's kind, and a wants c's, which only c's own change would have made
+  // free.
   write('a.js', kind('c'))
   write('b.js', kind('a'))
   await bench.runtime.reload()

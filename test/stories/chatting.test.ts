@@ -1,5 +1,6 @@
-// What comes through the chat bridge of the newest host of the replaced runner, and from other agents: questions and their
-// answers, files, notes of the host, context that is for nobody. What it concludes about us is in driven.test.ts.
+// What comes through the chat bridge of the newest host of the replaced runner, and from other agents:
+// questions and their answers, files, notes of the host, context that is for nobody. What it concludes about
+// us is in driven.test.ts.
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -83,7 +84,8 @@ describe('through the newest host', () => {
       host.insert({ id, kind: 'chat', content, channel_type: 'agent', platform_id: 'ag-other' })
       await until(() => ack(id) !== undefined && ack(id) !== 'processing')
       if (ack(id) === 'failed') break
-      // What the host does with it: the content goes to the other agent as it is, and its answer comes back likewise.
+      // What the host does with it: the content goes to the other agent as it is, and its answer comes back
+      // likewise.
       content = outbound((db) =>
         JSON.parse(
           db.prepare('select content from messages_out where in_reply_to = ?').pluck().get(id) as string,

@@ -1,4 +1,5 @@
-// How many messages run at the same time: that does not follow the cores, and no process is started that has nothing to do.
+// How many messages run at the same time: that does not follow the cores, and no process is started that has
+// nothing to do.
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'

@@ -1,4 +1,5 @@
-// The runtime killed without a warning, again and again, under load: nothing is lost and nothing is answered twice.
+// The runtime killed without a warning, again and again, under load: nothing is lost and nothing is answered
+// twice.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -184,7 +185,10 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** The runtime of this round has come up, and has or had messages in its hands: on a busy machine nobody may see those that it has. */
+/**
+ * The runtime of this round has come up, and has or had messages in its hands: on a busy machine nobody may
+ * see those that it has.
+ */
 function isWorking(path: string, round: number): boolean {
   try {
     const db = openDb(path, { readonly: true })

@@ -1,4 +1,5 @@
-// More messages of one function than a runtime keeps in memory: whatever keeps them, every other function goes on.
+// More messages of one function than a runtime keeps in memory: whatever keeps them, every other function
+// goes on.
 import { expect, test } from 'vitest'
 import { INBOUND_LIMITS } from '../../runtime/sources/inbound.ts'
 import { readStatus } from '../../runtime/store/sqlite/inspect.ts'

@@ -1,5 +1,5 @@
-// inbound.db damaged, half written or exchanged under a runtime that works: what cannot be read waits, and nothing is blamed
-// on a message.
+// inbound.db damaged, half written or exchanged under a runtime that works: what cannot be read waits, and
+// nothing is blamed on a message.
 import { execFileSync } from 'node:child_process'
 import { existsSync, renameSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,5 +1,5 @@
-// What the newest host of the replaced runner concludes about ours, and does then: nothing is lost, nothing comes twice, and
-// nothing that works is called stuck. The zones in which it may stand are in zones.test.ts.
+// What the newest host of the replaced runner concludes about ours, and does then: nothing is lost, nothing
+// comes twice, and nothing that works is called stuck. The zones in which it may stand are in zones.test.ts.
 import { statSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -171,7 +171,8 @@ it('W3, W4, W27: a container that dies at any moment, or is killed right after i
   const host = new HeadHost(dir, container, CHAT)
   ends.push(() => container.kill())
   host.insert({ id: 'm', kind: 'chat', content: { text: 'hello' }, ...CHAT })
-  // A runner died two minutes ago. The host starts another one, finds the old claim, and kills the new one for it.
+  // A runner died two minutes ago. The host starts another one, finds the old claim, and kills the new one
+  // for it.
   host.claimAsARunnerThatDied('m', Date.now() - 2 * MINUTE_MS)
   host.aheadMs = -10_000
   expect(await host.sweep()).toEqual({ woken: true, killed: 'claim', reset: ['m'] })
@@ -197,7 +198,8 @@ it('W3, W4, W27: a container that dies at any moment, or is killed right after i
     host.deliver()
     return host.sent.length === 2
   })
-  // It has nothing to do, and stays until it is stopped: a reply of a container that has gone would wait a minute.
+  // It has nothing to do, and stays until it is stopped: a reply of a container that has gone would wait a
+  // minute.
   host.insert({ id: 'hold', kind: 'chat', content: { do: 'hold' }, ...CHAT })
   await until(() => host.claims().length === 1)
   expect(await container.stop()).toBe(0)

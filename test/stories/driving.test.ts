@@ -1,5 +1,5 @@
-// Our host library drives a runner of the kind that this project replaces, of its first and of its newest revision: the way
-// into it, and the other direction of zones.test.ts.
+// Our host library drives a runner of the kind that this project replaces, of its first and of its newest
+// revision: the way into it, and the other direction of zones.test.ts.
 import { join } from 'node:path'
 import { type DeliverOptions, type Host, type Outgoing, openHost } from 'nanoclaw-functions/host'
 import { describe, expect, it, onTestFinished } from 'vitest'

@@ -97,7 +97,10 @@ describe('process_after', () => {
   })
 })
 
-/** A runtime whose time passes as the test says, and while the test waits: a millisecond with each look, however long that took. */
+/**
+ * A runtime whose time passes as the test says, and while the test waits: a millisecond with each look,
+ * however long that took.
+ */
 async function onOwnTime() {
   const clock = new FakeClock()
   const bench = benchOf(testConfig(project(['echo'])), undefined, { clock })

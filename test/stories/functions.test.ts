@@ -1,5 +1,5 @@
-// The functions that come with the repository, run as their users would see them: every delivery that GitHub's own examples
-// have goes through a real runtime and real processes.
+// The functions that come with the repository, run as their users would see them: every delivery that
+// GitHub's own examples have goes through a real runtime and real processes.
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'

@@ -1,5 +1,6 @@
-// Everything that a row of inbound.db may say and should not: each with the one thing that becomes of it. All rows stand in
-// one file, which one runtime reads; the values are written as SQL, because some of them are nothing that a text could say.
+// Everything that a row of inbound.db may say and should not: each with the one thing that becomes of it. All
+// rows stand in one file, which one runtime reads; the values are written as SQL, because some of them are
+// nothing that a text could say.
 import { readdirSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { sharedBench, until } from '../support/runtime.ts'

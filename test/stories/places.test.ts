@@ -1,5 +1,5 @@
-// What the runtime remembers of inbound.db between two looks, or two starts: where it was, in which file, with which tables.
-// None of it may stand for a file, or a table, that is another one by now.
+// What the runtime remembers of inbound.db between two looks, or two starts: where it was, in which file,
+// with which tables. None of it may stand for a file, or a table, that is another one by now.
 import { renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { openHost } from 'nanoclaw-functions/host'
@@ -93,7 +93,8 @@ test('140: a checkpoint without the id of its row is used', async () => {
   const outbound = openDb(first.config.paths.outbound)
   outbound.exec('update nanoclaw_runtime set checkpoint_id = null')
   outbound.close()
-  // Behind the checkpoint, and neither unfinished nor acked: a start that reads from the beginning would run it.
+  // Behind the checkpoint, and neither unfinished nor acked: a start that reads from the beginning would run
+  // it.
   insertMessage(first.inbound, { id: 'past', seq: 1, kind: 'echo' })
   const reads: string[] = []
   const second = benchOf(first.config)

@@ -152,13 +152,15 @@ describe('a runtime', () => {
       const inbound = headInbound(paths.inbound)
       // Each poll in doubt opens the file again, and has no descriptor for that.
       const runtime = serve(root, workspace, { args: ['--concurrency', '3', '--no-watch'] })
-      // It says that it has started before it has opened inbound.db, which it must have done before nothing can be opened.
+      // It says that it has started before it has opened inbound.db, which it must have done before nothing
+      // can be opened.
       const { id: first } = insertMessage(inbound, { kind: 'slow' })
       await until(() => acksAt(paths.outbound)[first] === 'completed')
       const pid = String(runtime.process.pid)
       // Every new descriptor would have a number that is too high.
       execFileSync('prlimit', ['--pid', pid, '--nofile=1:4096'])
-      // In one commit: after the first one alone the runtime would hold, and never come to want a second process.
+      // In one commit: after the first one alone the runtime would hold, and never come to want a second
+      // process.
       const ids = inbound.transaction(() =>
         [1, 2, 3].map(() => insertMessage(inbound, { kind: 'slow' }).id),
       )()

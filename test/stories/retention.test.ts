@@ -16,7 +16,10 @@ import { until } from '../support/runtime.ts'
 const DAY_MS = 86_400_000
 const BUSY_HOST = fileURLToPath(new URL('../support/busy-host-child.ts', import.meta.url))
 
-/** Both files, with `count` messages that have ended with one reply each; `laps` runs all that is due, whatever the pauses. */
+/**
+ * Both files, with `count` messages that have ended with one reply each; `laps` runs all that is due,
+ * whatever the pauses.
+ */
 function past(count = 1) {
   const path = `${tempDir()}/inbound.db`
   const inbound = headInbound(path)

@@ -1,4 +1,5 @@
-// A handler that stops its own runtime looks like one that meets a deploy: it is not charged, and does not keep others out.
+// A handler that stops its own runtime looks like one that meets a deploy: it is not charged, and does not
+// keep others out.
 import { expect, it } from 'vitest'
 import { headInbound, insertMessage, openDb } from '../support/files.ts'
 import { project, testConfig, until } from '../support/runtime.ts'
@@ -23,7 +24,8 @@ it('167: a handler that sends its runtime SIGTERM waits longer after each stop, 
     expect(ended).toMatchObject({ outcome: 'cancelled', reason: 'shutdown' })
     waits.push(ended.wait)
   }
-  // None after the first one, which may well be a deploy; then 1, 2, 4 s, and of that a point in the upper half.
+  // None after the first one, which may well be a deploy; then 1, 2, 4 s, and of that a point in the upper
+  // half.
   expect(waits[0]).toBeNull()
   for (const [n, fullMs] of [1_000, 2_000, 4_000].entries()) {
     expect(waits[n + 1]).toBeGreaterThanOrEqual(fullMs / 2)

@@ -1,4 +1,5 @@
-// A host that supervises: the runtime as users start it, compiled and in a process of its own, comes and goes with the work.
+// A host that supervises: the runtime as users start it, compiled and in a process of its own, comes and goes
+// with the work.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -9,7 +10,10 @@ import { supervised } from '../support/supervise.ts'
 
 const CLI = fileURLToPath(new URL('../../dist/bin/main.js', import.meta.url))
 
-/** The first run says that it lives, and never ends; the second one fails; the third one, after a while, answers. */
+/**
+ * The first run says that it lives, and never ends; the second one fails; the third one, after a while,
+ * answers.
+ */
 const CUT_SHORT = `import { existsSync, writeFileSync } from 'node:fs'
 import { RetryAfterError } from 'nanoclaw-functions'
 export default async ({ content: { begun } }) => {

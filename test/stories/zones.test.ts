@@ -1,4 +1,5 @@
-// Our runtime driven by the first and by the newest host of the runner that it replaces, on machines of three zones.
+// Our runtime driven by the first and by the newest host of the runner that it replaces, on machines of three
+// zones.
 import { spawn } from 'node:child_process'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'

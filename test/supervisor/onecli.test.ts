@@ -22,7 +22,10 @@ interface Gateway {
   readonly agents: Set<string>
 }
 
-/** A gateway as its own server behaves: 201 for a new agent, 409 for a known one, 404 for the config of an unknown one. */
+/**
+ * A gateway as its own server behaves: 201 for a new agent, 409 for a known one, 404 for the config of an
+ * unknown one.
+ */
 async function gateway(
   change: (request: IncomingMessage, response: ServerResponse) => boolean = () => false,
 ) {

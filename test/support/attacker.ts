@@ -1,4 +1,5 @@
-// A process that works against the host in a folder that both may write, until the test ends: see swap-child.ts.
+// A process that works against the host in a folder that both may write, until the test ends: see
+// swap-child.ts.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'

@@ -1,5 +1,6 @@
-// Compiles the runtime before the tests when it is older than its sources: those that start it as a process of its own run
-// what users run. What is up to date is left alone, so that two test runs at a time do not pull the files from each other.
+// Compiles the runtime before the tests when it is older than its sources: those that start it as a process
+// of its own run what users run. What is up to date is left alone, so that two test runs at a time do not
+// pull the files from each other.
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'

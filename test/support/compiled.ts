@@ -1,5 +1,5 @@
-// A script of the tests as one file of plain JavaScript that imports the compiled runtime: a process that runs it starts in a
-// third of the time that it takes where everything is compiled at each start.
+// A script of the tests as one file of plain JavaScript that imports the compiled runtime: a process that
+// runs it starts in a third of the time that it takes where everything is compiled at each start.
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'

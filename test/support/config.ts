@@ -1,5 +1,5 @@
-// The settings of a runtime in a test: short pauses, small limits. Apart from what needs the test runner, since processes that
-// a test starts use them too.
+// The settings of a runtime in a test: short pauses, small limits. Apart from what needs the test runner,
+// since processes that a test starts use them too.
 import { join } from 'node:path'
 import type { Config } from '../../runtime/protocol/config.ts'
 

@@ -1,4 +1,5 @@
-// Delivery in a test: replies as a runtime writes them, an adapter that keeps what it got, and what the host noted.
+// Delivery in a test: replies as a runtime writes them, an adapter that keeps what it got, and what the host
+// noted.
 import type { Adapter, DeliverOptions, DeliveryEvent } from 'nanoclaw-functions/host'
 import { expect, onTestFinished, vi } from 'vitest'
 import { insertRow } from './files.ts'
@@ -50,7 +51,10 @@ export const delivered = ({ inbound }: HostFixture) =>
 
 export const settled = (probe: () => void) => vi.waitFor(probe, { timeout: 60_000, interval: 5 })
 
-/** Waits for so many, as long as they go on: each is a commit of its own, and what thousands take together is the disk's business. */
+/**
+ * Waits for so many, as long as they go on: each is a commit of its own, and what thousands take together is
+ * the disk's business.
+ */
 export async function settledAll(fixture: HostFixture, count: number): Promise<void> {
   const had = fixture.inbound.prepare('select count(*) from delivered').pluck()
   for (let before = -1; before < count; before = had.get() as number)

@@ -1,5 +1,5 @@
-// Time that a test owns. Nothing moves by itself: `advance` lets time pass and runs what comes due on the way, in order;
-// `jump` sets the wall clock alone, as a person or NTP does.
+// Time that a test owns. Nothing moves by itself: `advance` lets time pass and runs what comes due on the
+// way, in order; `jump` sets the wall clock alone, as a person or NTP does.
 import type { Clock, Timer } from '../../runtime/protocol/clock.ts'
 
 interface Pending {
@@ -55,7 +55,10 @@ export class FakeClock implements Clock {
       if (calls > CALLS_MAX) throw new Error(`more than ${CALLS_MAX} calls within ${ms} ms`)
   }
 
-  /** Lets time pass up to the next call, makes it, and stops there; without one within `ms`, lets that much pass and says so. */
+  /**
+   * Lets time pass up to the next call, makes it, and stops there; without one within `ms`, lets that much
+   * pass and says so.
+   */
   step(ms: number): boolean {
     const next = this.#pending.at(-1)
     if (!next || next.atMs - this.#monotonicMs > ms) {

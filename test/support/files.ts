@@ -29,7 +29,10 @@ export function openDb(path: string, options: Database.Options = {}, atEnd: AtEn
   return db
 }
 
-/** inbound.db as the first hosts made it: no series, trigger, source session, on_wake; `delivered` has two columns. */
+/**
+ * inbound.db as the first hosts made it: no series, trigger, source session, on_wake; `delivered` has two
+ * columns.
+ */
 export function seedInbound(path: string): Db {
   const db = openDb(path)
   db.exec(SEED_INBOUND)

@@ -1,5 +1,5 @@
-// What a writer leaves behind that was killed in mid-transaction: half of its pages in the database, the old ones in a
-// journal. A tiny cache makes SQLite write pages out before the commit that never comes.
+// What a writer leaves behind that was killed in mid-transaction: half of its pages in the database, the old
+// ones in a journal. A tiny cache makes SQLite write pages out before the commit that never comes.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 

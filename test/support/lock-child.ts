@@ -1,5 +1,5 @@
-// Another process at a lock. `hold`: says `locked` while somebody else has it, then takes it, says `held` and keeps it.
-// `probe`: asks for it over and over, as `status` does.
+// Another process at a lock. `hold`: says `locked` while somebody else has it, then takes it, says `held` and
+// keeps it. `probe`: asks for it over and over, as `status` does.
 import { isLocked, Lock } from '../../runtime/store/sqlite/lock.ts'
 
 const [, , what, path] = process.argv as [string, string, string, string]

@@ -1,5 +1,6 @@
-// A store in memory that answers each commit late, with a promise: the second implementation of the store port. A batch takes
-// effect after one round of the event loop and is answered after another, so a caller that does not wait is found out.
+// A store in memory that answers each commit late, with a promise: the second implementation of the store
+// port. A batch takes effect after one round of the event loop and is answered after another, so a caller
+// that does not wait is found out.
 import { setImmediate } from 'node:timers/promises'
 import { endOf } from '../../runtime/protocol/ack.ts'
 import type {

@@ -1,5 +1,5 @@
-// Brings outbound.db along and dies by SIGKILL in the middle: behind the nth statement, with nothing but a few pages of cache, so
-// that part of the change is in the file already.
+// Brings outbound.db along and dies by SIGKILL in the middle: behind the nth statement, with nothing but a
+// few pages of cache, so that part of the change is in the file already.
 import { makeTables } from '../../runtime/store/sqlite/migrations.ts'
 import { openWritable } from '../../runtime/store/sqlite/open.ts'
 

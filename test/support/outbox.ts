@@ -1,5 +1,5 @@
-// An outbox on a fresh file, the words of a turn with everything that a test does not care about filled in, and a second
-// handle that looks at the file as a host does.
+// An outbox on a fresh file, the words of a turn with everything that a test does not care about filled in,
+// and a second handle that looks at the file as a host does.
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import type { Claim, CommitBatch, RunResult } from '../../runtime/protocol/commit-batch.ts'

@@ -1,5 +1,6 @@
-// A real runtime in this process on a fresh workspace: real files, real child processes, the fixtures as its functions.
-// The test plays the host with its own handles, so a slip in our host library cannot hide one in the runtime.
+// A real runtime in this process on a fresh workspace: real files, real child processes, the fixtures as its
+// functions. The test plays the host with its own handles, so a slip in our host library cannot hide one in
+// the runtime.
 import { cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -124,7 +125,9 @@ export function benchOf(config: Config, atEnd?: AtEnd, options?: RuntimeOptions)
   }
 }
 
-/** One runtime for all tests of a file; its messages do not know each other. Call it at the top of the file. */
+/**
+ * One runtime for all tests of a file; its messages do not know each other. Call it at the top of the file.
+ */
 export function sharedBench(
   fixtures: readonly string[],
   change: Partial<Config> = {},

@@ -1,4 +1,5 @@
-// `nanoclaw start` as a process of its own, as a person or a container starts it: for faults that need a process.
+// `nanoclaw start` as a process of its own, as a person or a container starts it: for faults that need a
+// process.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'

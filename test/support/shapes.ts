@@ -1,7 +1,10 @@
-// The two files in the shapes that hosts and runners in the field make, as SQL. Written out here and not taken from the source,
-// so a slip in the source cannot hide in the tests.
+// The two files in the shapes that hosts and runners in the field make, as SQL. Written out here and not
+// taken from the source, so a slip in the source cannot hide in the tests.
 
-/** inbound.db as the first hosts made it: no series, trigger, source session, on_wake; `delivered` has two columns. */
+/**
+ * inbound.db as the first hosts made it: no series, trigger, source session, on_wake; `delivered` has two
+ * columns.
+ */
 export const SEED_INBOUND = `
 CREATE TABLE messages_in (
   id TEXT PRIMARY KEY, seq INTEGER UNIQUE, kind TEXT NOT NULL, timestamp TEXT NOT NULL,

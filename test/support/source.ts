@@ -1,6 +1,6 @@
-// TypeScript read as text, well enough for the house rules of tidy.test.ts: which names a file takes from where, which it
-// gives away, and its code without comments and strings. No parser: it relies on the formatter, which puts every import,
-// export and top-level statement at the start of a line.
+// TypeScript read as text, well enough for the house rules of tidy.test.ts: which names a file takes from
+// where, which it gives away, and its code without comments and strings. No parser: it relies on the
+// formatter, which puts every import, export and top-level statement at the start of a line.
 
 export interface Import {
   readonly from: string
@@ -104,7 +104,9 @@ function listedIn(code: string): Export[] {
 
 type Inside = 'code' | 'line' | 'block' | 'template' | 'regex' | "'" | '"'
 
-/** What is blanked keeps its length and its line breaks, so an index means the same place in all three texts. */
+/**
+ * What is blanked keeps its length and its line breaks, so an index means the same place in all three texts.
+ */
 function blank(text: string): { uncommented: string; code: string } {
   // UTF-16 units, so that indices agree with those of the text.
   const uncommented = text.split('')

@@ -1,5 +1,5 @@
-// What a disk can do to a real process: strace lets the n-th call of a kind on outbound.db or its journal fail, or kills the
-// process in place of it. Only where strace is there and may trace.
+// What a disk can do to a real process: strace lets the n-th call of a kind on outbound.db or its journal
+// fail, or kills the process in place of it. Only where strace is there and may trace.
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 

@@ -1,5 +1,5 @@
-// A supervisor in a test: what it said about its folders, and commands that misbehave on purpose. Limits are those of the
-// test, in milliseconds where users wait for minutes.
+// A supervisor in a test: what it said about its folders, and commands that misbehave on purpose. Limits are
+// those of the test, in milliseconds where users wait for minutes.
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { openHost } from 'nanoclaw-functions/host'

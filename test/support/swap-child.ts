@@ -1,7 +1,7 @@
-// What an untrusted container does to a folder that it shares with the host, as fast as it can, until it is killed:
+// What an untrusted container does to a folder that it shares with the host, as fast as it can, until killed:
 //   swap <path> <target>    puts a link to the target in the place of a file or folder, and the real one back
 //   flood <folder>          writes one more file into it
-//   trap <folder> <target>  waits for the folder's first change, then puts a link to the target in its place, once
+//   trap <folder> <target>  waits for the folder's first change, then replaces it by a link, once
 import { mkdirSync, renameSync, statSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 

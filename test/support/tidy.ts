@@ -1,6 +1,6 @@
-// The checks behind tidy.test.ts, which holds the rules. Each looks at the whole tree and returns one line for each problem:
-// `file:line (rule) what was found; what to do`. Problems that an exception covers are left out, and the exception is
-// remembered as needed.
+// The checks behind tidy.test.ts, which holds the rules. Each looks at the whole tree and returns one line
+// for each problem: `file:line (rule) what was found; what to do`. Problems that an exception covers are left
+// out, and the exception is remembered as needed.
 import { readFileSync } from 'node:fs'
 import { join, posix } from 'node:path'
 import { type Import, lineAt, parseSource, type Source } from './source.ts'
@@ -61,7 +61,10 @@ export class Tidy {
     this.#runtime = this.#sources.filter(({ path }) => path.startsWith('runtime/'))
   }
 
-  /** @param rooms for each room the rooms that it may import; `x (types)`: only what is erased; `x/y-*`: only those files */
+  /**
+   * @param rooms for each room the rooms that it may import; `x (types)`: only what is erased; `x/y-*`: only
+   *   those files
+   */
   importsOutOfBounds(rooms: Readonly<Record<string, readonly string[]>>): string[] {
     const rule = 'imports point down'
     return this.#lines(
@@ -111,7 +114,10 @@ export class Tidy {
     return this.#lines(problems)
   }
 
-  /** @param places for each package where it may be imported; of node's own modules only those are looked at that are named */
+  /**
+   * @param places for each package where it may be imported; of node's own modules only those are looked at
+   *   that are named
+   */
   packagesOutOfPlace(places: Readonly<Record<string, readonly string[]>>): string[] {
     return this.#lines(
       this.#runtime.flatMap((source) =>
@@ -147,7 +153,10 @@ export class Tidy {
     ])
   }
 
-  /** A lock file that was written where some packages could not be had lacks them everywhere, and `npm ci` refuses it. */
+  /**
+   * A lock file that was written where some packages could not be had lacks them everywhere, and `npm ci`
+   * refuses it.
+   */
   lockHoles(): string[] {
     const file = 'package-lock.json'
     const text = this.#read(file)
@@ -253,18 +262,23 @@ export class Tidy {
     )
   }
 
-  /** Lines that hold nothing but a comment, or a part of one. */
-  wideComments(max: number): string[] {
+  /**
+   * Lines that hold nothing but a comment, or a part of one.
+   * @param except beginnings of paths
+   */
+  wideComments(max: number, except: readonly string[]): string[] {
     const rule = 'comments stay narrow'
     return this.#lines(
-      this.#sources.flatMap((source) => {
-        const uncommented = source.uncommented.split('\n')
-        return source.text.split('\n').flatMap((text, at) => {
-          if (text.length <= max || uncommented[at]?.trim() !== '') return []
-          const found = `${text.length} characters; a comment line may have ${max}`
-          return problem(source, at + 1, rule, found, 'wrap it')
-        })
-      }),
+      this.#sources
+        .filter(({ path }) => !under(path, except))
+        .flatMap((source) => {
+          const uncommented = source.uncommented.split('\n')
+          return source.text.split('\n').flatMap((text, at) => {
+            if (text.length <= max || uncommented[at]?.trim() !== '') return []
+            const found = `${text.length} characters; a comment line may have ${max}`
+            return problem(source, at + 1, rule, found, 'wrap it')
+          })
+        }),
     )
   }
 

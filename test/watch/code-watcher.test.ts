@@ -1,4 +1,5 @@
-// A runtime that watches its sources, and what people do to files: each change below must be noticed without any other.
+// A runtime that watches its sources, and what people do to files: each change below must be noticed without
+// any other.
 import { mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'

@@ -1,4 +1,5 @@
-// What V8 says before it ends a process, on Node 20 to 26: only a heap at its limit is out of memory as maxMemory means it.
+// What V8 says before it ends a process, on Node 20 to 26: only a heap at its limit is out of memory as
+// maxMemory means it.
 import { expect, test } from 'vitest'
 import { StderrTail } from '../../runtime/workers/stderr-tail.ts'
 

@@ -1,4 +1,5 @@
-// A process that leads a group, with real processes: how it ends, what is read of it, and what a signal reaches.
+// A process that leads a group, with real processes: how it ends, what is read of it, and what a signal
+// reaches.
 import { expect, test } from 'vitest'
 import { realClock } from '../../runtime/protocol/clock.ts'
 import { type GroupExit, ProcessGroup, Tail } from '../../runtime/workers/process-group.ts'

@@ -77,7 +77,10 @@ export function insertMessages(file: HostFile, rows: Iterable<NewMessageRow>): E
   })
 }
 
-/** Pending messages behind a cursor (0: from the first), in the order they were written; by index, whatever the history. */
+/**
+ * Pending messages behind a cursor (0: from the first), in the order they were written; by index, whatever
+ * the history.
+ */
 export function pendingAfter(file: HostFile, cursor: number, limit: number): PendingId[] {
   return file.use(
     (db) =>

@@ -101,7 +101,9 @@ export class HostOutbox {
     })
   }
 
-  /** Replies in the order in which they were committed: row numbers rise with every insert of the one writer. */
+  /**
+   * Replies in the order in which they were committed: row numbers rise with every insert of the one writer.
+   */
   repliesAfter({ seq, row }: ReplyCursor, limit: number): Read<ReplyRow[]> {
     return this.read((db) =>
       db

@@ -121,7 +121,10 @@ export function updateSeries(
   })
 }
 
-/** Live messages that are tasks or repeat, and series that wait for their next occurrence; in the order of writing. */
+/**
+ * Live messages that are tasks or repeat, and series that wait for their next occurrence; in the order of
+ * writing.
+ */
 export function listTasks(file: HostFile): TaskRow[] {
   const columns = `rowid, coalesce(series_id, id) as "seriesId", id, kind, status, process_after as "processAfter", recurrence,
     (select s.time_zone from nanoclaw_series s where s.series_id = coalesce(m.series_id, m.id)) as "timeZone",

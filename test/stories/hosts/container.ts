@@ -1,4 +1,5 @@
-// Containers of an upstream host: the runtime in this process or in one of its own, on the folder that the host says.
+// Containers of an upstream host: the runtime in this process or in one of its own, on the folder that the
+// host says.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
@@ -39,9 +40,10 @@ export class RuntimeContainer implements Container {
 
 const CLI = fileURLToPath(new URL('../../../dist/bin/main.js', import.meta.url))
 /**
- * Between SIGTERM and SIGKILL. The hosts in the field give one second, of which a stop needs a sixth; on a machine that is busy
- * with something else the same work takes more than all of it. So this only says that a stop comes to its end. What it waits
- * for on its way there is counted in lifecycle.test.ts, by a clock that no machine slows down.
+ * Between SIGTERM and SIGKILL. The hosts in the field give one second, of which a stop needs a sixth; on a
+ * machine that is busy with something else the same work takes more than all of it. So this only says that a
+ * stop comes to its end. What it waits for on its way there is counted in lifecycle.test.ts, by a clock that
+ * no machine slows down.
  */
 const STOP_MS = 60_000
 
@@ -61,7 +63,10 @@ export class ProcessContainer implements Container {
     return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null
   }
 
-  /** What the last one has written to stderr: errors, and where it ended itself because something would not let it end. */
+  /**
+   * What the last one has written to stderr: errors, and where it ended itself because something would not
+   * let it end.
+   */
   get said(): string {
     return this.#said
   }

@@ -1,5 +1,6 @@
-// A process in a time zone of its own that drives our runtime as the first and as the newest host do, each on a folder of its
-// own below ROOT, and tells as JSON what became of everything. To be compared between zones: nothing in it depends on one.
+// A process in a time zone of its own that drives our runtime as the first and as the newest host do, each on
+// a folder of its own below ROOT, and tells as JSON what became of everything. To be compared between zones:
+// nothing in it depends on one.
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { RuntimeContainer } from './container.ts'

@@ -1,6 +1,7 @@
-// The host of the newest known revision. It stops a container by two rules (an old heartbeat, a silent claim), sets messages
-// back and deletes the claims of what it stopped, keeps series going, lets a session write only where it may, gives up after
-// three tries, carries files both ways, asks questions and answers commands.
+// The host of the newest known revision. It stops a container by two rules (an old heartbeat, a silent
+// claim), sets messages back and deletes the claims of what it stopped, keeps series going, lets a session
+// write only where it may, gives up after three tries, carries files both ways, asks questions and answers
+// commands.
 import { lstatSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import type Database from 'better-sqlite3'
 import { HEAD_INBOUND } from '../../support/shapes.ts'
@@ -73,8 +74,9 @@ export class HeadHost extends UpstreamHost {
   }
 
   /**
-   * A button of a question is pressed: the chat bridge has joined id and option, and reads the id up to the first colon.
-   * `newer`: as later hosts do it, which keep the question, so that a second click is a second message.
+   * A button of a question is pressed: the chat bridge has joined id and option, and reads the id up to the
+   * first colon. `newer`: as later hosts do it, which keep the question, so that a second click is a second
+   * message.
    */
   click(questionId: string, option: string, newer = false): void {
     const data = `ncq:${questionId}:${option}`
@@ -137,7 +139,10 @@ export class HeadHost extends UpstreamHost {
     return (this.status(id)?.process_after ?? '') > this.now
   }
 
-  /** The next occurrence counts from now, in the zone of this machine; daily expressions are all that is needed here. */
+  /**
+   * The next occurrence counts from now, in the zone of this machine; daily expressions are all that is
+   * needed here.
+   */
   #recur(): void {
     this.inbound((db) => {
       const ended = db

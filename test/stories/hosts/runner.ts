@@ -1,6 +1,6 @@
-// A runner of the kind that this project replaces, as far as the two files are concerned: what it reads, what it writes, in
-// which order, with its own slips. Written anew. One call of turn() is one round of its loop; what it does with a batch is to
-// answer with what it was given, as a provider would that repeats everything.
+// A runner of the kind that this project replaces, as far as the two files are concerned: what it reads, what
+// it writes, in which order, with its own slips. Written anew. One call of turn() is one round of its loop;
+// what it does with a batch is to answer with what it was given, as a provider would that repeats everything.
 import { utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
@@ -41,7 +41,9 @@ export class UpstreamRunner {
     this.#in((db) => db.prepare('SELECT name FROM destinations').all())
   }
 
-  /** Takes what is due, answers it, and says so. Returns what it took; none of it is answered in `onlyClaim`. */
+  /**
+   * Takes what is due, answers it, and says so. Returns what it took; none of it is answered in `onlyClaim`.
+   */
   turn({ onlyClaim = false } = {}): Taken[] {
     const batch = this.#pending()
     this.#firstPoll = false
@@ -68,7 +70,9 @@ export class UpstreamRunner {
     return to !== undefined
   }
 
-  /** The number is one more, or two, than the highest in both files: always odd. It answers to nothing by id. */
+  /**
+   * The number is one more, or two, than the highest in both files: always odd. It answers to nothing by id.
+   */
   write(kind: string, content: object, to = this.#ownRouting(), id = this.newId()): string {
     const highest = (db: Database.Database, table: string) =>
       (db.prepare(`SELECT MAX(seq) FROM ${table}`).pluck().get() as number | null) ?? 0

@@ -1,5 +1,6 @@
-// The host of the first revision: no series, no context rows, no list of destinations. It judges by the heartbeat alone, and
-// stops nothing; a reply that is not sent is tried each second for ever; recurrence never worked.
+// The host of the first revision: no series, no context rows, no list of destinations. It judges by the
+// heartbeat alone, and stops nothing; a reply that is not sent is tried each second for ever; recurrence
+// never worked.
 import type Database from 'better-sqlite3'
 import { SEED_INBOUND } from '../../support/shapes.ts'
 import { type Container, type Incoming, type Outgoing, type Swept, UpstreamHost } from './upstream.ts'

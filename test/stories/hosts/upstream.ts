@@ -1,7 +1,8 @@
-// A host of the runner that this project replaces, as its documents and its running program say that it behaves: its files,
-// its questions to them, its forms of time, what it concludes and what it does then. Written anew, and independent of our
-// own host library. What the first and the newest host do differently stands in seed.ts and head.ts.
-// Every operation opens the file, does its work and closes it. The clock of the host can be set ahead of the runtime's.
+// A host of the runner that this project replaces, as its documents and its running program say that it
+// behaves: its files, its questions to them, its forms of time, what it concludes and what it does then.
+// Written anew, and independent of our own host library. What the first and the newest host do differently
+// stands in seed.ts and head.ts. Every operation opens the file, does its work and closes it. The clock of
+// the host can be set ahead of the runtime's.
 import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
@@ -119,7 +120,10 @@ export abstract class UpstreamHost {
     return message.id
   }
 
-  /** The loop that runs once a second: what is due and stands in no list of delivered rows goes out, ordered by the text of its time. */
+  /**
+   * The loop that runs once a second: what is due and stands in no list of delivered rows goes out, ordered
+   * by the text of its time.
+   */
   deliver(): void {
     const due = this.outbound((db) =>
       db
