@@ -1,5 +1,4 @@
-// A bundle in the form of a script behaves as the ES module that its author wrote, and nothing of the builder
-// stays behind.
+// A bundle in script form behaves like the author's ES module, and the builder leaves nothing behind.
 import type { ChildProcess } from 'node:child_process'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { setImmediate } from 'node:timers/promises'
@@ -58,7 +57,7 @@ test('releasing the bundler does not disturb another build in the same process',
   onTestFinished(() => other.release())
   await one.function(at.source('functions/one.ts'), at.options)
   const going = other.function(at.source('functions/long.ts'), at.options)
-  // Among these turns are some in which it is in esbuild's hands.
+  // Some of these turns are inside esbuild.
   for (let turn = 0; turn < 100; turn++) {
     await one.release()
     await setImmediate()

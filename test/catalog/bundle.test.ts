@@ -28,7 +28,7 @@ afterAll(releaseBundler)
 const setup = (functionName: string) =>
   JSON.stringify({ functionName, parent: process.pid, maxReplyBytes: 1000, maxLogBytes: 1000 })
 
-/** Where a process keeps what V8 has compiled of it. */
+/** The file of V8's code cache. */
 const cacheOf = ({ path }: Bundle) => `${path.replace(/cjs$/, 'js')}.cache`
 
 const pathOf = async (at: Project, file: string) => (await bundleFunction(at.source(file), at.options)).path
@@ -332,7 +332,7 @@ describe('the cache', () => {
   test('a complete cache is not written to, so it may be read-only', async () => {
     const at = project({ 'functions/a.ts': 'export default () => 1' })
     const path = await pathOf(at, 'functions/a.ts')
-    // What was made of a file that is so young is remembered by the second build only.
+    // A build of a file that was just written is cached by the second build only.
     await setTimeout(30)
     const { files } = await bundleFunction(at.source('functions/a.ts'), at.options)
     const before = [...files, at.options.cache].map((each) => statSync(each))
@@ -382,7 +382,7 @@ describe('the cache', () => {
     for (let n = 0; n < 5; n++) {
       at.write('functions/a.ts', `${n === 3 ? 'await null\n' : ''}export default () => ${n}`)
       versions.push(await bundleFunction(at.source('functions/a.ts'), at.options))
-      // What a process has kept of it goes with it.
+      // Removes its code cache as well.
       writeFileSync(cacheOf(versions[n]!), '')
     }
     const expected = [...kept, ...versions.slice(2)].flatMap(({ files }) => files)

@@ -40,7 +40,7 @@ const message = (fields: Partial<Routable> = {}): Routable => ({
 const rankText = ({ rule: { threadId, platformId, channelType, kind, content } }: FunctionSpec): string =>
   [content.length, ...[threadId, platformId, channelType, kind].map((it) => (it ? 1 : 0))].join('')
 
-/** undefined: refused because of a clash. */
+/** undefined: rejected because of a clash. */
 function catalogOf(specs: readonly FunctionSpec[]): Catalog | undefined {
   try {
     return new Catalog(specs)

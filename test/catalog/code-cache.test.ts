@@ -1,4 +1,4 @@
-// What V8 has compiled of a bundle is kept for the next process, and believed only by the V8 that can use it.
+// V8's code cache of a bundle is written for the next process, and used only by the same V8.
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync, statSync, truncateSync, watch, writeFileSync } from 'node:fs'
@@ -27,7 +27,7 @@ async function load(path: string, execArgv: readonly string[] = []): Promise<Chi
   return child
 }
 
-/** Resolves when another file has come to stand there, or one at all. */
+/** Resolves when the file exists or was replaced. */
 function comes(folder: string, file: string): Promise<void> {
   const ino = () => (existsSync(file) ? statSync(file).ino : 0)
   const before = ino()
@@ -52,7 +52,7 @@ test('the first process writes it, later ones use it and do not change it', asyn
   const { path, cache } = await kept()
   const before = statSync(cache)
   const child = await load(path)
-  // It would have kept its own by then.
+  // It would have written its own by then.
   await setTimeout(1_000)
   child.disconnect()
   await once(child, 'exit')

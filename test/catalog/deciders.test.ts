@@ -1,5 +1,5 @@
-// All that decided a build counts as its input: after a change of it, the next process of a function runs the
-// new code.
+// Everything that decided a build is its input: after a change, the next process of a function runs the new
+// code.
 import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, utimesSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'

@@ -1,4 +1,4 @@
-// What was built the last time counts only while everything that it was made from is as it was.
+// An earlier build is valid only while all its inputs are unchanged.
 import { mkdirSync, readdirSync, renameSync, rmSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'

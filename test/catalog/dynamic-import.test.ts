@@ -1,4 +1,4 @@
-// A dynamic import that is left in a bundle finds the same in each process, from the file that says it.
+// A dynamic import in a bundle resolves alike in each process, relative to its source file.
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
@@ -10,10 +10,7 @@ import { bundleFunction, gives, type Project, project, releaseBundler } from './
 
 afterAll(releaseBundler)
 
-/**
- * As the stand-in of project.ts, but it stays, as a child does: what V8 has compiled is kept by those that
- * stay.
- */
+/** As the stand-in of project.ts, but it stays alive like a child, which writes the code cache. */
 const STAYS = `
 export function serve(load) {
   process.on('disconnect', () => process.exit(0))
@@ -50,7 +47,7 @@ interface Twice {
   readonly printed: string
 }
 
-/** What the first process of a function says, and what one says that starts from V8's cache. */
+/** The output of the first process of a function, and of one that starts from V8's cache. */
 async function twice(at: Project, kept: boolean): Promise<Twice> {
   const options = { ...at.options, shim: at.at('stays.mjs') }
   const { path } = await bundleFunction(at.source('functions/f.ts'), options)
@@ -140,7 +137,7 @@ describe('100: a dynamic import finds the same in the first process and in one t
     const at = withFunction(`export default async () => (await ${expression}).sep`)
     const { reports, path } = await twice(at, false)
     expect(reports).toEqual([{ gave: '/' }, { gave: '/' }])
-    // Another function, started later, has kept its own by now; so nothing is to come.
+    // Another function, started later, has written its own by now; so this one will not.
     const first = await start(path)
     await twice(withFunction('export default () => 1'), true)
     expect(first.child.connected).toBe(true)

@@ -7,10 +7,7 @@ import { onTestFinished } from 'vitest'
 import { type Bundle, type BundleOptions, Bundler } from '../../runtime/catalog/bundle.ts'
 import type { FunctionSource } from '../../runtime/catalog/discover.ts'
 
-/**
- * Stands in for the child's shim: calls the handler once and says what it gave, or what was thrown on the
- * way.
- */
+/** Replaces the child's shim: calls the handler once and reports its result or error. */
 const STAND_IN = `
 export function serve(load) {
   load()
@@ -64,21 +61,19 @@ export interface Run {
   readonly printed: string
 }
 
-/** What the handler of `file` gives when its bundle really runs. */
+/** The result of the handler of `file` when its bundle runs. */
 export async function gives(at: Project, file: string, external: readonly string[] = []): Promise<unknown> {
   const { path } = await bundleFunction(at.source(file), { ...at.options, external })
   const { messages, printed } = await run(path)
   return messages[0] ?? printed
 }
 
-/**
- * Runs a bundle to its end, far from its project, and gathers what it says over its channel and its pipes.
- */
+/** Runs a bundle to its end, outside its project, and collects its reports and output. */
 export function run(bundle: string, execArgv: readonly string[] = []): Promise<Run> {
   return ending(fork(bundle, { cwd: tmpdir(), silent: true, execArgv: [...execArgv], timeout: RUN_MS }))
 }
 
-/** The same for a bundle that would serve for ever: ended after its first message. */
+/** The same for a bundle that does not end by itself: ended after its first message. */
 export function runUntilFirstMessage(bundle: string, args: readonly string[]): Promise<Run> {
   const child = fork(bundle, [...args], { cwd: tmpdir(), silent: true, timeout: RUN_MS })
   child.once('message', () => child.kill())

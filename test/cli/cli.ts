@@ -1,4 +1,4 @@
-// The command as users run it: a process of its own, from the build, in an environment that says nothing.
+// The command as users run it: a process of its own, from the build, without variables.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, symlinkSync } from 'node:fs'

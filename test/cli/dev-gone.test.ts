@@ -1,4 +1,4 @@
-// `dev` makes its folder itself, and a person may throw it away at any time.
+// `dev` creates its folder itself, and a user may delete it at any time.
 import { mkdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'

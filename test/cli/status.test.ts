@@ -8,10 +8,7 @@ import { ReopeningOutbox } from '../../runtime/store/sqlite/reopening-outbox.ts'
 import { headInbound, insertMessage, insertRow, openDb, wireOutbound } from '../support/files.ts'
 import { emptyProject, nanoclaw } from './cli.ts'
 
-/**
- * A workspace after some work, with no runtime: one message completed, one failed, one due, one that is
- * hostile.
- */
+/** A workspace without a runtime: one message completed, one failed, one due, one hostile. */
 function usedWorkspace(): string {
   const dir = emptyProject()
   const workspace = join(dir, '.nanoclaw')

@@ -1,4 +1,4 @@
-// Flags win over variables, variables over the file, the file over defaults: whichever of them say something.
+// Flags win over variables, variables over the file, the file over defaults, for any combination.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

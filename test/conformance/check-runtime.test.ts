@@ -1,6 +1,6 @@
-// `conform --command` against runtimes: ours, one of another make that keeps to the rules, and the same one
-// told to break them. A play is mostly waiting, so all of them run at the same time, and each test looks at
-// the end of its own.
+// `conform --command` against runtimes: this one, another one that keeps the rules, and the same one set to
+// break them. A check is mostly waiting, so all of them run at the same time, and each test waits for its
+// own.
 import { execFile, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, readdirSync } from 'node:fs'
@@ -15,7 +15,7 @@ const STRANGER = fileURLToPath(new URL('../fixtures/conform/runtime.mjs', import
 const CHECK_ONE = fileURLToPath(new URL('../fixtures/conform/check-one.mjs', import.meta.url))
 const OURS = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 const WIDTH = 80
-/** What a broken runtime never does is waited for so long. */
+/** How long to wait for what a broken runtime never does. */
 const WAIT_MS = 1_500
 
 interface Mutant {

@@ -1,4 +1,4 @@
-// `conform DIR`: each way to break a rule in a file, and the one check that says so.
+// `conform DIR`: each way to break a rule in a file, and the one check that fails.
 import { mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'

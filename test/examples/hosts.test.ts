@@ -1,5 +1,5 @@
-// The example hosts as somebody would run them, each against a runtime of ours: first it is not there and has
-// left a hot journal, then it comes.
+// The example hosts run as documented, each against this runtime: first stopped with a hot journal left
+// behind, then started.
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, statSync } from 'node:fs'
@@ -37,7 +37,7 @@ describe.each<Host>([
     expect(isHot(paths.outbound)).toBe(true)
     await workbenchAt(root)
     expect(await host.ended).toBe(0)
-    // Messages without an address are in no order to each other.
+    // Messages without an address have no order.
     expect(sorted(printed(host.output.stdout))).toEqual(sorted(REPLIES))
 
     // As if it had died between printing and marking.

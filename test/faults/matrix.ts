@@ -1,6 +1,6 @@
-// The fault matrix: its rows (rows.txt), the tests that stand for them (found by the numbers at the head of
-// their titles), and the table that docs/faults.md shows. A title begins with the numbers of its rows, like
-// `33 to 39: …` or `W14, 47: …`.
+// The fault matrix: its rows (rows.txt), their tests (found by the numbers in brackets behind their titles),
+// and the table that docs/faults.md shows. A title ends with the numbers of its rows, like `… [33 to 39]` or
+// `… [W14, 47]`.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { listFiles } from '../support/tree.ts'
@@ -17,7 +17,7 @@ export interface Row {
 export type Tested = ReadonlyMap<number, readonly string[]>
 
 export const ROWS_FILE = 'test/faults/rows.txt'
-/** The highest number of a row: one of those up to it that is missing is noticed. */
+/** The highest number of a row: missing ones up to it are reported. */
 export const LAST = 182
 
 const TITLE = /[(\s]['"`]((?:W?\d+(?:, | to ))*W?\d+): /g
@@ -54,8 +54,8 @@ export function numbersIn(text: string): number[] {
 }
 
 /**
- * What is wrong with the matrix: rows that are missing, or have neither a test nor a reason, or both; tests
- * of no row.
+ * The problems of the matrix: rows that are missing, or have neither a test nor a reason, or both; tests of
+ * unknown rows.
  */
 export function problems(rows: readonly Row[], tested: Tested): string[] {
   const numbers = rows.map(({ number }) => number)

@@ -98,7 +98,7 @@ function fill(root: string): void {
 }
 
 /**
- * One life, told to stop when it has started and all messages have an end; its exit code, -1 for one that was
+ * One life, stopped when it has started and all messages have ended; its exit code, -1 for one that was
  * killed.
  */
 async function live(root: string, before: readonly string[]): Promise<number> {
@@ -136,7 +136,7 @@ function judge(path: string, exits: readonly number[]): string[] {
     acks: ask(path, 'select count(*) from processing_ack'),
     replies: ask(path, 'select count(*) from messages_out'),
     answered: ask(path, 'select count(distinct in_reply_to) from messages_out'),
-    // A message that runs again is written down as a run; one life repeats only what its handler asked for.
+    // A message that runs again has another recorded run; one life repeats only what its handler requested.
     ...(exits.length === 1 && { runs: ask(path, 'select count(*) from nanoclaw_run') }),
   }
   const expected: Readonly<Record<string, unknown>> = {

@@ -4,7 +4,7 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 import { insertRow } from '../support/files.ts'
 import { type HostFixture, hostFixture } from '../support/host.ts'
 
-/** Writes the requests as a runtime does, and waits until each has been carried out or given up. */
+/** Writes the requests as a runtime does, and waits until each was executed or given up. */
 async function carryOut(
   { host, outbound }: HostFixture,
   contents: readonly unknown[],

@@ -1,5 +1,4 @@
-// What the times of the files tell about news: a look may say yes without need, and never no when there is
-// some.
+// Change detection by file times: false positives are allowed, false negatives are not.
 import { mkdirSync, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
@@ -8,10 +7,10 @@ import { ChangeProbe } from '../../runtime/host/change-probe.ts'
 import { openDb, tempDir } from '../support/files.ts'
 
 const HOUR_MS = 3_600_000
-/** When the tests look, unless they say otherwise: long after the files were written. */
+/** Default time of the probes: long after the files were written. */
 const LATER = () => Date.now() + HOUR_MS
 
-/** A folder whose files were written long before the look that has read them. */
+/** A folder whose files were written long before the probe of its last read. */
 function known() {
   const dir = tempDir()
   const outbound = openDb(join(dir, 'outbound.db'))
@@ -70,7 +69,7 @@ test('a file written just before the probe is read again: its time may hide a la
   utimesSync(path, atMs / 1000, atMs / 1000)
   const look = glance.look(atMs + 2_000)
   glance.read(look)
-  // The same size, the same time, another content: only a read would tell.
+  // Other content of the same size and time: only a read would detect it.
   expect(glance.isNews(glance.look(atMs + 2_000))).toBe(true)
   glance.read(glance.look(atMs + HOUR_MS))
   expect(glance.isNews(glance.look(atMs + HOUR_MS))).toBe(false)

@@ -1,4 +1,4 @@
-// enqueue and enqueueMany: what is stored, what is refused, and that nothing is lost between two hosts.
+// enqueue and enqueueMany: stored forms, rejections, and two hosts at the same time.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'

@@ -1,6 +1,6 @@
-// A container shares the session folder and is not trusted: it may replace what the host has just looked at.
-// The other side is a real process that does so as fast as it can, or the test itself, at the one moment that
-// counts.
+// A container shares the session folder and is not trusted: it may replace a file that the host has just
+// checked. The other side is a real process that does so as fast as it can, or the test itself, at the
+// critical moment.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {

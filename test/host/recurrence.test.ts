@@ -230,7 +230,7 @@ test('153: the zone of the host that enqueued a task stays with it, whichever ho
   })
   expect(other.tasks.list()[0]?.recurrence).toEqual({ cron: '0 9 * * *', timeZone: 'Asia/Tokyo' })
 
-  // What is changed is counted in the zone of the host that changes it, and in its own, if it says one.
+  // A changed recurrence uses the zone of the host that changes it, or its own, if it names one.
   other.tasks.update('digest', { content: 'new' })
   expect(other.tasks.list()[0]?.recurrence).toMatchObject({ timeZone: 'Asia/Tokyo' })
   other.tasks.update('digest', { recurrence: '0 10 * * *' })

@@ -1,5 +1,4 @@
-// deliver when sending fails: tried again, given up, sent again; and what a crash between a send and its note
-// means.
+// deliver when sending fails: retries, giving up, sending again; and a crash between a send and its record.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { renameSync } from 'node:fs'

@@ -8,7 +8,7 @@ import { type Clock, realClock } from '../../runtime/protocol/clock.ts'
 import { type Db, insertRow, openDb, tempDir, wireOutbound } from '../support/files.ts'
 import { leaveHotJournal } from '../support/hot-journal.ts'
 
-/** `waits()`: how often a stream has found nothing and gone back to waiting. */
+/** `waits()`: how often a stream has found nothing and waited again. */
 function open() {
   const dir = tempDir()
   let waits = 0

@@ -1,4 +1,4 @@
-// Going round many folders: fair, in slices, and whatever one of them does.
+// Rounds over many folders: fair, in slices, independent of failures of one folder.
 import { expect, onTestFinished, test } from 'vitest'
 import { Rounds, type RoundsParts } from '../../runtime/host/rounds.ts'
 import { FakeClock } from '../support/fake-clock.ts'

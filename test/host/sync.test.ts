@@ -1,4 +1,4 @@
-// sync and status: what the runtime's acks become in the host's file.
+// sync and status: the runtime's acks in the host's file.
 import { join } from 'node:path'
 import { openHost } from 'nanoclaw-functions/host'
 import { expect, onTestFinished, test } from 'vitest'

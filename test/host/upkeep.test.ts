@@ -1,4 +1,4 @@
-// redrive, prune, answer: what a host does around the messages themselves.
+// redrive, prune, answer.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'

@@ -1,4 +1,4 @@
-// Our host and our runtime on one folder: what the one writes, the other understands.
+// This host library and this runtime on one folder.
 import { type Host, openHost } from 'nanoclaw-functions/host'
 import { expect, onTestFinished, test } from 'vitest'
 import { until, workbench } from '../support/runtime.ts'

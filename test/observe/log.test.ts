@@ -1,5 +1,5 @@
-// Log lines, whatever is in them: each event is one line of JSON, and what a function prints cannot look like
-// anything else.
+// Log lines with any content: each event is one line of JSON, and output of functions cannot imitate other
+// lines.
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createLog } from '../../runtime/observe/log.ts'

@@ -1,4 +1,4 @@
-// How long a pause lasts, as a table and as properties.
+// Delays, as a table and as properties.
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { type Backoff, backoffMs, jitterMs } from '../../runtime/protocol/backoff.ts'

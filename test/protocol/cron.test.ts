@@ -1,4 +1,4 @@
-// Cron expressions: what comes next, across daylight saving, and what is refused.
+// Cron expressions: occurrences, also across daylight saving, and rejections.
 import { expect, test } from 'vitest'
 import { lastOccurrence, nextOccurrence } from '../../runtime/protocol/cron.ts'
 

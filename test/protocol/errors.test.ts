@@ -1,4 +1,4 @@
-// Whatever a handler throws becomes data, and making it never throws again.
+// Any thrown value becomes data, and the conversion never throws.
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {

@@ -1,5 +1,5 @@
-// What JSON would change without an error is refused, and its place is named; everything else is the text
-// that JSON.stringify makes of it.
+// Values that JSON would change without an error are rejected with their path; everything else is the text of
+// JSON.stringify.
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'

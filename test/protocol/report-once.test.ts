@@ -1,4 +1,4 @@
-// What is news about something wrong that is found again and again.
+// When a lasting problem is reported again.
 import { expect, test } from 'vitest'
 import { ReportOnce } from '../../runtime/protocol/report-once.ts'
 

@@ -1,5 +1,4 @@
-// Instants as text: what is read, what is refused, and that SQLite reads the same instant out of the same
-// text.
+// Instants as text: accepted and rejected forms, and that SQLite reads the same instant from the same text.
 import Database from 'better-sqlite3'
 import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'

@@ -115,10 +115,10 @@ it.each<[string, (functions: string) => void, string, string]>([
     'functions/talk.js and functions/talk.ts are both',
   ],
   [
-    'a link that leads nowhere',
+    'a broken link',
     (dir) => symlinkSync('/nowhere/x.js', join(dir, 'dead.js')),
     'dead',
-    'functions/dead.js is a link',
+    'functions/dead.js is a broken link',
   ],
   [
     'a rule that another function has',

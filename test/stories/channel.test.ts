@@ -1,5 +1,5 @@
-// A process that loses its channel to the runtime and lives on can be given nothing and can answer nothing:
-// it is ended.
+// A process without its channel to the runtime can neither receive work nor report results: the runtime ends
+// it.
 import { readFileSync } from 'node:fs'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { benchOf, project, testConfig, until, workbench } from '../support/runtime.ts'

@@ -1,6 +1,6 @@
 // What comes through the chat bridge of the newest host of the replaced runner, and from other agents:
-// questions and their answers, files, notes of the host, context that is for nobody. What it concludes about
-// us is in driven.test.ts.
+// questions and their answers, files, notifications of the host, context without a function. Its decisions
+// about this runtime are in driven.test.ts.
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'

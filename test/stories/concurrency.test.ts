@@ -1,5 +1,4 @@
-// How many messages run at the same time: that does not follow the cores, and no process is started that has
-// nothing to do.
+// How many messages run at the same time: independent of the cores, and without processes that have no work.
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'

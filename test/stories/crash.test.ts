@@ -1,5 +1,4 @@
-// The runtime killed without a warning, again and again, under load: nothing is lost and nothing is answered
-// twice.
+// The runtime killed again and again under load: no message is lost or answered twice.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -186,8 +185,8 @@ function isAlive(pid: number): boolean {
 }
 
 /**
- * The runtime of this round has come up, and has or had messages in its hands: on a busy machine nobody may
- * see those that it has.
+ * The runtime of this round has started, and has or had messages: on a busy machine a test may not observe
+ * running ones.
  */
 function isWorking(path: string, round: number): boolean {
   try {

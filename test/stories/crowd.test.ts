@@ -1,5 +1,4 @@
-// More messages of one function than a runtime keeps in memory: whatever keeps them, every other function
-// goes on.
+// More messages of one function than a runtime keeps in memory: other functions are not affected.
 import { expect, test } from 'vitest'
 import { INBOUND_LIMITS } from '../../runtime/sources/inbound.ts'
 import { readStatus } from '../../runtime/store/sqlite/inspect.ts'

@@ -1,5 +1,5 @@
-// inbound.db damaged, half written or exchanged under a runtime that works: what cannot be read waits, and
-// nothing is blamed on a message.
+// inbound.db damaged, half written or exchanged under a running runtime: unreadable messages wait, and no
+// message is charged.
 import { execFileSync } from 'node:child_process'
 import { existsSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
@@ -35,7 +35,7 @@ it('48, 49: a hot journal beside a running runtime stops new work only, and an e
   expect(waits[0]).toContain('journal')
   await bench.ended(slow)
   expect([bench.ack(slow), bench.replies(slow).length]).toEqual(['completed', 1])
-  // The host comes back: its first statement plays the journal back.
+  // The host returns: its first statement rolls the journal back.
   const after = bench.send('echo')
   await bench.ended(after)
   expect([waits.length, reads.length]).toEqual([1, 1])

@@ -1,5 +1,5 @@
-// outbound.db when it takes no writes for a while. A full disk needs a file system of its own: that runs
-// where mounting is allowed.
+// outbound.db that is not writable for a while. A full disk needs a file system of its own: that runs where
+// mounting is allowed.
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

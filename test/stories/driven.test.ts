@@ -1,5 +1,5 @@
-// What the newest host of the replaced runner concludes about ours, and does then: nothing is lost, nothing
-// comes twice, and nothing that works is called stuck. The zones in which it may stand are in zones.test.ts.
+// Decisions of the newest host of the replaced runner about this runtime: no message is lost or repeated, and
+// no running message counts as stuck. Time zones of the host are in zones.test.ts.
 import { statSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -130,7 +130,10 @@ describe('the newest host', () => {
     host.aheadMs = 0
   })
 
-  /** Waits until it is claimed, and takes every later sign of life away. Returns the pen of a heartbeat. */
+  /**
+   * Waits until it is claimed, and removes every later sign of life. Returns a function that writes a
+   * heartbeat.
+   */
   async function frozenSinceItsClaim(id: string): Promise<(atMs: number) => void> {
     const heartbeat = join(host.dir, '.heartbeat')
     const beat = (atMs: number) => utimesSync(heartbeat, atMs / 1000, atMs / 1000)
@@ -198,8 +201,7 @@ it('W3, W4, W27: a container that dies at any moment, or is killed right after i
     host.deliver()
     return host.sent.length === 2
   })
-  // It has nothing to do, and stays until it is stopped: a reply of a container that has gone would wait a
-  // minute.
+  // It is idle, and stays until it is stopped: a reply of a stopped container would wait a minute.
   host.insert({ id: 'hold', kind: 'chat', content: { do: 'hold' }, ...CHAT })
   await until(() => host.claims().length === 1)
   expect(await container.stop()).toBe(0)

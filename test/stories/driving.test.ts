@@ -162,9 +162,12 @@ describe('a runner of the newest revision', () => {
 })
 
 it.each([
-  [[{ name: '', type: 'channel' }], /destinations\[0\]\.name is ""; expected text/],
+  [[{ name: '', type: 'channel' }], /destinations\[0\]\.name is ""; expected non-empty text/],
   [[{ name: 'a', type: 'person' }], /destinations\[0\]\.type is "person"; expected 'channel' or 'agent'/],
-  [[{ name: 'a', type: 'agent', agentGroupId: 7 }], /destinations\[0\]\.agentGroupId is 7; expected text/],
+  [
+    [{ name: 'a', type: 'agent', agentGroupId: 7 }],
+    /destinations\[0\]\.agentGroupId is 7; expected non-empty text/,
+  ],
   [
     [
       { name: 'a', type: 'agent' },

@@ -97,10 +97,7 @@ describe('process_after', () => {
   })
 })
 
-/**
- * A runtime whose time passes as the test says, and while the test waits: a millisecond with each look,
- * however long that took.
- */
+/** A runtime whose clock the test controls; while the test waits, each poll advances it by a millisecond. */
 async function onOwnTime() {
   const clock = new FakeClock()
   const bench = benchOf(testConfig(project(['echo'])), undefined, { clock })

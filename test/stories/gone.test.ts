@@ -1,5 +1,4 @@
-// The workspace taken away from under a runtime that works: outbound.db, or all of the folder, deleted, moved
-// or exchanged.
+// The workspace of a running runtime removed: outbound.db, or the whole folder, deleted, moved or exchanged.
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createEvents } from '../../runtime/protocol/events.ts'

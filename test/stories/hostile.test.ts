@@ -1,6 +1,5 @@
-// Everything that a row of inbound.db may say and should not: each with the one thing that becomes of it. All
-// rows stand in one file, which one runtime reads; the values are written as SQL, because some of them are
-// nothing that a text could say.
+// Hostile rows of inbound.db, each with its one result. All rows are in one file, which one runtime reads;
+// the values are written as SQL, because some of them cannot be written as text.
 import { readdirSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { sharedBench, until } from '../support/runtime.ts'
@@ -14,7 +13,7 @@ interface Row {
   readonly process_after?: string
 }
 
-/** `said`: the reply that stands in the file. `waits`: there is no ack. */
+/** `said`: the reply in the file. `waits`: no ack. */
 type End = { readonly said: unknown } | { readonly failed: string } | 'waits'
 
 type Case = readonly [what: string, row: Row, end: End]
@@ -176,7 +175,7 @@ function insert({ id, seq, kind = "'echo'", content = "'{}'", process_after = 'n
   return Number(inbound.prepare(sql).run().lastInsertRowid)
 }
 
-/** What became of a row, by the very bytes of its id. */
+/** The result of a row, by the bytes of its id. */
 function ackOf(rowid: number): { status: string; reason: string | null; content: unknown } | undefined {
   const { inbound, outbound } = shared()
   const id = inbound

@@ -1,4 +1,4 @@
-// What may be the matter with inbound.db, and that nothing is lost by it.
+// Faults of inbound.db, none of which loses a message.
 
 import { execFileSync } from 'node:child_process'
 import {

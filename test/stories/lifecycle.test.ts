@@ -1,4 +1,4 @@
-// Starting, stopping, being the only one, and being replaced.
+// Start, stop, exclusive use, and replacement.
 import {
   mkdirSync,
   readFileSync,
@@ -341,17 +341,13 @@ describe('functions that change', () => {
   })
 })
 
-/**
- * A runtime that has been told to stop while a message runs. Its time stands still but for what the test lets
- * pass.
- */
+/** A runtime that stops while a message runs. Only the test advances its clock. */
 async function stopping(change: Partial<Config>, name: string, content = {}) {
   const clock = new FakeClock()
   const bench = benchOf(testConfig(project([name]), change), undefined, { clock })
   onTestFinished(() => bench.runtime.kill())
   await bench.runtime.start()
-  // A claim is on disk before the handler listens to its signal: one that is told earlier does not hear of
-  // it.
+  // A claim is on disk before the handler listens to its signal: an earlier abort would be missed.
   let started = false
   bench.events.once('log', () => {
     started = true

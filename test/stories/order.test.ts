@@ -1,4 +1,4 @@
-// Who runs before whom, and who runs beside whom.
+// Order and concurrency of messages.
 import { describe, expect, it } from 'vitest'
 import { sharedBench, type Workbench, workbench } from '../support/runtime.ts'
 

@@ -1,5 +1,5 @@
-// What the runtime remembers of inbound.db between two looks, or two starts: where it was, in which file,
-// with which tables. None of it may stand for a file, or a table, that is another one by now.
+// The runtime's state about inbound.db between two polls, or two starts: position, file, tables. None of it
+// may apply to a replaced file or table.
 import { renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { openHost } from 'nanoclaw-functions/host'

@@ -1,4 +1,4 @@
-// Processes under pressure: backlogs, timeouts among batches, reloads in the middle, nonsense on the channel.
+// Processes under pressure: backlogs, timeouts in batches, reloads during runs, invalid bytes on the channel.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { rmSync, writeFileSync } from 'node:fs'

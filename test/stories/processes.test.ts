@@ -1,4 +1,4 @@
-// What else a handler may do to its process, and what the machine may do to all of them.
+// Further effects of handlers on their process, and of the machine on all processes.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { chmodSync, chownSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

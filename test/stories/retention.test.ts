@@ -1,4 +1,4 @@
-// What outbound.db keeps of messages that have ended, and when it is forgotten.
+// Retention of ended messages in outbound.db.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'

@@ -1,5 +1,5 @@
-// A server that is busy says when to come back; a handler that passes that on is not charged for it. A real
-// server here, with a rate that it keeps to.
+// A busy server names the time of the next request; a handler that passes it on is not charged. A real server
+// with a rate limit.
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'

@@ -1,5 +1,5 @@
-// A handler that stops its own runtime looks like one that meets a deploy: it is not charged, and does not
-// keep others out.
+// A handler that stops its own runtime is treated like one during a deploy: it is not charged, and does not
+// block others.
 import { expect, it } from 'vitest'
 import { headInbound, insertMessage, openDb } from '../support/files.ts'
 import { project, testConfig, until } from '../support/runtime.ts'

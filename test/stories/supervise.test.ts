@@ -1,5 +1,4 @@
-// A host that supervises: the runtime as users start it, compiled and in a process of its own, comes and goes
-// with the work.
+// A host that supervises: the compiled runtime in a process of its own is started and stopped with the work.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'

@@ -1,4 +1,4 @@
-// A disk that fails again and again under a runtime that works: real failures of real system calls.
+// A disk that fails repeatedly under a running runtime: real failures of real system calls.
 import { readFileSync } from 'node:fs'
 import { expect, it, onTestFinished } from 'vitest'
 import { headInbound, insertMessage, openDb } from '../support/files.ts'

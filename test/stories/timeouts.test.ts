@@ -1,4 +1,4 @@
-// A handler that takes longer than its timeout: what is kept of it, and how its process ends.
+// A handler that exceeds its timeout: its record, and the end of its process.
 import { describe, expect, it } from 'vitest'
 import { sharedBench, until } from '../support/runtime.ts'
 import { isAlive } from '../support/supervise.ts'

@@ -1,4 +1,4 @@
-// A host that keeps inbound.db in WAL mode: served where that works, and told what to do.
+// A host with inbound.db in WAL mode: served where that works, with a remedy.
 import { execFileSync } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'

@@ -56,7 +56,7 @@ function started(root: string, ...args: string[]) {
   return { child, lines, said, ended, stderr }
 }
 
-/** A runtime in this process, and what became of its workspaces. */
+/** A runtime in this process, and the results of its workspaces. */
 function several(
   root: string,
   sessions: readonly Session[],

@@ -18,7 +18,7 @@ interface Said {
   readonly reason?: string
 }
 
-/** A host in a process of its own, and what it has said. */
+/** A host in a process of its own, and its output. */
 function host(folder: string, limits: Record<string, number>) {
   const child = spawn(process.execPath, ['--import', 'tsx', CHILD, folder, JSON.stringify(limits)], {
     stdio: ['ignore', 'pipe', 'inherit'],

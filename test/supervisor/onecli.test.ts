@@ -1,4 +1,4 @@
-// The hook for a OneCLI gateway, against a stand-in that speaks its two answers.
+// The hook for a OneCLI gateway, against a stand-in with its two responses.
 import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'

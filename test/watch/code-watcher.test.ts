@@ -1,5 +1,4 @@
-// A runtime that watches its sources, and what people do to files: each change below must be noticed without
-// any other.
+// A runtime that watches its sources: each change below must be detected by itself.
 import { mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'

@@ -56,7 +56,7 @@ test('during a commit scheduled polls are postponed to its end', async () => {
   await nextHint()
   const hintMs = hints.at(-1)?.sinceMs ?? 0
   db.exec('begin immediate; insert into t values (1)')
-  // One look of before may come while the event is on its way; after that there are two.
+  // One earlier poll may come before the event; after that there are two.
   const during = () => hints.filter(({ journal }) => journal).map(({ sinceMs }) => sinceMs - hintMs)
   await expect.poll(() => during().filter((ms) => ms > 5).length).toBeGreaterThanOrEqual(2)
   expect(during().length).toBeLessThanOrEqual(3)

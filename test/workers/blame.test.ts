@@ -25,7 +25,7 @@ const killed = (signal: string): Outcome => ({ type: 'killed', signal, stderr: S
 const outOfMemory: Outcome = { type: 'out-of-memory', stderr: STDERR }
 const timedOut: Outcome = { type: 'timed-out', afterMs: 500 }
 
-/** `suspect`: it was suspected already, and nothing was to run beside it. */
+/** `suspect`: it was isolated already. */
 const message = (n: number, suspect = false) => ({ n, alone: suspect, timeoutMs: 500 })
 
 const exit = (...facts: Partial<ProcessExit>[]): ProcessExit =>

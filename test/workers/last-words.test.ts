@@ -1,5 +1,4 @@
-// What V8 says before it ends a process, on Node 20 to 26: only a heap at its limit is out of memory as
-// maxMemory means it.
+// V8's messages before it ends a process, on Node 20 to 26: only a heap at its limit counts as out of memory.
 import { expect, test } from 'vitest'
 import { StderrTail } from '../../runtime/workers/stderr-tail.ts'
 

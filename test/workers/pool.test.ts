@@ -72,7 +72,7 @@ const message = (n: number) =>
   ({ n, alone: false, lane: '', timeoutMs: 60_000, message: {} }) as unknown as Dispatch
 const receiver = { workspace: 'w', ended: () => undefined }
 
-/** Offers until no more come up, with one batch for each; says how many processes are at work. */
+/** Assigns one batch each until no more processes start; returns how many are busy. */
 function busy(spec: Partial<FunctionSpec>, quick: boolean): number {
   const { clock, offer } = poolOf()
   let at = 0

@@ -1,4 +1,4 @@
-// One process as its runtime sees it, told by hand what it reports.
+// One process as its runtime sees it, with reports made by the test.
 import { expect, test } from 'vitest'
 import type { Dispatch } from '../../runtime/protocol/ipc.ts'
 import type { RunEnd } from '../../runtime/protocol/outcome.ts'
