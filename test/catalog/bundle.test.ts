@@ -140,7 +140,7 @@ describe('a bundle runs on its own', () => {
     ['sp ace'],
     [`quo't"e`],
     ['{a,b}!(c)'],
-  ])('161: from a project in a folder %s, into a cache in another one of that name', async (name) => {
+  ])('from a project in a folder %s, into a cache in another one of that name [161]', async (name) => {
     const at = project({
       [`${name}/functions/f.ts`]: `
           import { near } from './_near.ts'

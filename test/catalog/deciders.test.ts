@@ -189,7 +189,7 @@ const cases: Record<string, Case> = {
 }
 
 test.each(Object.entries(cases))(
-  '160: a change of %s is detected',
+  'a change of %s is detected [160]',
   async (_what, { files, before, change, external }) => {
     const at = project(files)
     before?.(at)

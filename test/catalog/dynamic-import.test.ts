@@ -82,7 +82,7 @@ function withFunction(text: string): Project {
 
 const beside = (at: Project) => pathToFileURL(at.at('functions/_beside.mjs')).href
 
-describe('100: a dynamic import finds the same in the first process and in one that starts from V8’s cache', () => {
+describe('a dynamic import finds the same in the first process and in one that starts from V8’s cache [100]', () => {
   test.each<[string, string, (at: Project) => unknown]>([
     ['a module of node', `(await import('node:path')).sep`, () => '/'],
     [

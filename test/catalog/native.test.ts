@@ -10,7 +10,7 @@ afterAll(releaseBundler)
 
 const INSTALLED = fileURLToPath(new URL('../../node_modules/', import.meta.url))
 
-test('169: better-sqlite3 runs in a function without `external`, and with it', async () => {
+test('better-sqlite3 runs in a function without `external`, and with it [169]', async () => {
   const at = project({
     'functions/sql.ts': `
       import Database from 'better-sqlite3'
@@ -52,7 +52,7 @@ test.each([
     `require('aws-sdk')`,
     /if dep works without it, name 'dep' in `external`/,
   ],
-])('169: for a package %s the build names the remedy', async (_what, code, told) => {
+])('for a package %s the build names the remedy [169]', async (_what, code, told) => {
   const at = project({
     'functions/f.ts': `import 'dep'\nexport default () => 1`,
     'node_modules/dep/index.js': code,

@@ -18,7 +18,7 @@ test.each<[string, (workspace: string) => void]>([
     },
   ],
   ['without outbound.db', (workspace) => rmSync(join(workspace, 'outbound.db'))],
-])('115: a workspace that is %s under dev is created again, with one line', async (_what, take) => {
+])('a workspace that is %s under dev is created again, with one line [115]', async (_what, take) => {
   const dir = await initProject()
   const dev = startNanoclaw(dir, ['dev'])
   await dev.says('Ctrl+C stops.')
@@ -43,7 +43,7 @@ test.each<[string, (workspace: string) => void]>([
   expect(await dev.ended()).toMatchObject({ code: 0, stderr: '' })
 })
 
-test('116: when only inbound.db is deleted under dev, an empty one replaces it, and the runtime continues', async () => {
+test('when only inbound.db is deleted under dev, an empty one replaces it, and the runtime continues [116]', async () => {
   const dir = await initProject()
   const dev = startNanoclaw(dir, ['dev'])
   await dev.says('Ctrl+C stops.')

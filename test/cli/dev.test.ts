@@ -136,7 +136,7 @@ test('a second signal ends it at once', async () => {
   expect((await dev.ended()).code).toBe(130)
 })
 
-test('128: replies of kind system are executed and printed; unknown actions are printed as well', async () => {
+test('replies of kind system are executed and printed; unknown actions are printed as well [128]', async () => {
   const dir = await initProject()
   writeFileSync(
     join(dir, 'functions/ask.ts'),
@@ -184,7 +184,7 @@ test('128: replies of kind system are executed and printed; unknown actions are 
   expect(new Set(tasks)).toEqual(new Set(['completed']))
 })
 
-test('128: the same in JSON', async () => {
+test('the same in JSON [128]', async () => {
   const dir = await initProject()
   writeFileSync(
     join(dir, 'functions/ask.ts'),

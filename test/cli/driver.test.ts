@@ -16,7 +16,7 @@ test.each([
     (file: string) => writeFileSync(file, 'nonsense'),
     /^better-sqlite3 is not built for Node v\S+ on \S+: /,
   ],
-])('136: where the native module of better-sqlite3 %s, every command names the remedy', (_, spoil, says) => {
+])('where the native module of better-sqlite3 %s, every command names the remedy [136]', (_, spoil, says) => {
   const installed = tempDir()
   cpSync(join(REPOSITORY, 'dist'), join(installed, 'dist'), { recursive: true })
   cpSync(join(REPOSITORY, 'package.json'), join(installed, 'package.json'))

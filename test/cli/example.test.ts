@@ -52,7 +52,7 @@ test.each([
   ],
   ['an address', `{ on: { channelType: "it's", threadId: 'T 1' }, handler: () => 'taken' }`],
   ['everything', `{ on: {}, handler: () => 'taken' }`],
-])('164: the example in the opening lines is taken by a function with %s', async (_, definition) => {
+])('the example in the opening lines is taken by a function with %s [164]', async (_, definition) => {
   const dir = await initProject()
   writeFileSync(join(dir, 'functions/chat.ts'), `export default ${definition}`)
   const dev = startNanoclaw(dir, ['dev'])
@@ -64,7 +64,7 @@ test.each([
   expect(await nanoclaw(dir, words)).toMatchObject({ code: 0, stdout: expect.stringMatching(/\ntaken\n$/) })
 })
 
-test('165: dev, send and show name the one condition that a message misses', async () => {
+test('dev, send and show name the one condition that a message misses [165]', async () => {
   const dir = await initProject()
   writeFileSync(
     join(dir, 'functions/opened.ts'),

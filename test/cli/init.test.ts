@@ -92,7 +92,7 @@ test.each<[string, string, Record<string, string>, string]>([
     'file:../pack.tgz',
   ],
   ['a global folder', 'x/node_modules/nanoclaw-functions', {}, 'file:../x/node_modules/nanoclaw-functions'],
-])('162: installed from %s, the new project depends on what npm finds', (_, own, named, spec) => {
+])('installed from %s, the new project depends on what npm finds [162]', (_, own, named, spec) => {
   const dir = tempDir()
   mkdirSync(join(dir, own), { recursive: true })
   writeFileSync(join(dir, 'pack.tgz'), '')
@@ -102,7 +102,7 @@ test.each<[string, string, Record<string, string>, string]>([
   expect(dependencySpec(join(dir, 'new'), join(dir, own))).toBe(spec)
 })
 
-test('162: an existing package.json is kept, and the next step adds the dependency', async () => {
+test('an existing package.json is kept, and the next step adds the dependency [162]', async () => {
   const dir = tempDir()
   writeFileSync(join(dir, 'package.json'), '{}')
   const { code, stderr } = await nanoclaw(dir, ['init'])

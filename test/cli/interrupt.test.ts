@@ -22,7 +22,7 @@ test.each(
     [command, 'has built all of them', (dir: string) => built(dir) >= FUNCTIONS] as const,
   ]),
 )(
-  '124: Ctrl-C when `%s` %s, its cache cold, ends it with 0 and reports no broken function',
+  'Ctrl-C when `%s` %s, its cache cold, ends it with 0 and reports no broken function [124]',
   async (command, _, reached) => {
     const dir = await initProject()
     for (let n = 1; n < FUNCTIONS; n++)

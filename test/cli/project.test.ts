@@ -8,7 +8,7 @@ import { initProject, nanoclaw, startNanoclaw } from './cli.ts'
 const BELOW = ['functions', 'functions/deep/er', '.nanoclaw', 'notes']
 
 test.each(BELOW)(
-  '127: in %s of a project, commands find the project above, and create no files there',
+  'in %s of a project, commands find the project above, and create no files there [127]',
   async (below) => {
     const dir = await initProject()
     const folder = join(dir, below)
@@ -35,7 +35,7 @@ test.each(BELOW)(
   },
 )
 
-test('127: a project without a config file is found from its functions folder', async () => {
+test('a project without a config file is found from its functions folder [127]', async () => {
   const dir = tempDir()
   mkdirSync(join(dir, 'functions/deep'), { recursive: true })
   expect((await nanoclaw(join(dir, 'functions/deep'), ['send', 'chat', 'hello'])).code).toBe(0)
@@ -56,7 +56,7 @@ test.each([
   [['conform'], 2],
   [['dev'], 78],
   [['start'], 78],
-])('127: outside a project, %j writes nothing and prints that', async (args, exitCode) => {
+])('outside a project, %j writes nothing and prints that [127]', async (args, exitCode) => {
   const dir = tempDir()
   const { code, stderr, stdout } = await nanoclaw(dir, args)
   expect({ code, stdout }).toEqual({ code: exitCode, stdout: '' })
@@ -74,7 +74,7 @@ test.each([
   expect(readdirSync(dir)).toEqual(['here'])
 })
 
-test('127: init rejects the functions folder of another project', async () => {
+test('init rejects the functions folder of another project [127]', async () => {
   const dir = await initProject()
   for (const [cwd, args] of [
     ['functions', ['init']],
@@ -102,7 +102,7 @@ test.each([
   ['cjs', `const { defineConfig } = require('nanoclaw-functions')\nmodule.exports = defineConfig(${OBJECT})`],
   ['cjs', `module.exports = require('./settings.cjs')`],
   ['json', `{ "workspace": "elsewhere" }`],
-])('125: nanoclaw.config.%s is read: %s', async (ending, text) => {
+])('nanoclaw.config.%s is read: %s [125]', async (ending, text) => {
   const dir = tempDir()
   mkdirSync(join(dir, 'functions'))
   writeFileSync(join(dir, 'settings.cjs'), `module.exports = ${OBJECT}`)
@@ -113,7 +113,7 @@ test.each([
 })
 
 test.each(['yaml', 'yml', 'toml', 'json5', 'jsonc', 'tsx', 'TS', ''])(
-  '126: nanoclaw.config.%s is not read: it is named, with exit code 78',
+  'nanoclaw.config.%s is not read: it is named, with exit code 78 [126]',
   async (ending) => {
     const dir = tempDir()
     mkdirSync(join(dir, 'functions'))
@@ -127,7 +127,7 @@ test.each(['yaml', 'yml', 'toml', 'json5', 'jsonc', 'tsx', 'TS', ''])(
   },
 )
 
-test('126: two config files are named, with exit code 78, also when one of them has an unsupported ending', async () => {
+test('two config files are named, with exit code 78, also when one of them has an unsupported ending [126]', async () => {
   const dir = tempDir()
   for (const ending of ['ts', 'cjs', 'yaml']) writeFileSync(join(dir, `nanoclaw.config.${ending}`), '')
   const { code, stderr } = await nanoclaw(dir, ['start'])

@@ -28,7 +28,7 @@ test.skipIf(NO_SCRIPT).each([
   ['start', 1],
   ['start', 2],
 ])(
-  '119: the terminal of `%s` is closed (%i × SIGHUP): running messages finish, and it ends with 0',
+  'the terminal of `%s` is closed (%i × SIGHUP): running messages finish, and it ends with 0 [119]',
   async (line, hangups) => {
     const { dir, ended, close } = await inTerminal(line, hangups)
     await expect.poll(() => statusOf(dir), DEADLINE).toEqual(['processing'])
@@ -39,7 +39,7 @@ test.skipIf(NO_SCRIPT).each([
 )
 
 test.skipIf(NO_SCRIPT).each([['dev'], ['start']])(
-  '119: the terminal of `%s` is closed and no SIGHUP comes, as for a disowned job: it continues',
+  'the terminal of `%s` is closed and no SIGHUP comes, as for a disowned job: it continues [119]',
   async (line) => {
     const { dir, ended, close } = await inTerminal(line, 0)
     await close()

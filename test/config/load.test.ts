@@ -223,7 +223,7 @@ describe('paths', () => {
     expect(fromFile.paths.inbound).toBe(join(cwd, 'conf/ws/inbound.db'))
   })
 
-  test('W44: the three variables of an older host override each path; the lock stays beside outbound.db', async () => {
+  test('the three variables of an older host override each path; the lock stays beside outbound.db [W44]', async () => {
     const config = await loadConfig(
       input({
         env: {

@@ -25,9 +25,9 @@ test('missing rows, rows without a test or reason, rows with both, and unknown n
   ])
   expect(problems(few, found)).toEqual([
     `row ${LAST} is not in test/faults/rows.txt`,
-    'row 1 has neither a test whose title begins with it nor a reason',
+    'row 1 has neither a test whose title ends with it nor a reason',
     'row 2 has a reason for no test, and a test in a.test.ts',
-    `b.test.ts: a title begins with ${LAST + 1}, which is no row`,
+    `b.test.ts: a title ends with ${LAST + 1}, which is not a row`,
   ])
 })
 

@@ -20,7 +20,7 @@ export const ROWS_FILE = 'test/faults/rows.txt'
 /** The highest number of a row: missing ones up to it are reported. */
 export const LAST = 182
 
-const TITLE = /[(\s]['"`]((?:W?\d+(?:, | to ))*W?\d+): /g
+const TITLE = / \[((?:W?\d+(?:, | to ))*W?\d+)\]['"`]/g
 
 export function readRows(text: string): Row[] {
   return text
@@ -66,12 +66,12 @@ export function problems(rows: readonly Row[], tested: Tested): string[] {
     ...rows.flatMap(({ number, whyNoTest }) => {
       const files = tested.get(number)
       if (!files && !whyNoTest)
-        return [`row ${number} has neither a test whose title begins with it nor a reason`]
+        return [`row ${number} has neither a test whose title ends with it nor a reason`]
       return files && whyNoTest ? [`row ${number} has a reason for no test, and a test in ${files}`] : []
     }),
     ...[...tested]
       .filter(([number]) => !numbers.includes(number))
-      .map(([number, files]) => `${files}: a title begins with ${number}, which is no row`),
+      .map(([number, files]) => `${files}: a title ends with ${number}, which is not a row`),
   ]
 }
 

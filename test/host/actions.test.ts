@@ -42,7 +42,7 @@ const task = {
   processAfter: '2026-11-25T09:00:00Z',
 }
 
-test('W35: schedule_task makes a task, once, with its own address or that of the reply', async () => {
+test('schedule_task makes a task, once, with its own address or that of the reply [W35]', async () => {
   const fixture = hostFixture()
   const full = {
     ...task,

@@ -98,7 +98,7 @@ test.each([
   ['without one', 'x'.repeat(255), `${'x'.repeat(253)}-2`],
   ['that is all extension', `.${'x'.repeat(254)}`, `.${'x'.repeat(252)}-2`],
   ['of wide characters', `${'ü'.repeat(125)}.jpeg`, `${'ü'.repeat(124)}-2.jpeg`],
-])('112: two files of one name that is as long as a name may be both arrive (%s)', (_, name, second) => {
+])('two files of one name that is as long as a name may be both arrive (%s) [112]', (_, name, second) => {
   const { dir, host } = hostFixture()
   const attachments = ['one', 'two'].map((text) => ({ name, data: bytes(text) }))
   host.enqueue({ id: 'm', kind: 'chat', content: {}, attachments })
@@ -128,7 +128,7 @@ test('files of an attempt that ended before its message are written again', () =
   expect(readFileSync(join(dir, 'inbox', 'm', 'a'), 'utf8')).toBe('half and half')
 })
 
-test.each(['../m', 'a/b', '..', 'a\\b', 'x'.repeat(256)])('84: the id %j cannot carry files', (id) => {
+test.each(['../m', 'a/b', '..', 'a\\b', 'x'.repeat(256)])('the id %j cannot carry files [84]', (id) => {
   const { dir, host, inbound } = hostFixture()
   expect(() =>
     host.enqueue({ id, kind: 'chat', content: {}, attachments: [{ name: 'a', data: bytes('x') }] }),
@@ -138,7 +138,7 @@ test.each(['../m', 'a/b', '..', 'a\\b', 'x'.repeat(256)])('84: the id %j cannot 
 })
 
 test.each(['inbox', 'inbox/m'])(
-  '85: a link in the place of %s is not followed, and its target stays unchanged',
+  'a link in the place of %s is not followed, and its target stays unchanged [85]',
   (place) => {
     const { dir, host } = hostFixture()
     const target = tempDir()

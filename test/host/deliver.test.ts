@@ -7,7 +7,7 @@ import { delivered, reply, settled, settledAll, start } from '../support/deliver
 import { insertRow, openDb, tempDir } from '../support/files.ts'
 import { hostFixture } from '../support/host.ts'
 
-test('107: a reply for a year with five digits waits and is not sent at once', async () => {
+test('a reply for a year with five digits waits and is not sent at once [107]', async () => {
   const fixture = hostFixture()
   reply(fixture, 'far', { deliver_after: '+012026-11-24T06:02:20.000Z' })
   reply(fixture, 'now', {})
@@ -50,7 +50,7 @@ test('a reply is passed on whole, and its platform id is recorded', async () => 
   )
 })
 
-test('W18: thousands of replies keep their order in each destination, and no more are sent at a time than allowed', async () => {
+test('thousands of replies keep their order in each destination, and no more are sent at a time than allowed [W18]', async () => {
   const fixture = hostFixture()
   const sentTo: Record<string, number[]> = {}
   let inFlight = 0
@@ -82,7 +82,7 @@ test.each([
   ['ISO', '2026-11-24T06:01:20Z', '2026-11-24T06:03:20Z'],
   ['another zone', '2026-11-24T08:01:20+02:00', '2026-11-24T08:03:20+02:00'],
 ])(
-  'W17: deliver_after in %s: a past time is sent at once, a future one waits and does not block others',
+  'deliver_after in %s: a past time is sent at once, a future one waits and does not block others [W17]',
   async (_, past, future) => {
     const fixture = hostFixture()
     reply(fixture, 'later', { deliver_after: future })
@@ -101,7 +101,7 @@ test.each([
   },
 )
 
-test('W32: a destination that never answers delays no other', async () => {
+test('a destination that never answers delays no other [W32]', async () => {
   const fixture = hostFixture()
   for (const n of [0, 1, 2]) {
     reply(fixture, `slow-${n}`, { thread_id: 'slow' })

@@ -122,7 +122,7 @@ test('numbers are even and rise, whatever numbers the file has', () => {
   expect(next()).toBe(106)
 })
 
-test('W36: an existing id changes nothing and returns duplicate', () => {
+test('an existing id changes nothing and returns duplicate [W36]', () => {
   const { host, db } = open()
   const first = host.enqueue({ id: 'x', kind: 'chat', content: 'first' })
 
@@ -152,7 +152,7 @@ test.each([
   'e\u0301', // not the same id as é in one character
   '-rf',
   'x'.repeat(1024),
-])('84: an id may be any text: %j', (id) => {
+])('an id may be any text: %j [84]', (id) => {
   const { host, db } = open()
   expect(host.enqueue({ id, kind: 'chat', content: 0 })).toEqual({ id, seq: 2, duplicate: false })
   expect(host.enqueue({ id: `${id.slice(0, 1000)}.`, kind: 'chat', content: 0 }).duplicate).toBe(false)
@@ -194,7 +194,7 @@ test.each([
   [{ kind: 'chat', content: 0, process_after: '1s' }, /no field "process_after"; expected id, kind, content/],
   ['hello', /the message is "hello"; expected an object/],
   [null, /the message is null; expected an object/],
-])('80, 83, 84: %o is rejected with the field, the value and the legal values', (message, text) => {
+])('%o is rejected with the field, the value and the legal values [80, 83, 84]', (message, text) => {
   const { host, db } = open()
   expect(() => host.enqueue(message as never)).toThrow(
     expect.objectContaining({ code: 'bad_message', message: expect.stringMatching(text) }),
@@ -209,7 +209,7 @@ test.each([
   [{ items: [{ price: Number.NaN }] }, /content\.items\[0\]\.price is NaN/],
   [{ tags: new Set(['x']) }, /content\.tags is a Set/],
   [Promise.resolve('x'), /content is a Promise; await it/],
-])('102: content that JSON would change (%o) is rejected with its path', (content, text) => {
+])('content that JSON would change (%o) is rejected with its path [102]', (content, text) => {
   const { host, db } = open()
   const good = { kind: 'chat', content: 0 }
   const refused = { code: 'bad_message', message: expect.stringMatching(text) }
@@ -219,7 +219,7 @@ test.each([
 })
 
 test.each([1_790_000_000_000, '1790000000000', 366 * 86_400_000 + 1])(
-  '152: processAfter: %j is an instant passed as a duration, and is rejected',
+  'processAfter: %j is an instant passed as a duration, and is rejected [152]',
   (processAfter) => {
     const { host, db } = open()
     const refusal = {
@@ -281,7 +281,7 @@ test('process_after is due by the text comparison of the oldest hosts and by the
   expect(due(`datetime(process_after) <= datetime('now')`)).toEqual(['past'])
 })
 
-test('W9: two hosts in two processes that enqueue at the same time lose nothing and never share a number', async () => {
+test('two hosts in two processes that enqueue at the same time lose nothing and never share a number [W9]', async () => {
   const dir = tempDir()
   const script = fileURLToPath(new URL('../support/enqueue-child.ts', import.meta.url))
   const exits = ['a', 'b'].map(async (name) => {

@@ -56,7 +56,7 @@ test('a new folder is readable by its owner alone and holds both files in the ne
   expect(columnsOf(join(dir, 'outbound.db'), 'messages_out')).toContain('in_reply_to')
 })
 
-test('W16: an existing outbound.db belongs to the runtime: no byte of it changes', () => {
+test('an existing outbound.db belongs to the runtime: no byte of it changes [W16]', () => {
   const dir = tempDir()
   wireOutbound(join(dir, 'outbound.db')).exec('drop table processing_ack').close()
   const before = readFileSync(join(dir, 'outbound.db'))
@@ -75,7 +75,7 @@ test('an outbound.db whose creation was cut short gets its tables', () => {
   expect(columnsOf(join(dir, 'outbound.db'), 'messages_out')).toContain('id')
 })
 
-test('W43: an inbound.db of the first shape gains the new columns, and its rows mean what they meant', () => {
+test('an inbound.db of the first shape gains the new columns, and its rows mean what they meant [W43]', () => {
   const dir = tempDir()
   const old = seedInbound(join(dir, 'inbound.db'))
   insertMessage(old, { id: 'a', recurrence: '0 9 * * *', kind: 'task' })

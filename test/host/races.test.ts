@@ -46,7 +46,7 @@ const message = {
   content: '{}',
 } as Parameters<typeof attach>[1]
 
-test('108: a link that replaces inbox/<id> while files are written receives none of them', () => {
+test('a link that replaces inbox/<id> while files are written receives none of them [108]', () => {
   const dir = tempDir()
   const target = hostsOwn()
   const folder = join(dir, 'inbox', 'm')
@@ -69,7 +69,7 @@ test('108: a link that replaces inbox/<id> while files are written receives none
   expect(readFileSync(join(`${folder}.aside`, 'a.txt'), 'utf8')).toBe('of the message')
 })
 
-test('109: a file of a reply that becomes a link or a hard link after it was passed on is not read', async () => {
+test('a file of a reply that becomes a link or a hard link after it was passed on is not read [109]', async () => {
   const fixture = hostFixture()
   const secret = join(hostsOwn(), 'a.txt')
   const folder = join(fixture.dir, 'outbox', 'r')
@@ -102,7 +102,7 @@ test('109: a file of a reply that becomes a link or a hard link after it was pas
   expect(events.map(({ type }) => type)).toEqual(['delivered'])
 })
 
-test('109: a reply keeps the folder of its attempt, and its files are unreadable once that has ended', async () => {
+test('a reply keeps the folder of its attempt, and its files are unreadable once that has ended [109]', async () => {
   const fixture = hostFixture()
   const target = hostsOwn()
   const folder = join(fixture.dir, 'outbox', 'r')
@@ -124,7 +124,7 @@ test('109: a reply keeps the folder of its attempt, and its files are unreadable
   untouched(target)
 })
 
-test('109: a process that swaps a file for a link all the time gets no secret sent', async () => {
+test('a process that swaps a file for a link all the time gets no secret sent [109]', async () => {
   const dir = tempDir()
   const secret = join(hostsOwn(), 'a.txt')
   const folder = join(dir, 'outbox', 'r')
@@ -144,7 +144,7 @@ test('109: a process that swaps a file for a link all the time gets no secret se
   expect(seen).not.toContain('of the host')
 })
 
-test('109: only regular files with one name are passed on: no links, FIFOs, devices, sockets, folders', async () => {
+test('only regular files with one name are passed on: no links, FIFOs, devices, sockets, folders [109]', async () => {
   const fixture = hostFixture()
   const folder = join(fixture.dir, 'outbox', 'r')
   mkdirSync(join(folder, 'folder'), { recursive: true })
@@ -162,7 +162,7 @@ test('109: only regular files with one name are passed on: no links, FIFOs, devi
   expect(handed).toEqual(['a.txt'])
 })
 
-test('110: files that are removed after a delivery are those of the reply, also when a link takes their place meanwhile', async () => {
+test('files that are removed after a delivery are those of the reply, also when a link takes their place meanwhile [110]', async () => {
   const dir = tempDir()
   const folder = join(dir, 'outbox', 'r')
   const target = tempDir()
@@ -176,7 +176,7 @@ test('110: files that are removed after a delivery are those of the reply, also 
   expect(readdirSync(target)).toHaveLength(names.length)
 })
 
-test('111: prune continues where a process keeps filling the folder of a message, and names that message', async () => {
+test('prune continues where a process keeps filling the folder of a message, and names that message [111]', async () => {
   const { dir, host, ack, setTime, inbound } = hostFixture()
   for (const id of ['flooded', 'quiet', 'last']) {
     host.enqueue({ id, kind: 'chat', content: {}, attachments: [{ name: 'a.txt', data: Buffer.from('') }] })
@@ -200,7 +200,7 @@ test('111: prune continues where a process keeps filling the folder of a message
   if (stuck.length > 0) expect(existsSync(folder)).toBe(false)
 })
 
-test('111: files of a handler are removed whatever they are: deep folders, names that are not text, links', () => {
+test('files of a handler are removed whatever they are: deep folders, names that are not text, links [111]', () => {
   const dir = tempDir()
   const target = hostsOwn()
   const top = join(dir, 'outbox', 'r')

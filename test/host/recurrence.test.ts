@@ -84,7 +84,7 @@ test('the next occurrence takes over all fields and the old one loses its recurr
   })
 })
 
-test('W21: a failed occurrence does not end its series', () => {
+test('a failed occurrence does not end its series [W21]', () => {
   const fixture = hostFixture()
   fixture.host.enqueue(daily)
   fixture.setTime('2026-11-24T09:00:03Z')
@@ -155,7 +155,7 @@ test.each([
   ['CRON_TZ=Nowhere 0 9 * * *', /recurrence: "Nowhere" is not a time zone/],
   [{ every: '1h' }, /recurrence is \[object Object\]; expected five fields .* or \{ cron, timeZone \}/],
   [3600, /recurrence is 3600; expected five fields/],
-])('88: enqueue rejects the recurrence %j', (recurrence, text) => {
+])('enqueue rejects the recurrence %j [88]', (recurrence, text) => {
   const { host, inbound } = hostFixture()
   expect(() => host.enqueue({ ...daily, recurrence: recurrence as never })).toThrow(
     expect.objectContaining({ code: 'bad_message', message: expect.stringMatching(text) }),
@@ -163,7 +163,7 @@ test.each([
   expect(inbound.prepare('select count(*) from messages_in').pluck().get()).toBe(0)
 })
 
-test('W23: an invalid recurrence of another program is reported once and stays visible', () => {
+test('an invalid recurrence of another program is reported once and stays visible [W23]', () => {
   const { host, inbound } = hostFixture()
   insertMessage(inbound, { id: 'broken', kind: 'task', status: 'completed', recurrence: 'every monday' })
   insertMessage(inbound, { id: 'never', kind: 'task', status: 'completed', recurrence: '0 0 31 2 *' })
@@ -186,7 +186,7 @@ test('W23: an invalid recurrence of another program is reported once and stays v
   ])
 })
 
-test('W22: two hosts that sync the same end make one next occurrence', () => {
+test('two hosts that sync the same end make one next occurrence [W22]', () => {
   const fixture = hostFixture()
   fixture.host.enqueue(daily)
   finish(fixture)
@@ -210,7 +210,7 @@ test('an occurrence without a series of its own starts one', () => {
   expect(inbound.prepare('select series_id from messages_in order by seq desc').pluck().get()).toBe('old')
 })
 
-test('153: the zone of the host that enqueued a task stays with it, whichever host makes the next occurrence', () => {
+test('the zone of the host that enqueued a task stays with it, whichever host makes the next occurrence [153]', () => {
   const fixture = hostFixture({ timeZone: 'Asia/Tokyo' })
   const { dir, host, inbound } = fixture
   host.enqueue(daily)

@@ -9,7 +9,7 @@ import { expect, test } from 'vitest'
 import { delivered, reply, settled, start } from '../support/deliver.ts'
 import { hostFixture } from '../support/host.ts'
 
-test('W18: a failed reply is retried later, is not overtaken, and does not delay other destinations', async () => {
+test('a failed reply is retried later, is not overtaken, and does not delay other destinations [W18]', async () => {
   const fixture = hostFixture()
   for (const id of ['a-0', 'a-1']) reply(fixture, id, { thread_id: 'a' })
   reply(fixture, 'b-0', { thread_id: 'b' })
@@ -35,7 +35,7 @@ test('W18: a failed reply is retried later, is not overtaken, and does not delay
   expect(sent.filter((id) => id !== 'b-0')).toEqual(['a-0', 'a-0', 'a-0', 'a-1'])
 })
 
-test('W33: the attempt count survives the host; after the last attempt the reply is given up, listed, and can be sent again', async () => {
+test('the attempt count survives the host; after the last attempt the reply is given up, listed, and can be sent again [W33]', async () => {
   const fixture = hostFixture()
   reply(fixture, 'bad')
   reply(fixture, 'good')
@@ -75,7 +75,7 @@ test('W33: the attempt count survives the host; after the last attempt the reply
   expect(() => fixture.host.redeliver('nobody')).toThrow(/there is no reply "nobody"/)
 })
 
-test('W34: an adapter may give a reply up, or set the time of the retry', async () => {
+test('an adapter may give a reply up, or set the time of the retry [W34]', async () => {
   const fixture = hostFixture()
   reply(fixture, 'never', { thread_id: 'a' })
   reply(fixture, 'later', { thread_id: 'b' })
@@ -114,7 +114,7 @@ test('an attempt that takes too long is aborted and counts as failed', async () 
   expect(aborted).toBe(true)
 })
 
-test('W35: a host that is killed after a send and before its record sends again under the same key, and no other reply twice', async () => {
+test('a host that is killed after a send and before its record sends again under the same key, and no other reply twice [W35]', async () => {
   const fixture = hostFixture()
   for (let n = 0; n < 6; n++) reply(fixture, `r-${n}`)
   const script = fileURLToPath(new URL('../support/deliver-child.ts', import.meta.url))

@@ -125,7 +125,7 @@ test('a stream keeps its place when old replies are gone and rows have other num
   expect(await take(stream, 1)).toEqual([9])
 })
 
-test('50: a stream waits for an outbound.db that is missing, empty, locked, or left with a hot journal', async () => {
+test('a stream waits for an outbound.db that is missing, empty, locked, or left with a hot journal [50]', async () => {
   const { dir, host, outbound, waits } = open()
   const path = outbound.name
   outbound.close()

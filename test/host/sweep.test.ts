@@ -112,7 +112,7 @@ test('an unchanged folder is not read; its scheduled reply is sent when due', as
   await until(() => sent.length === 1)
 })
 
-test('W32: a slow adapter delays neither the other folders nor the other destinations of its own', async () => {
+test('a slow adapter delays neither the other folders nor the other destinations of its own [W32]', async () => {
   let release = () => {}
   const held = new Promise<void>((resolve) => {
     release = resolve
@@ -154,7 +154,7 @@ test('the limit of sends applies over all folders, and no reply is forgotten', a
   await until(() => of('delivered').length === 6)
 })
 
-test('W14: a failing folder does not stop others, is reported once, and continues when it is repaired', async () => {
+test('a failing folder does not stop others, is reported once, and continues when it is repaired [W14]', async () => {
   const bad = answered()
   const good = answered()
   const outbound = openDb(join(bad, 'outbound.db')).serialize()
@@ -205,7 +205,7 @@ test('a new folder is created, a removed one is ignored, and stop() waits for ru
   await all.stop()
 })
 
-test('159: a lock on outbound.db delays a folder by moments, however long the rounds are', async () => {
+test('a lock on outbound.db delays a folder by moments, however long the rounds are [159]', async () => {
   const dir = answered()
   const outbound = openDb(join(dir, 'outbound.db'))
   outbound.exec('begin exclusive')

@@ -34,7 +34,7 @@ function open() {
   }
 }
 
-test('W19: completed stays completed, failed stays failed, and unfinished stays pending', () => {
+test('completed stays completed, failed stays failed, and unfinished stays pending [W19]', () => {
   const { host, ack, statuses, send } = open()
   send('done', 'broken', 'running', 'untouched')
   ack('done', 'completed')
@@ -51,7 +51,7 @@ test('W19: completed stays completed, failed stays failed, and unfinished stays 
   expect(host.sync()).toEqual({ readable: true, completed: 0, failed: 0, pending: 2, ...NOTHING_REPEATS })
 })
 
-test('151: an ack with a status of a newer runner is terminal: only processing is not, only completed is a success', () => {
+test('an ack with a status of a newer runner is terminal: only processing is not, only completed is a success [151]', () => {
   const { host, ack, statuses, send } = open()
   send('skipped', 'provider', 'running')
   ack('skipped', 'script-skip:error')
@@ -62,7 +62,7 @@ test('151: an ack with a status of a newer runner is terminal: only processing i
   expect(statuses()).toEqual({ skipped: 'failed', provider: 'failed', running: 'pending' })
 })
 
-test('W20: a pause during processing survives, and the ack is copied after the resume', () => {
+test('a pause during processing survives, and the ack is copied after the resume [W20]', () => {
   const { host, inbound, ack, statuses, send } = open()
   send('task')
   inbound.exec(`update messages_in set status = 'paused'`)
@@ -74,7 +74,7 @@ test('W20: a pause during processing survives, and the ack is copied after the r
   expect(host.sync().completed).toBe(1)
 })
 
-test('W21: a message that has ended is never changed by a later ack', () => {
+test('a message that has ended is never changed by a later ack [W21]', () => {
   const { host, inbound, ack, statuses, send } = open()
   send('given-up', 'cancelled')
   inbound.exec(`update messages_in set status = iif(id = 'given-up', 'failed', 'completed')`)
@@ -101,7 +101,7 @@ test('a message that is paused between the reading of its ack and the writing of
   expect(statuses()).toEqual({ task: 'paused', other: 'failed' })
 })
 
-test('W14, 50: a sync that cannot read outbound.db says why, changes nothing, and works when the runtime is back', async () => {
+test('a sync that cannot read outbound.db says why, changes nothing, and works when the runtime is back [W14, 50]', async () => {
   const { host, outbound, ack, statuses, send } = open()
   send('done')
   ack('done', 'completed')
@@ -143,7 +143,7 @@ test('acks beyond a page are all copied, in a backlog with gaps', () => {
   })
 })
 
-test('W6: ended messages are found by index: the plan of a sync never reads all of messages_in', () => {
+test('ended messages are found by index: the plan of a sync never reads all of messages_in [W6]', () => {
   const { inbound } = open()
   const plan = inbound
     .prepare(

@@ -213,7 +213,7 @@ test('the calls on a closed host throw', () => {
   expect(() => host.tasks.list()).toThrow(/is closed/)
 })
 
-test('155: while outbound.db cannot be read, a task is not changed: the occurrence that has ended would be lost', () => {
+test('while outbound.db cannot be read, a task is not changed: the occurrence that has ended would be lost [155]', () => {
   const { host, inbound, outbound, ack } = hostFixture()
   host.enqueue({ id: 'digest', kind: 'task', content: 0, recurrence: '0 9 * * *' })
   ack('digest', 'completed')
@@ -233,7 +233,7 @@ test('155: while outbound.db cannot be read, a task is not changed: the occurren
   ])
 })
 
-test('155: a short lock is waited for', async () => {
+test('a short lock is waited for [155]', async () => {
   const { dir, host, inbound, ack } = hostFixture()
   host.enqueue({ id: 'digest', kind: 'task', content: 0, recurrence: '0 9 * * *' })
   ack('digest', 'completed')

@@ -35,7 +35,7 @@ test('a failed message is redriven as a new one that names the old one, once for
   })
 })
 
-test('154: a message that is redriven, pruned and redriven again gets a new id and runs', () => {
+test('a message that is redriven, pruned and redriven again gets a new id and runs [154]', () => {
   const { host, outbound, ack, setTime } = hostFixture()
   host.enqueueMany(['m', 'last'].map((id) => ({ id, kind: 'chat', content: 0 })))
   ack('m', 'failed')
@@ -53,7 +53,7 @@ test('154: a message that is redriven, pruned and redriven again gets a new id a
   expect(host.status(second)?.state).toBe('pending')
 })
 
-test('154: a redriven restart note does not wait for the next start', () => {
+test('a redriven restart note does not wait for the next start [154]', () => {
   const fixture = hostFixture()
   fixture.host.enqueue({ id: 'note', kind: 'chat', content: 0, onWake: true })
   fixture.ack('note', 'failed')
@@ -249,7 +249,7 @@ test.each(['nobody asked', '%', 'q'])('an answer to %j is rejected: the question
   expect(() => fixture.host.answer(id, 'yes')).toThrow(/there is no question/)
 })
 
-test('159: prune waits for a lock on outbound.db that another process holds for a moment', async () => {
+test('prune waits for a lock on outbound.db that another process holds for a moment [159]', async () => {
   const { dir, host, ack, setTime } = hostFixture()
   host.enqueueMany(['m', 'last'].map((id) => ({ id, kind: 'chat', content: 0 })))
   ack('m', 'completed')

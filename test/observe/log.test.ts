@@ -27,7 +27,7 @@ const anyText = fc
   .array(fc.integer({ min: 0, max: 0xffff }), { maxLength: 60 })
   .map((units) => String.fromCharCode(...units))
 
-describe('13: what a function prints', () => {
+describe('what a function prints [13]', () => {
   test('is one line of JSON with the text in a field', () => {
     const { events, written } = logged()
     fc.assert(
@@ -64,7 +64,7 @@ describe('13: what a function prints', () => {
   })
 })
 
-test('96: lines beyond the unread limit are dropped, counted, and reported when the reader continues', () => {
+test('lines beyond the unread limit are dropped, counted, and reported when the reader continues [96]', () => {
   const { events, written, to, drain } = logged()
   const say = () => events.emit('stopped')
   say()

@@ -17,7 +17,7 @@ const NOTE = {
 } as const
 
 test.each(['.runtime.json', '.runtime.json.new'])(
-  '113: a link at %s is replaced, and its target stays',
+  'a link at %s is replaced, and its target stays [113]',
   (name) => {
     const dir = tempDir()
     const target = join(dir, 'precious')
@@ -31,7 +31,7 @@ test.each(['.runtime.json', '.runtime.json.new'])(
   },
 )
 
-test('113: a status file that is a link or a FIFO is not read', () => {
+test('a status file that is a link or a FIFO is not read [113]', () => {
   const dir = tempDir()
   writeFileSync(join(dir, 'other'), '{"pid":1,"host":"secret"}')
   const holder = () => new StatusFile(join(dir, '.runtime.lock'), createEvents()).holder()

@@ -106,7 +106,7 @@ test('an only attempt is never followed by another', () => {
   expect(decideNext(threw({ wish: 'after', delayMs: DAY_MS }), once)).toEqual(failed('handler_error'))
 })
 
-describe('158: a wait that the handler asks for', () => {
+describe('a wait that the handler asks for [158]', () => {
   const asked = (delayMs: number, awayMs: number, attempt = 1) =>
     decideNext(threw({ wish: 'after', delayMs }), { ...FACTS, attempt, turnedAwaySinceMs: NOW - awayMs })
 

@@ -74,7 +74,7 @@ test('a year that no timer can wait for is simply far away', () => {
   expect([due, queue.size, clock.timers]).toEqual([[], 2, 1])
 })
 
-test('77: the wall clock put forward by an hour: what is due by it comes within a minute', () => {
+test('the wall clock put forward by an hour: what is due by it comes within a minute [77]', () => {
   const { clock, push, due } = queueOf(10)
   push('a', HOUR)
   push('b', 2 * HOUR)
@@ -87,7 +87,7 @@ test('77: the wall clock put forward by an hour: what is due by it comes within 
   expect(due).toEqual([['a'], ['b']])
 })
 
-test('77: the wall clock put back by an hour: nothing comes before the wall clock says so', () => {
+test('the wall clock put back by an hour: nothing comes before the wall clock says so [77]', () => {
   const { clock, push, due } = queueOf(10)
   push('a', 30_000)
   clock.jump(-HOUR)
@@ -99,7 +99,7 @@ test('77: the wall clock put back by an hour: nothing comes before the wall cloc
   expect(due).toEqual([['a']])
 })
 
-test('78: a machine that sleeps through the time of many gives them all at once when it wakes', () => {
+test('a machine that sleeps through the time of many gives them all at once when it wakes [78]', () => {
   const { clock, push, due } = queueOf(1_000)
   for (let n = 0; n < 500; n++) push(String(n), n * 60_000)
   clock.jump(8 * HOUR)

@@ -123,7 +123,7 @@ function finish(queue: Queue, entry: Entry): void {
   queue.move(entry.message, { type: 'finishing', entry })
 }
 
-test('92: 100,000 waiting messages: the first page can run at once, and no more is read than there is room for', () => {
+test('100,000 waiting messages: the first page can run at once, and no more is read than there is room for [92]', () => {
   const path = join(tempDir(), 'inbound.db')
   headInbound(path).exec(`insert into messages_in (id, seq, kind, timestamp, content)
     with recursive n (i) as (select 1 union all select i + 1 from n where i < ${PENDING})
@@ -153,7 +153,7 @@ test('92: 100,000 waiting messages: the first page can run at once, and no more 
   expect(read.pages).toBe(pages)
 })
 
-test('182: of 50,000 pending rows that are finished by their acks, a few pages are read whole, and nothing unfinished is missed', () => {
+test('of 50,000 pending rows that are finished by their acks, a few pages are read whole, and nothing unfinished is missed [182]', () => {
   const path = join(tempDir(), 'inbound.db')
   const host = headInbound(path)
   const rows = 50_000
@@ -191,7 +191,7 @@ test('182: of 50,000 pending rows that are finished by their acks, a few pages a
   expect(read.rows).toBeLessThan(10 * INBOUND_LIMITS.pageRows)
 })
 
-test('142: of more messages than are remembered, each runs when it is due, not when the poll has come to it', () => {
+test('of more messages than are remembered, each runs when it is due, not when the poll has come to it [142]', () => {
   const path = join(tempDir(), 'inbound.db')
   const due = 10_000
   headInbound(path).exec(`insert into messages_in (id, seq, kind, timestamp, process_after, content)

@@ -36,7 +36,7 @@ function reader() {
   return { clock, file, said, reading }
 }
 
-test('47: a journal that stays is told once, when it has stayed, and once when it is gone', () => {
+test('a journal that stays is told once, when it has stayed, and once when it is gone [47]', () => {
   const { clock, file, said, reading } = reader()
   file.error = JOURNAL
   clock.advance(60_000)
@@ -48,7 +48,7 @@ test('47: a journal that stays is told once, when it has stayed, and once when i
   expect(reading.waitingFor).toBeUndefined()
 })
 
-test('52: a lock that stays is told once after a second, under the name of the file that is locked; one of a moment is not', () => {
+test('a lock that stays is told once after a second, under the name of the file that is locked; one of a moment is not [52]', () => {
   const { clock, file, said } = reader()
   const busy = new Database.SqliteError('database is locked', 'SQLITE_BUSY')
   file.error = busy
@@ -70,7 +70,7 @@ test('52: a lock that stays is told once after a second, under the name of the f
   ])
 })
 
-test('51: trouble that is over in a moment is read through in silence; a warning names the mount when it goes on so', () => {
+test('trouble that is over in a moment is read through in silence; a warning names the mount when it goes on so [51]', () => {
   const { clock, file, said } = reader()
   clock.advance(240)
   for (let n = 0; n < 100; n++) {

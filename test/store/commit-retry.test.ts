@@ -42,13 +42,13 @@ test('a lock that stays is told once after a second, tried ever less often, and 
   expect(triesMs.slice(-3).map((ms, at, all) => ms - (all[at - 1] ?? ms))).toEqual([0, 1_000, 1_000])
 })
 
-test('69: a full disk is told at once, and waited for however long it takes', () => {
+test('a full disk is told at once, and waited for however long it takes [69]', () => {
   const { told, givenUp, triesMs } = play('hold', 'SQLITE_FULL', 500)
   expect([told, givenUp]).toEqual([['SQLITE_FULL 3 at 0'], false])
   expect(triesMs.at(-1)! - triesMs.at(-2)!).toBe(5_000)
 })
 
-test('71, 72: a disk that does not do its work is given up after a row of chances', () => {
+test('a disk that does not do its work is given up after a row of chances [71, 72]', () => {
   const { told, givenUp, triesMs, timers } = play('doubt', 'SQLITE_IOERR_FSYNC', 500)
   expect([told, givenUp, triesMs.length, timers]).toEqual([
     ['SQLITE_IOERR_FSYNC 3 at 0'],
@@ -59,7 +59,7 @@ test('71, 72: a disk that does not do its work is given up after a row of chance
   expect(play('doubt', 'SQLITE_CORRUPT', DOUBTS_MAX)).toMatchObject({ givenUp: false, recovered: [3] })
 })
 
-test('163: while the runtime stops a lock is tried again at once and often, and a disk in doubt no oftener than before', () => {
+test('while the runtime stops a lock is tried again at once and often, and a disk in doubt no oftener than before [163]', () => {
   const clock = new FakeClock()
   const tries = (meaning: Passing, code: string) => {
     const triesMs: number[] = []

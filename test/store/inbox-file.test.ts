@@ -120,7 +120,7 @@ describe('another file in its place', () => {
   })
 })
 
-test('56: a file that is moved away in the very moment in which it is opened is waited for', async () => {
+test('a file that is moved away in the very moment in which it is opened is waited for [56]', async () => {
   const { path } = withFile()
   const mover = new Worker(MOVER, { eval: true, workerData: path })
   onTestFinished(async () => void (await mover.terminate()))

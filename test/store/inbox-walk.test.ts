@@ -85,7 +85,7 @@ describe('a walk', () => {
   })
 
   test.each(['the newest hosts', 'our own host library'])(
-    'W6, 93: in a file of %s costs the same per page, whatever else waits or has been',
+    'in a file of %s costs the same per page, whatever else waits or has been [W6, 93]',
     (whose) => {
       const dir = tempDir()
       if (whose === 'our own host library') openHost(dir).close()

@@ -195,7 +195,7 @@ describe('an id', () => {
 })
 
 describe('the answer to a question', () => {
-  test('W25, 86: is found by the exact id of the question, whatever stands beside it', () => {
+  test('is found by the exact id of the question, whatever stands beside it [W25, 86]', () => {
     const { inbox, db } = inboxOf(headInbound)
     insertMessage(db, { id: 'no json', content: '{"questionId":"q1"' })
     insertMessage(db, { id: 'no json at all', content: '"questionId":"q1"' })

@@ -132,7 +132,7 @@ test.each<[string, (target: string, path: string) => void, RegExp]>([
   ['a FIFO', (_, path) => execFileSync('mkfifo', [path]), /it is no regular file\. Remove it\.$/],
   ['a database', (_, path) => headInbound(path).close(), /is a database with other tables\. Remove it\.$/],
 ])(
-  '113: %s in the place of the lock is refused, locks the host out of nothing, and makes no file',
+  '%s in the place of the lock is refused, locks the host out of nothing, and makes no file [113]',
   (_, put, text) => {
     const path = lockPath()
     const target = join(dirname(path), 'inbound.db')
@@ -147,7 +147,7 @@ test.each<[string, (target: string, path: string) => void, RegExp]>([
   },
 )
 
-test('113: nor does a link lock the host out that comes and goes while the lock is taken', async () => {
+test('nor does a link lock the host out that comes and goes while the lock is taken [113]', async () => {
   const path = lockPath()
   const target = join(dirname(path), 'inbound.db')
   const inbound = headInbound(target)
@@ -173,7 +173,7 @@ test('two workspaces have nothing to do with each other', () => {
   acquire(lockPath())
 })
 
-test('163: says which stop was in order, to the next one that takes it and to no other file', () => {
+test('says which stop was in order, to the next one that takes it and to no other file [163]', () => {
   const path = lockPath()
   const take = () => Lock.acquire(path, () => 'the test')
   const first = take()

@@ -30,7 +30,7 @@ function schemaOf(db: Db): unknown[] {
 
 const versionOf = (db: Db) => db.prepare('select version from nanoclaw_runtime').pluck().get()
 
-test('180: a file of version 2 keeps everything: ends, replies, a waiting retry, runs under way, the checkpoint', () => {
+test('a file of version 2 keeps everything: ends, replies, a waiting retry, runs under way, the checkpoint [180]', () => {
   const { outbox, recovery, db } = openOutbox(version2())
   expect(versionOf(db)).toBe(OWN_VERSION)
   expect(schemaOf(db)).toEqual(schemaOf(openOutbox().db))
@@ -79,7 +79,7 @@ test('a file that is opened again is not written', () => {
   expect(readFileSync(path).equals(before)).toBe(true)
 })
 
-test('180: a process that is killed in the middle leaves version 2, whole, and the next start brings it along', async () => {
+test('a process that is killed in the middle leaves version 2, whole, and the next start brings it along [180]', async () => {
   const script = await compiled(CHILD, tempDir())
   const many = `with recursive n (i) as (select 1 union all select i + 1 from n where i < 2000)
     insert into nanoclaw_run select 'n-' || i, 1, 0, 1, '', null, 0, 0, 0, null, 'refused', 'bad_id', '', null from n;`

@@ -41,7 +41,7 @@ test('after a read that failed the file is free again', () => {
   expect(count()).toBe(1)
 })
 
-test('113: a link that takes the place of a file while it is opened for writing is not followed', async () => {
+test('a link that takes the place of a file while it is opened for writing is not followed [113]', async () => {
   const dir = tempDir()
   const [path, other] = [join(dir, 'inbound.db'), join(tempDir(), 'other.db')]
   for (const [file, version] of [

@@ -58,7 +58,7 @@ test('claims are not thrown away by a second opening: recovery deals with them, 
   expect(acks(db)).toEqual({ a: 'processing' })
 })
 
-test('W14: what a killed writer left half written is undone by the opening', async () => {
+test('what a killed writer left half written is undone by the opening [W14]', async () => {
   const { path, outbox, db } = openOutbox()
   const ids = Array.from({ length: 2_000 }, (_, n) => `message-${n}`)
   outbox.commit(turn({ claims: ids.map((id) => claim(id)) }))
@@ -86,7 +86,7 @@ test.each([
   [99, 'a newer version of nanoclaw-functions', 'Start that version or a newer one'],
   [1, 'a version that was never published', 'Move the file away'],
 ])(
-  '181: a file whose tables are version %i is refused, and not one byte of it changes',
+  'a file whose tables are version %i is refused, and not one byte of it changes [181]',
   (version, by, remedy) => {
     const path = join(tempDir(), 'outbound.db')
     const other = wireOutbound(path)

@@ -217,7 +217,7 @@ test('recovery may be cut short and repeated any number of times: the epoch rise
   expect(last.outbox.recover(NOW, 3)).toMatchObject({ epoch: 8, interrupted: 0 })
 })
 
-test('163: what a runtime left that has stopped in order is no death, of that epoch alone', () => {
+test('what a runtime left that has stopped in order is no death, of that epoch alone [163]', () => {
   const open = openOutbox()
   const left = (id: string) => open.outbox.commit(turn({ claims: [claim(id, { alone: true })] }))
   left('a')

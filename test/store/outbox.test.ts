@@ -112,7 +112,7 @@ describe('a message that is', () => {
     ])
   })
 
-  test('158: to be asked for later is charged with nothing, and since when that is stays on record', () => {
+  test('to be asked for later is charged with nothing, and since when that is stays on record [158]', () => {
     const open = claimed('a')
     const later = { type: 'retry', nextAtMs: NOW + 500 } as const
     open.outbox.commit(turn({ results: [{ ...ending('a', later), reason: 'retry_after' }] }))
@@ -283,7 +283,7 @@ describe('the number of a reply', () => {
     expect(last).toBeGreaterThan(0)
   })
 
-  test('W9: passes over what somebody else has written to the file meanwhile', () => {
+  test('passes over what somebody else has written to the file meanwhile [W9]', () => {
     const open = claimed('a', 'b')
     open.outbox.commit(turn({ results: [completed('a', reply())] }))
     insertRow(open.db, 'messages_out', { id: 'x', seq: 3, timestamp: '', kind: 'chat', content: '{}' })

@@ -45,7 +45,7 @@ function errorOf(work: () => unknown): unknown {
   return undefined
 }
 
-test('71, 72: pages that read wrongly stop every turn, also those that it would not touch, until all of them read right', () => {
+test('pages that read wrongly stop every turn, also those that it would not touch, until all of them read right [71, 72]', () => {
   const { path, outbox, end } = taken()
   const replies = Array.from({ length: 200 }, () => reply('x'.repeat(3_000)))
   outbox.commit(turn({ claims: [claim('long')] }))
@@ -64,7 +64,7 @@ test('71, 72: pages that read wrongly stop every turn, also those that it would 
   expect(openDb(path).pragma('integrity_check', { simple: true })).toBe('ok')
 })
 
-test('74: when the file has gone meanwhile, none is made in its place', () => {
+test('when the file has gone meanwhile, none is made in its place [74]', () => {
   const { path, outbox, end } = taken()
   ruin(path)
   touchChangeCounter(path)
@@ -77,7 +77,7 @@ test('74: when the file has gone meanwhile, none is made in its place', () => {
 })
 
 test.skipIf(!canTrace())(
-  '73: a close after a commit whose journal could not be removed undoes that commit, so that a host can read (needs strace)',
+  'a close after a commit whose journal could not be removed undoes that commit, so that a host can read (needs strace) [73]',
   async () => {
     const dir = tempDir()
     const script = await compiled(CHILD, dir)

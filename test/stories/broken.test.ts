@@ -126,7 +126,7 @@ it.each<[string, (functions: string) => void, string, string]>([
     'twin',
     'functions/talk.js and functions/twin.js could both',
   ],
-])('121: a file with %s is reported, and all others are reloaded', async (_, spoil, name, text) => {
+])('a file with %s is reported, and all others are reloaded [121]', async (_, spoil, name, text) => {
   const bench = await workbench([], {}, { 'talk.js': answer('talk'), 'other.js': answer('old') })
   const { broken, changed } = heard(bench)
   spoil(bench.config.functions)

@@ -20,7 +20,7 @@ describe.each(Object.entries(WAYS))('a process that %s and lives on', (_way, cut
     'other.js': `export default () => 'well'`,
   }
 
-  it('129: after its result is ended and named, and other functions are not affected', async () => {
+  it('after its result is ended and named, and other functions are not affected [129]', async () => {
     const bench = await workbench([], { concurrency: 1, warmMax: 1 }, functions)
     const ended: { pid: number; why: string; unexpected: boolean }[] = []
     bench.events.on('worker-ended', (about) => ended.push(about))
@@ -38,7 +38,7 @@ describe.each(Object.entries(WAYS))('a process that %s and lives on', (_way, cut
     expect(bench.ack(other)).toBe('completed')
   })
 
-  it('130: while a message runs is ended at once, long before the timeout, and the run has the reason', async () => {
+  it('while a message runs is ended at once, long before the timeout, and the run has the reason [130]', async () => {
     const bench = await workbench([], {}, functions)
     const id = bench.send('during')
     await bench.ended(id)
@@ -53,7 +53,7 @@ describe.each(Object.entries(WAYS))('a process that %s and lives on', (_way, cut
   })
 })
 
-it('131: a module that closes the channel while it loads is detected long before the load timeout', async () => {
+it('a module that closes the channel while it loads is detected long before the load timeout [131]', async () => {
   const root = project([], {
     'loads.js': `${WAYS.disconnects}; await new Promise(() => undefined); export default () => 1`,
   })
@@ -66,7 +66,7 @@ it('131: a module that closes the channel while it loads is detected long before
 })
 
 it.skipIf(process.platform !== 'linux')(
-  '168: a process that is stopped while it is idle costs one timeout at most, and a stop of the runtime nothing',
+  'a process that is stopped while it is idle costs one timeout at most, and a stop of the runtime nothing [168]',
   async () => {
     const bench = await workbench(
       [],

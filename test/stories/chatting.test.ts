@@ -35,7 +35,7 @@ describe('through the newest host', () => {
     await host.wake()
   })
 
-  it('144: a question is answered by a click on its button, whatever the id of the message that led to it', async () => {
+  it('a question is answered by a click on its button, whatever the id of the message that led to it [144]', async () => {
     host.insert({ id: 'spaces/A:1', kind: 'chat', content: { do: 'ask', options: OPTIONS }, ...CHAT })
     await until(() => {
       host.deliver()
@@ -46,7 +46,7 @@ describe('through the newest host', () => {
   })
 
   it.each(['a:1', 'x'.repeat(36), '', 7])(
-    '144: a question with the id %j fails at once, and the error names the limit',
+    'a question with the id %j fails at once, and the error names the limit [144]',
     async (questionId) => {
       const id = `bad-${JSON.stringify(questionId)}`
       host.insert({ id, kind: 'chat', content: { do: 'ask', options: OPTIONS, questionId }, ...CHAT })
@@ -59,7 +59,7 @@ describe('through the newest host', () => {
     },
   )
 
-  it('145: a notification of the host to the agent itself runs, and gets no answer that would come back', async () => {
+  it('a notification of the host to the agent itself runs, and gets no answer that would come back [145]', async () => {
     const note = { text: 'go on', sender: 'system', senderId: 'system' }
     host.insert({ id: 'note', kind: 'chat', content: note, ...OWN })
     await until(() => ack('note') === 'completed')
@@ -76,7 +76,7 @@ describe('through the newest host', () => {
     })
   })
 
-  it('146: two agents that answer every message stop after twenty answers in a row, and the last message has the reason', async () => {
+  it('two agents that answer every message stop after twenty answers in a row, and the last message has the reason [146]', async () => {
     let content: unknown = { text: 'hi' }
     let hops = 0
     for (;;) {
@@ -101,7 +101,7 @@ describe('through the newest host', () => {
     })
   })
 
-  it('148: context of the policy "accumulate" is never run alone: it ends as completed without a run or a reply', async () => {
+  it('context of the policy "accumulate" is never run alone: it ends as completed without a run or a reply [148]', async () => {
     const context = { kind: 'chat', content: { text: 'not for the bot' }, trigger: 0 as const, ...CHAT }
     host.insert({ ...context, id: 'context' })
     host.insert({ ...context, id: 'context-later', process_after: new Date(Date.now() + 200).toISOString() })
@@ -120,7 +120,7 @@ describe('through the newest host', () => {
     expect(ids.map((id) => run(id) === undefined)).toEqual([true, true, true, false, false])
   })
 
-  it('148: an answer of a newer host with trigger 0 runs; each click is a message', async () => {
+  it('an answer of a newer host with trigger 0 runs; each click is a message [148]', async () => {
     host.insert({ id: 'asks', kind: 'chat', content: { do: 'ask', options: OPTIONS }, ...CHAT })
     await until(() => {
       host.deliver()
@@ -135,7 +135,7 @@ describe('through the newest host', () => {
     expect(texts().slice(before)).toEqual(['answered yes', 'answered yes'])
   })
 
-  it('149: a file in the reply to a message whose id has slashes is delivered, and its folder is removed', async () => {
+  it('a file in the reply to a message whose id has slashes is delivered, and its folder is removed [149]', async () => {
     for (const id of ['spaces/AAA/messages/BBB.CCC', '../up', '.hidden', 'x'.repeat(300)])
       host.insert({ id, kind: 'chat', content: { do: 'file' }, ...CHAT })
     await until(() => {
@@ -169,7 +169,7 @@ describe('through the newest host', () => {
     )
 })
 
-it('150: messages of chat channels (kind chat-sdk) go to the function chat', async () => {
+it('messages of chat channels (kind chat-sdk) go to the function chat [150]', async () => {
   const sources = {
     'chat.js': `export default ({ content }) => content.author.fullName + ' said: ' + content.text`,
   }

@@ -13,7 +13,7 @@ const meets = (together: number, more = '') => `import { mkdirSync, readdirSync 
     while (readdirSync('here').length < ${together}) await new Promise((resolve) => setTimeout(resolve, 5))
   } }`
 
-it("134: with the project's own settings, six waiting messages run at the same time, on any machine", async () => {
+it("with the project's own settings, six waiting messages run at the same time, on any machine [134]", async () => {
   const root = project([], { 'meets.js': meets(6, 'concurrency: 8,') })
   mkdirSync(join(root, 'here'))
   const { workspace, paths } = testConfig(root)
@@ -29,7 +29,7 @@ it("134: with the project's own settings, six waiting messages run at the same t
   expect(await served.ended).toBe(0)
 })
 
-it('135: a function with more concurrency than the setting is named at the start, with the setting', async () => {
+it('a function with more concurrency than the setting is named at the start, with the setting [135]', async () => {
   const root = project([], { 'wide.js': `export default { concurrency: 40, handler: () => 1 }` })
   const { workspace, paths } = testConfig(root)
   headInbound(paths.inbound)

@@ -12,7 +12,7 @@ const CLI = fileURLToPath(new URL('../../dist/bin/main.js', import.meta.url))
 const KILLS = 6
 const MESSAGES = 300
 
-it('W3, W4, 33 to 39: kill -9 at any time: every message ends, each with its replies exactly once', async () => {
+it('kill -9 at any time: every message ends, each with its replies exactly once [W3, W4, 33 to 39]', async () => {
   const root = project([], { 'work.js': WORK, 'flaky.js': FLAKY })
   const { paths, workspace } = testConfig(root)
   const inbound = headInbound(paths.inbound)
@@ -54,7 +54,7 @@ it.each([
   ['where the kernel sees to it', process.env.PATH ?? ''],
   ['where a thread has to', '/nowhere'],
 ])(
-  '35: no child outlives a killed runtime by more than a second, though it blocks its event loop: %s',
+  'no child outlives a killed runtime by more than a second, though it blocks its event loop: %s [35]',
   async (_where, path) => {
     const root = project(['block'])
     const { paths, workspace } = testConfig(root)
@@ -80,7 +80,7 @@ it.each([
   },
 )
 
-it('35: a child whose parent ends before it has loaded ends at once', async () => {
+it('a child whose parent ends before it has loaded ends at once [35]', async () => {
   const root = project(['block'])
   const { paths, workspace } = testConfig(root)
   insertMessage(headInbound(paths.inbound), { kind: 'block' })
@@ -110,7 +110,7 @@ it('35: a child whose parent ends before it has loaded ends at once', async () =
   )
 })
 
-it('W28, 31, 99: a message during which the runtime dies each time fails, with a log line', async () => {
+it('a message during which the runtime dies each time fails, with a log line [W28, 31, 99]', async () => {
   const root = project([], {
     'calm.js': `export default () => 'hello'`,
     'poison.js': `export default () => process.kill(process.ppid, 'SIGKILL')`,

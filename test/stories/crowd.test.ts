@@ -25,7 +25,7 @@ const countRuns = (bench: Workbench) =>
 const crowdedOf = ({ config }: Workbench) =>
   readStatus(config.paths, { nowMs: Date.now() }).runtime.note?.crowded
 
-test('137: 20,500 messages in a retry pause delay no other function, and `status` names the waiting one', async () => {
+test('20,500 messages in a retry pause delay no other function, and `status` names the waiting one [137]', async () => {
   const source = `export default { retry: { attempts: 2, minDelay: '1h' }, handler() { throw new Error('not now') } }`
   const bench = await workbench(['echo'], {}, { 'later.js': source })
   fill(bench, 'later', readyMax + 500)
@@ -39,7 +39,7 @@ test('137: 20,500 messages in a retry pause delay no other function, and `status
   expect(crowdedOf(bench)).toMatchObject([{ name: 'later' }])
 })
 
-test('138: a backlog of 21,000 of one slow function delays no other function', async () => {
+test('a backlog of 21,000 of one slow function delays no other function [138]', async () => {
   const source = `export default { handler: () => new Promise((resolve) => setTimeout(resolve, 200)) }`
   const bench = await workbench(['echo'], {}, { 'slow.js': source })
   fill(bench, 'slow', readyMax + 1_000)

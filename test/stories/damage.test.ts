@@ -13,7 +13,7 @@ const ROWS = (n: number, kind: string) => `
   with recursive n (i) as (select 1 union all select i + 1 from n where i < ${n})
   select '${kind}-' || i, '${kind}', '2026-11-24 06:02:20', '{"pad":"' || hex(zeroblob(200)) || '"}' from n`
 
-it('48, 49: a hot journal beside a running runtime stops new work only, and an empty one stops none', async () => {
+it('a hot journal beside a running runtime stops new work only, and an empty one stops none [48, 49]', async () => {
   const bench = await workbench(['echo', 'slow'], { pollMs: 50 })
   const [waits, reads] = [[] as string[], [] as string[]]
   bench.events.on('waiting', ({ reason }) => waits.push(reason))
@@ -44,7 +44,7 @@ it('48, 49: a hot journal beside a running runtime stops new work only, and an e
   ).toBe(0)
 })
 
-it('53: the host never waits for the runtime, whatever amount it reads', async () => {
+it('the host never waits for the runtime, whatever amount it reads [53]', async () => {
   const bench = benchOf(testConfig(project(['echo'])))
   bench.inbound.exec(ROWS(20_000, 'nobody'))
   bench.inbound.pragma('busy_timeout = 100')
@@ -61,7 +61,7 @@ it('53: the host never waits for the runtime, whatever amount it reads', async (
   }
 })
 
-it('57: ids that occur again in another file are the same messages: ended ones do not run again', async () => {
+it('ids that occur again in another file are the same messages: ended ones do not run again [57]', async () => {
   const bench = await workbench(['echo'])
   const old = bench.send('echo', {}, { id: 'the-same' })
   await bench.ended(old)
@@ -75,7 +75,7 @@ it('57: ids that occur again in another file are the same messages: ended ones d
   expect(bench.runs(old)).toHaveLength(1)
 })
 
-it('60: a damaged page is reported and fails no message; its messages run when it is repaired', async () => {
+it('a damaged page is reported and fails no message; its messages run when it is repaired [60]', async () => {
   const config = testConfig(project(['echo']), { pollMs: 50 })
   const bench = benchOf(config)
   bench.inbound.exec(ROWS(60, 'echo'))

@@ -8,7 +8,7 @@ import { openDb } from '../support/files.ts'
 import { benchOf, project, testConfig, until, workbench } from '../support/runtime.ts'
 
 it.skipIf(process.platform !== 'linux' || process.getuid?.() !== 0)(
-  '69, 70: a full disk stops claims and keeps results; no message is lost or repeated when there is room again',
+  'a full disk stops claims and keeps results; no message is lost or repeated when there is room again [69, 70]',
   async () => {
     const root = project(['slow'])
     const disk = join(root, 'disk')

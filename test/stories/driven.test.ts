@@ -36,7 +36,7 @@ describe('the newest host', () => {
     await leaveHotJournal(join(dir, 'outbound.db'), SPILL)
   })
 
-  it('W14, 50: cannot read the hot journal of a killed runtime; the next start rolls it back', async () => {
+  it('cannot read the hot journal of a killed runtime; the next start rolls it back [W14, 50]', async () => {
     await expect(host.sweep()).rejects.toMatchObject({ code: 'SQLITE_READONLY_ROLLBACK' })
     host.insert({ id: 'first', kind: 'chat', content: { text: 'first' }, ...CHAT })
     await host.wake()
@@ -45,7 +45,7 @@ describe('the newest host', () => {
     expect(texts()).toEqual(['said first'])
   })
 
-  it('W1: has thirty messages answered in order, although it copies no ack meanwhile', async () => {
+  it('has thirty messages answered in order, although it copies no ack meanwhile [W1]', async () => {
     const ids = Array.from({ length: 30 }, (_, n) => `line-${n}`)
     for (const [n, id] of ids.entries()) host.insert({ id, kind: 'line', content: { n }, ...CHAT })
     await acked(...ids)
@@ -54,7 +54,7 @@ describe('the newest host', () => {
     await ended(...ids)
   })
 
-  it('W2: has a message with ten context rows behind it answered; those end without an answer', async () => {
+  it('has a message with ten context rows behind it answered; those end without an answer [W2]', async () => {
     const ids = ['asked', ...Array.from({ length: 10 }, (_, n) => `context-${n}`)]
     for (const [n, id] of ids.entries())
       host.insert({ id, kind: 'chat', content: { text: id }, trigger: n === 0 ? 1 : 0, ...CHAT })
@@ -64,7 +64,7 @@ describe('the newest host', () => {
     expect(host.sent.filter(({ in_reply_to }) => ids.includes(in_reply_to ?? '')).length).toBe(1)
   })
 
-  it('W24: does not start runtimes for ever for an answer to a question that was withdrawn', async () => {
+  it('does not start runtimes for ever for an answer to a question that was withdrawn [W24]', async () => {
     const content = { type: 'question_response', questionId: 'long-ago', selectedOption: 'yes', userId: 'u' }
     host.insert({ id: 'orphan', kind: 'system', content, ...CHAT })
     expect(host.dueCount()).toBe(1)
@@ -72,7 +72,7 @@ describe('the newest host', () => {
     expect(host.dueCount()).toBe(0)
   })
 
-  it('W5: never sees a claim of a message that waits for a retry', async () => {
+  it('never sees a claim of a message that waits for a retry [W5]', async () => {
     host.insert({ id: 'unlucky', kind: 'unlucky', content: {}, ...CHAT, thread_id: 'other' })
     const threw = `select 1 from nanoclaw_run where message_id = 'unlucky' and outcome = 'threw'`
     const outbound = openDb(join(host.dir, 'outbound.db'), { readonly: true })
@@ -83,7 +83,7 @@ describe('the newest host', () => {
     host.aheadMs = 0
   })
 
-  it('151: does not get a message to run that another runner has ended with its own status', async () => {
+  it('does not get a message to run that another runner has ended with its own status [151]', async () => {
     const outbound = openDb(join(host.dir, 'outbound.db'))
     outbound
       .prepare(`insert into processing_ack values ('skipped', 'script-skip:error', '2026-11-24 06:00:00')`)
@@ -97,7 +97,7 @@ describe('the newest host', () => {
     host.forget('skipped')
   })
 
-  it('W12: removes the claim of a live container that it considers dead: one answer, after another run', async () => {
+  it('removes the claim of a live container that it considers dead: one answer, after another run [W12]', async () => {
     host.insert({ id: 'slow', kind: 'slow', content: {}, ...CHAT })
     await until(() => host.claims().length === 1)
     host.dropClaims()
@@ -167,7 +167,7 @@ describe('the newest host', () => {
   }
 })
 
-it('W3, W4, W27: a container that dies at any moment, or is killed right after its start, loses and repeats no message', async () => {
+it('a container that dies at any moment, or is killed right after its start, loses and repeats no message [W3, W4, W27]', async () => {
   const root = newProject()
   const dir = join(root, 'session')
   const container = new ProcessContainer(root, dir)

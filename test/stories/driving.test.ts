@@ -83,7 +83,7 @@ describe.each(['seed', 'head'] as const)('a runner of the %s revision', (shape) 
 })
 
 describe('a runner of the newest revision', () => {
-  it('W1: gets its thirty messages ten at a time, because the host copies the acks in between', () => {
+  it('gets its thirty messages ten at a time, because the host copies the acks in between [W1]', () => {
     const { host, runner } = pair('head')
     host.enqueueMany(Array.from({ length: 30 }, (_, n) => chat(`${n}`, { id: `m-${n}` })))
     const taken: number[] = []
@@ -151,7 +151,7 @@ describe('a runner of the newest revision', () => {
     ])
   })
 
-  it('W43: starts on a file of the first shape, which our host has upgraded, and takes its messages', () => {
+  it('starts on a file of the first shape, which our host has upgraded, and takes its messages [W43]', () => {
     const dir = tempDir()
     const old = seedInbound(join(dir, 'inbound.db'))
     insertMessage(old, { id: 'old', content: { text: 'old' } })

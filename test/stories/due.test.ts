@@ -38,7 +38,7 @@ describe('process_after', () => {
   )
 
   it.each(['not-a-date', '1795442399', '2026-02-30 00:00:00'])(
-    'W23, 80: with an invalid time (%s): fails with the reason',
+    'with an invalid time (%s): fails with the reason [W23, 80]',
     async (text) => {
       const bench = shared()
       const id = bench.send('echo', {}, { process_after: text })
@@ -55,7 +55,7 @@ describe('process_after', () => {
     },
   )
 
-  it('79: 50 days ahead waits without a run', async () => {
+  it('50 days ahead waits without a run [79]', async () => {
     const bench = shared()
     const id = bench.send('echo', {}, { process_after: isoTime(Date.now() + 50 * 86_400_000) })
     const marker = bench.send('echo')

@@ -35,7 +35,7 @@ const WAYS: readonly (readonly [what: string, take: (workspace: string) => void]
 
 const WAY_OUT = 'the file was moved or deleted while in use; put it back, or start again'
 
-describe('74, 114: a runtime', () => {
+describe('a runtime [74, 114]', () => {
   it.each(WAYS)('without work ends with 78 and the remedy when %s', async (_what, take) => {
     const { runtime, workspace } = await serving()
     take(workspace)
@@ -48,7 +48,7 @@ describe('74, 114: a runtime', () => {
 })
 
 it.each(['delete', 'wal'] as const)(
-  '74, 114: a result that arrives after outbound.db was deleted is not reported as written (journal %s)',
+  'a result that arrives after outbound.db was deleted is not reported as written (journal %s) [74, 114]',
   async (journal) => {
     const bench = await workbench(['slow'], { journal })
     const [fatal, settled]: [unknown[], unknown[]] = [[], []]
@@ -74,7 +74,7 @@ async function serving() {
   return { runtime, workspace }
 }
 
-it('166: a lock whose file was deleted is taken again, and keeps a second runtime out', async () => {
+it('a lock whose file was deleted is taken again, and keeps a second runtime out [166]', async () => {
   const bench = await workbench(['echo'])
   const { lock } = bench.config.paths
   rmSync(lock)
@@ -83,7 +83,7 @@ it('166: a lock whose file was deleted is taken again, and keeps a second runtim
   await bench.ended(bench.send('echo'))
 })
 
-it('166: when a second runtime was quicker, the first ends with 75, also without work', async () => {
+it('when a second runtime was quicker, the first ends with 75, also without work [166]', async () => {
   const bench = await workbench(['echo'])
   const fatal: number[] = []
   bench.events.on('fatal', ({ exitCode }) => fatal.push(exitCode))

@@ -112,11 +112,11 @@ const KINDS: readonly Case[] = [
 ]
 
 const TABLES: readonly (readonly [title: string, cases: readonly Case[]])[] = [
-  ['80: process_after', [...TIMES, ...NO_TIMES, ...ODD_TIMES]],
-  ['81, 83: content', CONTENT],
-  ['83, 84: an id', [...IDS, ...ODD_IDS]],
-  ['87: a number', NUMBERS],
-  ['W42: a rule is exact', KINDS],
+  ['process_after [80]', [...TIMES, ...NO_TIMES, ...ODD_TIMES]],
+  ['content [81, 83]', CONTENT],
+  ['an id [83, 84]', [...IDS, ...ODD_IDS]],
+  ['a number [87]', NUMBERS],
+  ['a rule is exact [W42]', KINDS],
 ]
 
 const shared = sharedBench(
@@ -152,14 +152,14 @@ describe.each(TABLES)('%s', (_title, cases) => {
   })
 })
 
-it('84: no file is created outside the workspace by an id', () => {
+it('no file is created outside the workspace by an id [84]', () => {
   const { workspace } = shared().config
   expect(
     readdirSync(workspace).filter((name) => !name.startsWith('.') && !/^(in|out)bound\.db/.test(name)),
   ).toEqual([])
 })
 
-it('87: a duplicate number is rejected by the file itself', () => {
+it('a duplicate number is rejected by the file itself [87]', () => {
   const { inbound } = shared()
   const insertTwo = inbound.prepare(
     `insert into messages_in (id, seq, kind, timestamp, content) values ('two', (select max(seq) from messages_in where typeof(seq) = 'integer'), 'echo', '', '{}')`,

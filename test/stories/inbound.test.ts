@@ -21,7 +21,7 @@ import { leaveHotJournal } from '../support/hot-journal.ts'
 import { benchOf, project, testConfig, until, workbench } from '../support/runtime.ts'
 
 describe('inbound.db', () => {
-  it('54, 55: may be missing at first; the runtime reports that once, and continues when it exists', async () => {
+  it('may be missing at first; the runtime reports that once, and continues when it exists [54, 55]', async () => {
     const { config, waits, acks } = await started()
     await until(() => waits.length > 0)
     await new Promise((resolve) => setTimeout(resolve, 5 * config.pollMs))
@@ -31,7 +31,7 @@ describe('inbound.db', () => {
     expect(waits[0]).toContain('does not exist yet')
   })
 
-  it('59: may be empty, or without its tables, for a while', async () => {
+  it('may be empty, or without its tables, for a while [59]', async () => {
     const { config, waits, acks } = await started((path) => writeFileSync(path, ''))
     await until(() => waits.length > 0)
     expect(waits[0]).toContain('no table messages_in yet')
@@ -54,7 +54,7 @@ describe('inbound.db', () => {
       'lacks id, kind',
     ],
   ])(
-    '61, 64: may be %s, which is reported and never blocks; the right file is read when it exists',
+    'may be %s, which is reported and never blocks; the right file is read when it exists [61, 64]',
     async (_what, make, words) => {
       const { config, waits, acks } = await started(make)
       await until(() => waits.length > 0)
@@ -65,7 +65,7 @@ describe('inbound.db', () => {
     },
   )
 
-  it('W14, 47: with the journal of a dead writer is not readable until a writer has opened it; the runtime writes nothing', async () => {
+  it('with the journal of a dead writer is not readable until a writer has opened it; the runtime writes nothing [W14, 47]', async () => {
     let before = ''
     const { config, waits, acks } = await started(async (path) => {
       const db = headInbound(path)
@@ -81,7 +81,7 @@ describe('inbound.db', () => {
     await until(() => acks().early === 'completed')
   })
 
-  it('56: may be replaced by another file, which is read from its start', async () => {
+  it('may be replaced by another file, which is read from its start [56]', async () => {
     const bench = await workbench(['echo'])
     const first = bench.send('echo')
     await bench.ended(first)
@@ -94,7 +94,7 @@ describe('inbound.db', () => {
     expect(bench.ack(id)).toBe('completed')
   })
 
-  it('58, 59: may be deleted or cut short while it is read; no message fails for it', async () => {
+  it('may be deleted or cut short while it is read; no message fails for it [58, 59]', async () => {
     const bench = await workbench(['echo'])
     await bench.ended(bench.send('echo'))
     const waits: string[] = []
@@ -109,7 +109,7 @@ describe('inbound.db', () => {
     ).toBe(0)
   })
 
-  it('W43, 62, 63, 65: may be of an older shape, gain columns and be vacuumed while it is read', async () => {
+  it('may be of an older shape, gain columns and be vacuumed while it is read [W43, 62, 63, 65]', async () => {
     const { config, acks } = await started((path) => void seedInbound(path))
     const db = openDb(config.paths.inbound)
     const first = insertMessage(db, { kind: 'echo' }).id
@@ -121,7 +121,7 @@ describe('inbound.db', () => {
     await until(() => acks()[second] === 'completed')
   })
 
-  it('W31, 52: locked for long by its host, is read when the lock is released; the runtime continues', async () => {
+  it('locked for long by its host, is read when the lock is released; the runtime continues [W31, 52]', async () => {
     const bench = await workbench(['echo'])
     const id = bench.send('echo', {}, { process_after: new Date(Date.now() + 300).toISOString() })
     bench.inbound.exec('begin exclusive')
@@ -132,7 +132,7 @@ describe('inbound.db', () => {
     expect(bench.ack(id)).toBe('completed')
   })
 
-  it('W7, 90: a burst of commits is detected completely, without the poll', async () => {
+  it('a burst of commits is detected completely, without the poll [W7, 90]', async () => {
     const bench = await workbench(['echo'], { pollMs: 60_000 })
     for (const pauseMs of [1, 5, 20, 40]) {
       const ids: string[] = []
@@ -144,7 +144,7 @@ describe('inbound.db', () => {
     }
   })
 
-  it('91: without file events the poll finds every message', async () => {
+  it('without file events the poll finds every message [91]', async () => {
     const bench = await workbench(['echo'], { watch: false, pollMs: 50 })
     const id = bench.send('echo')
     await bench.ended(id)
@@ -163,7 +163,7 @@ describe('inbound.db', () => {
     ])
   })
 
-  it('83, 87: an id that is not text fails with the bytes of the file as its id; a null id is reported', async () => {
+  it('an id that is not text fails with the bytes of the file as its id; a null id is reported [83, 87]', async () => {
     const bench = await workbench(['echo'])
     const told: string[] = []
     bench.events.on('rejected', ({ id, reason }) => told.push(`${reason} ${id}`))
@@ -183,7 +183,7 @@ describe('inbound.db', () => {
     expect(bench.inbound.prepare(joined).pluck().get('failed')).toBe(2)
   })
 
-  it('82: content beyond maxContentBytes fails without being loaded; the rest runs', async () => {
+  it('content beyond maxContentBytes fails without being loaded; the rest runs [82]', async () => {
     const bench = await workbench(['echo'], { maxContentBytes: 10_000 })
     const [big, small] = [bench.send('echo', { pad: 'x'.repeat(20_000) }), bench.send('echo')]
     await bench.ended(big, small)
@@ -191,7 +191,7 @@ describe('inbound.db', () => {
     expect(bench.runs(big)[0]).toMatchObject({ outcome: 'rejected', reason: 'content_too_large' })
   })
 
-  it('87, 94, 95: rows that the host deletes, resets or gives no number are handled by their id', async () => {
+  it('rows that the host deletes, resets or gives no number are handled by their id [87, 94, 95]', async () => {
     const bench = await workbench(['echo', 'slow'])
     const [unnumbered, running, reset] = [
       bench.send('echo', {}, { id: 'no-number', seq: null }),

@@ -27,7 +27,7 @@ import {
 } from '../support/runtime.ts'
 
 describe('one workspace', () => {
-  it('W12, 44: is served by one runtime; a second one is rejected with the process id of the first', async () => {
+  it('is served by one runtime; a second one is rejected with the process id of the first [W12, 44]', async () => {
     const bench = await workbench(['echo'])
     const second = createRuntime(bench.config, createEvents())
     await until(() => readFileSync(`${bench.config.workspace}/.runtime.json`, 'utf8').includes('"pid"'))
@@ -39,7 +39,7 @@ describe('one workspace', () => {
     await bench.ended(id)
   })
 
-  it('45, 46: when another one takes it over nevertheless, the first writes nothing more and ends with an error', async () => {
+  it('when another one takes it over nevertheless, the first writes nothing more and ends with an error [45, 46]', async () => {
     const bench = await workbench(['slow'])
     const fatal: number[] = []
     bench.events.on('fatal', ({ exitCode }) => fatal.push(exitCode))
@@ -51,7 +51,7 @@ describe('one workspace', () => {
     expect(bench.replies(id)).toEqual([])
   })
 
-  it('68, 75: that is not writable, or is damaged, is rejected before any claim', async () => {
+  it('that is not writable, or is damaged, is rejected before any claim [68, 75]', async () => {
     const root = project(['echo'])
     const config = testConfig(root)
     writeFileSync(config.paths.outbound, 'no database '.repeat(1000))
@@ -67,7 +67,7 @@ describe('one workspace', () => {
     expect(readFileSync(config.paths.outbound, 'utf8')).toContain('no database')
   })
 
-  it('74: whose outbound.db is moved away in use ends the runtime, with a remedy', async () => {
+  it('whose outbound.db is moved away in use ends the runtime, with a remedy [74]', async () => {
     const bench = await workbench(['slow'])
     const fatal: number[] = []
     bench.events.on('fatal', ({ exitCode }) => fatal.push(exitCode))
@@ -78,7 +78,7 @@ describe('one workspace', () => {
     expect(fatal).toEqual([78])
   })
 
-  it('W10: whose outbound.db is locked for a moment is started', async () => {
+  it('whose outbound.db is locked for a moment is started [W10]', async () => {
     const root = project(['echo'])
     const config = testConfig(root)
     const reader = wireOutbound(config.paths.outbound)
@@ -92,7 +92,7 @@ describe('one workspace', () => {
     await bench.ended(bench.send('echo'))
   })
 
-  it('85: whose heartbeat is a link is rejected', async () => {
+  it('whose heartbeat is a link is rejected [85]', async () => {
     const config = testConfig(project(['echo']))
     symlinkSync('/dev/null', config.paths.heartbeat)
     await expect(createRuntime(config, createEvents()).start()).rejects.toMatchObject({
@@ -103,7 +103,7 @@ describe('one workspace', () => {
 })
 
 describe('stopping', () => {
-  it('W15, 40: lets running messages finish, makes no further claims, and leaves the rest for the next start', async () => {
+  it('lets running messages finish, makes no further claims, and leaves the rest for the next start [W15, 40]', async () => {
     const bench = await workbench(['slow'])
     const ids = [1, 2, 3].map(() => bench.send('slow', { ms: 400 }, { thread_id: 'one' }))
     await until(() => bench.ack(ids[0]!) === 'processing')
@@ -114,7 +114,7 @@ describe('stopping', () => {
     expect(ids.map((id) => next.runs(id).length)).toEqual([1, 1, 1])
   })
 
-  it('41: ends a handler that is too slow, without a charge: no attempt is lost', async () => {
+  it('ends a handler that is too slow, without a charge: no attempt is lost [41]', async () => {
     const { bench, clock, id, stopped } = await stopping({ drainMs: 600, abortGraceMs: 200 }, 'slow', {
       ms: 60_000,
     })
@@ -189,7 +189,7 @@ describe('a start', () => {
     expect(seenByTheFirst).toEqual([])
   })
 
-  it('147: beats at its start, after each claim and while a message runs, and not while idle; its status file stays fresh', async () => {
+  it('beats at its start, after each claim and while a message runs, and not while idle; its status file stays fresh [147]', async () => {
     const bench = await workbench(
       ['echo'],
       { heartbeatMs: 100, abortGraceMs: 100 },
@@ -291,7 +291,7 @@ describe('functions that change', () => {
     expect(bench.replies(held)[0]?.content).toEqual({ text: 'at last' })
   })
 
-  it('27, 28, 29: that do not load are tried again with growing delays, and park only their own messages', async () => {
+  it('that do not load are tried again with growing delays, and park only their own messages [27, 28, 29]', async () => {
     const root = project(['echo'])
     const flag = `${root}/flag`
     writeFileSync(
@@ -317,7 +317,7 @@ describe('functions that change', () => {
     expect(broken, 'told once').toHaveLength(1)
   })
 
-  it('29: whose processes die at their start later are started again with growing delays, and no message is charged', async () => {
+  it('whose processes die at their start later are started again with growing delays, and no message is charged [29]', async () => {
     const root = project(['echo'])
     const flag = `${root}/flag`
     writeFileSync(

@@ -21,7 +21,7 @@ describe('messages with the same reply address', () => {
     expectInOrder(bench, [first, ...rest])
   })
 
-  it('W30: continue when one of them has failed', async () => {
+  it('continue when one of them has failed [W30]', async () => {
     const bench = shared()
     const first = bench.send('throw', {}, { channel_type: 'c' })
     const next = bench.send('echo', {}, { channel_type: 'c' })
@@ -32,7 +32,7 @@ describe('messages with the same reply address', () => {
 })
 
 describe('messages of different conversations', () => {
-  it('W40: run at the same time, as far as concurrency allows', async () => {
+  it('run at the same time, as far as concurrency allows [W40]', async () => {
     const bench = shared()
     const ids = ['x', 'y', 'z'].map((thread) => bench.send('slow', { ms: 300 }, { thread_id: thread }))
     await bench.ended(...ids)

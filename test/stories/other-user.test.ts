@@ -82,7 +82,7 @@ const CASES: readonly Case[] = [
   ],
 ]
 
-describe.skipIf(!can)('76, 117: a runtime of another user (needs root and setpriv)', () => {
+describe.skipIf(!can)('a runtime of another user (needs root and setpriv) [76, 117]', () => {
   it.each(CASES)(
     'ends with 78, and the path, both users and the remedy, where %s',
     async (_what, make, says) => {

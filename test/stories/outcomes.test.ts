@@ -26,7 +26,7 @@ const shared = sharedBench(
 )
 
 describe('a message whose run succeeds', () => {
-  it('W13: gets its ack and its reply, with the address of the message', async () => {
+  it('gets its ack and its reply, with the address of the message [W13]', async () => {
     const bench = shared()
     const id = bench.send('echo', { a: 1 }, { platform_id: 'p', channel_type: 'c', thread_id: 't' })
     await bench.ended(id)
@@ -91,7 +91,7 @@ describe('a message whose run succeeds', () => {
 })
 
 describe('a handler that fails', () => {
-  it('1: is retried with a delay, and its message fails in the end without a reply', async () => {
+  it('is retried with a delay, and its message fails in the end without a reply [1]', async () => {
     const bench = shared()
     const id = bench.send('throw')
     await bench.ended(id)
@@ -117,7 +117,7 @@ describe('a handler that fails', () => {
     expect(bench.replies(id).map(({ content }) => content)).toEqual([{ text: 'done at attempt 2' }])
   })
 
-  it('2: may reject with any value', async () => {
+  it('may reject with any value [2]', async () => {
     const bench = shared()
     const ids = [
       bench.send('reject-oddly', { with: 'undefined' }),
@@ -166,7 +166,7 @@ describe('an error with a cause', () => {
     },
   )
 
-  it('103: fetch failed is shown with its cause, in the record, the log, the view, and by show', async () => {
+  it('fetch failed is shown with its cause, in the record, the log, the view, and by show [103]', async () => {
     const { events, config, send, ended, runs } = bench()
     const written: string[] = []
     createLog(events, {
@@ -199,7 +199,7 @@ describe('an error with a cause', () => {
     await until(() => output.some((line) => line.includes(`connect ECONNREFUSED ${address}`)))
   })
 
-  it('103: the parts of an AggregateError are named', async () => {
+  it('the parts of an AggregateError are named [103]', async () => {
     const { send, ended, runs } = bench()
     const id = send('asks')
     await ended(id)
@@ -212,7 +212,7 @@ describe('an error with a cause', () => {
 })
 
 describe('a handler that ends its process', () => {
-  it('5: by exit(0), which is not a success', async () => {
+  it('by exit(0), which is not a success [5]', async () => {
     const bench = shared()
     const id = bench.send('exit', { code: 0 })
     await bench.ended(id)
@@ -223,7 +223,7 @@ describe('a handler that ends its process', () => {
     ])
   })
 
-  it('6: right after a big reply, which is not stored partially', async () => {
+  it('right after a big reply, which is not stored partially [6]', async () => {
     const bench = await workbench(['exit'], { maxReplyBytes: 8_000_000 })
     const id = bench.send('exit', { code: 7, bytes: 3_000_000 })
     await bench.ended(id)
@@ -235,7 +235,7 @@ describe('a handler that ends its process', () => {
     ['kill', 'killed', 'SIGKILL'],
     ['abort', 'killed', 'SIGABRT'],
     ['memory', 'out-of-memory', 'heap'],
-  ])('7, 8, 10, 30: by %s, and fails when each run ends so', async (how, outcome, word) => {
+  ])('by %s, and fails when each run ends so [7, 8, 10, 30]', async (how, outcome, word) => {
     const bench = shared()
     const id = bench.send('die', { how })
     const other = bench.send('echo')
@@ -247,7 +247,7 @@ describe('a handler that ends its process', () => {
     expect(bench.ack(other)).toBe('completed')
   })
 
-  it('25: by closing the channel to its parent, which counts as its end', async () => {
+  it('by closing the channel to its parent, which counts as its end [25]', async () => {
     const bench = shared()
     const id = bench.send('die', { how: 'disconnect' })
     await bench.ended(id)
@@ -257,7 +257,7 @@ describe('a handler that ends its process', () => {
 
 describe('a reply that cannot be stored', () => {
   it.each(['bigint', 'function', 'nested', 'symbol', 'cycle', 'getter', 'toJSON'])(
-    '15, 16: %s fails at once, with the reason',
+    '%s fails at once, with the reason [15, 16]',
     async (value) => {
       const bench = shared()
       const id = bench.send('bad-reply', { value })
@@ -278,7 +278,7 @@ describe('a reply that cannot be stored', () => {
     ['generator', 'reply is an AsyncGenerator; its body has not run'],
     ['promise', 'reply.user is a Promise; await it'],
   ])(
-    '101: %s, which JSON would store as {} or null, fails at once and the path is named',
+    '%s, which JSON would store as {} or null, fails at once and the path is named [101]',
     async (value, text) => {
       const bench = shared()
       const id = bench.send('bad-reply', { value })
@@ -297,7 +297,7 @@ describe('a reply that cannot be stored', () => {
     expect(bench.replies(id).map(({ content }) => content)).toEqual([{ text: 'x' }])
   })
 
-  it('14: more than maxReplyBytes fails at once', async () => {
+  it('more than maxReplyBytes fails at once [14]', async () => {
     const bench = shared()
     const id = bench.send('bad-reply', { value: 'huge' })
     await bench.ended(id)
@@ -307,7 +307,7 @@ describe('a reply that cannot be stored', () => {
     })
   })
 
-  it('17: data with the name of a prototype stays data', async () => {
+  it('data with the name of a prototype stays data [17]', async () => {
     const bench = shared()
     const id = bench.send('echo', '{"__proto__":{"polluted":true}}')
     await bench.ended(id)
@@ -363,7 +363,7 @@ describe('the process of any handler sends legal reports', () => {
   )
 
   it.each(['not a number', 'negative', 'endless', 'no date', 'text', 'object', 'getter'])(
-    '104: a RetryAfterError with %s for a delay is retried like other errors',
+    'a RetryAfterError with %s for a delay is retried like other errors [104]',
     async (wish) => {
       const { send, ended, runs } = bench()
       const id = send('wish', { wish })
@@ -372,7 +372,7 @@ describe('the process of any handler sends legal reports', () => {
     },
   )
 
-  it('104: a RetryAfterError with a huge delay waits for the longest legal delay', async () => {
+  it('a RetryAfterError with a huge delay waits for the longest legal delay [104]', async () => {
     const { send, runs, outbound } = bench()
     const id = send('wish', { wish: 'huge' })
     await until(() => runs(id)[0]?.outcome != null)
@@ -381,7 +381,7 @@ describe('the process of any handler sends legal reports', () => {
     expect(outbound.prepare(sql).pluck().get(id)).toBeCloseTo(RETRY_AFTER_MAX_MS, -4)
   })
 
-  it('105: more replies than a run may have fail at once', async () => {
+  it('more replies than a run may have fail at once [105]', async () => {
     const { send, ended, runs, replies } = bench()
     const id = send('odd', { odd: 'many replies' })
     await ended(id)
@@ -390,7 +390,7 @@ describe('the process of any handler sends legal reports', () => {
     expect(replies(id)).toEqual([])
   })
 
-  it('105: more text in replies than the limit of one run fails at once', async () => {
+  it('more text in replies than the limit of one run fails at once [105]', async () => {
     const source = `export default (message, ctx) => { for (;;) ctx.reply('x'.repeat(1_000_000)) }`
     const { send, ended, runs, replies } = await workbench([], { maxMemoryMb: 512 }, { 'big.js': source })
     const id = send('big')
@@ -401,7 +401,7 @@ describe('the process of any handler sends legal reports', () => {
   })
 
   it.each(['a changed message', 'a changed clock', 'a changed date', 'odd log lines'])(
-    '106: %s costs nothing',
+    '%s costs nothing [106]',
     async (odd) => {
       const { send, ended, runs, outbound } = bench()
       const id = send('odd', { odd }, { platform_id: 'p', channel_type: 'c', thread_id: 't' })
@@ -412,14 +412,14 @@ describe('the process of any handler sends legal reports', () => {
     },
   )
 
-  it('106: a handler cannot reply for another message by mistake', async () => {
+  it('a handler cannot reply for another message by mistake [106]', async () => {
     const { send, ended, runs } = bench()
     const id = send('odd', { odd: 'another number' })
     await ended(id)
     expect(runs(id)).toMatchObject([{ outcome: 'threw', error: { name: 'TypeError' } }])
   })
 
-  it('107: a reply for a year with five digits waits for a host that compares times as text', async () => {
+  it('a reply for a year with five digits waits for a host that compares times as text [107]', async () => {
     const { send, ended, outbound } = bench()
     const id = send('odd', { odd: 'the year 10000' })
     await ended(id)
@@ -433,7 +433,7 @@ describe('the process of any handler sends legal reports', () => {
 })
 
 describe('content that is not JSON', () => {
-  it('81: fails with bad_json, unless the function takes it raw', async () => {
+  it('fails with bad_json, unless the function takes it raw [81]', async () => {
     const bench = shared()
     const [bad, raw, good] = [
       bench.send('echo', 'not json'),
@@ -448,7 +448,7 @@ describe('content that is not JSON', () => {
 })
 
 describe('a process that misbehaves between messages', () => {
-  it('20: a late rejection ends the process and charges neither the ended message nor the next one', async () => {
+  it('a late rejection ends the process and charges neither the ended message nor the next one [20]', async () => {
     const bench = await workbench(['late'], { concurrency: 1 })
     const ends: unknown[] = []
     bench.events.on('worker-ended', (end) => ends.push(end))
@@ -465,7 +465,7 @@ describe('a process that misbehaves between messages', () => {
   })
 
   it.each(['other', 'nonsense'])(
-    '19: a forged report (%s) ends the process; the message runs again',
+    'a forged report (%s) ends the process; the message runs again [19]',
     async (what) => {
       const bench = shared()
       const id = bench.send('forge', { what })
@@ -475,7 +475,7 @@ describe('a process that misbehaves between messages', () => {
     },
   )
 
-  it('170: an invalid report is the recorded reason', async () => {
+  it('an invalid report is the recorded reason [170]', async () => {
     const bench = await workbench(['forge'])
     const id = bench.send('forge', { what: 'nonsense' })
     await bench.ended(id)
@@ -485,7 +485,7 @@ describe('a process that misbehaves between messages', () => {
     })
   })
 
-  it('171: process.send in a library has no effect, at load and later', async () => {
+  it('process.send in a library has no effect, at load and later [171]', async () => {
     const source = `let sent = 0
       if (process.connected) process.send('loading', () => sent++)
       export default async () => {
@@ -501,7 +501,7 @@ describe('a process that misbehaves between messages', () => {
     expect(bench.replies(ids[0]!)[0]?.content).toMatchObject({ answer: true })
   })
 
-  it.each(['fake', 'endless', 'flood'])('11, 12, 13: output (%s) is bounded and harmless', async (what) => {
+  it.each(['fake', 'endless', 'flood'])('output (%s) is bounded and harmless [11, 12, 13]', async (what) => {
     const bench = shared()
     const lines: string[] = []
     bench.events.on('output', ({ line }) => lines.push(line))
@@ -513,7 +513,7 @@ describe('a process that misbehaves between messages', () => {
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThan(9_000)
   })
 
-  it('23: a grandchild that keeps the output open delays nothing and does not outlive the runtime', async () => {
+  it('a grandchild that keeps the output open delays nothing and does not outlive the runtime [23]', async () => {
     const bench = await workbench(['grandchild'])
     const id = bench.send('grandchild')
     const startMs = performance.now()

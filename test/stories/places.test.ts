@@ -35,7 +35,7 @@ function insertLoose(
 const names = (prefix: string, many: number) => Array.from({ length: many }, (_, n) => `${prefix}-${n}`)
 
 test.each(['', '; create index by_seq on messages_in (seq)'])(
-  '139: 1,200 rows of one seq, in a table where numbers need not be unique, all run, before and after a restart%s',
+  '1,200 rows of one seq, in a table where numbers need not be unique, all run, before and after a restart%s [139]',
   async (index) => {
     const root = project(['echo'])
     const { paths } = testConfig(root)
@@ -54,7 +54,7 @@ test.each(['', '; create index by_seq on messages_in (seq)'])(
   },
 )
 
-test('139: rows whose rowid is zero or less run like any other, those without a number too', async () => {
+test('rows whose rowid is zero or less run like any other, those without a number too [139]', async () => {
   const root = project(['echo'])
   const inbound = openDb(testConfig(root).paths.inbound)
   inbound.exec(LOOSE)
@@ -64,7 +64,7 @@ test('139: rows whose rowid is zero or less run like any other, those without a 
   await bench.ended('lowest', 'minus', 'zero', 'one')
 })
 
-test('140: in another file that is put in place while no runtime runs, a conversation begins at its first row', async () => {
+test('in another file that is put in place while no runtime runs, a conversation begins at its first row [140]', async () => {
   const root = project(['echo'])
   const { paths } = testConfig(root)
   const first = await workbenchAt(root)
@@ -84,7 +84,7 @@ test('140: in another file that is put in place while no runtime runs, a convers
   expect(runsInOrder(second).slice(20)).toEqual(fresh)
 })
 
-test('140: a checkpoint without the id of its row is used', async () => {
+test('a checkpoint without the id of its row is used [140]', async () => {
   const root = project(['echo'])
   const first = await workbenchAt(root)
   const done = first.send('echo')
@@ -106,7 +106,7 @@ test('140: a checkpoint without the id of its row is used', async () => {
   await second.runtime.stop()
 })
 
-test('141: columns that a host adds under a running runtime are read at once', async () => {
+test('columns that a host adds under a running runtime are read at once [141]', async () => {
   const root = project(['echo'], {
     'what.js': `export default {
       on: { trigger: false },
@@ -125,7 +125,7 @@ test('141: columns that a host adds under a running runtime are read at once', a
   expect(bench.ack(onWake)).toBeUndefined()
 })
 
-test('141: a time and a status that a host adds under a running runtime are used', async () => {
+test('a time and a status that a host adds under a running runtime are used [141]', async () => {
   const root = project(['echo'])
   const inbound = openDb(testConfig(root).paths.inbound)
   inbound.exec(
@@ -142,7 +142,7 @@ test('141: a time and a status that a host adds under a running runtime are used
   expect([bench.ack(later), bench.ack(paused)]).toEqual([undefined, undefined])
 })
 
-test('143: a view in place of messages_in that raises is waited for, with its message, and read when it no longer raises', async () => {
+test('a view in place of messages_in that raises is waited for, with its message, and read when it no longer raises [143]', async () => {
   const root = project(['echo'])
   const inbound = headInbound(testConfig(root).paths.inbound)
   const bench = benchOf(testConfig(root))

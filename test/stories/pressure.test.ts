@@ -101,7 +101,7 @@ describe('several functions', () => {
 })
 
 describe('the channel', () => {
-  it('19: an invalid report on it ends the process that wrote it only', async () => {
+  it('an invalid report on it ends the process that wrote it only [19]', async () => {
     const bench = await workbench(['raw-reports', 'echo'])
     const ids = Array.from({ length: 10 }, (_, report) => bench.send('raw-reports', { report }))
     const other = bench.send('echo')
@@ -112,7 +112,7 @@ describe('the channel', () => {
     )
   })
 
-  it('19: bytes on it that are not a message end the process that wrote them only', async () => {
+  it('bytes on it that are not a message end the process that wrote them only [19]', async () => {
     const bench = await workbench(['raw-bytes', 'echo'])
     const ids = Array.from({ length: 6 }, (_, bytes) => bench.send('raw-bytes', { bytes }))
     const other = bench.send('echo')

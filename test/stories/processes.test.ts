@@ -39,7 +39,7 @@ import { join } from 'node:path'
 
 describe('a handler', () => {
   it.skipIf(!has('prlimit'))(
-    '9, 172: that fills memory outside the heap gets an error where its process has a limit, without out_of_memory',
+    'that fills memory outside the heap gets an error where its process has a limit, without out_of_memory [9, 172]',
     async () => {
       const bench = shared()
       const id = bench.send('buffers')
@@ -53,7 +53,7 @@ describe('a handler', () => {
     },
   )
 
-  it('21: that leaves timers and sockets open blocks nothing; maxMessagesPerWorker replaces its process', async () => {
+  it('that leaves timers and sockets open blocks nothing; maxMessagesPerWorker replaces its process [21]', async () => {
     const bench = shared()
     const ids = Array.from({ length: 6 }, () => bench.send('leaks', {}, { thread_id: 'one' }))
     await bench.ended(...ids)
@@ -64,7 +64,7 @@ describe('a handler', () => {
     await until(() => goneNow.every((pid) => !isAlive(pid)))
   })
 
-  it('24: whose grandchild leaves the group is not delayed; the grandchild continues', async () => {
+  it('whose grandchild leaves the group is not delayed; the grandchild continues [24]', async () => {
     const bench = await workbench(
       [],
       {},
@@ -83,7 +83,7 @@ describe('a handler', () => {
     expect(isAlive(pid)).toBe(true)
   })
 
-  it('20, 24: whose process ends afterwards does not affect the next message, although a grandchild keeps its pipes open', async () => {
+  it('whose process ends afterwards does not affect the next message, although a grandchild keeps its pipes open [20, 24]', async () => {
     const bench = await workbench(
       [],
       {},
@@ -104,7 +104,7 @@ describe('a handler', () => {
     expect(bench.ack(second)).toBe('completed')
   })
 
-  it('26: whose process is suspended times out, and its process is killed', async () => {
+  it('whose process is suspended times out, and its process is killed [26]', async () => {
     const bench = shared()
     const id = bench.send('stopped')
     await bench.ended(id)
@@ -115,7 +115,7 @@ describe('a handler', () => {
   it.each([
     ['exit', 'exited with code 7'],
     ['signal', 'killed by SIGSEGV'],
-  ])('30: that ends each of its processes (%s) fails, and show has the stderr tail', async (how, words) => {
+  ])('that ends each of its processes (%s) fails, and show has the stderr tail [30]', async (how, words) => {
     const bench = shared()
     const [id, other] = [bench.send('last-words', { how }), bench.send('echo')]
     await bench.ended(id, other)
@@ -128,7 +128,7 @@ describe('a handler', () => {
   })
 })
 
-it('22: maxMessagesPerWorker 1 gives each message a new process', async () => {
+it('maxMessagesPerWorker 1 gives each message a new process [22]', async () => {
   const bench = await workbench(
     [],
     { maxMessagesPerWorker: 1 },
@@ -143,7 +143,7 @@ it('22: maxMessagesPerWorker 1 gives each message a new process', async () => {
 
 describe('a runtime', () => {
   it.skipIf(!has('prlimit'))(
-    '32: that cannot open files or start processes holds, charges no message, and continues when it can',
+    'that cannot open files or start processes holds, charges no message, and continues when it can [32]',
     async () => {
       const root = project([], {
         'slow.js': 'export default () => new Promise((resolve) => setTimeout(() => resolve("done"), 150))',
@@ -178,7 +178,7 @@ describe('a runtime', () => {
     },
   )
 
-  it('42: that gets two signals ends at once; its claims stay for the next start', async () => {
+  it('that gets two signals ends at once; its claims stay for the next start [42]', async () => {
     const root = project(['slow'])
     const { paths, workspace } = testConfig(root)
     const { id } = insertMessage(headInbound(paths.inbound), { kind: 'slow', content: { ms: 60_000 } })
@@ -192,7 +192,7 @@ describe('a runtime', () => {
   })
 
   it.skipIf(spawnSync('unshare', ['-Ur', 'true']).status !== 0)(
-    '89: without file watches of the system reports that once, and its poll finds every message',
+    'without file watches of the system reports that once, and its poll finds every message [89]',
     async () => {
       const root = project(['echo'])
       const { paths, workspace } = testConfig(root)
@@ -216,7 +216,7 @@ describe('a runtime', () => {
     const mayRead = spawnSync(before[0]!, [...before.slice(1), 'test', '-r', CLI]).status === 0
     const why = `the owner of ${CLI}, uid ${uid}, cannot read it: a folder above belongs to another user`
 
-    it('76: without write permission ends with 78, and names the path and its user', async ({ skip }) => {
+    it('without write permission ends with 78, and names the path and its user [76]', async ({ skip }) => {
       skip(!mayRead, why)
       const root = project(['echo'])
       const { workspace } = testConfig(root)
@@ -229,7 +229,7 @@ describe('a runtime', () => {
       expect(runtime.text()).toContain(`uid ${uid}`)
     })
 
-    it('157: without write permission in its project keeps built functions in the workspace, unless a cache is set', async ({
+    it('without write permission in its project keeps built functions in the workspace, unless a cache is set [157]', async ({
       skip,
     }) => {
       skip(!mayRead, why)

@@ -165,7 +165,7 @@ it('the numbers of replies continue above deleted ones, and an ack whose id has 
   expect(db.prepare('select seq from messages_out order by seq').pluck().all()).toEqual([3, 5])
 })
 
-it('149: replies to a message whose id is not a plain name are deleted with it, under any of their names', () => {
+it('replies to a message whose id is not a plain name are deleted with it, under any of their names [149]', () => {
   const { outbox, db, inbound, host, ids, laps } = past()
   const odd = ['spaces/A:1', '../b']
   for (const id of odd) insertMessage(inbound, { id, kind: 'f' })
@@ -191,7 +191,7 @@ it('a runtime that was replaced deletes nothing', () => {
 })
 
 it.each(['inbound', 'db'] as const)(
-  '118: a lock on a file (%s) is retried within tens of milliseconds, and the current page is done when it is released',
+  'a lock on a file (%s) is retried within tens of milliseconds, and the current page is done when it is released [118]',
   (file) => {
     const all = past(3)
     all.host.consumes(...all.ids)
@@ -214,7 +214,7 @@ it.each(['inbound', 'db'] as const)(
   },
 )
 
-it('118: a host that commits 125 times a second does not prevent retention', async () => {
+it('a host that commits 125 times a second does not prevent retention [118]', async () => {
   const all = past(2_000)
   all.inbound.exec("update messages_in set status = 'completed'")
   all.inbound.exec(

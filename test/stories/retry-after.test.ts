@@ -40,7 +40,7 @@ async function serverOf(most: { perTenth: number }): Promise<{ url: string; turn
   }
 }
 
-test('158: sixty messages for a server that takes five at a time all complete, at their first attempt', async () => {
+test('sixty messages for a server that takes five at a time all complete, at their first attempt [158]', async () => {
   const most = { perTenth: 0 }
   const { url, turnedAway } = await serverOf(most)
   const { send, ended, ack, runs, replies } = await workbenchAt(project([], { 'ask.js': ASK }), {
@@ -54,7 +54,7 @@ test('158: sixty messages for a server that takes five at a time all complete, a
   expect(new Set(ids.map((id) => replies(id)[0]?.content.attempt))).toEqual(new Set([1]))
 })
 
-test('158: a message that was turned away stays uncharged across restarts, and is shown so', async () => {
+test('a message that was turned away stays uncharged across restarts, and is shown so [158]', async () => {
   const most = { perTenth: 0 }
   const { url } = await serverOf(most)
   const root = project([], { 'ask.js': ASK })
@@ -72,7 +72,7 @@ test('158: a message that was turned away stays uncharged across restarts, and i
   expect(turnedAway.length).toBeGreaterThanOrEqual(3)
 })
 
-test('158: a message that has been turned away for a day is charged again, and fails', async () => {
+test('a message that has been turned away for a day is charged again, and fails [158]', async () => {
   const { url } = await serverOf({ perTenth: 0 })
   const root = project([], { 'ask.js': ASK })
   const first = await workbenchAt(root)

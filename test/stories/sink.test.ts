@@ -12,7 +12,7 @@ const TALKS = `export default (message, ctx) => {
 }`
 const MESSAGES = 40
 
-it('96: a stalled reader does not block the runtime; further lines are dropped, and the next line has their number', async () => {
+it('a stalled reader does not block the runtime; further lines are dropped, and the next line has their number [96]', async () => {
   const root = project([], { 'talks.js': TALKS })
   const { paths, workspace } = testConfig(root)
   const inbound = headInbound(paths.inbound)
@@ -37,7 +37,7 @@ it('96: a stalled reader does not block the runtime; further lines are dropped, 
   expect(await exited).toEqual([0, null])
 })
 
-it('43: a closed log does not end the runtime; the end of the terminal is a graceful stop', async () => {
+it('a closed log does not end the runtime; the end of the terminal is a graceful stop [43]', async () => {
   const root = project([], { 'talks.js': TALKS })
   const { paths, workspace } = testConfig(root)
   const inbound = headInbound(paths.inbound)

@@ -7,7 +7,7 @@ import { acksAt, serve } from '../support/serve.ts'
 
 const STOPS = `export default { timeout: '10m', handler: () => { process.kill(process.ppid, 'SIGTERM'); return new Promise(() => undefined) } }`
 
-it('167: a handler that sends its runtime SIGTERM waits longer after each stop, so that messages behind it run', async () => {
+it('a handler that sends its runtime SIGTERM waits longer after each stop, so that messages behind it run [167]', async () => {
   const root = project(['echo'], { 'stops.js': STOPS })
   const { workspace, paths } = testConfig(root)
   const inbound = headInbound(paths.inbound)

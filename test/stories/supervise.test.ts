@@ -36,7 +36,7 @@ function open(dir: string): Host {
   return host
 }
 
-test('W26: the end of a runtime is detected when it dies; an idle one is stopped, also while a message waits for a retry', async () => {
+test('the end of a runtime is detected when it dies; an idle one is stopped, also while a message waits for a retry [W26]', async () => {
   const root = project([], { 'cut-short.js': CUT_SHORT })
   const folder = join(root, 'workspace')
   const host = open(folder)
@@ -62,7 +62,7 @@ test('W26: the end of a runtime is detected when it dies; an idle one is stopped
   expect(path(folder).filter((state) => state === 'running')).toHaveLength(3)
 })
 
-test('W24: a message that no function takes keeps neither a process nor the slot of another folder', async () => {
+test('a message that no function takes keeps neither a process nor the slot of another folder [W24]', async () => {
   const root = project(['echo'])
   const [held, served] = [join(root, 'held'), join(root, 'served')]
   const [holder, server] = [open(held), open(served)]

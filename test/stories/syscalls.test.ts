@@ -14,7 +14,7 @@ const WORK = `export default async (message, ctx) => {
 }`
 
 it.skipIf(!canTrace())(
-  '71, 72, 73: syncs, writes and reads that fail now and then cost time, but no message and no second run (needs strace)',
+  'syncs, writes and reads that fail now and then cost time, but no message and no second run (needs strace) [71, 72, 73]',
   async () => {
     const root = project([], { 'work.js': WORK })
     const { paths, workspace } = testConfig(root)

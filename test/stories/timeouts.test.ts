@@ -17,7 +17,7 @@ const shared = sharedBench(
 )
 
 describe('a handler that takes too long', () => {
-  it('W29, 3: is stopped at its timeout, its process replaced, its message retried', async () => {
+  it('is stopped at its timeout, its process replaced, its message retried [W29, 3]', async () => {
     const bench = shared()
     const id = bench.send('hang')
     await bench.ended(id)
@@ -29,7 +29,7 @@ describe('a handler that takes too long', () => {
     expect(runs[0]?.worker).not.toBe(runs[1]?.worker)
   })
 
-  it('3: is completed with its replies when it returns within abortGrace; its process is replaced', async () => {
+  it('is completed with its replies when it returns within abortGrace; its process is replaced [3]', async () => {
     const bench = shared()
     const id = bench.send('answers-late')
     await bench.ended(id)
@@ -47,7 +47,7 @@ describe('a handler that takes too long', () => {
     expect(bench.runs(id)[0]?.outcome).toBe('timed-out')
   })
 
-  it('4: is killed even if it blocks its event loop and ignores SIGTERM', async () => {
+  it('is killed even if it blocks its event loop and ignores SIGTERM [4]', async () => {
     const bench = shared()
     const id = bench.send('block')
     await bench.ended(id)

@@ -16,7 +16,7 @@ const WAITS = `import { existsSync, writeFileSync } from 'node:fs'
   } }`
 const CRASH_LIMIT = 3
 
-it('163: a stop that cannot write results ends with its own exit code, and none of any number of such stops counts as a death', async () => {
+it('a stop that cannot write results ends with its own exit code, and none of any number of such stops counts as a death [163]', async () => {
   const root = project([], { 'waits.js': WAITS })
   const { workspace, paths } = testConfig(root)
   mkdirSync(workspace, { recursive: true })

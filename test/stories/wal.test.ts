@@ -6,7 +6,7 @@ import { expect, it, onTestFinished } from 'vitest'
 import { headInbound, insertMessage, openDb } from '../support/files.ts'
 import { benchOf, project, testConfig, until } from '../support/runtime.ts'
 
-it('67: on a local disk it is served; one warning names the better mode', async () => {
+it('on a local disk it is served; one warning names the better mode [67]', async () => {
   const bench = benchOf(testConfig(project(['echo'])))
   bench.inbound.pragma('journal_mode = wal')
   const told: string[] = []
@@ -18,7 +18,7 @@ it('67: on a local disk it is served; one warning names the better mode', async 
 })
 
 it.skipIf(process.platform !== 'linux' || process.getuid?.() !== 0)(
-  '66: on a read-only mount it cannot be read, which is reported with a remedy; the remedy works',
+  'on a read-only mount it cannot be read, which is reported with a remedy; the remedy works [66]',
   async () => {
     const root = project(['echo'])
     const [folder, mount] = [join(root, 'host'), join(root, 'mount')]

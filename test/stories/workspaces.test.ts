@@ -78,7 +78,7 @@ function placeIn({ workspace, paths }: Config) {
   return { workspace, paths: Object.fromEntries(inFolder) as Config['paths'] }
 }
 
-test('173: one process serves two folders: answers, locks, status files and log lines are each folder’s own', async () => {
+test('one process serves two folders: answers, locks, status files and log lines are each folder’s own [173]', async () => {
   const root = project([], { 'who.js': WHO })
   const [a, b] = [session(root, 'a'), session(root, 'b')]
   const { child, said, lines } = started(root, '--workspace', 'a', '--workspace', 'b')
@@ -98,7 +98,7 @@ test('173: one process serves two folders: answers, locks, status files and log 
   expect(lines().filter(({ msg }) => msg === 'started')).toHaveLength(2)
 })
 
-test('174: a folder that cannot be served, at the start or later, does not stop others; the last one ends the process', async () => {
+test('a folder that cannot be served, at the start or later, does not stop others; the last one ends the process [174]', async () => {
   const root = project([], { 'who.js': WHO })
   const [a, b, c] = [session(root, 'a'), session(root, 'b'), session(root, 'c')]
   writeFileSync(join(a.folder, 'outbound.db'), 'no database '.repeat(1000))
@@ -120,7 +120,7 @@ test('174: a folder that cannot be served, at the start or later, does not stop 
   expect((await ended()).code).toBe(78)
 })
 
-test('174: where none of several folders can be served the start fails', async () => {
+test('where none of several folders can be served the start fails [174]', async () => {
   const root = project([], { 'who.js': WHO })
   const all = [session(root, 'a'), session(root, 'b')]
   for (const { folder } of all) writeFileSync(join(folder, 'outbound.db'), 'no database '.repeat(1000))
@@ -129,7 +129,7 @@ test('174: where none of several folders can be served the start fails', async (
   expect(stderr).toContain(join(all[0]!.folder, 'outbound.db'))
 })
 
-test('175: new folders are served, removed ones are dropped, and a returning one is served again', async () => {
+test('new folders are served, removed ones are dropped, and a returning one is served again [175]', async () => {
   const root = project([], { 'who.js': WHO })
   const a = session(root, 'sessions/a')
   const { child, said, ended } = started(root, '--workspaces', 'sessions/*')
@@ -158,7 +158,7 @@ test('175: new folders are served, removed ones are dropped, and a returning one
   expect((await ended()).code).toBe(0)
 })
 
-test('175: a folder that another runtime holds is tried again until it is free', async () => {
+test('a folder that another runtime holds is tried again until it is free [175]', async () => {
   const root = project([], { 'who.js': WHO })
   const a = session(root, 'sessions/a')
   const other = started(root, '--workspace', 'sessions/a')
@@ -172,7 +172,7 @@ test('175: a folder that another runtime holds is tried again until it is free',
   expect(a.replies()).toEqual([String(child.pid)])
 })
 
-test('176: a folder with 5,000 messages keeps the one message of another folder waiting for a turn, not for its backlog', async () => {
+test('a folder with 5,000 messages keeps the one message of another folder waiting for a turn, not for its backlog [176]', async () => {
   const root = project([], { 'slow.js': SLOW })
   const [a, b] = [session(root, 'a'), session(root, 'b')]
   a.inbound.transaction(() => {
@@ -193,7 +193,7 @@ test('176: a folder with 5,000 messages keeps the one message of another folder 
   expect(a.ended()).toBeLessThan(1_000)
 })
 
-test('176: of two folders with long backlogs each gets half', async () => {
+test('of two folders with long backlogs each gets half [176]', async () => {
   const root = project([], { 'slow.js': SLOW })
   const all = [session(root, 'a'), session(root, 'b')]
   for (const each of all)
@@ -208,7 +208,7 @@ test('176: of two folders with long backlogs each gets half', async () => {
   expect(Math.min(...claimed.values())).toBeGreaterThan(70)
 })
 
-test('177: SIGTERM drains all folders: running messages of each end and are written', async () => {
+test('SIGTERM drains all folders: running messages of each end and are written [177]', async () => {
   const root = project([], { 'slow.js': SLOW })
   const all = [session(root, 'a'), session(root, 'b')]
   const { child, ended } = started(root, '--workspace', 'a', '--workspace', 'b')
@@ -220,7 +220,7 @@ test('177: SIGTERM drains all folders: running messages of each end and are writ
   for (const { folder } of all) expect(isLocked(join(folder, '.runtime.lock'))).toBe(false)
 })
 
-test('178: a failing folder ends its own handlers, and affects no message of another folder', async () => {
+test('a failing folder ends its own handlers, and affects no message of another folder [178]', async () => {
   const root = project([], { 'hangs.js': HANGS, 'who.js': WHO })
   const [a, b] = [session(root, 'a'), session(root, 'b')]
   const { runtime, events, failed } = several(root, [a, b], {})
@@ -242,7 +242,7 @@ test('178: a failing folder ends its own handlers, and affects no message of ano
 test.each([
   ['in a timer', 'claimed'],
   ['where a worker reports how a run ended', 'random'],
-])('179: a bug that occurs %s ends its folder alone, with the history of the message', async (_, where) => {
+])('a bug that occurs %s ends its folder alone, with the history of the message [179]', async (_, where) => {
   const root = project([], { 'who.js': WHO })
   const [a, b] = [session(root, 'a'), session(root, 'b')]
   let isArmed = false
@@ -266,7 +266,7 @@ test.each([
   await until(() => b.ack(id) === 'completed')
 })
 
-test('179: in a runtime of one folder such a bug is fatal, with exit code 1', async () => {
+test('in a runtime of one folder such a bug is fatal, with exit code 1 [179]', async () => {
   const root = project([], { 'who.js': WHO })
   const a = session(root, 'workspace')
   const events = createEvents()

@@ -41,7 +41,7 @@ function host(folder: string, limits: Record<string, number>) {
   return { child, latest }
 }
 
-test('156: after a suspension its runtime gets the whole time again, and the usual rules apply afterwards', async () => {
+test('after a suspension its runtime gets the whole time again, and the usual rules apply afterwards [156]', async () => {
   const folder = session()
   const claimMs = 1_000
   const { child, latest } = host(folder, { claimMs, awayMs: 300, staleGraceMs: 50, pauseMinMs: 60_000 })
@@ -67,7 +67,7 @@ test('156: after a suspension its runtime gets the whole time again, and the usu
   expect(atMs - backAtMs).toBeGreaterThan(claimMs)
 })
 
-test('156: messages that became due in its absence do not count as messages without a function', async () => {
+test('messages that became due in its absence do not count as messages without a function [156]', async () => {
   const folder = session()
   const leftAloneMs = 1_000
   const { child, latest } = host(folder, {

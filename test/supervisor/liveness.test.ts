@@ -20,7 +20,7 @@ test.each<[string, number, number, boolean]>([
   ['a wall clock that was set forth', 8_000, 2_500, true],
   ['a wall clock that was set back', -3_600_000, 2_500, true],
   ['a wall clock that was corrected', 2_000, 2_500, false],
-])('156: whether the supervisor was away: %s', (_, wallMs, steadyMs, away) => {
+])('whether the supervisor was away: %s [156]', (_, wallMs, steadyMs, away) => {
   const before = { atMs: SPAWNED, steadyMs: 77 }
   expect(wasAway(before, { atMs: SPAWNED + wallMs, steadyMs: 77 + steadyMs }, 5_000)).toBe(away)
 })
@@ -40,7 +40,7 @@ describe('staleness', () => {
 
   test.each<[string, Partial<LivenessSigns>, RegExp | undefined]>([
     [
-      '156: an old claim, seen by a supervisor that has just come back',
+      'an old claim, seen by a supervisor that has just come back [156]',
       { nowMs: SPAWNED + 600 * MINUTE, claims: claimed(5_000), presentSinceMs: SPAWNED + 599.5 * MINUTE },
       undefined,
     ],

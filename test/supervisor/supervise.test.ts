@@ -53,7 +53,7 @@ test('a message that is due later starts a runtime when its time has come', asyn
   expect(Date.now() - beforeMs).toBeGreaterThanOrEqual(400)
 })
 
-test('W26: a runtime that ends at once is started again, after growing delays up to a limit', async () => {
+test('a runtime that ends at once is started again, after growing delays up to a limit [W26]', async () => {
   const folder = session()
   const { supervisor, events, becomes } = supervised({
     command: script('echo first; echo "no such luck" >&2; exit 3'),
@@ -79,7 +79,7 @@ test('a missing program is a failure like any other', async () => {
   expect(reason).toMatch(/could not be started: .*ENOENT/)
 })
 
-test('108: a container whose inbox is a link is not started: the engine would mount what it leads to', async () => {
+test('a container whose inbox is a link is not started: the engine would mount what it leads to [108]', async () => {
   const folder = session()
   symlinkSync(tempDir(), join(folder, 'inbox'))
   const { supervisor, becomes } = supervised({ command: { engine: 'docker', image: 'never-started' } })
@@ -175,7 +175,7 @@ test('an idle runtime of this project is not stale without a heartbeat: its stat
   expect(existsSync(join(folder, 'frozen'))).toBe(true)
 })
 
-test('W27: only the instance that was started here is checked: claims and heartbeats of others are ignored', async () => {
+test('only the instance that was started here is checked: claims and heartbeats of others are ignored [W27]', async () => {
   const folder = session()
   claim(folder, 'm-0', new Date(Date.now() - 3_600_000))
   heartbeat(folder, 1)
@@ -225,7 +225,7 @@ test('a container whose client was killed is removed before the folder goes on',
   expect(existsSync(removed)).toBe(true)
 })
 
-test('W40: the limit of instances holds; the other folders follow in order', async () => {
+test('the limit of instances holds; the other folders follow in order [W40]', async () => {
   const folders = [session(), session(), session(), session()]
   const enough = join(tempDir(), 'enough')
   let running = 0
@@ -303,7 +303,7 @@ test('a folder is supervised once, by any path to it', async () => {
   expect(starts(folder).map(isAlive)).toEqual([false])
 })
 
-test('W14: outbound.db has the journal of a dead runtime: a runtime is started, which alone can roll it back', async () => {
+test('outbound.db has the journal of a dead runtime: a runtime is started, which alone can roll it back [W14]', async () => {
   const folder = session()
   const path = join(folder, 'outbound.db')
   const outbound = openDb(path)
@@ -319,7 +319,7 @@ test('W14: outbound.db has the journal of a dead runtime: a runtime is started, 
   await until(() => starts(folder).length === 1)
 })
 
-test('W14: a failing session does not stop others, and is reported once', async () => {
+test('a failing session does not stop others, and is reported once [W14]', async () => {
   const bad = session()
   const good = session()
   writeFileSync(

@@ -30,7 +30,7 @@ it.each<[string, (root: string) => void]>([
       put(root, 'functions/talk.js', answer('new'))
     },
   ],
-])('120: %s, and once more', async (_, change) => {
+])('%s, and once more [120]', async (_, change) => {
   const bench = await watched({ 'talk.js': answer('old') })
   await bench.isSeeing()
   change(bench.root)
@@ -40,7 +40,7 @@ it.each<[string, (root: string) => void]>([
   await bench.until('last')
 })
 
-it('120: a source changes to content of the same size and time', async () => {
+it('a source changes to content of the same size and time [120]', async () => {
   const putOld = (root: string, text: string) => {
     put(root, 'functions/aged.js', answer(text))
     utimesSync(join(root, 'functions/aged.js'), 1_000_000_000, 1_000_000_000)
@@ -51,7 +51,7 @@ it('120: a source changes to content of the same size and time', async () => {
   await bench.until('two', 'aged')
 })
 
-it('120: the folder is a link whose target changes', async () => {
+it('the folder is a link whose target changes [120]', async () => {
   const bench = await watched({ 'talk.js': answer('old') }, (root) => {
     renameSync(join(root, 'functions'), join(root, 'one'))
     symlinkSync('one', join(root, 'functions'))
@@ -65,7 +65,7 @@ it('120: the folder is a link whose target changes', async () => {
   await bench.until('last', 'added')
 })
 
-it('121: a link in the folder is broken at first, then leads to a file, and then to another', async () => {
+it('a link in the folder is broken at first, then leads to a file, and then to another [121]', async () => {
   const bench = await watched({ 'talk.js': answer('old') }, (root) => link(root, 'lib/one.js'))
   await bench.isSeeing()
   put(bench.root, 'lib/one.js', answer('one'))
@@ -102,7 +102,7 @@ it.each<[string, string, (root: string) => void]>([
       put(root, 'node_modules/@us/leftpad/index.js', text('new'))
     },
   ],
-])('122: %s is missing at first, and appears', async (_, from, change) => {
+])('%s is missing at first, and appears [122]', async (_, from, change) => {
   const bench = await watched({ 'talk.js': imports(from), 'other.js': answer('other') })
   expect(bench.broken()).toContain('talk')
   change(bench.root)
@@ -113,7 +113,7 @@ it.each<[string, string, string]>([
   ['beside the folder', '../lib/x.js', 'lib/x.js'],
   ['in a hidden folder', './.shared/x.js', 'functions/.shared/x.js'],
   ['in a package', 'leftpad', 'node_modules/leftpad/index.js'],
-])('120: a file %s is changed, replaced, and swapped with its folder', async (_, from, file) => {
+])('a file %s is changed, replaced, and swapped with its folder [120]', async (_, from, file) => {
   const bench = await watched({ 'talk.js': imports(from) }, (root) => put(root, file, text('one')))
   await bench.until('one')
   put(bench.root, file, text('two'))
@@ -128,7 +128,7 @@ it.each<[string, string, string]>([
   await bench.until('four')
 })
 
-it('123: a start of dev leaves out faulty functions, names them, and loads them when they are fixed', async () => {
+it('a start of dev leaves out faulty functions, names them, and loads them when they are fixed [123]', async () => {
   const bench = await watched({ 'talk.js': 'export default (', 'other.js': answer('other') })
   expect(bench.broken()).toEqual(['talk'])
   put(bench.root, 'functions/talk.js', answer('right'))

@@ -7,7 +7,7 @@ test.each([
   'FATAL ERROR: Ineffective mark-compacts near heap limit Allocation failed - JavaScript heap out of memory',
   'FATAL ERROR: Scavenger: semi-space copy Allocation failed - JavaScript heap out of memory',
   'FATAL ERROR: CALL_AND_RETRY_LAST Allocation failed - JavaScript heap out of memory',
-])('8: the heap is full: %s', (line) => {
+])('the heap is full: %s [8]', (line) => {
   expect(wordsOf(line).heapFull).toBe(true)
 })
 
@@ -22,7 +22,7 @@ test.each([
   'RangeError: Array buffer allocation failed',
   'RangeError: Failed to allocate memory',
   'JavaScript heap out of memory',
-])('172: the heap is not full: %s', (line) => {
+])('the heap is not full: %s [172]', (line) => {
   expect(wordsOf(line).heapFull).toBe(false)
   expect(wordsOf(line).tail).toContain(line)
 })

@@ -140,7 +140,7 @@ test('a dead prewarmed process is not used', async () => {
   expect(await outcome()).toMatchObject({ type: 'replied' })
 })
 
-test('132: a prewarmed process without a channel is ended and not used', async () => {
+test('a prewarmed process without a channel is ended and not used [132]', async () => {
   const { root, bundle } = await bundles()
   const cut = `${root}/cut.cjs`
   writeFileSync(
@@ -197,7 +197,7 @@ test('without the setting no process is prewarmed', async () => {
   expect(made).toHaveLength(1)
 })
 
-test.skipIf(process.platform !== 'linux')('35: it dies with a runtime that is killed', async () => {
+test.skipIf(process.platform !== 'linux')('it dies with a runtime that is killed [35]', async () => {
   const root = projectOf(['echo'])
   const runtime = serve(root, testConfig(root).workspace)
   const { pid } = runtime.process

@@ -83,7 +83,7 @@ function child({ loads = true } = {}) {
   }
 }
 
-test('133: a process that ignores SIGTERM is killed after its grace, however often it is stopped', () => {
+test('a process that ignores SIGTERM is killed after its grace, however often it is stopped [133]', () => {
   const { child: it, clock, killed } = child()
   for (let n = 0; n < 4; n++) {
     it.retire('its function has changed')
@@ -93,7 +93,7 @@ test('133: a process that ignores SIGTERM is killed after its grace, however oft
   expect(killed()).toBe('SIGKILL')
 })
 
-test('129: a process that loses its channel is killed; one that is ending already keeps its grace', () => {
+test('a process that loses its channel is killed; one that is ending already keeps its grace [129]', () => {
   const usable = child()
   usable.lose()
   expect(usable.killed()).toBe('SIGKILL')
@@ -105,7 +105,7 @@ test('129: a process that loses its channel is killed; one that is ending alread
   expect(leaving.killed()).toBe('SIGKILL')
 })
 
-test('18: a second result for one message ends the process, and the message behind it is not charged', () => {
+test('a second result for one message ends the process, and the message behind it is not charged [18]', () => {
   const { run, answer, dies, outcome } = child()
   run(1, false)
   run(2, false)
@@ -115,7 +115,7 @@ test('18: a second result for one message ends the process, and the message behi
   expect(outcome(2)).toEqual({ type: 'cancelled', why: 'process-died' })
 })
 
-test('19: a result for an unknown message is charged to an isolated message', () => {
+test('a result for an unknown message is charged to an isolated message [19]', () => {
   const { run, answer, dies, outcome } = child()
   run(1, false)
   answer(1)
@@ -125,7 +125,7 @@ test('19: a result for an unknown message is charged to an isolated message', ()
   expect(outcome(2)).toMatchObject({ type: 'threw', error: { name: 'Forged' } })
 })
 
-test('3: a result after the timeout counts while the process lives; an error then is the timeout', () => {
+test('a result after the timeout counts while the process lives; an error then is the timeout [3]', () => {
   const answers = child()
   answers.run(1, false)
   answers.clock.advance(1_050)
