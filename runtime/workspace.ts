@@ -12,7 +12,7 @@ import { StatusFile } from './observe/status-file.ts'
 import { type Clock, guarded, type Timer } from './protocol/clock.ts'
 import type { Checkpoint } from './protocol/commit-batch.ts'
 import type { Config } from './protocol/config.ts'
-import { errorText, NanoclawError } from './protocol/errors.ts'
+import { NanoclawError } from './protocol/errors.ts'
 import { type Events, labelled } from './protocol/events.ts'
 import type { RuntimeStatus } from './protocol/status-file.ts'
 import { isoTime } from './protocol/time.ts'
@@ -20,11 +20,17 @@ import { Queue } from './queue/queue.ts'
 import { INBOUND_LIMITS, InboundSource } from './sources/inbound.ts'
 import { OpenWithRetry } from './store/open-with-retry.ts'
 import { Retention } from './store/retention.ts'
-import { classifyWrite, explain, outboundError, readTrouble, writeTrouble } from './store/sqlite/classify.ts'
+import {
+  classifyWrite,
+  explain,
+  heartbeatError,
+  outboundError,
+  readTrouble,
+  writeTrouble,
+} from './store/sqlite/classify.ts'
 import { Inbox, START } from './store/sqlite/inbox.ts'
 import { Lock } from './store/sqlite/lock.ts'
 import { ReopeningOutbox } from './store/sqlite/reopening-outbox.ts'
-import { denialOf } from './store/sqlite/rights.ts'
 import type { Recovery } from './store/store.ts'
 import { TimeoutDeclaration } from './store/timeout-declaration.ts'
 import type { TurnOrder } from './turns.ts'
@@ -265,11 +271,7 @@ export class Workspace {
     try {
       heartbeat.start()
     } catch (error) {
-      throw new NanoclawError(
-        'outbound_unusable',
-        `Cannot touch ${paths.heartbeat}: ${denialOf(paths.heartbeat, 'write') ?? `${errorText(error)}. It must be a plain file that belongs to uid ${process.getuid?.()}`}.`,
-        { cause: error },
-      )
+      throw heartbeatError(paths.heartbeat, error)
     }
     this.#releases.push(() => heartbeat.stop())
     return heartbeat

@@ -1,11 +1,11 @@
 // Which value each setting has, and who said so. Strength: flag, variable, file, default. Defaults are filled in last, so
 // a flag that nobody gave can never hide what the file says. Everything given is checked, also where something stronger
 // hides it; every fault is collected before one error is thrown.
-import { basename, dirname, join, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import type { Paths, WorkspacePlace } from '../protocol/config.ts'
 import { formatDuration } from '../protocol/duration.ts'
 import { NanoclawError } from '../protocol/errors.ts'
-import { filesIn } from '../protocol/files.ts'
+import { filesIn, lockPath } from '../protocol/files.ts'
 import { usableCache } from './cache.ts'
 import { findProject, readConfigFile, shown } from './file.ts'
 import { path as pathKind } from './kinds.ts'
@@ -205,7 +205,7 @@ function pathsIn(workspace: string, files: ReturnType<typeof filesIn>): Paths {
     ...files,
     inbox: join(workspace, 'inbox'),
     outbox: join(workspace, 'outbox'),
-    lock: join(dirname(files.outbound), '.runtime.lock'),
+    lock: lockPath(files.outbound),
   }
 }
 

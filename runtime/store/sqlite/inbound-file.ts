@@ -21,6 +21,9 @@ const DEFAULTS: Readonly<Record<string, string>> = {
 }
 const REQUIRED = ['id', 'kind', 'timestamp', 'content']
 
+/** Answers to one question that are looked at: each click on a button is one. */
+const RESPONSES_MAX = 100
+
 /** Statements of one walk; those of `pending` take the length up to which content is read before all else. */
 export interface Pages {
   /** Behind a rowid, of one number: a host's table may have several rows of it. */
@@ -54,7 +57,7 @@ export interface InboundFile {
   /** Of the same rows id, seq and rowid alone. */
   readonly pendingPlaces: Pages
   readonly messages: ReadStatement
-  readonly questionResponse: ReadStatement
+  readonly questionResponses: ReadStatement
   readonly rawId: ReadStatement
   seen: number
   mtimeMs: number
@@ -145,8 +148,8 @@ export function openInbound(path: string, busyMs: number): InboundFile {
       pendingPlaces: pages(`select id, ${column('seq')}, rowid from messages_in`),
       messages: prepare(`select ${all} from messages_in where id in (select value from json_each(?))`),
       rawId: prepare('select cast(id as blob), typeof(id) from messages_in where rowid = ?'),
-      questionResponse: prepare(
-        `select ${all} from messages_in where ${isPending} and json_valid(content) and json_extract(content, '$.questionId') = ? order by rowid limit 1`,
+      questionResponses: prepare(
+        `select ${all} from messages_in where ${isPending} and json_valid(content) and json_extract(content, '$.questionId') = ? order by rowid limit ${RESPONSES_MAX}`,
       ),
     }
   } catch (error) {

@@ -27,6 +27,13 @@ import { OutboundRetention } from './retention-queries.ts'
 /** Who wants to know how far an open transaction is: see crash-point.ts. */
 type Reach = (point: 'in-claim' | 'in-finish-after-reply' | 'in-finish-before-commit' | 'in-recovery') => void
 
+/** A row of messages_out that is written beside the replies of a run. */
+export interface OutboundMessage {
+  readonly id: string
+  readonly inReplyTo: string | null
+  readonly reply: Reply
+}
+
 export class Outbox implements Store {
   readonly #db: WritableDb
   readonly #sql: Statements
@@ -99,10 +106,11 @@ export class Outbox implements Store {
   }
 
   /**
-   * `run` of a result is that of its claim.
+   * `run` of a result is that of its claim. `messages` are written in the same transaction; one that is in reply to a message
+   * whose claim is lost is left out, and so is one whose id is there already.
    * @throws NanoclawError `fenced`; SqliteError, see classifyWrite
    */
-  commit(batch: CommitBatch): CommitResult {
+  commit(batch: CommitBatch, messages: readonly OutboundMessage[] = []): CommitResult {
     const { nowMs, results, rejections, claims, longestRunMs, checkpoint } = batch
     const stamps = { nowMs, iso: isoTime(nowMs), sqlite: sqliteTime(nowMs) }
     const held = results.map((result) => this.#claims.of(result))
@@ -111,6 +119,8 @@ export class Outbox implements Store {
       this.#seq = Math.ceil(Math.max((this.#sql.maxSeq.get() as number | null) ?? 0, batch.inboundSeq))
       const lost = this.#finish(results, held, stamps)
       if (results.length > 0) this.#reach?.('in-finish-after-reply')
+      for (const { id, inReplyTo, reply } of messages)
+        if (inReplyTo === null || !lost.has(inReplyTo)) this.#insert(id, inReplyTo, reply, stamps)
       for (const rejection of rejections) this.#reject(rejection, stamps)
       const refused = this.#claim(claims, stamps)
       const begun = this.#claims.plan(claims, refused, nowMs)
@@ -142,28 +152,14 @@ export class Outbox implements Store {
     return this.#sql.unfinished.all(JSON.stringify(ids), limit) as string[]
   }
 
-  /** Claims messages for one's own loop: `processing` for each that has no ack yet. Returns the ids that were claimed. */
-  markProcessing(ids: readonly string[], nowMs: number): string[] {
-    const names = [...new Set(ids)]
-    const history = this.history(names)
-    const claims = names.map((id) => {
-      const { runs, attempts } = history.get(id) ?? { runs: 0, attempts: 0 }
-      return { id, run: runs + 1, attempt: attempts + 1, functionName: '', worker: process.pid, alone: true }
-    })
-    const { refused } = this.commit({ ...EMPTY_BATCH, nowMs, claims })
-    return names.filter((id) => !refused.has(id))
+  /** Those of these messages that have no ack of any status, in the same order. */
+  unacknowledged(ids: readonly string[]): string[] {
+    return this.#sql.unacknowledged.all(JSON.stringify(ids)) as string[]
   }
 
-  /** Ends a claimed message as completed together with its replies, or does nothing and returns false when the claim is gone. */
-  markCompleted(id: string, replies: readonly Reply[], nowMs: number, inboundSeq = 0): boolean {
-    const said = { next: { type: 'completed', replies }, outcome: 'replied', reason: null } as const
-    return this.#markEnded({ ...said, id, error: null, durationMs: 0 }, nowMs, inboundSeq)
-  }
-
-  /** Ends a claimed message as failed, for a reason; false when the claim is gone. */
-  markFailed(id: string, reason: string, nowMs: number): boolean {
-    const said = { next: { type: 'failed' }, outcome: 'threw', reason } as const
-    return this.#markEnded({ ...said, id, error: null, durationMs: 0 }, nowMs, 0)
+  /** The number of a row of messages_out; undefined: there is no such row. */
+  seqOf(id: string): number | undefined {
+    return this.#sql.seqOf.get(id) as number | undefined
   }
 
   get retention(): RetentionQueries {
@@ -172,11 +168,6 @@ export class Outbox implements Store {
 
   close(): void {
     this.#db.close()
-  }
-
-  #markEnded(result: Omit<RunResult, 'run'>, nowMs: number, inboundSeq: number): boolean {
-    const run = this.#claims.get(result.id)?.claim.run ?? 0
-    return this.commit({ ...EMPTY_BATCH, nowMs, inboundSeq, results: [{ ...result, run }] }).lost.size === 0
   }
 
   #checkEpoch(): void {
@@ -200,7 +191,7 @@ export class Outbox implements Store {
       const ours = !lost.has(id)
       if (ours && next.type === 'completed')
         for (let index = 0; index < next.replies.length; index++)
-          this.#reply(id, index, next.replies[index]!, stamps)
+          this.#insert(replyId(id, index), id, next.replies[index]!, stamps)
     }
     const { over, struck } = after(results, held)
     for (const batch of over) this.#sql.endBatch.run(batch)
@@ -270,12 +261,12 @@ export class Outbox implements Store {
     return delayMs === 0 ? null : nowMs + Math.round(delayMs * (0.5 + spread(id, run) / 2))
   }
 
-  #reply(id: string, index: number, reply: Reply, { sqlite }: Stamps): void {
+  #insert(id: string, inReplyTo: string | null, reply: Reply, { sqlite }: Stamps): void {
     this.#seq += this.#seq % 2 === 0 ? 1 : 2
     this.#sql.reply.run(
-      replyId(id, index),
-      this.#seq,
       id,
+      this.#seq,
+      inReplyTo,
       sqlite,
       reply.deliverAfterMs === null ? null : sqliteTime(reply.deliverAfterMs),
       reply.kind,
@@ -353,8 +344,6 @@ function spread(id: string, run: number): number {
   for (const char of id) hash = (Math.imul(hash, 31) + char.charCodeAt(0)) >>> 0
   return (Math.imul(hash, 2654435761) >>> 0) / 2 ** 32
 }
-
-const EMPTY_BATCH = { results: [], claims: [], rejections: [], inboundSeq: 0, checkpoint: null } as const
 
 /** Adds those that were asked for and did not come back. */
 function addMissing(missing: Set<string>, asked: readonly string[], returned: readonly unknown[]): void {
