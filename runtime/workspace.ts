@@ -5,7 +5,7 @@ import { dirname } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import type { Catalog } from './catalog/catalog.ts'
 import { Dispatcher, type Workers } from './dispatcher.ts'
-import { type CrashHook, withFailpoints } from './failpoints.ts'
+import type { DispatcherPorts, Failpoints } from './failpoints.ts'
 import { makeFolder } from './folder.ts'
 import { Heartbeat } from './observe/heartbeat.ts'
 import { StatusFile } from './observe/status-file.ts'
@@ -54,7 +54,7 @@ export interface WorkspaceParts {
   readonly nextRunId: () => number
   /** One of several: it costs little while nothing happens in it. */
   readonly isOneOfMany: boolean
-  readonly reach: CrashHook | undefined
+  readonly failpoints: Failpoints | undefined
   /** It cannot go on, and does nothing more by itself. */
   readonly onFatal: (error: Error, exitCode: 75 | 78 | 1) => void
 }
@@ -197,7 +197,7 @@ export class Workspace {
     this.#ending = true
     if (!this.#running) return
     const { source, dispatcher, retention, outbox, recovery, trigger } = this.#running
-    const { clock, reach, config } = this.#parts
+    const { clock, failpoints, config } = this.#parts
     const { drainMs, abortGraceMs } = config
     this.#events.emit('stopping', { running: dispatcher.running })
     trigger?.stop()
@@ -205,7 +205,7 @@ export class Workspace {
     retention.stop()
     const drained = dispatcher.drain()
     this.#writeStatus('draining')
-    reach?.('in-shutdown')
+    failpoints?.reach('in-shutdown')
     const timers = [
       clock.after(Math.max(drainMs - abortGraceMs, 0), () => processes.abort()),
       clock.after(drainMs, () => {
@@ -223,7 +223,7 @@ export class Workspace {
     for (const timer of timers) timer.cancel()
     const left = dispatcher.unwritten
     dispatcher.close()
-    reach?.('in-shutdown')
+    failpoints?.reach('in-shutdown')
     if (end === 'late' && left.claims > 0 && !this.#failed) {
       this.#stoppedEpoch = recovery.epoch
       this.#events.emit('unwritten', left)
@@ -255,10 +255,10 @@ export class Workspace {
   }
 
   async #openOutbox(stoppedEpoch: number): Promise<{ outbox: ReopeningOutbox; recovery: Recovery }> {
-    const { clock, reach, config } = this.#parts
+    const { clock, failpoints, config } = this.#parts
     const { paths, journal, crashLimit } = config
     const patience = new OpenWithRetry(clock, paths.outbound, () => this.#ending)
-    const outbox = await patience.with(() => new ReopeningOutbox(paths.outbound, journal, reach))
+    const outbox = await patience.with(() => new ReopeningOutbox(paths.outbound, journal, failpoints?.reach))
     this.#releases.push(() => outbox.close())
     const recover = () => outbox.recover(clock.now(), crashLimit, stoppedEpoch)
     return { outbox, recovery: await patience.with(recover) }
@@ -279,18 +279,13 @@ export class Workspace {
 
   #assemble(open: Open & Pick<Running, 'inbox'>): Running {
     const { inbox, outbox, recovery, heartbeat } = open
-    const { config, random, functions, workers, turns, nextRunId, reach } = this.#parts
+    const { config, random, functions, workers, turns, nextRunId, failpoints } = this.#parts
     const { paths, crashLimit, maxContentBytes, pollMs, watch } = config
     const [clock, events] = [this.#clock, this.#events]
     let isBlind = false
-    const ports = withFailpoints(
-      {
-        inbound: inbox,
-        store: new TimeoutDeclaration(outbox, (name) => functions.limitMsOf(name)),
-        workers,
-      },
-      reach,
-    )
+    const store = new TimeoutDeclaration(outbox, (name) => functions.limitMsOf(name))
+    const own: DispatcherPorts = { inbound: inbox, store, workers }
+    const ports = failpoints?.around(own) ?? own
     const queue: Queue = new Queue({
       clock,
       limits: QUEUE_LIMITS,

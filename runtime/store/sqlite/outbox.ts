@@ -24,7 +24,7 @@ import { openWritable, type WritableDb } from './open.ts'
 import { type Left, prepareOutbox, type Statements } from './outbox-sql.ts'
 import { OutboundRetention } from './retention-queries.ts'
 
-/** Who wants to know how far an open transaction is: see crash-point.ts. */
+/** Called at places inside of an open transaction: see failpoints.ts. */
 type Reach = (point: 'in-claim' | 'in-finish-after-reply' | 'in-finish-before-commit' | 'in-recovery') => void
 
 /** A row of messages_out that is written beside the replies of a run. */
