@@ -1,6 +1,6 @@
 // The port for failpoints: named places at which a caller of createRuntime may end the process, between two steps that a timer
 // hardly ever separates. Types alone: a runtime that is given none holds no hook, and nothing in runtime/ fills this port.
-import type { Workers } from './dispatcher.ts'
+import type { Workers } from './queue/workers.ts'
 import type { InboundFile } from './sources/inbound.ts'
 import type { Store } from './store/store.ts'
 

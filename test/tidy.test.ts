@@ -20,7 +20,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // One floor: these do not know each other.
   store: ['protocol'],
   sources: ['protocol', 'queue'],
-  workers: ['protocol', 'queue/scheduler.ts (types)'],
+  workers: ['protocol', 'queue/scheduler.ts (types)', 'queue/workers.ts (types)'],
   catalog: ['protocol'],
   config: ['protocol'],
   observe: ['protocol'],
@@ -28,7 +28,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // The loop joins them through the ports that they fill.
   'dispatcher.ts': ['protocol', 'queue', 'store/store.ts (types)', 'store/commit-retry.ts'],
   // Types alone, which tests fill.
-  'failpoints.ts': ['dispatcher.ts (types)', 'sources/inbound.ts (types)', 'store/store.ts (types)'],
+  'failpoints.ts': ['queue/workers.ts (types)', 'sources/inbound.ts (types)', 'store/store.ts (types)'],
   // The other side of the two files.
   host: ['protocol', 'folder.ts', 'queue/retry-policy.ts', 'store/sqlite/*'],
   supervisor: ['protocol', 'host', 'store/sqlite/*', 'workers/process-group.ts'],

@@ -3,7 +3,7 @@
 // there together or not at all, and no run starts that is not on disk.
 // Each commit checks the epoch: a runtime that was replaced while it was stopped finds another number and writes nothing.
 
-import { type Backoff, backoffMs } from '../../protocol/backoff.ts'
+import { type Backoff, backoffMs, jitterMs } from '../../protocol/backoff.ts'
 import type {
   Checkpoint,
   Claim,
@@ -82,7 +82,7 @@ export class Outbox implements Store {
           const nextAtMs = poison
             ? null
             : died
-              ? nowMs + restartDelayMs(deaths)
+              ? nowMs + backoffMs(RESTART, deaths - 1)
               : this.#afterStop(id, was.run, nowMs)
           const run = [id, was.run, was.attempt, epoch, was.function, was.worker, was.alone, was.started_at]
           this.#sql.endRun.run(...run, nowMs, null, outcome, reason, null, nextAtMs)
@@ -256,9 +256,9 @@ export class Outbox implements Store {
    * that meets a deploy, so it is never given up for that; but it waits longer each time, and others get their turn.
    */
   #afterStop(id: string, run: number, nowMs: number): number | null {
-    const delayMs = restartDelayMs((this.#sql.stops.get(id) as number) + 1)
+    const pauseMs = backoffMs(RESTART, this.#sql.stops.get(id) as number)
     // Those that were interrupted together must not begin together again.
-    return delayMs === 0 ? null : nowMs + Math.round(delayMs * (0.5 + spread(id, run) / 2))
+    return pauseMs === 0 ? null : nowMs + jitterMs(pauseMs, spread(id, run))
   }
 
   #insert(id: string, inReplyTo: string | null, reply: Reply, { sqlite }: Stamps): void {
@@ -308,6 +308,10 @@ export class Outbox implements Store {
   }
 }
 
+/**
+ * After the death of a runtime, or a stop, in the middle of a run. The first one is answered at once, since most are not the
+ * message's doing; a message that goes on killing waits longer each time.
+ */
 const RESTART: Backoff = { minMs: 1_000, maxMs: 60_000 }
 /** Runs of one batch of claims that end alike: only the message and the duration differ. */
 interface EndedRuns {
@@ -331,11 +335,6 @@ function isAlike(a: Omit<EndedRuns, 'durations'>, b: Omit<EndedRuns, 'durations'
     a.error === b.error &&
     a.nextAtMs === b.nextAtMs
   )
-}
-
-/** The first death is answered at once, since most are nobody's fault; a message that goes on killing waits longer each time. */
-function restartDelayMs(deaths: number): number {
-  return deaths <= 1 ? 0 : backoffMs(RESTART, deaths - 1)
 }
 
 /** 0 ≤ spread < 1, the same for the same run. */
