@@ -97,7 +97,7 @@ export class Runtime {
       clock,
       events,
       limits,
-      spawner: new Prewarm({ clock, spawn: nodeSpawner(clock), keep: config.spare }),
+      spawner: new Prewarm({ clock, spawn: nodeSpawner(clock), keep: config.prewarm }),
       onRoom: () => {
         for (const workspace of this.#workspaces.values()) workspace.roomCame()
       },

@@ -64,7 +64,7 @@ function configOf(root: string, values: Values, paths: Config['paths']): Config 
     drainMs: values.drain,
     loadTimeoutMs: values.loadTimeout,
     warmMax: values.warmMax,
-    spare: values.spare,
+    prewarm: values.prewarm,
     maxMemoryMb: values.maxMemory,
     maxReplyBytes: values.maxReplyBytes,
     maxContentBytes: values.maxContentBytes,

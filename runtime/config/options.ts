@@ -117,7 +117,7 @@ export const SETTINGS = {
     'idle processes kept warm, over all functions',
     'an idle process costs some 40 MB; a start costs some 50 ms',
   ),
-  spare: setting(
+  prewarm: setting(
     truth,
     true,
     'keep one process started that belongs to no function yet',

@@ -37,7 +37,7 @@ export interface UserConfig {
   /** Idle processes kept warm, over all functions. Default 16. */
   readonly warmMax?: number
   /** Keep one process started that belongs to no function yet, for whichever needs one next. Default true. */
-  readonly spare?: boolean
+  readonly prewarm?: boolean
   /** Heap of one process; a bare number counts MiB. Default 512. */
   readonly maxMemory?: Size
   /** The largest content of one reply. Default `'1mb'`. */

@@ -37,7 +37,7 @@ export interface Config extends WorkspacePlace {
   readonly loadTimeoutMs: number
   readonly warmMax: number
   /** One process is kept started that belongs to no function yet. */
-  readonly spare: boolean
+  readonly prewarm: boolean
   readonly maxMemoryMb: number
   readonly maxReplyBytes: number
   readonly maxContentBytes: number

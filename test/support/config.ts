@@ -30,7 +30,7 @@ export function testConfig(root: string, change: Partial<Config> = {}): Config {
     drainMs: 2_000,
     loadTimeoutMs: 10_000,
     warmMax: 8,
-    spare: true,
+    prewarm: true,
     maxMemoryMb: 64,
     maxReplyBytes: 1024 * 1024,
     maxContentBytes: 16 * 1024 * 1024,
