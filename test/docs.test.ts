@@ -20,6 +20,7 @@ import type { Define } from '../runtime/cli/command.ts'
 import { Print } from '../runtime/cli/print.ts'
 import { CONFIG_VARIABLE, variableOf } from '../runtime/config/names.ts'
 import { SETTING_NAMES } from '../runtime/config/options.ts'
+import { MESSAGE_COLUMNS, MESSAGES_IN } from '../runtime/protocol/schema.ts'
 import { TRANSITIONS } from '../runtime/queue/message.ts'
 import { HeadHost } from './stories/hosts/head.ts'
 import { tempDir } from './support/files.ts'
@@ -181,6 +182,16 @@ it('docs/architecture.md names everything that ls runtime shows', () => {
 it('docs/architecture.md has a row for each state of a message', () => {
   const rows = [...read('docs/architecture.md').matchAll(/^\| `(\w+)` \| [^|]+ \| [^|]+ \|$/gm)]
   expect(rows.map(([, state]) => state)).toEqual(Object.keys(TRANSITIONS))
+})
+
+it('docs/protocol.md has each column of messages_in, and which of them a file must have', () => {
+  const table = /^### messages_in$([\s\S]*?)^###? /m.exec(read('docs/protocol.md'))?.[1] ?? ''
+  const rows = [...table.matchAll(/^\| ((?:`\w+`(?:, )?)+) \| [^|]+ \| (?:yes|no) \|.*\| ([^|]+) \|$/gm)]
+  const columns = rows.flatMap(([, names = '', missing]) =>
+    [...names.matchAll(/`(\w+)`/g)].map(([, name]) => [name, missing !== 'the file is rejected'] as const),
+  )
+  const made = MESSAGE_COLUMNS.map((name) => [name, 'missing' in MESSAGES_IN[name]])
+  expect(Object.fromEntries(columns)).toEqual(Object.fromEntries(made))
 })
 
 it('docs/glossary.md defines the name of each state of a message', () => {

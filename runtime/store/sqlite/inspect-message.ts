@@ -3,9 +3,8 @@
 import type { Paths } from '../../protocol/config.ts'
 import type { ErrorInfo } from '../../protocol/errors.ts'
 import { RUNNING } from '../../protocol/schema.ts'
-import { columnsOf } from './backlog.ts'
 import { type FileState, Look } from './file-probe.ts'
-import type { ReadonlyDb } from './open.ts'
+import { columnsOf, type ReadonlyDb } from './open.ts'
 
 /** What a run left behind when it did not succeed; `stderr`: the last words of its process. */
 export interface RunError extends ErrorInfo {
