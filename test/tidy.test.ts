@@ -21,7 +21,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   store: ['protocol'],
   sources: ['protocol', 'queue'],
   workers: ['protocol', 'queue/scheduler.ts (types)', 'queue/workers.ts (types)'],
-  catalog: ['protocol'],
+  catalog: ['protocol', 'config/options.ts (types)'],
   config: ['protocol'],
   observe: ['protocol'],
   watch: ['protocol'],
@@ -42,6 +42,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'workspace.ts': [
     'protocol',
     'catalog/catalog.ts (types)',
+    'config/options.ts (types)',
     'dispatcher.ts',
     'failpoints.ts (types)',
     'folder.ts',

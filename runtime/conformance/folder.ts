@@ -1,7 +1,8 @@
 // The two files of a session as they lie there, judged by the rules of docs/protocol.md. It only looks: both are opened
 // read-only, and a host and a runtime may be at work meanwhile.
-import type { Paths } from '../protocol/config.ts'
+
 import { formatDuration } from '../protocol/duration.ts'
+import type { Paths } from '../protocol/files.ts'
 import { MESSAGE_COLUMNS, MESSAGES_IN } from '../protocol/schema.ts'
 import { type AckFacts, ExaminedFile, touchedAtMs } from '../store/sqlite/examine.ts'
 import { type CheckName, type Finding, fail, pass, skip } from './checks.ts'

@@ -6,6 +6,22 @@ export const FILES = { inbound: 'inbound.db', outbound: 'outbound.db', heartbeat
 
 export type FileName = keyof typeof FILES
 
+export interface Paths {
+  readonly inbound: string
+  readonly outbound: string
+  readonly heartbeat: string
+  readonly inbox: string
+  readonly outbox: string
+  /** Locked by the one runtime that serves this folder. */
+  readonly lock: string
+}
+
+/** One session folder. */
+export interface WorkspacePlace {
+  readonly workspace: string
+  readonly paths: Paths
+}
+
 /** Where they lie in this folder. */
 export function filesIn(folder: string): Record<FileName, string> {
   return {

@@ -1,7 +1,7 @@
 // The settings of a runtime in a test: short pauses, small limits. Apart from what needs the test runner, since processes that
 // a test starts use them too.
 import { join } from 'node:path'
-import type { Config } from '../../runtime/protocol/config.ts'
+import type { Config } from '../../runtime/config/options.ts'
 
 export function testConfig(root: string, change: Partial<Config> = {}): Config {
   const workspace = join(root, 'workspace')

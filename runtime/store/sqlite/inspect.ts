@@ -3,7 +3,7 @@
 // at the moment (missing, a dead writer's journal, damaged) is said with its reason.
 import { closeSync, constants, openSync, readFileSync, statSync } from 'node:fs'
 import { endOf } from '../../protocol/ack.ts'
-import type { Paths } from '../../protocol/config.ts'
+import type { Paths } from '../../protocol/files.ts'
 import { type RuntimeStatus, statusPath } from '../../protocol/status-file.ts'
 import { type Backlog, countBacklog, readRecords } from './backlog.ts'
 import { type FileState, Look } from './file-probe.ts'

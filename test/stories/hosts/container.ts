@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import type { Config } from '../../../runtime/protocol/config.ts'
+import type { Config } from '../../../runtime/config/options.ts'
 import { createEvents } from '../../../runtime/protocol/events.ts'
 import { createRuntime, type Runtime } from '../../../runtime/runtime.ts'
 import { compiled } from '../../support/compiled.ts'
