@@ -43,7 +43,7 @@ const CRASH_LIMIT_DEFAULT = 5
 const READ_TRIES = 400
 
 /**
- * Takes a session folder over. outbound.db is made where there is none; inbound.db may come later.
+ * Takes a session folder over. outbound.db is made where it is missing; inbound.db may come later.
  * What an earlier owner claimed and did not end is pending again.
  * @throws NanoclawError `bad_usage`; `locked` when a runtime or another session owns the folder; `outbound_unusable`
  */
@@ -356,7 +356,7 @@ function outboundMessage(given: NewReply, inReplyTo: string | null): OutboundMes
   }
 }
 
-/** An error of SQLite in the words of the project; what is none of SQLite's stays as it is. */
+/** An error of SQLite in the words of the project; every other one stays as it is. */
 function writeError(path: string, error: unknown): unknown {
   return classifyWrite(error) === 'bug' ? error : outboundError(path, error)
 }

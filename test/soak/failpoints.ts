@@ -18,7 +18,7 @@ export const CRASH_POINTS = [
   'in-finish-after-reply',
   // All of the turn is written, the transaction is open.
   'in-finish-before-commit',
-  // The ends are on disk; nobody has been told.
+  // The ends are on disk; no listener has been called.
   'after-commit',
   // A start has ended what was left running and raised the epoch; the transaction is open.
   'in-recovery',

@@ -5,6 +5,8 @@ import { existsSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { examineInbound, examineOutbound } from '../../runtime/conformance/folder.ts'
+import { filesIn } from '../../runtime/protocol/files.ts'
 import { NanoclawError, openSession, type Session, type SessionOptions } from '../../runtime/store/index.ts'
 import { HeadHost } from '../stories/hosts/head.ts'
 import type { Container } from '../stories/hosts/upstream.ts'
@@ -351,6 +353,9 @@ describe('what an unmodified host makes of it', () => {
     ])
     host.deliver()
     expect([host.sent.length, session().getPendingMessages()]).toEqual([1, []])
+    const paths = filesIn(host.dir)
+    const findings = [...examineInbound(paths), ...examineOutbound(paths, Date.now())]
+    expect(findings.filter(({ verdict }) => verdict === 'fail')).toEqual([])
   })
 
   it('a question reaches the platform, and the click on it comes back', async () => {
