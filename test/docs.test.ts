@@ -22,6 +22,7 @@ import { CONFIG_VARIABLE, variableOf } from '../runtime/config/names.ts'
 import { SETTING_NAMES } from '../runtime/config/options.ts'
 import { MESSAGE_COLUMNS, MESSAGES_IN } from '../runtime/protocol/schema.ts'
 import { TRANSITIONS } from '../runtime/queue/message.ts'
+import { Session } from '../runtime/store/session.ts'
 import { HeadHost } from './stories/hosts/head.ts'
 import { tempDir } from './support/files.ts'
 
@@ -112,6 +113,13 @@ describe('examples', () => {
 })
 
 describe('docs/store.md', () => {
+  it('names every call of a session', () => {
+    const calls = Object.getOwnPropertyNames(Session.prototype).filter((name) => name !== 'constructor')
+    const page = read('docs/store.md')
+    expect(calls.length).toBeGreaterThan(0)
+    expect(calls.filter((name) => !new RegExp(`^\\| \`${name}[\`(]`, 'm').test(page))).toEqual([])
+  })
+
   it('its loop answers a host that does not know it, and ends with 0 on SIGTERM', async () => {
     const [project, folder] = [tempDir(), join(tempDir(), 'session')]
     const example = /^```ts\n(\/\/ loop\.ts\n[\s\S]*?)^```/m.exec(read('docs/store.md'))?.[1] ?? ''

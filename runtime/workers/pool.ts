@@ -127,7 +127,7 @@ export class Pool implements Workers {
   /** Ends every process; resolves when none is left. `force`: without waiting for what runs. */
   async stop(force: boolean): Promise<void> {
     this.#stopping = true
-    const spares = this.#parts.spawner.stop()
+    const prewarmed = this.#parts.spawner.stop()
     this.#troubles.stop()
     for (const load of this.#toLoad.splice(0)) load()
     for (const child of this.#children) {
@@ -135,7 +135,7 @@ export class Pool implements Workers {
       else child.retire('the runtime shuts down')
     }
     if (this.#children.size > 0) await new Promise<void>((resolve) => this.#whenEmpty.push(resolve))
-    await spares
+    await prewarmed
   }
 
   #workingFor(workspace: string): Worker[] {

@@ -309,6 +309,25 @@ describe('owning a folder', () => {
     expect(() => session.markProcessing(['a'])).toThrow(expect.objectContaining({ code: 'bad_usage' }))
   })
 
+  it('a call that met a lock on outbound.db has written nothing, and can be made again', () => {
+    const { dir, db, session } = withInbound()
+    insertMessage(db, { id: 'a' })
+    session.markProcessing(['a'])
+    const reader = openDb(join(dir, 'outbound.db'))
+    reader.exec('begin; select count(*) from processing_ack')
+    const reply = { id: 'r', kind: 'chat', content: '{}' }
+    expect(() => session.markCompleted(['a'], [reply])).toThrow(
+      expect.objectContaining({
+        code: 'outbound_unusable',
+        message: expect.stringMatching(/outbound\.db.*locked/),
+      }),
+    )
+    expect([view(dir).acks(), view(dir).messages()]).toEqual([[['a', 'processing']], []])
+    reader.exec('commit')
+    expect(session.markCompleted(['a'], [reply])).toEqual(['a'])
+    expect([view(dir).acks(), view(dir).messages().length]).toEqual([[['a', 'completed']], 1])
+  })
+
   it('a session that lost its folder writes nothing more', () => {
     const { dir, db, session } = withInbound()
     insertMessage(db, { id: 'a' })
