@@ -4,9 +4,9 @@
 // until its source is fixed. A start reuses unchanged builds and definitions of the last one, and verifies
 // them afterwards.
 import { existsSync } from 'node:fs'
+import type { Config } from '../config/options.ts'
 import { type Backoff, backoffMs } from '../protocol/backoff.ts'
 import type { Clock, Timer } from '../protocol/clock.ts'
-import type { Config } from '../protocol/config.ts'
 import { errorText, NanoclawError } from '../protocol/errors.ts'
 import type { Events } from '../protocol/events.ts'
 import type { FunctionSpec } from '../protocol/function.ts'

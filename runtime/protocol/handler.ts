@@ -64,7 +64,8 @@ export interface Logger {
 export interface Context {
   readonly functionName: string
   /**
-   * 1 for the first attempt. Message id and attempt together are the key to make side effects idempotent.
+   * 1 for the first attempt. The message id is the key to make side effects idempotent; with the attempt it
+   * identifies one attempt.
    */
   readonly attempt: number
   /** Aborts at the timeout or when the runtime shuts down; pass it to fetch and to every wait. */

@@ -66,7 +66,7 @@ export const ENTRY = 'nanoclaw-entry'
 export const NOT_KEPT = '/* V8 keeps nothing of this */'
 
 /** Replaces a setup: the process waits for its bundle. */
-export const SPARE = 'spare'
+export const PREWARMED = 'prewarmed'
 
 /** The first order to a prewarmed process: its bundle. */
 export interface Become {

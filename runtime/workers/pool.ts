@@ -6,9 +6,8 @@
 // message is charged for that.
 import type { Events } from '../protocol/events.ts'
 import type { FunctionSpec } from '../protocol/function.ts'
-import type { Dispatch } from '../protocol/ipc.ts'
-import type { Receiver } from '../protocol/outcome.ts'
 import type { Capacity, WorkerCapacity } from '../queue/scheduler.ts'
+import type { Slot, Workers } from '../queue/workers.ts'
 import { StartBackoff } from './start-backoff.ts'
 import { type Out, Worker, type WorkerExit, type WorkerLimits, type WorkerParts } from './worker.ts'
 
@@ -37,7 +36,7 @@ interface Loading {
 /** Batches in one process at a time: one that runs, one behind it. */
 const BATCHES_MAX = 2
 
-export class Pool {
+export class Pool implements Workers {
   readonly #parts: PoolParts
   readonly #children = new Set<Worker>()
   /** Batches in each process, including reserved ones. */
@@ -137,7 +136,7 @@ export class Pool {
   /** Ends every process; resolves when all have exited. `force`: without waiting for running messages. */
   async stop(force: boolean): Promise<void> {
     this.#stopping = true
-    const spares = this.#parts.spawner.stop()
+    const prewarmed = this.#parts.spawner.stop()
     this.#troubles.stop()
     for (const load of this.#toLoad.splice(0)) load()
     for (const child of this.#children) {
@@ -145,7 +144,7 @@ export class Pool {
       else child.retire('the runtime shuts down')
     }
     if (this.#children.size > 0) await new Promise<void>((resolve) => this.#whenEmpty.push(resolve))
-    await spares
+    await prewarmed
   }
 
   #workingFor(workspace: string): Worker[] {
@@ -294,14 +293,6 @@ export class Pool {
 }
 
 const NOT_SERVED = 'its workspace is not served any more'
-
-interface Slot {
-  readonly pid: number
-  readonly idle: boolean
-  reserve(): void
-  run(batch: readonly Dispatch[], receiver: Receiver): void
-  release(isNews?: boolean): void
-}
 
 function about(out: Out | undefined): { readonly messageId: string | null } {
   return { messageId: out?.dispatch.message.id ?? null }

@@ -1,6 +1,7 @@
-// One prewarmed process, which belongs to no function yet. Most of a start is Node's own startup: a prewarmed
-// process only has to load its bundle (docs/performance.md). All processes of a runtime start alike, so any
-// function can use it; a process that has loaded a function is never prewarmed again.
+// One started process that belongs to no function yet. Most of a start is Node's own time, and here that has
+// passed already: told which bundle it is to be, a prewarmed process has only that left to load
+// (docs/performance.md). All processes of a runtime are started alike, so whoever needs one next gets it;
+// what a function's code has touched never comes back.
 import type { Clock, Timer } from '../protocol/clock.ts'
 import type { Process, Setup, Spawn, Spawner, SpawnOptions } from './process.ts'
 
@@ -20,8 +21,8 @@ const STARTER = '.cjs'
 /** Label of a prewarmed process. */
 const LAST_WORDS_MS = 0
 /**
- * A debugger has one port, which the prewarmed process would not get, so its function would not be
- * debuggable.
+ * One port for a debugger, which the prewarmed process would not get, and the function that moves into it
+ * would be without.
  */
 const DEBUGGED = /^--inspect/
 
@@ -38,17 +39,17 @@ export class Prewarm implements Spawner {
     this.#parts = parts
   }
 
-  /** A process for this bundle: the prewarmed one, or else a new one. */
+  /** A process for this bundle: the prewarmed one, if there is one, and otherwise one that starts now. */
   spawn(options: SpawnOptions & { readonly setup: Setup }): Process {
-    const spare = this.#process?.alive ? this.#process : undefined
+    const prewarmed = this.#process?.alive ? this.#process : undefined
     // A prewarmed process without a channel is not usable; one that has exited is forgotten.
-    if (!spare) this.#process?.kill('SIGKILL')
+    if (!prewarmed) this.#process?.kill('SIGKILL')
     this.#process = undefined
     if (options.bundle.endsWith(STARTER)) this.#like = options
     this.#makeLater()
-    if (!spare) return this.#parts.spawn(options)
-    spare.become(options.bundle, options.setup)
-    return spare
+    if (!prewarmed) return this.#parts.spawn(options)
+    prewarmed.become(options.bundle, options.setup)
+    return prewarmed
   }
 
   async stop(): Promise<void> {

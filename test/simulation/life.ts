@@ -2,12 +2,13 @@
 // outbox, put together as runtime.ts does it, with simulated time, processes and faults at the edges. When it is killed,
 // nothing of it ever happens again; what it has committed stays.
 import type { Catalog } from '../../runtime/catalog/catalog.ts'
-import { Dispatcher, type Workers } from '../../runtime/dispatcher.ts'
+import { Dispatcher } from '../../runtime/dispatcher.ts'
 import type { Clock, Timer } from '../../runtime/protocol/clock.ts'
 import type { CommitBatch, CommitResult } from '../../runtime/protocol/commit-batch.ts'
 import { NanoclawError } from '../../runtime/protocol/errors.ts'
 import { createEvents } from '../../runtime/protocol/events.ts'
 import { Queue, type QueueLimits } from '../../runtime/queue/queue.ts'
+import type { Workers } from '../../runtime/queue/workers.ts'
 import { type InboundLimits, InboundSource } from '../../runtime/sources/inbound.ts'
 import { classifyRead, classifyWrite, explain } from '../../runtime/store/sqlite/classify.ts'
 import { Inbox, START } from '../../runtime/store/sqlite/inbox.ts'

@@ -12,7 +12,7 @@ import { fileAt, hasTable, READ_BUSY_MS } from './open.ts'
 import { idsOf, most, type PendingIds, type PendingPage, pageOf, placeOfRow } from './page.ts'
 
 export type { InboundRow, PendingMessage } from './message-rows.ts'
-export { type PendingPage, START } from './page.ts'
+export { START } from './page.ts'
 
 /** After so many reads in a row that met a lock, one waits for it (READ_BUSY_MS) instead of trying its luck. */
 const IMPATIENT_READS = 40
@@ -108,10 +108,9 @@ export class Inbox {
     return bytes && { bytes, isText: type === 'text' }
   }
 
-  /** The answer to a question, by its exact id. Content that is not JSON is passed over. */
-  findQuestionResponse(questionId: string): InboundRow | undefined {
-    const raw = this.#read((open) => open.questionResponse.get(questionId) as Raw | undefined)
-    return raw && messageRow(raw)
+  /** Pending answers to a question, by its exact id, the first one first. Content that is not JSON is passed over. */
+  questionResponses(questionId: string): InboundRow[] {
+    return this.#read((open) => open.questionResponses.all(questionId) as Raw[]).map(messageRow)
   }
 
   /**
