@@ -1,6 +1,6 @@
 // The port for failpoints: named places at which a caller of createRuntime may end the process, between two
-// steps that a timer hardly ever separates. Types alone: a runtime that is given none holds no hook, and
-// nothing in runtime/ fills this port.
+// steps that a timed kill rarely hits. Types only: without failpoints a runtime has no hook, and no code in
+// runtime/ implements this port.
 import type { Workers } from './queue/workers.ts'
 import type { InboundFile } from './sources/inbound.ts'
 import type { Store } from './store/store.ts'
@@ -20,8 +20,8 @@ export interface DispatcherPorts {
 }
 
 export interface Failpoints {
-  /** The runtime has come to this place. */
+  /** Called when the runtime reaches this place. */
   readonly reach: (point: Failpoint) => void
-  /** The same ports, with the places that lie before and behind their calls. */
+  /** The same ports, with the places before and after their calls. */
   readonly around: (ports: DispatcherPorts) => DispatcherPorts
 }

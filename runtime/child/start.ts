@@ -12,9 +12,8 @@ import { type Become, NOT_KEPT, PREWARMED } from '../protocol/ipc.ts'
 const KEEP_AFTER_MS = 500
 
 /**
- * `starter`: the path of the file that node was told to run, which becomes this; `.js` in place of its `.cjs`
- * is the code. In a prewarmed process (workers/prewarm.ts) it is any function's starter, and waits to be told
- * whose code is to be run.
+ * `starter`: the path of the file that node runs; the code has the same name with `.js` instead of `.cjs`. A
+ * prewarmed process (workers/prewarm.ts) runs any function's starter and waits for the path of its bundle.
  */
 export function start(starter: string): void {
   if (process.argv[2] !== PREWARMED) return run(starter)

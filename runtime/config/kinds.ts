@@ -3,7 +3,7 @@
 import { availableParallelism } from 'node:os'
 import { DURATION_FORMS, type Duration, formatDuration, parseDuration } from '../protocol/duration.ts'
 
-/** `Written`: what a config file may say. `Unit`: what a bare number means. */
+/** `Written`: the type in a config file. `Unit`: the unit of a bare number. */
 export interface Kind<T, Written = T, Unit extends string | null = string | null> {
   /** The legal form, as a noun that follows "expected". */
   readonly legal: string
@@ -14,7 +14,7 @@ export interface Kind<T, Written = T, Unit extends string | null = string | null
   readonly separator?: ',' | ' '
   /** Undefined when `given` is not legal. */
   read(given: unknown): T | undefined
-  /** Never there: the type alone counts. */
+  /** Never set: used as a type only. */
   readonly written?: Written
 }
 

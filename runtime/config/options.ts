@@ -1,7 +1,6 @@
-// ONE table of all settings. Everything else about them is made from it: the types UserConfig and Config, the
-// flags of `start` and `dev`, the variables, what load.ts accepts, the resolved defaults, docs/config.md. A
-// default stands here as a user would write it, and is read by the same kind as theirs; so a default that is
-// not legal cannot be.
+// The one table of all settings. Everything else is derived from it: the types UserConfig and Config, the
+// flags of `start` and `dev`, the variables, the checks of load.ts, the resolved defaults, docs/config.md.
+// Defaults are written as a user would write them and parsed by the same kind, so an illegal default fails.
 import type { WorkspacePlace } from '../protocol/files.ts'
 import type { Retry } from '../protocol/handler.ts'
 import {
@@ -207,11 +206,11 @@ type RetryField<Name> = Name extends `retry.${infer Field}` ? Field : never
 type NoRetry<Name> = Name extends `retry.${string}` ? never : Name
 
 /**
- * What nanoclaw.config.ts may say: docs/config.md. Every field may be left out; paths are relative to the
- * folder of that file.
+ * The type of nanoclaw.config.ts: docs/config.md. Every field is optional; paths are relative to the folder
+ * of that file.
  */
 export interface UserConfig extends WrittenFields {
-  /** When a failed message runs again, unless the function says so itself. */
+  /** When a failed message runs again, unless the function sets it. */
   readonly retry?: {
     readonly [Name in keyof Table as RetryField<Name>]?: WrittenAs<Table[Name]['kind']>
   }
@@ -221,7 +220,7 @@ type WrittenFields = {
 }
 
 /**
- * The value of each setting, by its name: lengths in milliseconds, sizes in bytes, memory in MiB, paths
+ * The value of each setting, by its name: durations in milliseconds, sizes in bytes, memory in MiB, paths
  * absolute.
  */
 export type Values = { readonly [Name in SettingName]: ValueOf<Name> }
@@ -235,7 +234,7 @@ type UnitEnd<Name extends SettingName> = Table[Name]['kind']['unit'] extends inf
 
 /** The settings of a runtime, resolved: every value present. */
 export interface Config extends ResolvedFields, WorkspacePlace {
-  /** The project: where nanoclaw.config.ts and functions/ are. Absolute, like every path here. */
+  /** The project: the folder of nanoclaw.config.ts and functions/. Absolute, like every path here. */
   readonly root: string
   readonly retry: { readonly [Name in keyof Table as `${RetryField<Name>}${UnitEnd<Name>}`]: ValueOf<Name> }
 }

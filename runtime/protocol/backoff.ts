@@ -7,10 +7,7 @@ export interface Backoff {
   readonly factor?: number
 }
 
-/**
- * The nth delay, counted from 1: min, min·factor, min·factor², … up to max. Before the first one there is
- * none.
- */
+/** The nth delay, counted from 1: min, min·factor, min·factor², … up to max. 0 before the first one. */
 export function backoffMs({ minMs, maxMs, factor = 2 }: Backoff, nth: number): number {
   // Without this, 0 times a factor that has grown to Infinity would be NaN.
   if (minMs === 0 || nth < 1) return 0

@@ -1,5 +1,4 @@
-// The files of a session folder: what they are called, for both sides, and the one that is only touched
-// (docs/protocol.md).
+// The file names of a session folder, for both sides, and the file that is only touched (docs/protocol.md).
 import { closeSync, constants, futimesSync, openSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
@@ -38,7 +37,7 @@ export function lockPath(outbound: string): string {
 }
 
 /**
- * Makes the file where it is missing, and sets its modification time.
+ * Creates the file if missing, and sets its modification time.
  * @throws Error when the file cannot be written, or is a symbolic link (it could point anywhere)
  */
 export function touchHeartbeat(path: string, nowMs: number): void {

@@ -1,7 +1,6 @@
-// One started process that belongs to no function yet. Most of a start is Node's own time, and here that has
-// passed already: told which bundle it is to be, a prewarmed process has only that left to load
-// (docs/performance.md). All processes of a runtime are started alike, so whoever needs one next gets it;
-// what a function's code has touched never comes back.
+// One prewarmed process, which belongs to no function yet. Most of a start is Node's own startup: a prewarmed
+// process only has to load its bundle (docs/performance.md). All processes of a runtime start alike, so any
+// function can use it; a process that has loaded a function is never prewarmed again.
 import type { Clock, Timer } from '../protocol/clock.ts'
 import type { Process, Setup, Spawn, Spawner, SpawnOptions } from './process.ts'
 
@@ -21,8 +20,8 @@ const STARTER = '.cjs'
 /** Label of a prewarmed process. */
 const LAST_WORDS_MS = 0
 /**
- * One port for a debugger, which the prewarmed process would not get, and the function that moves into it
- * would be without.
+ * A debugger has one port, which the prewarmed process would not get, so its function would not be
+ * debuggable.
  */
 const DEBUGGED = /^--inspect/
 
@@ -39,7 +38,7 @@ export class Prewarm implements Spawner {
     this.#parts = parts
   }
 
-  /** A process for this bundle: the prewarmed one, if there is one, and otherwise one that starts now. */
+  /** A process for this bundle: the prewarmed one, or else a new one. */
   spawn(options: SpawnOptions & { readonly setup: Setup }): Process {
     const prewarmed = this.#process?.alive ? this.#process : undefined
     // A prewarmed process without a channel is not usable; one that has exited is forgotten.
