@@ -318,6 +318,12 @@ export const MUTANTS: readonly Mutant[] = [
 
   // The rest.
   one('replies have even numbers', OUTBOX, 'this.#seq += this.#seq % 2 === 0 ? 1 : 2', 'this.#seq += 2'),
+  one(
+    'what stands behind a message that is gone gets no turn',
+    DISPATCHER,
+    'would ask for the turn of the one behind it.\n      this.nudge()\n',
+    'would ask for the turn of the one behind it.\n',
+  ),
   one('a commit that met a lock is not tried again', 'store/commit-retry.ts', '      again()\n', ''),
   one(
     'context is run alone',

@@ -14,9 +14,12 @@ const HOT_JOURNAL = new Database.SqliteError(
   'SQLITE_READONLY_ROLLBACK',
 )
 const LOCKED = new Database.SqliteError('database is locked', 'SQLITE_BUSY')
+const FAILING = new Database.SqliteError('disk I/O error', 'SQLITE_IOERR_WRITE')
 const FULL = new Database.SqliteError('database or disk is full', 'SQLITE_FULL')
 
 type Unreadable = 'journal' | 'gone'
+/** A page of inbound.db: each row twice, or the last row first. */
+export type Odd = 'repeats' | 'turns-round'
 
 export class Faults {
   readonly #clock: Clock
@@ -24,6 +27,9 @@ export class Faults {
   #readsLeft = 0
   #busyReads = 0
   #busyCommits = 0
+  #failingCommits = 0
+  #failsWritten = 0
+  #odd: { readonly how: Odd; times: number } | undefined
   #fullUntilMs = Number.NEGATIVE_INFINITY
   #fullFrom = 0
   #statements = 0
@@ -49,6 +55,21 @@ export class Faults {
     this.#busyCommits = times
   }
 
+  /** The disk fails in so many commits: after a few of them the runtime gives up. */
+  failingCommits(times: number): void {
+    this.#failingCommits = times
+  }
+
+  /** So many commits are told to have failed, though they are on disk. */
+  failsWritten(times: number): void {
+    this.#failsWritten = times
+  }
+
+  /** So many pages are not as they should be. */
+  oddPages(how: Odd, times: number): void {
+    this.#odd = { how, times }
+  }
+
   full(ms: number, fromStatement: number): void {
     this.#fullUntilMs = this.#clock.monotonic() + ms
     this.#fullFrom = fromStatement
@@ -68,6 +89,9 @@ export class Faults {
     this.#effectsLeft = Number.POSITIVE_INFINITY
     this.#busyReads = 0
     this.#busyCommits = 0
+    this.#failingCommits = 0
+    this.#failsWritten = 0
+    this.#odd = undefined
     this.#fullUntilMs = Number.NEGATIVE_INFINITY
     this.#unreadable = undefined
   }
@@ -97,6 +121,11 @@ export class Faults {
   begin(): void {
     this.effect('a transaction')
     this.#statements = 0
+    if (this.#failingCommits > 0) {
+      this.#failingCommits--
+      this.#strike('failing commit')
+      throw FAILING
+    }
     if (this.#busyCommits === 0) return
     this.#busyCommits--
     this.#strike('busy commit')
@@ -109,6 +138,28 @@ export class Faults {
     if (this.#clock.monotonic() >= this.#fullUntilMs || this.#statements++ < this.#fullFrom) return
     this.#strike('full disk')
     throw FULL
+  }
+
+  /** A batch is on disk. */
+  written(): void {
+    if (this.#failsWritten === 0) return
+    this.#failsWritten--
+    this.#strike('failure after a write')
+    throw LOCKED
+  }
+
+  /** What a source that is not as careful as a file makes of a page. */
+  odd<T extends { readonly rows: readonly unknown[] }>(page: T): T {
+    if (!this.#odd || this.#odd.times === 0 || page.rows.length === 0) return page
+    this.#odd.times--
+    this.#strike(`page that ${this.#odd.how}`)
+    const { rows } = page
+    return { ...page, rows: this.#odd.how === 'repeats' ? [...rows, ...rows] : [...rows].reverse() }
+  }
+
+  /** It is one of these, and may end the service of the folder. */
+  isPlanned(error: unknown): boolean {
+    return error === FAILING
   }
 
   get #troubled() {

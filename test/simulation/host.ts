@@ -2,8 +2,9 @@
 // hosts do, at any time; each change is one commit.
 import { renameSync } from 'node:fs'
 import type { Database, Statement } from 'better-sqlite3'
-import type { Event } from './events.ts'
-import type { Files } from './files.ts'
+import type { Disk } from './disk.ts'
+import type { Event, NewMessage } from './events.ts'
+import type { FolderFiles } from './files.ts'
 import { isOver, messageOf, type Told, timeOf } from './messages.ts'
 
 type Change = Extract<Event, { readonly pick: number; readonly hint: unknown }>
@@ -11,7 +12,8 @@ type Change = Extract<Event, { readonly pick: number; readonly hint: unknown }>
 export class Host {
   /** In the order in which they came. */
   readonly messages = new Map<string, Told>()
-  readonly #files: Files
+  readonly #files: FolderFiles
+  readonly #disk: Disk
   readonly #nowMs: () => number
   readonly #isLoose: boolean
   readonly #sql: Readonly<Record<keyof typeof SQL, Statement>>
@@ -20,8 +22,9 @@ export class Host {
   #seqBelow = 0
   #away = false
 
-  constructor(files: Files, nowMs: () => number) {
+  constructor(files: FolderFiles, disk: Disk, nowMs: () => number) {
     this.#files = files
+    this.#disk = disk
     this.#nowMs = nowMs
     this.#sql = prepare(files.inbound)
     this.#isLoose = files.isLoose
@@ -41,7 +44,7 @@ export class Host {
   }
 
   /** Another file: its rows begin a little below the numbers that the one before ended with. Returns them. */
-  replace({ messages }: Extract<Event, { do: 'replace' }>): readonly Told[] {
+  replace({ messages }: { readonly messages: readonly NewMessage[] }): readonly Told[] {
     return this.#files.inbound.transaction(() => {
       for (const message of this.messages.values()) if (message.status !== 'deleted') this.#delete(message)
       this.#seqMax = Math.max(0, this.#seqMax - 2 * Math.ceil(messages.length / 2))
@@ -107,9 +110,7 @@ export class Host {
         Object.assign(message, timeOf('soon', message.plan, this.#nowMs()))
         this.#sql.setTime.run(message.processAfter, message.id)
       }
-      this.#files.outbound
-        .prepare("delete from processing_ack where message_id = ? and status = 'processing'")
-        .run(message.id)
+      this.#disk.unclaim(message.id)
     }
     return taken
   }

@@ -110,7 +110,7 @@ async function runShare({ first, every, seeds, steps, tracing }: Share): Promise
   let failed: Seen['failed']
   let ran = 0
   for (let seed = first; ran < seeds && failed === undefined; seed += every) {
-    const result = await simulate(files, seed, randomEvents(seed, steps), tracing)
+    const result = await simulate(files, seed, randomEvents(seed, steps), { tracing })
     if (tracing) console.log(result.trace.join('\n'))
     for (const [what, times] of Object.entries(result.counts)) counts[what] = (counts[what] ?? 0) + times
     ran++
@@ -140,7 +140,7 @@ async function cutDown(seed: number, steps: number, deadlineMs: number): Promise
     async (fewer) => kindOf(await simulate(files, seed, fewer)) === kind,
     deadlineMs,
   )
-  const short = await simulate(files, seed, few, true)
+  const short = await simulate(files, seed, few, { tracing: true })
   console.log(short.trace.join('\n'))
   console.log(`\nseed ${seed}, ${few.length} of ${events.length} events: ${short.violation?.message}`)
   files.close()
