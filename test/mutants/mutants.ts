@@ -113,7 +113,7 @@ async function findingIn(copy: string): Promise<string | undefined> {
     stream.setEncoding('utf8').on('data', (text) => (said += text))
   return new Promise((resolve, reject) =>
     child.once('close', (code, signal) => {
-      const found = /(?:fails again|^seed \d+): (.*)/m.exec(said)?.[1]
+      const found = /(?:^what is known fails|^seed \d+): (.*)/m.exec(said)?.[1]
       if (found !== undefined || code === 0) resolve(found)
       else if (signal) resolve('the simulation does not end')
       else reject(new Error(`the simulation itself is broken: ${said.trim().split('\n').at(-1)}`))

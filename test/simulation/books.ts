@@ -325,6 +325,12 @@ export class Books {
     return Math.max(0, ...[...this.#messages.values()].map(({ notBefore }) => notBefore.ms))
   }
 
+  /** So it is where a stop does not say that it leaves claims behind. */
+  checkNothingIsClaimed(): void {
+    for (const { id, run } of this.#messages.values())
+      if (run) this.fail(`${id} has a claim, and the stop that leaves it does not say so`)
+  }
+
   /** Nothing is left on the way: as it must be after a stop in peace. */
   checkNothingRuns(epoch: number): void {
     if (epoch !== this.#epoch) return

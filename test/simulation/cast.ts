@@ -128,18 +128,20 @@ export function wishMs(plan: number): number {
   return [0, 50, 3_000][mix(plan, 8) % 3]!
 }
 
-/** More than a message is given before it is failed for it. */
-const DOWNS_MAX = 8
-const STUCK: Fate = {
-  end: 'throws',
+/** Replies at once. */
+export const PLAIN: Fate = {
+  end: 'replies',
   ms: 0,
-  replies: 0,
+  replies: 1,
   blocks: false,
   heeds: true,
   twice: false,
   cuts: 'no',
   takesDown: false,
 }
+/** More starts than a message is given before it is failed for them. */
+const DOWNS_MAX = 8
+const STUCK: Fate = { ...PLAIN, end: 'throws', replies: 0 }
 const DEATHS = ['exits', 'is-killed', 'runs-out-of-memory', 'throws-uncaught'] as const
 
 /** The process dies of it. */

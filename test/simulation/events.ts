@@ -16,8 +16,8 @@ export interface NewMessage {
   readonly address: number
   readonly due: 'now' | 'past' | 'soon' | 'later' | 'far' | 'unreadable'
   readonly odd: 'no' | 'bad-json' | 'too-large' | 'on-wake' | 'numberless' | 'context'
-  /** What its handler does the first time, in place of what follows from its number. */
-  readonly does?: Partial<Fate>
+  /** What its handler does at each start, the last one again and again, in place of what follows from its number. */
+  readonly does?: readonly Partial<Fate>[]
 }
 
 export const KINDS = ['quick', 'slow', 'free', 'user', 'stuck', 'late', 'nobody'] as const
@@ -34,7 +34,9 @@ export type Situation =
   | 'ends-asked'
   | 'ends-written'
   /** A message is in this state. */
+  | 'ready'
   | 'running'
+  | 'finishing'
   | 'retrying'
   | 'rereading'
   | 'scheduled'
@@ -56,6 +58,8 @@ export type Happening =
   /** The disk of outbound.db fails in so many commits; or says that it has, though they are written. */
   | { readonly do: 'failing-commits'; readonly times: number }
   | { readonly do: 'fails-written'; readonly times: number }
+  /** A store that answers late takes so long for its next commit, and again for the answer. */
+  | { readonly do: 'slow-commit'; readonly writeMs: number; readonly answerMs: number }
   /** Another file is put in place while the runtime is up, after so long a time without any. */
   | { readonly do: 'swap'; readonly messages: readonly NewMessage[]; readonly goneMs: number }
   /** While no runtime is up, another file is put in place, which has other rows under the numbers that were walked last. */
@@ -71,8 +75,8 @@ export type Happening =
   | { readonly do: 'call' }
   /** An event of the watcher for nothing. */
   | { readonly do: 'hint' }
-  /** kill -9 before the effect after so many more; comes back after a while. */
-  | { readonly do: 'crash'; readonly afterEffects: number; readonly downMs: number }
+  /** kill -9 before the effect after so many more, or before the next one of this name; comes back after a while. */
+  | { readonly do: 'crash'; readonly afterEffects: number; readonly downMs: number; readonly before?: string }
   | { readonly do: 'stop'; readonly downMs: number }
   /** Another runtime takes the workspace over, and this one does not know. */
   | { readonly do: 'take-over' }
@@ -143,6 +147,8 @@ function randomEvent(random: Random, weights = WEIGHTS): Event {
       return { do: what, times: 1 + random.int(14) }
     case 'fails-written':
       return { do: what, times: 1 }
+    case 'slow-commit':
+      return { do: what, writeMs: random.pick(TROUBLES), answerMs: random.pick(TROUBLES) }
     case 'swap':
       return { do: what, messages: randomMessages(random), goneMs: random.pick(TROUBLES) }
     case 'crash':
@@ -215,6 +221,8 @@ const WEIGHTS: readonly (readonly [number, Event['do']])[] = [
   [0.8, 'reload'],
   [0.8, 'odd-pages'],
   [0.4, 'failing-commits'],
+  [0.5, 'slow-commit'],
+  [0.3, 'swap'],
 ]
 const SHARED: typeof WEIGHTS = [...WEIGHTS, [0.5, 'leave'], [0.3, 'quiet']]
 const PASSES: readonly (readonly [number, number])[] = [

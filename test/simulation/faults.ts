@@ -24,11 +24,13 @@ export type Odd = 'repeats' | 'turns-round'
 export class Faults {
   readonly #clock: Clock
   #effectsLeft = Number.POSITIVE_INFINITY
+  #crashBefore: string | undefined
   #readsLeft = 0
   #busyReads = 0
   #busyCommits = 0
   #failingCommits = 0
   #failsWritten = 0
+  #slowMs: number[] = []
   #odd: { readonly how: Odd; times: number } | undefined
   #fullUntilMs = Number.NEGATIVE_INFINITY
   #fullFrom = 0
@@ -41,8 +43,10 @@ export class Faults {
     this.#clock = clock
   }
 
-  crashIn(effects: number): void {
+  /** `before`: counts only effects of this name. */
+  crashIn(effects: number, before?: string): void {
     this.#effectsLeft = effects
+    this.#crashBefore = before
   }
 
   /** So many reads still succeed, and then so many fail. */
@@ -63,6 +67,16 @@ export class Faults {
   /** So many commits are told to have failed, though they are on disk. */
   failsWritten(times: number): void {
     this.#failsWritten = times
+  }
+
+  /** Of the next commit of a store that answers late. */
+  slowCommit(writeMs: number, answerMs: number): void {
+    this.#slowMs = [writeMs, answerMs]
+  }
+
+  /** How long the next step of such a commit takes, if it takes long. */
+  get slowMs(): number | undefined {
+    return this.#slowMs.shift()
   }
 
   /** So many pages are not as they should be. */
@@ -91,6 +105,7 @@ export class Faults {
     this.#busyCommits = 0
     this.#failingCommits = 0
     this.#failsWritten = 0
+    this.#slowMs = []
     this.#odd = undefined
     this.#fullUntilMs = Number.NEGATIVE_INFINITY
     this.#unreadable = undefined
@@ -98,6 +113,7 @@ export class Faults {
 
   /** Something is about to be done to the world. */
   effect(what: string): void {
+    if (this.#crashBefore !== undefined && this.#crashBefore !== what) return
     if (this.#effectsLeft-- > 0) return
     this.#effectsLeft = Number.POSITIVE_INFINITY
     this.#strike(`crash before ${what}`)

@@ -333,7 +333,11 @@ export class Life {
     const { folder } = served
     return {
       capacity: () => this.#pool.capacity(),
-      start: (spec, count) => this.#pool.start(spec, count),
+      start: (spec, count) => {
+        if (this.#catalog.get(spec.name) !== spec)
+          this.#fail(`a process is started for ${spec.name} as it was before a reload`)
+        this.#pool.start(spec, count)
+      },
       slot: (pid) => {
         const slot = this.#pool.slot(pid)
         if (!slot) return undefined

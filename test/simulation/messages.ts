@@ -2,7 +2,7 @@
 // and what its handler has done. The simulated host writes the first part, the books keep the rest.
 import type { Outcome } from '../../runtime/protocol/outcome.ts'
 import { isoTime, sqliteTime } from '../../runtime/protocol/time.ts'
-import { CONTEXT_KIND, type Fate, fateOf, laneOf } from './cast.ts'
+import { CONTEXT_KIND, type Fate, fateOf, laneOf, PLAIN } from './cast.ts'
 import type { Kind, NewMessage } from './events.ts'
 
 export interface Told {
@@ -17,7 +17,7 @@ export interface Told {
   /** Its trigger is 0: only a function that asks for context runs on it. */
   readonly context: boolean
   /** What its handler does the first time, where that does not follow from its plan. */
-  readonly does: Partial<Fate>
+  readonly does: readonly Partial<Fate>[]
   seq: number | null
   /** In the file, with this status. */
   status: 'pending' | 'paused' | 'completed' | 'deleted'
@@ -76,7 +76,7 @@ export function messageOf(from: NewMessage, nowMs: number): Told {
     content: odd === 'bad-json' ? 'no json' : JSON.stringify({ user, ...(odd === 'too-large' && { LONG }) }),
     onWake: odd === 'on-wake',
     context: odd === 'context',
-    does: from.does ?? {},
+    does: from.does ?? [],
     seq: odd === 'numberless' ? null : 0,
     status: 'pending',
     processAfter,
@@ -108,8 +108,8 @@ export function messageOf(from: NewMessage, nowMs: number): Told {
 
 /** What its handler does now. */
 export function fateNow({ kind, plan, started, does }: Told): Fate {
-  const fate = fateOf(kind, plan, started)
-  return started === 1 ? { ...fate, ...does } : fate
+  const named = does[Math.min(started, does.length) - 1]
+  return named ? { ...PLAIN, ...named } : fateOf(kind, plan, started)
 }
 
 /** It ends as completed without a run: no function asks for it. */

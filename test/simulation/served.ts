@@ -252,6 +252,7 @@ export class Served {
     const isOurs = folder.books.epoch === this.epoch
     if (how === 'late' && isOurs && this.#dispatcher.unwritten.claims > 0)
       folder.lock.stoppedEpoch = this.epoch
+    else if (isOurs) folder.books.checkNothingIsClaimed()
     this.#dispatcher.close()
     if (how === 'in-peace') {
       folder.books.checkNothingRuns(this.epoch)
@@ -293,6 +294,7 @@ export class Served {
 
   #watchedCommit(batch: CommitBatch): CommitResult | Promise<CommitResult> {
     const { books, store } = this.folder
+    if (!this.#alive) books.fail('a runtime writes to a folder that it has given up')
     const made = (this.#made = books.made(batch))
     if (this.#underWay) books.fail('two commits are under way at a time')
     try {
@@ -361,7 +363,8 @@ export class Served {
 
   #later(): Promise<void> {
     const { clock, delayMs } = this.#home
-    return new Promise((resolve) => clock.after(delayMs() * 10, resolve))
+    const { slowMs = delayMs() * 10 } = this.folder.faults
+    return new Promise((resolve) => clock.after(slowMs, resolve))
   }
 
   #fatal(error: unknown): void {

@@ -186,7 +186,7 @@ class Simulation implements RunResult {
         return this.#sayWhich(host.unclaim(event))
       case 'crash':
         folder.downMs = event.downMs
-        return faults.crashIn(event.afterEffects)
+        return faults.crashIn(event.afterEffects, event.before)
       case 'stop':
         folder.downMs = event.downMs
         return folder.life?.drain()
@@ -202,6 +202,8 @@ class Simulation implements RunResult {
         return faults.failingCommits(event.times)
       case 'fails-written':
         return faults.failsWritten(event.times)
+      case 'slow-commit':
+        return faults.slowCommit(event.writeMs, event.answerMs)
       case 'odd-pages':
         return faults.oddPages(event.how, event.times)
       case 'unreadable':
