@@ -55,9 +55,8 @@ export type Happening =
   | { readonly do: 'until'; readonly situation: Situation }
   /** inbound.db gives out so many pages that are not as they should be. */
   | { readonly do: 'odd-pages'; readonly how: Odd; readonly times: number }
-  /** The disk of outbound.db fails in so many commits; or says that it has, though they are written. */
+  /** The disk of outbound.db fails in so many commits. */
   | { readonly do: 'failing-commits'; readonly times: number }
-  | { readonly do: 'fails-written'; readonly times: number }
   /** A store that answers late takes so long for its next commit, and again for the answer. */
   | { readonly do: 'slow-commit'; readonly writeMs: number; readonly answerMs: number }
   /** Another file is put in place while the runtime is up, after so long a time without any. */
@@ -145,8 +144,6 @@ function randomEvent(random: Random, weights = WEIGHTS): Event {
       return { do: what, how: random.pick(['repeats', 'turns-round'] as const), times: 1 + random.int(3) }
     case 'failing-commits':
       return { do: what, times: 1 + random.int(14) }
-    case 'fails-written':
-      return { do: what, times: 1 }
     case 'slow-commit':
       return { do: what, writeMs: random.pick(TROUBLES), answerMs: random.pick(TROUBLES) }
     case 'swap':

@@ -29,7 +29,6 @@ export class Faults {
   #busyReads = 0
   #busyCommits = 0
   #failingCommits = 0
-  #failsWritten = 0
   #slowMs: number[] = []
   #odd: { readonly how: Odd; times: number } | undefined
   #fullUntilMs = Number.NEGATIVE_INFINITY
@@ -62,11 +61,6 @@ export class Faults {
   /** The disk fails in so many commits: after a few of them the runtime gives up. */
   failingCommits(times: number): void {
     this.#failingCommits = times
-  }
-
-  /** So many commits are told to have failed, though they are on disk. */
-  failsWritten(times: number): void {
-    this.#failsWritten = times
   }
 
   /** Of the next commit of a store that answers late. */
@@ -104,7 +98,6 @@ export class Faults {
     this.#busyReads = 0
     this.#busyCommits = 0
     this.#failingCommits = 0
-    this.#failsWritten = 0
     this.#slowMs = []
     this.#odd = undefined
     this.#fullUntilMs = Number.NEGATIVE_INFINITY
@@ -154,14 +147,6 @@ export class Faults {
     if (this.#clock.monotonic() >= this.#fullUntilMs || this.#statements++ < this.#fullFrom) return
     this.#strike('full disk')
     throw FULL
-  }
-
-  /** A batch is on disk. */
-  written(): void {
-    if (this.#failsWritten === 0) return
-    this.#failsWritten--
-    this.#strike('failure after a write')
-    throw LOCKED
   }
 
   /** What a source that is not as careful as a file makes of a page. */

@@ -99,7 +99,8 @@ export const ORDERS: readonly Order[] = [
     runs: [
       [
         up,
-        insert([message(1, [{ end: 'throws' }, {}])]),
+        // To 1.5 s from then (timeOf in messages.ts).
+        insert([message(9, [{ end: 'throws' }, {}])]),
         until('claims-asked'),
         { do: 'later', pick: 0, hint: 'lost' },
         pass(2_000),
@@ -121,9 +122,10 @@ export const ORDERS: readonly Order[] = [
   {
     title: 'the host takes a message back that was read and waits for a process',
     mutant: 'what stands behind a message that is gone gets no turn',
-    choices: ONE,
+    // It is looked at again long before the process is there.
+    choices: { ...ONE, pollMs: 5 },
     runs: [
-      [insert([message(1), message(2)]), until('ready'), { do: 'delete', pick: 0, hint: 'lost' }, pass(500)],
+      [insert([message(1), message(2)]), until('ready'), { do: 'delete', pick: 0, hint: 'now' }, pass(500)],
     ],
   },
   {
@@ -180,11 +182,11 @@ export const ORDERS: readonly Order[] = [
     runs: [
       [
         up,
-        insert([message(1, [{ end: 'throws' }, {}])]),
+        insert([message(1, [{ end: 'throws' }, {}], { kind: 'slow' })]),
         until('retrying'),
         { do: 'odd-pages', how: 'repeats', times: 9 },
-        { do: 'stop', downMs: 10 },
-        pass(500),
+        { do: 'unreadable', how: 'gone', ms: 20 },
+        pass(5_000),
       ],
     ],
   },
@@ -237,7 +239,10 @@ export const ORDERS: readonly Order[] = [
     runs: [
       [
         up,
-        insert([message(1, [{ ms: 5 }]), message(2, [{ ms: 30 }], { address: BOB })]),
+        insert(many(3, 1, { ms: 20 })),
+        until('idle'),
+        pass(100),
+        insert([message(11, [{ ms: 15 }]), message(12, [{ ms: 60 }], { address: BOB })]),
         until('running'),
         { do: 'slow-commit', writeMs: 150, answerMs: 0 },
         until('ends-asked'),
@@ -253,15 +258,15 @@ export const ORDERS: readonly Order[] = [
     runs: [[up, insert([message(1)]), until('claims-asked'), { do: 'take-over' }, pass(500)]],
   },
   {
-    title: 'a stop begins when a claim is on disk, and that is not known yet',
+    title: 'a stop begins when a message has been rejected, and that is not on disk',
     mutant: 'a stop does not wait for the answer of a commit',
     choices: LATE,
     runs: [
       [
         up,
-        { do: 'slow-commit', writeMs: 1, answerMs: 200 },
-        insert([message(1)]),
-        until('claims-written'),
+        { do: 'busy-commits', times: 2 },
+        insert([message(1, [{}], { odd: 'too-large' })]),
+        pass(120),
         { do: 'stop', downMs: 10 },
         pass(1_000),
       ],

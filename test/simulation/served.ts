@@ -343,7 +343,6 @@ export class Served {
     })
     if (this.#underWay) this.#underWay.state = 'written'
     faults.effect('what follows a commit')
-    faults.written()
     return committed
   }
 

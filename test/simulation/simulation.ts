@@ -200,8 +200,6 @@ class Simulation implements RunResult {
         return faults.busyCommits(event.times)
       case 'failing-commits':
         return faults.failingCommits(event.times)
-      case 'fails-written':
-        return faults.failsWritten(event.times)
       case 'slow-commit':
         return faults.slowCommit(event.writeMs, event.answerMs)
       case 'odd-pages':
