@@ -34,6 +34,7 @@ export class Faults {
   #fullUntilMs = Number.NEGATIVE_INFINITY
   #fullFrom = 0
   #statements = 0
+  isSwapUnseen = false
   #unreadable: { readonly how: Unreadable; readonly untilMs: number } | undefined
   /** How often each fault has struck. */
   readonly struck: Record<string, number> = {}
@@ -84,7 +85,14 @@ export class Faults {
   }
 
   unreadable(how: Unreadable, ms: number): void {
+    if (this.isSwapUnseen) return
     this.#unreadable = { how, untilMs: this.#clock.monotonic() + ms }
+  }
+
+  /** Another file comes after a while, and not before a runtime has looked for this one in vain: it has the same inode here. */
+  swap(ms: number): void {
+    this.unreadable('gone', ms)
+    this.isSwapUnseen = true
   }
 
   /** Whether inbound.db is away. */
@@ -102,6 +110,7 @@ export class Faults {
     this.#odd = undefined
     this.#fullUntilMs = Number.NEGATIVE_INFINITY
     this.#unreadable = undefined
+    this.isSwapUnseen = false
   }
 
   /** Something is about to be done to the world. */
@@ -164,7 +173,8 @@ export class Faults {
   }
 
   get #troubled() {
-    if (this.#unreadable && this.#clock.monotonic() >= this.#unreadable.untilMs) this.#unreadable = undefined
+    const isOver = this.#unreadable && this.#clock.monotonic() >= this.#unreadable.untilMs
+    if (isOver && !this.isSwapUnseen) this.#unreadable = undefined
     return this.#unreadable
   }
 

@@ -391,9 +391,14 @@ export class Served {
         if (!(error instanceof Crash) && classifyRead(error) !== 'retry') inbox.close()
         throw error
       }
-      const result = now()
-      this.#readFails = false
-      return result
+      try {
+        const result = now()
+        this.#readFails = false
+        return result
+      } catch (error) {
+        if (faults.gone) faults.isSwapUnseen = false
+        throw error
+      }
     }
     return {
       changed: (doubt: boolean) => {

@@ -177,8 +177,7 @@ class Simulation implements RunResult {
       case 'swap':
         host.away(true)
         books.inserted(host.replace(event))
-        faults.unreadable('gone', event.goneMs)
-        return
+        return faults.swap(event.goneMs)
       case 'sync':
         host.sync(event)
         return this.#hint(folder, event.hint)
@@ -225,7 +224,8 @@ class Simulation implements RunResult {
     }
   }
 
-  #heal({ faults, host }: Folder): void {
+  #heal({ faults, host, life }: Folder): void {
+    if (faults.isSwapUnseen) life?.kill()
     faults.end()
     host.away(false)
   }
