@@ -34,7 +34,7 @@ export const MUTANTS: readonly Mutant[] = [
     `      failed(error)
       for (const { runs } of assignments)
         for (const { entry } of runs)
-          if (entry.message.state.type === 'ready') queue.move(entry.message, { type: 'claiming', entry })
+          if (entry.message.state.type === 'ready') this.#parts.queue.move(entry.message, { type: 'claiming', entry })
       return this.#run(assignments, new Set())\n`,
   ),
   one(
@@ -349,6 +349,12 @@ export const MUTANTS: readonly Mutant[] = [
     QUEUE,
     "        case 'claiming':\n        case 'running':",
     "        case 'running':",
+  ),
+  one(
+    'what the host has not recorded is forgotten',
+    'store/retention.ts',
+    'const ended = old.filter((id) => !kept.has(id))',
+    'const ended = old.filter((id) => kept)',
   ),
   one(
     'a row that a page has twice is placed twice',

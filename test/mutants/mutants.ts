@@ -87,8 +87,9 @@ async function judge(mutant: Mutant, copy: string): Promise<Verdict> {
       const path = join(copy, 'runtime', change.file)
       writeFileSync(path, changed(readFileSync(path, 'utf8'), change))
     }
-    const { finding, titles } = await findingsIn(copy)
-    const blind = ORDERS.filter((order) => order.mutant === mutant.name && !titles.includes(order.title))
+    const orders = ORDERS.filter((order) => order.mutant === mutant.name)
+    const { finding, titles } = await findingsIn(copy, orders.length > 0)
+    const blind = orders.filter(({ title }) => !titles.includes(title))
     if (blind.length === 0 || finding === ENDLESS) return verdict({ finding })
     return verdict({ misfit: `not seen by the order of events that names it: ${blind[0]!.title}` })
   } catch (error) {
@@ -105,8 +106,8 @@ interface Findings {
   readonly titles: readonly string[]
 }
 
-/** What the simulation says. */
-async function findingsIn(copy: string): Promise<Findings> {
+/** What the simulation says. `toTheEnd`: of all that is known, when some of it has failed. */
+async function findingsIn(copy: string, toTheEnd = false): Promise<Findings> {
   const simulation = join(copy, 'simulate.mjs')
   await build({
     entryPoints: [join(copy, 'test/simulation/simulate.ts')],
@@ -119,6 +120,7 @@ async function findingsIn(copy: string): Promise<Findings> {
   })
   const options = { seeds: SEEDS, steps: STEPS, jobs: 1, shrink: 0 }
   const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)])
+  if (toTheEnd) args.push('--known')
   const child = spawn(process.execPath, [simulation, ...args], { cwd: copy, timeout: TIMEOUT_MS })
   let said = ''
   for (const stream of [child.stdout, child.stderr])

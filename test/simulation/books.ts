@@ -190,6 +190,32 @@ export class Books {
     return committed
   }
 
+  /** What the host has recorded goes, and it has recorded all of it. */
+  forgets(epoch: number, ids: readonly string[], forget: () => void): void {
+    if (epoch !== this.#epoch) {
+      forget()
+      this.fail('a runtime that was replaced forgets messages')
+    }
+    for (const { id, ack, status, renumbered, replies, delivered } of ids.map((id) => this.#told(id))) {
+      if (ack !== 'completed' && ack !== 'failed') this.fail(`${id} is forgotten, and its ack is ${ack}`)
+      // One that is inserted again at this moment might have been a moment later.
+      if (status !== 'completed' && status !== 'deleted' && !renumbered)
+        this.fail(`${id} is forgotten, and for its host it is ${status}`)
+      if (delivered < replies.length)
+        this.fail(`${id} is forgotten, and not all of its replies are delivered`)
+    }
+    forget()
+    const left = new Map<string, string[]>()
+    for (const [id, , content] of this.#disk.repliesBehind(0))
+      left.set(id, [...(left.get(id) ?? []), content])
+    for (const told of ids.map((id) => this.#told(id))) {
+      // The reply with the highest number of all stays.
+      const replies = left.get(told.id) ?? []
+      if (replies.length > 1) this.fail(`${told.id} is forgotten, and [${replies}] are still there`)
+      Object.assign(told, { ...FORGOTTEN, replies, delivered: replies.length })
+    }
+  }
+
   settled(epoch: number, list: readonly Settled[]): void {
     if (epoch !== this.#epoch) return
     for (const { id, verdict } of list) {
@@ -293,7 +319,7 @@ export class Books {
   /** What ought to have ended by now. */
   *unfinished(nowMs: number, onWakeToo: boolean, kinds: ReadonlySet<string>): Generator<Told> {
     for (const message of this.#messages.values()) {
-      if (message.status !== 'pending' || isOver(message)) continue
+      if (message.status !== 'pending' || isOver(message) || message.forgotten) continue
       const due = isRefused(message) || message.dueAtMs <= nowMs
       const taken = isPassedOver(message) || (kinds.has(message.kind) && (onWakeToo || !message.onWake))
       if (due && (taken || isRefused(message))) yield message
@@ -483,6 +509,17 @@ export class Books {
     }
   }
 }
+
+const FORGOTTEN = {
+  ack: 'none',
+  charged: 0,
+  deaths: 0,
+  interrupted: false,
+  suspect: 'no',
+  turnedAwaySinceMs: undefined,
+  strict: false,
+  forgotten: true,
+} as const
 
 /** What the batch says in the time of its making, in the time of now. */
 function byTheClock(ending: RunResult, setMs: number): RunResult {

@@ -10,6 +10,8 @@ export interface Choices {
   /** Little room for messages. */
   readonly small: boolean
   readonly pollMs: number
+  /** Infinity: nothing is forgotten. */
+  readonly retentionMs: number
 }
 
 const STORES: readonly StoreKind[] = ['sqlite', 'sqlite', 'late', 'memory']
@@ -20,5 +22,6 @@ export function choicesOf(seed: number): Choices {
     stores: folders.map((folder) => STORES[mix(seed, 5, folder) % STORES.length]!),
     small: mix(seed, 2) % 2 === 0,
     pollMs: [100, 250, 1_000][mix(seed, 3) % 3]!,
+    retentionMs: mix(seed, 7) % 2 === 0 ? 1_000 : Number.POSITIVE_INFINITY,
   }
 }

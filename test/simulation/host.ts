@@ -2,6 +2,7 @@
 // hosts do, at any time; each change is one commit.
 import { renameSync } from 'node:fs'
 import type { Database, Statement } from 'better-sqlite3'
+import { replyId } from '../../runtime/protocol/reply-id.ts'
 import type { Disk } from './disk.ts'
 import type { Event, NewMessage } from './events.ts'
 import type { FolderFiles } from './files.ts'
@@ -89,11 +90,13 @@ export class Host {
     return message
   }
 
+  /** Records what has ended, and delivers its replies. */
   sync({ prune }: Extract<Event, { do: 'sync' }>): void {
     this.#files.inbound.transaction(() => {
       const inFile = [...this.messages.values()].filter(({ status }) => status !== 'deleted')
       for (const message of inFile)
         if (isOver(message) && message.status !== 'completed') this.#setStatus(message, 'completed')
+      for (const message of inFile) if (isOver(message)) this.#deliver(message)
       const done = inFile.filter(({ status }) => status === 'completed')
       if (prune) for (const message of done.slice(0, -5)) this.#delete(message)
     })()
@@ -138,9 +141,16 @@ export class Host {
       this.#seqMax = Math.max(this.#seqMax, message.seq)
     }
     message.status = 'pending'
+    message.forgotten = false
     const { id, seq, kind, processAfter, address, content, onWake, context } = message
     const flags = [onWake, !context].map(Number)
     this.#sql.insert.run(id, seq, kind, processAfter, address && 'chat', address, content, ...flags)
+  }
+
+  #deliver(message: Told): void {
+    for (let n = message.delivered; n < message.replies.length; n++)
+      this.#sql.deliver.run(replyId(message.id, n))
+    message.delivered = message.replies.length
   }
 
   #setStatus(message: Told, status: 'pending' | 'paused' | 'completed'): void {
@@ -171,6 +181,7 @@ const SQL = {
   setTime: 'update messages_in set process_after = ? where id = ?',
   setStatus: 'update messages_in set status = ? where id = ?',
   delete: 'delete from messages_in where id = ?',
+  deliver: "insert or ignore into delivered (message_out_id, delivered_at) values (?, '2026-11-24 12:00:00')",
 }
 
 function prepare(db: Database): Readonly<Record<keyof typeof SQL, Statement>> {

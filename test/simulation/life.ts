@@ -24,6 +24,7 @@ export interface World {
   readonly random: Random
   readonly limits: InboundLimits & QueueLimits
   readonly pollMs: number
+  readonly retentionMs: number
   readonly crashLimit: number
   readonly nextPid: () => number
   readonly birth: () => Birth
@@ -133,7 +134,7 @@ export class Life {
 
   /** @throws Crash, SqliteError: it does not serve the folder */
   open(folder: Folder): Served {
-    const { random, limits, pollMs, crashLimit, delayMs, say } = this.#world
+    const { random, limits, pollMs, retentionMs, crashLimit, delayMs, say } = this.#world
     const served = new Served(
       folder,
       {
@@ -144,6 +145,7 @@ export class Life {
         workers: (served) => this.#watchedPool(served),
         limits,
         pollMs,
+        retentionMs,
         crashLimit,
         delayMs,
         say,

@@ -49,6 +49,10 @@ export interface Told {
   outcome: Outcome | undefined
   endedAtMs: number
   replies: readonly string[]
+  /** The host has delivered so many of them. */
+  delivered: number
+  /** The store knows nothing of it any more; whether a row that stands there still runs again is open. */
+  forgotten: boolean
 
   /** How often its handler was called. */
   started: number
@@ -101,6 +105,8 @@ export function messageOf(from: NewMessage, nowMs: number): Told {
     outcome: undefined,
     endedAtMs: 0,
     replies: [],
+    delivered: 0,
+    forgotten: false,
     started: 0,
     replied: false,
   }

@@ -168,6 +168,24 @@ export const ORDERS: readonly Order[] = [
     ],
   },
 
+  {
+    title: 'a message is inserted again while its record is being forgotten; another one is not recorded yet',
+    mutant: 'what the host has not recorded is forgotten',
+    choices: { ...ONE, retentionMs: 1_000 },
+    runs: [true, false].map((isRecorded) => [
+      insert([message(1, [{ replies: 0 }]), message(2)]),
+      pass(1_000),
+      ...(isRecorded ? [{ do: 'sync', prune: false, hint: 'lost' } as const] : []),
+      insert([message(3)]),
+      // The first look of the retention is 5 s after the start.
+      pass(3_990),
+      { do: 'busy-commits', times: 3 },
+      pass(20),
+      ...(isRecorded ? [{ do: 'again', pick: 0, hint: 'now' } as const] : []),
+      pass(12_000),
+    ]),
+  },
+
   // The source.
   {
     title: 'a page of the source has a row twice',

@@ -8,7 +8,14 @@ import { NanoclawError } from '../../runtime/protocol/errors.ts'
 import { createEvents } from '../../runtime/protocol/events.ts'
 import { Queue, type QueueLimits } from '../../runtime/queue/queue.ts'
 import { type InboundLimits, InboundSource, type Page } from '../../runtime/sources/inbound.ts'
-import { classifyRead, explain, readTrouble, writeTrouble } from '../../runtime/store/sqlite/classify.ts'
+import { Retention } from '../../runtime/store/retention.ts'
+import {
+  classifyRead,
+  classifyWrite,
+  explain,
+  readTrouble,
+  writeTrouble,
+} from '../../runtime/store/sqlite/classify.ts'
 import { Inbox, START } from '../../runtime/store/sqlite/inbox.ts'
 import { Outbox } from '../../runtime/store/sqlite/outbox.ts'
 import type { Store } from '../../runtime/store/store.ts'
@@ -29,6 +36,7 @@ export interface Home {
   readonly workers: (served: Served) => Workers
   readonly limits: InboundLimits & QueueLimits
   readonly pollMs: number
+  readonly retentionMs: number
   readonly crashLimit: number
   readonly delayMs: () => number
   readonly say: (text: () => string) => void
@@ -62,11 +70,14 @@ export class Served {
   readonly folder: Folder
   readonly epoch: number
   readonly #home: Home
-  readonly #store: Pick<Store, 'recover' | 'history' | 'unfinished'> & { commit: Store['commit'] }
+  readonly #store: Pick<Store, 'recover' | 'history' | 'unfinished' | 'retention'> & {
+    commit: Store['commit']
+  }
   readonly #inbox: Inbox
   readonly #queue: Queue
   readonly #source: InboundSource
   readonly #dispatcher: Dispatcher
+  readonly #retention: Retention
   #underWay: UnderWay | undefined
   #alive = true
   #drained: Drained = 'not'
@@ -150,11 +161,34 @@ export class Served {
       explain,
       fatal: (error) => this.#fatal(error),
     })
+    const { retention } = this.#store
+    this.#retention = new Retention({
+      clock,
+      retentionMs: home.retentionMs,
+      past: {
+        endedAfter: (place, limit) => retention.endedAfter(place, limit),
+        repliesTo: (ids) => retention.repliesTo(ids),
+        forget: (ids, replies) => {
+          faults.begin()
+          home.say(() => `  forgets ${ids.join()}`)
+          books.forgets(this.epoch, ids, () => retention.forget(ids, replies))
+        },
+      },
+      host: {
+        notEnded: (ids) => this.#read('what the host has ended', () => this.#inbox.notEnded(ids)),
+        delivered: (ids) => this.#read('what the host has delivered', () => this.#inbox.delivered(ids)),
+      },
+      isLock: (error) => classifyWrite(error) === 'retry',
+      onBug: (error) => this.#fatal(error),
+    })
   }
 
   /** Begins to work. */
   start(): void {
-    this.#home.do(() => this.#source.start(this.#dispatcher))
+    this.#home.do(() => {
+      this.#source.start(this.#dispatcher)
+      this.#retention.start()
+    })
   }
 
   get alive(): boolean {
@@ -218,6 +252,7 @@ export class Served {
     this.#drained = 'draining'
     const { clock } = this.#home
     this.#source.stop()
+    this.#retention.stop()
     const timers: Timer[] = [
       clock.after(DRAIN_MS - ABORT_GRACE_MS, () => processes.abort()),
       clock.after(DRAIN_MS, () => {
@@ -237,6 +272,7 @@ export class Served {
     if (this.#drained === 'draining') this.#drained = 'failed'
     this.#dispatcher.close()
     this.#source.stop()
+    this.#retention.stop()
     this.end()
   }
 
@@ -378,28 +414,31 @@ export class Served {
     this.#home.gaveUp(this, isFenced ? 'fenced' : 'failed')
   }
 
+  #read<T>(what: string, now: () => T): T {
+    const { faults, books } = this.folder
+    if (!this.#alive) books.fail(`${what} is read of a folder that was given up`)
+    this.#readFails = true
+    try {
+      faults.read(what)
+    } catch (error) {
+      // As the real one does when it meets a hot journal.
+      if (!(error instanceof Crash) && classifyRead(error) !== 'retry') this.#inbox.close()
+      throw error
+    }
+    try {
+      const result = now()
+      this.#readFails = false
+      return result
+    } catch (error) {
+      if (faults.gone) faults.isSwapUnseen = false
+      throw error
+    }
+  }
+
   #watchedInbox() {
     const { faults, books } = this.folder
     const inbox = this.#inbox
-    const read = <T>(what: string, now: () => T): T => {
-      if (!this.#alive) books.fail(`${what} is read of a folder that was given up`)
-      this.#readFails = true
-      try {
-        faults.read(what)
-      } catch (error) {
-        // As the real one does when it meets a hot journal.
-        if (!(error instanceof Crash) && classifyRead(error) !== 'retry') inbox.close()
-        throw error
-      }
-      try {
-        const result = now()
-        this.#readFails = false
-        return result
-      } catch (error) {
-        if (faults.gone) faults.isSwapUnseen = false
-        throw error
-      }
-    }
+    const read = <T>(what: string, now: () => T) => this.#read(what, now)
     return {
       changed: (doubt: boolean) => {
         const changed = read('a look', () => inbox.changed(doubt))

@@ -320,6 +320,7 @@ class Simulation implements RunResult {
         random: this.#random,
         limits: this.#choices.small ? SMALL_LIMITS : BIG_LIMITS,
         pollMs: this.#choices.pollMs,
+        retentionMs: this.#choices.retentionMs,
         crashLimit: CRASH_LIMIT,
         nextPid: () => ++this.#lastPid,
         birth: () => this.#birth(),
