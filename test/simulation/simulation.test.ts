@@ -17,8 +17,7 @@ const FAULTS = [
   'hot journal',
   'full disk',
   'fenced',
-  'taken-down',
-  'crash before a statement',
+  'crash before a look',
 ]
 
 const files = new Files()
