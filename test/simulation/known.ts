@@ -56,8 +56,9 @@ export const KNOWN: readonly Known[] = [
       { do: 'insert', messages: [replies], hint: 'now' },
       { do: 'call' },
       { do: 'reload', version: 2 },
-      { do: 'busy-reads', after: readsBefore, times: 3 },
-      { do: 'pass', ms: 100 },
+      // Long enough for the new process to load.
+      { do: 'busy-reads', after: readsBefore, times: 20 },
+      { do: 'pass', ms: 400 },
     ]),
   },
   {
