@@ -9,7 +9,6 @@
 import type { Clock, Timer } from './protocol/clock.ts'
 import type { Checkpoint, Claim, CommitBatch, CommitResult, Rejection } from './protocol/commit-batch.ts'
 import type { Events } from './protocol/events.ts'
-import type { FunctionSpec } from './protocol/function.ts'
 import type { Dispatch } from './protocol/ipc.ts'
 import type { Outcome, Receiver, RunEnd } from './protocol/outcome.ts'
 import { dueTime } from './protocol/time.ts'
@@ -18,29 +17,10 @@ import type { Entry, Message, MessageRow, MessageSource } from './queue/message.
 import type { Queue } from './queue/queue.ts'
 import { decideNext, isCharged, type Next, RETRY_AFTER_FREE_MS } from './queue/retry-policy.ts'
 import { byTheClock, type DecidedRun, resultOf, settledOf } from './queue/run-result.ts'
-import { type Capacity, type Demand, plan } from './queue/scheduler.ts'
+import { type Demand, plan } from './queue/scheduler.ts'
+import type { Slot, Workers } from './queue/workers.ts'
 import { CommitRetry, type Passing } from './store/commit-retry.ts'
 import type { Store } from './store/store.ts'
-
-/** A worker that takes a batch now. */
-export interface Slot {
-  readonly pid: number
-  /** Nothing is running in it. */
-  readonly idle: boolean
-  /** Keeps it for a batch whose claims are not on disk yet: no other batch gets it until `run` or `release`. */
-  reserve(): void
-  run(batch: readonly Dispatch[], receiver: Receiver): void
-  /** Nothing of the batch runs after all. `isNews` false: only this turn knew that it was reserved, and its source asks for the next. */
-  release(isNews?: boolean): void
-}
-
-export interface Workers {
-  capacity(): Capacity
-  /** A worker of the plan, which stays free until it is reserved; undefined: it is not free any more. */
-  slot(pid: number): Slot | undefined
-  /** Starts up to so many workers for this function, which have room later. */
-  start(spec: FunctionSpec, count: number): void
-}
 
 export interface DispatcherParts {
   readonly workspace: string

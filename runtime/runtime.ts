@@ -6,11 +6,12 @@ import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { Bundler } from './catalog/bundle.ts'
 import { Functions } from './catalog/functions.ts'
-import { crashHook } from './failpoints.ts'
+import type { Config } from './config/options.ts'
+import type { Failpoints } from './failpoints.ts'
 import { type Clock, realClock } from './protocol/clock.ts'
-import type { Config, WorkspacePlace } from './protocol/config.ts'
 import { errorText, NanoclawError } from './protocol/errors.ts'
 import type { Events } from './protocol/events.ts'
+import type { WorkspacePlace } from './protocol/files.ts'
 import type { FunctionSpec } from './protocol/function.ts'
 import { Turns } from './turns.ts'
 import { CodeWatcher } from './watch/code-watcher.ts'
@@ -20,8 +21,9 @@ import { Prewarm } from './workers/prewarm.ts'
 import { nodeSpawner } from './workers/process.ts'
 import { exitCodeOf, type ProcessEnds, Workspace, type WorkspaceParts } from './workspace.ts'
 
-export type { Config, WorkspacePlace } from './protocol/config.ts'
+export type { Config } from './config/options.ts'
 export { createEvents, type Events, type RuntimeEvents, type Settled } from './protocol/events.ts'
+export type { WorkspacePlace } from './protocol/files.ts'
 
 export interface RuntimeOptions {
   readonly clock?: Clock
@@ -33,6 +35,8 @@ export interface RuntimeOptions {
   readonly workspaces?: readonly WorkspacePlace[]
   /** Of several workspaces: goes on when none is left, since others may be added. */
   readonly mayBeEmpty?: boolean
+  /** For tests that end the process at a named place. */
+  readonly failpoints?: Failpoints
 }
 
 export function createRuntime(config: Config, events: Events, options: RuntimeOptions = {}): Runtime {
@@ -74,6 +78,7 @@ export class Runtime {
       tolerant = false,
       workspaces,
       mayBeEmpty = false,
+      failpoints,
     } = options
     this.#config = config
     this.#tolerant = tolerant
@@ -94,7 +99,7 @@ export class Runtime {
       clock,
       events,
       limits,
-      spawner: new Prewarm({ clock, spawn: nodeSpawner(clock), keep: config.spare }),
+      spawner: new Prewarm({ clock, spawn: nodeSpawner(clock), keep: config.prewarm }),
       onRoom: () => {
         for (const workspace of this.#workspaces.values()) workspace.roomCame()
       },
@@ -110,8 +115,7 @@ export class Runtime {
       functions: this.#functions,
       nextRunId: () => ++this.#runs,
       isOneOfMany: this.#several,
-      // None, but in the crash soak.
-      reach: crashHook(process.env.NANOCLAW_CRASH_AT),
+      failpoints,
     }
   }
 
@@ -321,7 +325,6 @@ export class Runtime {
   }
 
   async #stop(): Promise<void> {
-    const { reach } = this.#shared
     this.#functions.stop()
     for (const workspace of this.#workspaces.values()) workspace.cancel()
     if (![...this.#workspaces.values()].some(({ isRunning }) => isRunning)) await this.#pool.stop(true)
@@ -337,7 +340,7 @@ export class Runtime {
     const impatience = this.#clock.after(IDLE_GRACE_MS, () => void this.#pool.stop(true))
     await this.#pool.stop(false)
     impatience.cancel()
-    reach?.('in-shutdown')
+    this.#shared.failpoints?.reach('in-shutdown')
     for (const workspace of this.#workspaces.values()) workspace.release()
     await this.#bundler.release()
     this.#events.emit('stopped')

@@ -4,27 +4,34 @@
 import { dirname } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import type { Catalog } from './catalog/catalog.ts'
-import { Dispatcher, type Workers } from './dispatcher.ts'
-import { type CrashHook, withFailpoints } from './failpoints.ts'
+import type { Config } from './config/options.ts'
+import { Dispatcher } from './dispatcher.ts'
+import type { DispatcherPorts, Failpoints } from './failpoints.ts'
 import { makeFolder } from './folder.ts'
 import { Heartbeat } from './observe/heartbeat.ts'
 import { StatusFile } from './observe/status-file.ts'
 import { type Clock, guarded, type Timer } from './protocol/clock.ts'
 import type { Checkpoint } from './protocol/commit-batch.ts'
-import type { Config } from './protocol/config.ts'
-import { errorText, NanoclawError } from './protocol/errors.ts'
+import { NanoclawError } from './protocol/errors.ts'
 import { type Events, labelled } from './protocol/events.ts'
 import type { RuntimeStatus } from './protocol/status-file.ts'
 import { isoTime } from './protocol/time.ts'
 import { Queue } from './queue/queue.ts'
+import type { Workers } from './queue/workers.ts'
 import { INBOUND_LIMITS, InboundSource } from './sources/inbound.ts'
 import { OpenWithRetry } from './store/open-with-retry.ts'
 import { Retention } from './store/retention.ts'
-import { classifyWrite, explain, outboundError, readTrouble, writeTrouble } from './store/sqlite/classify.ts'
+import {
+  classifyWrite,
+  explain,
+  heartbeatError,
+  outboundError,
+  readTrouble,
+  writeTrouble,
+} from './store/sqlite/classify.ts'
 import { Inbox, START } from './store/sqlite/inbox.ts'
 import { Lock } from './store/sqlite/lock.ts'
 import { ReopeningOutbox } from './store/sqlite/reopening-outbox.ts'
-import { denialOf } from './store/sqlite/rights.ts'
 import type { Recovery } from './store/store.ts'
 import { TimeoutDeclaration } from './store/timeout-declaration.ts'
 import type { TurnOrder } from './turns.ts'
@@ -48,7 +55,7 @@ export interface WorkspaceParts {
   readonly nextRunId: () => number
   /** One of several: it costs little while nothing happens in it. */
   readonly isOneOfMany: boolean
-  readonly reach: CrashHook | undefined
+  readonly failpoints: Failpoints | undefined
   /** It cannot go on, and does nothing more by itself. */
   readonly onFatal: (error: Error, exitCode: 75 | 78 | 1) => void
 }
@@ -191,7 +198,7 @@ export class Workspace {
     this.#ending = true
     if (!this.#running) return
     const { source, dispatcher, retention, outbox, recovery, trigger } = this.#running
-    const { clock, reach, config } = this.#parts
+    const { clock, failpoints, config } = this.#parts
     const { drainMs, abortGraceMs } = config
     this.#events.emit('stopping', { running: dispatcher.running })
     trigger?.stop()
@@ -199,7 +206,7 @@ export class Workspace {
     retention.stop()
     const drained = dispatcher.drain()
     this.#writeStatus('draining')
-    reach?.('in-shutdown')
+    failpoints?.reach('in-shutdown')
     const timers = [
       clock.after(Math.max(drainMs - abortGraceMs, 0), () => processes.abort()),
       clock.after(drainMs, () => {
@@ -217,7 +224,7 @@ export class Workspace {
     for (const timer of timers) timer.cancel()
     const left = dispatcher.unwritten
     dispatcher.close()
-    reach?.('in-shutdown')
+    failpoints?.reach('in-shutdown')
     if (end === 'late' && left.claims > 0 && !this.#failed) {
       this.#stoppedEpoch = recovery.epoch
       this.#events.emit('unwritten', left)
@@ -249,10 +256,10 @@ export class Workspace {
   }
 
   async #openOutbox(stoppedEpoch: number): Promise<{ outbox: ReopeningOutbox; recovery: Recovery }> {
-    const { clock, reach, config } = this.#parts
+    const { clock, failpoints, config } = this.#parts
     const { paths, journal, crashLimit } = config
     const patience = new OpenWithRetry(clock, paths.outbound, () => this.#ending)
-    const outbox = await patience.with(() => new ReopeningOutbox(paths.outbound, journal, reach))
+    const outbox = await patience.with(() => new ReopeningOutbox(paths.outbound, journal, failpoints?.reach))
     this.#releases.push(() => outbox.close())
     const recover = () => outbox.recover(clock.now(), crashLimit, stoppedEpoch)
     return { outbox, recovery: await patience.with(recover) }
@@ -265,11 +272,7 @@ export class Workspace {
     try {
       heartbeat.start()
     } catch (error) {
-      throw new NanoclawError(
-        'outbound_unusable',
-        `Cannot touch ${paths.heartbeat}: ${denialOf(paths.heartbeat, 'write') ?? `${errorText(error)}. It must be a plain file that belongs to uid ${process.getuid?.()}`}.`,
-        { cause: error },
-      )
+      throw heartbeatError(paths.heartbeat, error)
     }
     this.#releases.push(() => heartbeat.stop())
     return heartbeat
@@ -277,18 +280,13 @@ export class Workspace {
 
   #assemble(open: Open & Pick<Running, 'inbox'>): Running {
     const { inbox, outbox, recovery, heartbeat } = open
-    const { config, random, functions, workers, turns, nextRunId, reach } = this.#parts
+    const { config, random, functions, workers, turns, nextRunId, failpoints } = this.#parts
     const { paths, crashLimit, maxContentBytes, pollMs, watch } = config
     const [clock, events] = [this.#clock, this.#events]
     let isBlind = false
-    const ports = withFailpoints(
-      {
-        inbound: inbox,
-        store: new TimeoutDeclaration(outbox, (name) => functions.limitMsOf(name)),
-        workers,
-      },
-      reach,
-    )
+    const store = new TimeoutDeclaration(outbox, (name) => functions.limitMsOf(name))
+    const own: DispatcherPorts = { inbound: inbox, store, workers }
+    const ports = failpoints?.around(own) ?? own
     const queue: Queue = new Queue({
       clock,
       limits: QUEUE_LIMITS,

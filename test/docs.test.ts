@@ -1,6 +1,7 @@
 // README.md and docs/ as claims about the code: their links lead somewhere, their command lines are legal, their examples
 // compile, and no code that somebody may meet is missing from docs/errors.md.
-import { spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import {
   existsSync,
   mkdirSync,
@@ -13,12 +14,16 @@ import {
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
-import { describe, expect, it } from 'vitest'
+import { transformSync } from 'esbuild'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Define } from '../runtime/cli/command.ts'
 import { Print } from '../runtime/cli/print.ts'
 import { CONFIG_VARIABLE, variableOf } from '../runtime/config/names.ts'
 import { SETTING_NAMES } from '../runtime/config/options.ts'
+import { MESSAGE_COLUMNS, MESSAGES_IN } from '../runtime/protocol/schema.ts'
 import { TRANSITIONS } from '../runtime/queue/message.ts'
+import { Session } from '../runtime/store/session.ts'
+import { HeadHost } from './stories/hosts/head.ts'
 import { tempDir } from './support/files.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -92,6 +97,7 @@ describe('examples', () => {
         'nanoclaw-functions/supervisor': [join(ROOT, 'runtime/supervisor/index.ts')],
         'nanoclaw-functions/conformance': [join(ROOT, 'runtime/conformance/index.ts')],
         'nanoclaw-functions/runtime': [join(ROOT, 'runtime/runtime.ts')],
+        'nanoclaw-functions/store': [join(ROOT, 'runtime/store/index.ts')],
       },
     }
     symlinkSync(join(ROOT, 'node_modules'), join(project, 'node_modules'))
@@ -103,6 +109,47 @@ describe('examples', () => {
     const { stdout, status } = spawnSync(process.execPath, [tsc, '-p', project], { encoding: 'utf8' })
     expect(stdout).toBe('')
     expect(status).toBe(0)
+  })
+})
+
+describe('docs/store.md', () => {
+  it('names every call of a session', () => {
+    const calls = Object.getOwnPropertyNames(Session.prototype).filter((name) => name !== 'constructor')
+    const page = read('docs/store.md')
+    expect(calls.length).toBeGreaterThan(0)
+    expect(calls.filter((name) => !new RegExp(`^\\| \`${name}[\`(]`, 'm').test(page))).toEqual([])
+  })
+
+  it('its loop answers a host that does not know it, and ends with 0 on SIGTERM', async () => {
+    const [project, folder] = [tempDir(), join(tempDir(), 'session')]
+    const example = /^```ts\n(\/\/ loop\.ts\n[\s\S]*?)^```/m.exec(read('docs/store.md'))?.[1] ?? ''
+    const { code } = transformSync(example, { loader: 'ts', format: 'esm' })
+    writeFileSync(join(project, 'loop.mjs'), code)
+    mkdirSync(join(project, 'node_modules'))
+    symlinkSync(ROOT, join(project, 'node_modules/nanoclaw-functions'))
+    let loop: ChildProcess | undefined
+    onTestFinished(() => void loop?.kill('SIGKILL'))
+    const container = {
+      get running() {
+        return loop !== undefined
+      },
+      start: async () =>
+        void (loop = spawn(process.execPath, ['loop.mjs', folder], { cwd: project, stdio: 'inherit' })),
+      stop: async () => expect.fail('the host has found something wrong with it'),
+    }
+    const chat = { channel_type: 'slack', platform_id: 'C1', thread_id: null }
+    const host = new HeadHost(folder, container, chat)
+    for (const text of ['hello', ''])
+      host.insert({ id: `said ${text}`, kind: 'chat', content: { text }, ...chat })
+    const swept = async () => {
+      await host.sweep()
+      return host.statuses()
+    }
+    await expect.poll(swept).toEqual({ completed: ['said ', 'said hello'] })
+    host.deliver()
+    expect(host.sent.map(({ content }) => content)).toEqual(['{"text":"You said: hello"}'])
+    loop!.kill('SIGTERM')
+    expect(await once(loop!, 'exit')).toEqual([0, null])
   })
 })
 
@@ -143,6 +190,16 @@ it('docs/architecture.md names everything that ls runtime shows', () => {
 it('docs/architecture.md has a row for each state of a message', () => {
   const rows = [...read('docs/architecture.md').matchAll(/^\| `(\w+)` \| [^|]+ \| [^|]+ \|$/gm)]
   expect(rows.map(([, state]) => state)).toEqual(Object.keys(TRANSITIONS))
+})
+
+it('docs/protocol.md has each column of messages_in, and which of them a file must have', () => {
+  const table = /^### messages_in$([\s\S]*?)^###? /m.exec(read('docs/protocol.md'))?.[1] ?? ''
+  const rows = [...table.matchAll(/^\| ((?:`\w+`(?:, )?)+) \| [^|]+ \| (?:yes|no) \|.*\| ([^|]+) \|$/gm)]
+  const columns = rows.flatMap(([, names = '', missing]) =>
+    [...names.matchAll(/`(\w+)`/g)].map(([, name]) => [name, missing !== 'the file is rejected'] as const),
+  )
+  const made = MESSAGE_COLUMNS.map((name) => [name, 'missing' in MESSAGES_IN[name]])
+  expect(Object.fromEntries(columns)).toEqual(Object.fromEntries(made))
 })
 
 it('docs/glossary.md defines the name of each state of a message', () => {

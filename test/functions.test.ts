@@ -2,7 +2,7 @@
 import { readdirSync, statSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import type { Config } from '../runtime/protocol/config.ts'
+import type { Config } from '../runtime/config/options.ts'
 import { benchOf, project, testConfig } from './support/runtime.ts'
 
 const LONG_AGO = new Date('2026-01-01T00:00:00Z')

@@ -20,19 +20,15 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // One floor: these do not know each other.
   store: ['protocol'],
   sources: ['protocol', 'queue'],
-  workers: ['protocol', 'queue/scheduler.ts (types)'],
-  catalog: ['protocol'],
+  workers: ['protocol', 'queue/scheduler.ts (types)', 'queue/workers.ts (types)'],
+  catalog: ['protocol', 'config/options.ts (types)'],
   config: ['protocol'],
   observe: ['protocol'],
   watch: ['protocol'],
   // The loop joins them through the ports that they fill.
   'dispatcher.ts': ['protocol', 'queue', 'store/store.ts (types)', 'store/commit-retry.ts'],
-  'failpoints.ts': [
-    'protocol',
-    'dispatcher.ts (types)',
-    'sources/inbound.ts (types)',
-    'store/store.ts (types)',
-  ],
+  // Types alone, which tests fill.
+  'failpoints.ts': ['queue/workers.ts (types)', 'sources/inbound.ts (types)', 'store/store.ts (types)'],
   // The other side of the two files.
   host: ['protocol', 'folder.ts', 'queue/retry-policy.ts', 'store/sqlite/*'],
   supervisor: ['protocol', 'host', 'store/sqlite/*', 'workers/process-group.ts'],
@@ -46,8 +42,9 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'workspace.ts': [
     'protocol',
     'catalog/catalog.ts (types)',
+    'config/options.ts (types)',
     'dispatcher.ts',
-    'failpoints.ts',
+    'failpoints.ts (types)',
     'folder.ts',
     'observe',
     'queue',
@@ -124,6 +121,14 @@ const BANS: readonly Ban[] = [
     in: ['runtime/'],
     except: ['runtime/cli/', ...FAR_SIDE],
     remedy: 'emit an event (protocol/events.ts), or throw a NanoclawError and let cli/ end the process',
+  },
+  {
+    rule: 'no variable switches what the runtime does',
+    pattern: /\bprocess\.env\.(?!PATH\b)\w+/g,
+    text: 'code',
+    in: ['runtime/'],
+    except: ['runtime/cli/'],
+    remedy: 'make it a setting (config/options.ts), or a parameter that a test gives (RuntimeOptions)',
   },
   {
     rule: 'only cli/ handles signals and argv',

@@ -17,7 +17,7 @@ import { type Row, ratio, spread, type Target } from '../table.ts'
 import type { Benchmark, World } from '../world.ts'
 
 const SPAWNS = 15
-const SPARES = 6
+const PREWARMED = 6
 const KEEP_MS = 1_500
 const HANDLER_KB = 50
 /** zod 4, bundled. */
@@ -58,7 +58,7 @@ export async function coldStartOf(
   world: World,
 ): Promise<Row[]> {
   const root = scratch('cold')
-  const spare = new Prewarm({ clock: realClock, spawn: nodeSpawner(realClock), keep: true })
+  const prewarm = new Prewarm({ clock: realClock, spawn: nodeSpawner(realClock), keep: true })
   try {
     const empty = join(root, 'empty.cjs')
     writeFileSync(empty, `process.send('up')`)
@@ -69,16 +69,16 @@ export async function coldStartOf(
     const against: number[] = []
     // The first of each pays for a cold disk, and has time to leave what V8 compiled of the bundle (child/start.ts).
     for (let n = -1; n < world.count(SPAWNS); n++) {
-      const direct = await firstResultMs(root, bundle, NO_SPARE, n < 0 ? KEEP_MS : 0)
+      const direct = await firstResultMs(root, bundle, NO_PREWARM, n < 0 ? KEEP_MS : 0)
       const empties = await emptyMs(empty)
       if (n >= 0) {
         ours.push(direct)
         against.push(empties)
       }
-      if (n >= SPARES) continue
-      // It lives on until the next spare one is there.
-      const bySpare = await firstResultMs(root, bundle, spare, KEEP_MS)
-      if (n >= 0) told.push(bySpare)
+      if (n >= PREWARMED) continue
+      // It lives on until the next prewarmed one is there.
+      const byPrewarm = await firstResultMs(root, bundle, prewarm, KEEP_MS)
+      if (n >= 0) told.push(byPrewarm)
     }
     const node = { name: 'empty Node child', ...spread(against) }
     return [
@@ -99,7 +99,7 @@ export async function coldStartOf(
       },
     ]
   } finally {
-    spare.stop()
+    prewarm.stop()
     rmSync(root, { recursive: true, force: true })
   }
 }
@@ -128,7 +128,7 @@ async function emptyMs(path: string): Promise<number> {
   return tookMs
 }
 
-const NO_SPARE = { spawn: nodeSpawner(realClock), stop: async () => undefined }
+const NO_PREWARM = { spawn: nodeSpawner(realClock), stop: async () => undefined }
 
 /** `livesMs`: so long goes the child on living. */
 function firstResultMs(root: string, bundle: string, spawner: Spawner, livesMs: number): Promise<number> {

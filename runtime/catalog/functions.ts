@@ -3,9 +3,9 @@
 // got worse (it does not build, or says something illegal) stays what it was until its source is right again.
 // A start takes what the last one has built and heard, where nothing has changed since, and asks a child afterwards.
 import { existsSync } from 'node:fs'
+import type { Config } from '../config/options.ts'
 import { type Backoff, backoffMs } from '../protocol/backoff.ts'
 import type { Clock, Timer } from '../protocol/clock.ts'
-import type { Config } from '../protocol/config.ts'
 import { errorText, NanoclawError } from '../protocol/errors.ts'
 import type { Events } from '../protocol/events.ts'
 import type { FunctionSpec } from '../protocol/function.ts'

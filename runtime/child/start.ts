@@ -6,17 +6,17 @@ import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { pathToFileURL } from 'node:url'
 import { constants, Script } from 'node:vm'
-import { type Become, NOT_KEPT, SPARE } from '../protocol/ipc.ts'
+import { type Become, NOT_KEPT, PREWARMED } from '../protocol/ipc.ts'
 
 /** By then the functions that a first message needs have been compiled, too, and belong to what is kept. */
 const KEEP_AFTER_MS = 500
 
 /**
  * `starter`: the path of the file that node was told to run, which becomes this; `.js` in place of its `.cjs` is the code.
- * In a spare process (workers/prewarm.ts) it is any function's starter, and waits to be told whose code is to be run.
+ * In a prewarmed process (workers/prewarm.ts) it is any function's starter, and waits to be told whose code is to be run.
  */
 export function start(starter: string): void {
-  if (process.argv[2] !== SPARE) return run(starter)
+  if (process.argv[2] !== PREWARMED) return run(starter)
   // A module that `nodeArgs` load may keep the process going, whatever becomes of the runtime.
   const leave = () => process.exit(0)
   process.once('disconnect', leave)

@@ -1,8 +1,8 @@
 // The folder in which this process may play the host.
 import { dirname } from 'node:path'
 import { PATH_VARIABLES } from '../config/names.ts'
-import type { Paths } from '../protocol/config.ts'
 import { NanoclawError } from '../protocol/errors.ts'
+import type { Paths } from '../protocol/files.ts'
 import { filesIn } from '../protocol/files.ts'
 
 /**

@@ -4,9 +4,9 @@ import { existsSync } from 'node:fs'
 import { type Command, Option } from 'commander'
 import type { LoadInput } from '../config/load.ts'
 import { CONFIG_VARIABLE, flagOf, variableOf } from '../config/names.ts'
+import type { Config } from '../config/options.ts'
 import { SETTING_NAMES, SETTINGS, type SettingName } from '../config/options.ts'
 import type { Setting } from '../config/setting.ts'
-import type { Config } from '../protocol/config.ts'
 import { NanoclawError } from '../protocol/errors.ts'
 
 export interface Surroundings {
@@ -35,7 +35,7 @@ function addConfigFlag(command: Command): void {
 }
 
 function addSetting(command: Command, name: SettingName, group: string): void {
-  const { kind, fallback, help }: Setting<unknown> = SETTINGS[name]
+  const { kind, fallback, help }: Setting = SETTINGS[name]
   const text = `${help} (${fallback === '' ? '' : `default: ${fallback}; `}${variableOf(name)})`
   if (kind.placeholder === null) {
     // Both must exist: a lone --no-x would give x a default, and so hide what the file says.

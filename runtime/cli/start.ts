@@ -1,10 +1,11 @@
 // `nanoclaw start`: the runtime alone. Log lines as JSON on stderr; nothing on stdout.
 import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
+import { type Backoff, backoffMs } from '../protocol/backoff.ts'
 import { realClock } from '../protocol/clock.ts'
-import type { WorkspacePlace } from '../protocol/config.ts'
 import { NanoclawError } from '../protocol/errors.ts'
 import type { Events } from '../protocol/events.ts'
+import type { WorkspacePlace } from '../protocol/files.ts'
 import type { Runtime } from '../runtime.ts'
 import { FolderWatcher, folderPattern } from '../watch/folder-watcher.ts'
 import { addExamples, type Cli, type Define } from './command.ts'
@@ -72,9 +73,8 @@ function askedFor({ workspace, workspaces }: Flags, { cwd }: Cli): Asked {
   return { folders: [...new Set(given.map((folder) => resolve(cwd, folder)))], pattern }
 }
 
-/** A folder that could not be served is tried again after this, doubled each time: what held it may go, what is wrong be mended. */
-const AGAIN_MIN_MS = 1_000
-const AGAIN_MAX_MS = 60_000
+/** A folder that could not be served is tried again after these pauses: what held it may go, what is wrong be mended. */
+const AGAIN: Backoff = { minMs: 1_000, maxMs: 60_000 }
 /** One that was served for so long in between begins with the first pause again. */
 const SERVED_MS = 120_000
 
@@ -85,7 +85,7 @@ function follow(
   events: Events,
   place: (folder: string) => WorkspacePlace,
 ): FolderWatcher {
-  const failures = new Map<string, { readonly atMs: number; readonly pauseMs: number }>()
+  const failures = new Map<string, { readonly atMs: number; readonly inARow: number }>()
   const watcher = new FolderWatcher({
     clock: realClock,
     pattern,
@@ -103,9 +103,9 @@ function follow(
     const atMs = realClock.monotonic()
     const last = failures.get(workspace)
     const isNew = last === undefined || atMs - last.atMs > SERVED_MS
-    const pauseMs = isNew ? AGAIN_MIN_MS : Math.min(2 * last.pauseMs, AGAIN_MAX_MS)
-    failures.set(workspace, { atMs, pauseMs })
-    watcher.comeAgain(workspace, pauseMs)
+    const inARow = isNew ? 1 : last.inARow + 1
+    failures.set(workspace, { atMs, inARow })
+    watcher.comeAgain(workspace, backoffMs(AGAIN, inARow))
   })
   return watcher
 }

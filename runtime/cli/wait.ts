@@ -3,7 +3,7 @@
 
 import { endOf } from '../protocol/ack.ts'
 import type { Clock } from '../protocol/clock.ts'
-import type { Paths } from '../protocol/config.ts'
+import type { Paths } from '../protocol/files.ts'
 import { readRuntime } from '../store/sqlite/inspect.ts'
 import { type RunError, readAck, readMessage, type StoredReply } from '../store/sqlite/inspect-message.ts'
 import { whyItWaits } from './held.ts'

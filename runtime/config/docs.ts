@@ -12,7 +12,7 @@ export function renderSettings(): string {
 }
 
 function row(name: SettingName): string {
-  const { kind, fallback, help, why }: Setting<unknown> = SETTINGS[name]
+  const { kind, fallback, help, why }: Setting = SETTINGS[name]
   const shownDefault = fallback === '' ? 'none' : code(JSON.stringify(fallback).replaceAll('"', "'"))
   return line([code(name), code(flagOf(name)), code(variableOf(name)), shownDefault, help, kind.legal, why])
 }

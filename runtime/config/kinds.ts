@@ -1,19 +1,21 @@
 // The kinds of value that a setting can have: what people may write, and what it means to us. A kind reads both the
 // text of a flag or variable and the value of a config file, so that one setting has one rule wherever it is given.
 import { availableParallelism } from 'node:os'
-import { DURATION_FORMS, formatDuration, parseDuration } from '../protocol/duration.ts'
+import { DURATION_FORMS, type Duration, formatDuration, parseDuration } from '../protocol/duration.ts'
 
-export interface Kind<T> {
+/** `Written`: what a config file may say. `Unit`: what a bare number means. */
+export interface Kind<T, Written = T, Unit extends string | null = string | null> {
   /** What may be written, as a noun that follows "expected". */
   readonly legal: string
   /** How help shows the value of a flag; null for a flag without one. */
   readonly placeholder: string | null
-  /** What a bare number means. */
-  readonly unit: string | null
+  readonly unit: Unit
   /** What stands between the items of a list that is given as text; absent for all that is no list. */
   readonly separator?: ',' | ' '
   /** Undefined when `given` is nothing that this kind allows. */
   read(given: unknown): T | undefined
+  /** Never there: the type alone counts. */
+  readonly written?: Written
 }
 
 /** Bytes as a number, or text with a unit: b, kb, mb, gb. Units are powers of 1024, so 1mb is 1 MiB. */
@@ -23,14 +25,14 @@ const KB = 1024
 const MB = KB * KB
 const UNIT_BYTES: Readonly<Record<string, number>> = { b: 1, k: KB, m: MB, g: KB * MB }
 
-export const path: Kind<string> = {
+export const path: Kind<string, string, null> = {
   legal: 'the path of a file or folder, as text that is not empty',
   placeholder: '<path>',
   unit: null,
   read: (given) => (isText(given) && !given.includes('\0') ? given : undefined),
 }
 
-export const truth: Kind<boolean> = {
+export const truth: Kind<boolean, boolean, null> = {
   legal: 'true or false',
   placeholder: null,
   unit: null,
@@ -40,7 +42,7 @@ export const truth: Kind<boolean> = {
   },
 }
 
-export function whole(min: number, max: number): Kind<number> {
+export function whole(min: number, max: number): Kind<number, number, null> {
   return {
     legal: `a whole number from ${min} to ${max}`,
     placeholder: '<n>',
@@ -51,7 +53,7 @@ export function whole(min: number, max: number): Kind<number> {
 }
 
 /** The cores that this process may use, which in a container can be fewer than the machine has. */
-export function wholeOrCores(max: number): Kind<number> {
+export function wholeOrCores(max: number): Kind<number, number | 'cores', null> {
   const plain = whole(1, max)
   return {
     ...plain,
@@ -60,7 +62,7 @@ export function wholeOrCores(max: number): Kind<number> {
   }
 }
 
-export function number(min: number, max: number): Kind<number> {
+export function number(min: number, max: number): Kind<number, number, null> {
   return {
     legal: `a number from ${min} to ${max}`,
     placeholder: '<n>',
@@ -75,7 +77,7 @@ export function number(min: number, max: number): Kind<number> {
   }
 }
 
-export function duration(minMs: number, maxMs: number): Kind<number> {
+export function duration(minMs: number, maxMs: number): Kind<number, Duration, 'ms'> {
   return {
     legal: `${DURATION_FORMS}, from ${minMs === 0 ? 0 : formatDuration(minMs)} to ${formatDuration(maxMs)}`,
     placeholder: '<duration>',
@@ -85,7 +87,11 @@ export function duration(minMs: number, maxMs: number): Kind<number> {
 }
 
 /** Infinity for the word that means no end. */
-export function durationOr(endless: string, minMs: number, maxMs: number): Kind<number> {
+export function durationOr<const Endless extends string>(
+  endless: Endless,
+  minMs: number,
+  maxMs: number,
+): Kind<number, Duration | Endless, 'ms'> {
   const plain = duration(minMs, maxMs)
   return {
     ...plain,
@@ -94,7 +100,7 @@ export function durationOr(endless: string, minMs: number, maxMs: number): Kind<
   }
 }
 
-export function bytes(min: number, max: number): Kind<number> {
+export function bytes(min: number, max: number): Kind<number, Size, 'bytes'> {
   return {
     legal: `a number of bytes, or text such as '64kb', '1mb', from ${min === 0 ? 0 : formatBytes(min)} to ${formatBytes(max)}`,
     placeholder: '<size>',
@@ -104,7 +110,7 @@ export function bytes(min: number, max: number): Kind<number> {
 }
 
 /** Sizes of memory: a bare number counts MiB, as Node's own heap flag does. */
-export function mebibytes(min: number, max: number): Kind<number> {
+export function mebibytes(min: number, max: number): Kind<number, Size, 'MiB'> {
   return {
     legal: `a number of MiB, or text such as '512mb', '1gb', from ${min} MiB to ${formatBytes(max * MB)}`,
     placeholder: '<size>',
@@ -116,7 +122,7 @@ export function mebibytes(min: number, max: number): Kind<number> {
   }
 }
 
-export function oneOf<const T extends string>(...values: readonly T[]): Kind<T> {
+export function oneOf<const T extends string>(...values: readonly T[]): Kind<T, T, null> {
   return {
     legal: `one of ${values.map((value) => `'${value}'`).join(', ')}`,
     placeholder: `<${values.join('|')}>`,
@@ -126,7 +132,11 @@ export function oneOf<const T extends string>(...values: readonly T[]): Kind<T> 
 }
 
 /** A list in a file; in a flag or variable its items stand between `separator`s. */
-export function list(item: string, separator: ',' | ' ', legalItem: RegExp): Kind<readonly string[]> {
+export function list(
+  item: string,
+  separator: ',' | ' ',
+  legalItem: RegExp,
+): Kind<readonly string[], readonly string[], null> {
   return {
     legal: `a list of ${item} (in a flag or variable: separated by ${separator === ',' ? 'commas' : 'spaces'})`,
     placeholder: '<list>',

@@ -1,7 +1,7 @@
 // The one way to the settings, for everybody: what flags, variables and the config file say becomes one Config, or one
 // error that names every fault.
-import type { Config } from '../protocol/config.ts'
-import { type LoadInput, type Place, type Source, settle, settlePaths, type Values } from './settle.ts'
+import { type Config, configOf } from './options.ts'
+import { type LoadInput, type Place, type Source, settle, settlePaths } from './settle.ts'
 
 export { ConfigError, type LoadInput, placeOf } from './settle.ts'
 
@@ -38,43 +38,4 @@ export async function describeConfig(input: LoadInput): Promise<readonly Setting
     } as const
   })
   return [...settings, ...overridable]
-}
-
-function configOf(root: string, values: Values, paths: Config['paths']): Config {
-  return {
-    root,
-    workspace: values.workspace,
-    functions: values.functions,
-    cache: values.cache,
-    paths,
-    concurrency: values.concurrency,
-    timeoutMs: values.timeout,
-    retry: {
-      attempts: values['retry.attempts'],
-      minDelayMs: values['retry.minDelay'],
-      maxDelayMs: values['retry.maxDelay'],
-      factor: values['retry.factor'],
-    },
-    crashLimit: values.crashLimit,
-    pollMs: values.poll,
-    watch: values.watch,
-    heartbeatMs: values.heartbeat,
-    abortGraceMs: values.abortGrace,
-    killGraceMs: values.killGrace,
-    drainMs: values.drain,
-    loadTimeoutMs: values.loadTimeout,
-    warmMax: values.warmMax,
-    spare: values.spare,
-    maxMemoryMb: values.maxMemory,
-    maxReplyBytes: values.maxReplyBytes,
-    maxContentBytes: values.maxContentBytes,
-    maxLogBytes: values.maxLogBytes,
-    maxMessagesPerWorker: values.maxMessagesPerWorker,
-    retentionMs: values.retention,
-    env: values.env,
-    nodeArgs: values.nodeArgs,
-    external: values.external,
-    journal: values.journal,
-    logLevel: values.logLevel,
-  }
 }

@@ -1,11 +1,13 @@
-// ONE table of all settings. Everything else about them is made from it: the flags of `start` and `dev`, the variables,
-// what load.ts accepts, the resolved defaults, docs/config.md. A default stands here as a user would write it, and is
+// ONE table of all settings. Everything else about them is made from it: the types UserConfig and Config, the flags of `start` and
+// `dev`, the variables, what load.ts accepts, the resolved defaults, docs/config.md. A default stands here as a user would write it, and is
 // read by the same kind as theirs; so a default that is not legal cannot be.
+import type { WorkspacePlace } from '../protocol/files.ts'
 import type { Retry } from '../protocol/handler.ts'
 import {
   bytes,
   duration,
   durationOr,
+  type Kind,
   list,
   mebibytes,
   number,
@@ -16,12 +18,6 @@ import {
   wholeOrCores,
 } from './kinds.ts'
 import { type Setting, setting } from './setting.ts'
-import type { UserConfig } from './user.ts'
-
-export type { UserConfig } from './user.ts'
-
-/** As nanoclaw.config.ts says it; a field of `retry` has its path. */
-export type SettingName = Exclude<keyof UserConfig, 'retry'> | `retry.${keyof Retry}`
 
 const DAY_MS = 86_400_000
 const HOUR_MS = 3_600_000
@@ -117,7 +113,7 @@ export const SETTINGS = {
     'idle processes kept warm, over all functions',
     'an idle process costs some 40 MB; a start costs some 50 ms',
   ),
-  spare: setting(
+  prewarm: setting(
     truth,
     true,
     'keep one process started that belongs to no function yet',
@@ -189,7 +185,60 @@ export const SETTINGS = {
     'least important log line that is written',
     'one line for what a person may have to act on, or wants to count',
   ),
-} satisfies Record<SettingName, Setting<unknown>>
+} satisfies Record<string, Setting> & Record<`retry.${keyof Retry}`, Setting>
+
+type Table = typeof SETTINGS
+
+/** A field of `retry` has its path. */
+export type SettingName = keyof Table
 
 /** In the table's order. */
 export const SETTING_NAMES = Object.keys(SETTINGS) as SettingName[]
+
+type WrittenAs<K> = K extends Kind<unknown, infer Written> ? Written : never
+type ValueOf<Name extends SettingName> = NonNullable<ReturnType<Table[Name]['kind']['read']>>
+type RetryField<Name> = Name extends `retry.${infer Field}` ? Field : never
+type NoRetry<Name> = Name extends `retry.${string}` ? never : Name
+
+/** What nanoclaw.config.ts may say: docs/config.md. Every field may be left out; paths are relative to the folder of that file. */
+export interface UserConfig extends WrittenFields {
+  /** When a failed message runs again, unless the function says so itself. */
+  readonly retry?: {
+    readonly [Name in keyof Table as RetryField<Name>]?: WrittenAs<Table[Name]['kind']>
+  }
+}
+type WrittenFields = {
+  readonly [Name in keyof Table as NoRetry<Name>]?: WrittenAs<Table[Name]['kind']>
+}
+
+/** The value of each setting, by its name: lengths in milliseconds, sizes in bytes, memory in MiB, paths absolute. */
+export type Values = { readonly [Name in SettingName]: ValueOf<Name> }
+
+/** In Config a length or a memory has its unit at the end of its name. */
+const UNIT_ENDS = { ms: 'Ms', MiB: 'Mb' } as const
+type UnitEnd<Name extends SettingName> = Table[Name]['kind']['unit'] extends infer Unit extends
+  keyof typeof UNIT_ENDS
+  ? (typeof UNIT_ENDS)[Unit]
+  : ''
+
+/** The settings of a runtime, resolved: every value present. */
+export interface Config extends ResolvedFields, WorkspacePlace {
+  /** The project: where nanoclaw.config.ts and functions/ are. Absolute, like every path here. */
+  readonly root: string
+  readonly retry: { readonly [Name in keyof Table as `${RetryField<Name>}${UnitEnd<Name>}`]: ValueOf<Name> }
+}
+type ResolvedFields = { readonly [Name in keyof Table as `${NoRetry<Name>}${UnitEnd<Name>}`]: ValueOf<Name> }
+
+export function configOf(root: string, values: Values, paths: Config['paths']): Config {
+  const fields: Record<string, unknown> = { root, paths }
+  const retry: Record<string, unknown> = {}
+  for (const name of SETTING_NAMES) {
+    const { unit } = SETTINGS[name].kind
+    const end = unit === 'ms' || unit === 'MiB' ? UNIT_ENDS[unit] : ''
+    const inner = /^retry\.(.*)$/.exec(name)?.[1]
+    if (inner === undefined) fields[`${name}${end}`] = values[name]
+    else retry[`${inner}${end}`] = values[name]
+  }
+  // Sound: the names are made as the type makes them, and the values are those of the table's own kinds.
+  return { ...fields, retry } as Config
+}

@@ -1,16 +1,15 @@
 // Which value each setting has, and who said so. Strength: flag, variable, file, default. Defaults are filled in last, so
 // a flag that nobody gave can never hide what the file says. Everything given is checked, also where something stronger
 // hides it; every fault is collected before one error is thrown.
-import { basename, dirname, join, resolve } from 'node:path'
-import type { Paths, WorkspacePlace } from '../protocol/config.ts'
+import { basename, join, resolve } from 'node:path'
 import { formatDuration } from '../protocol/duration.ts'
 import { NanoclawError } from '../protocol/errors.ts'
-import { filesIn } from '../protocol/files.ts'
+import { filesIn, lockPath, type Paths, type WorkspacePlace } from '../protocol/files.ts'
 import { usableCache } from './cache.ts'
 import { findProject, readConfigFile, shown } from './file.ts'
 import { path as pathKind } from './kinds.ts'
 import { flagKeyOf, flagOf, PATH_VARIABLES, variableOf } from './names.ts'
-import { SETTING_NAMES, SETTINGS, type SettingName } from './options.ts'
+import { SETTING_NAMES, SETTINGS, type SettingName, type Values } from './options.ts'
 import type { Setting } from './setting.ts'
 
 export interface LoadInput {
@@ -52,10 +51,6 @@ export interface Given {
   readonly origin: string | null
   /** The folder that a relative path is relative to. */
   readonly base: string
-}
-
-export type Values = {
-  readonly [Name in SettingName]: (typeof SETTINGS)[Name] extends Setting<infer T> ? T : never
 }
 
 export interface Settled {
@@ -165,7 +160,7 @@ function fromVariables({ cwd, env }: LoadInput): Given[] {
 }
 
 function check(given: Given, faults: Fault[]): Given[] {
-  const { kind }: Setting<unknown> = SETTINGS[given.name]
+  const { kind }: Setting = SETTINGS[given.name]
   const value = kind.read(given.value)
   if (value === undefined) {
     faults.push({
@@ -205,7 +200,7 @@ function pathsIn(workspace: string, files: ReturnType<typeof filesIn>): Paths {
     ...files,
     inbox: join(workspace, 'inbox'),
     outbox: join(workspace, 'outbox'),
-    lock: join(dirname(files.outbound), '.runtime.lock'),
+    lock: lockPath(files.outbound),
   }
 }
 

@@ -1,23 +1,15 @@
 // The two files of a session as they lie there, judged by the rules of docs/protocol.md. It only looks: both are opened
 // read-only, and a host and a runtime may be at work meanwhile.
-import type { Paths } from '../protocol/config.ts'
+
 import { formatDuration } from '../protocol/duration.ts'
+import type { Paths } from '../protocol/files.ts'
+import { MESSAGE_COLUMNS, MESSAGES_IN } from '../protocol/schema.ts'
 import { type AckFacts, ExaminedFile, touchedAtMs } from '../store/sqlite/examine.ts'
 import { type CheckName, type Finding, fail, pass, skip } from './checks.ts'
 import { ackFindings, messageFindings, replyFindings } from './rows.ts'
 
 type FolderPaths = Pick<Paths, 'inbound' | 'outbound' | 'heartbeat'>
 
-const MESSAGE_COLUMNS = ['id', 'kind', 'timestamp', 'content']
-const LATER_COLUMNS = [
-  'seq',
-  'status',
-  'process_after',
-  'series_id',
-  'trigger',
-  'source_session_id',
-  'on_wake',
-]
 const ACK_COLUMNS = ['message_id', 'status', 'status_changed']
 const REPLY_COLUMNS = ['id', 'seq', 'in_reply_to', 'timestamp', 'deliver_after', 'recurrence', 'kind'].concat(
   ['platform_id', 'channel_type', 'thread_id', 'content'],
@@ -40,7 +32,8 @@ export function examineInbound({ inbound }: Pick<FolderPaths, 'inbound'>): Findi
     ]
     if (!file.state.readable) return unreadable(file, 'in-file', ['in-tables', ...rest])
     const columns = file.columns('messages_in')
-    const missing = MESSAGE_COLUMNS.filter((name) => !columns.has(name))
+    const lacking = MESSAGE_COLUMNS.filter((name) => !columns.has(name))
+    const missing = lacking.filter((name) => !('missing' in MESSAGES_IN[name]))
     if (missing.length > 0)
       return [
         pass('in-file'),
@@ -50,10 +43,9 @@ export function examineInbound({ inbound }: Pick<FolderPaths, 'inbound'>): Findi
         ),
         ...rest.map((name) => skip(name, 'no table')),
       ]
-    const later = LATER_COLUMNS.filter((name) => !columns.has(name))
     return [
       pass('in-file'),
-      pass('in-tables', later.length === 0 ? 'newest shape' : `${later.length} by default`),
+      pass('in-tables', lacking.length === 0 ? 'newest shape' : `${lacking.length} by default`),
       journal(file, 'in-journal', true),
       pages(file, 'in-pages'),
       ...messageFindings(file),

@@ -1,8 +1,8 @@
 // The sign of work that hosts look at: the modification time of one empty file. It is touched at the start, right after each
 // claim, and every few seconds as long as anything runs, whatever a handler does. Never while nothing runs: hosts show
 // "typing…" while it is young, and end a container whose heartbeat is old (docs/decisions/0016-no-heartbeat-while-idle.md).
-import { closeSync, constants, futimesSync, openSync } from 'node:fs'
 import type { Clock, Timer } from '../protocol/clock.ts'
+import { touchHeartbeat } from '../protocol/files.ts'
 
 export class Heartbeat {
   readonly #path: string
@@ -50,16 +50,6 @@ export class Heartbeat {
   }
 
   #touch(): void {
-    const file = openSync(
-      this.#path,
-      constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK,
-      0o600,
-    )
-    try {
-      const seconds = this.#clock.now() / 1000
-      futimesSync(file, seconds, seconds)
-    } finally {
-      closeSync(file)
-    }
+    touchHeartbeat(this.#path, this.#clock.now())
   }
 }

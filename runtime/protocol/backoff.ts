@@ -7,10 +7,10 @@ export interface Backoff {
   readonly factor?: number
 }
 
-/** The nth pause in a row, counted from 1: min, min·factor, min·factor², … up to max. */
+/** The nth pause in a row, counted from 1: min, min·factor, min·factor², … up to max. Before the first one there is none. */
 export function backoffMs({ minMs, maxMs, factor = 2 }: Backoff, nth: number): number {
   // Without this, 0 times a factor that has grown to Infinity would be no number.
-  if (minMs === 0) return 0
+  if (minMs === 0 || nth < 1) return 0
   return Math.min(minMs * factor ** (nth - 1), maxMs)
 }
 

@@ -63,7 +63,7 @@ export const ENTRY = 'nanoclaw-entry'
 export const NOT_KEPT = '/* V8 keeps nothing of this */'
 
 /** In place of a setup: the process waits until it is told what to become. */
-export const SPARE = 'spare'
+export const PREWARMED = 'prewarmed'
 
 /** What a process is told that was started without a function, once and before anything else. */
 export interface Become {

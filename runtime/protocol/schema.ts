@@ -5,33 +5,65 @@
 // outbound.db  written by the runtime alone, read by the host. WIRE_TABLES and STATE_TABLES are the part that hosts know;
 //              OWN_TABLES is what the runtime must remember besides, in tables that a host never looks at.
 
+interface Column {
+  /** As the newest known host makes it. */
+  readonly definition: string
+  /** What a row means in a file that lacks the column, as SQL; left out: the runtime needs the column. */
+  readonly missing?: string
+  /** The first hosts did not make it, so that an older file gains it. */
+  readonly isLater?: true
+  /** What the rows of an older file get, as SQL; left out: what the definition says. */
+  readonly backfill?: string
+}
+
+/** Every column of messages_in, here alone: tables, upgrades, inserts, reads and checks follow from it. */
+export const MESSAGES_IN = {
+  id: { definition: 'text primary key' },
+  seq: { definition: 'integer unique', missing: 'null' },
+  kind: { definition: 'text not null' },
+  timestamp: { definition: 'text not null' },
+  status: { definition: "text default 'pending'", missing: "'pending'" },
+  process_after: { definition: 'text', missing: 'null' },
+  recurrence: { definition: 'text', missing: 'null' },
+  series_id: { definition: 'text', missing: 'null', isLater: true, backfill: 'id' },
+  tries: { definition: 'integer default 0', missing: '0' },
+  trigger: { definition: 'integer not null default 1', missing: '1', isLater: true },
+  platform_id: { definition: 'text', missing: 'null' },
+  channel_type: { definition: 'text', missing: 'null' },
+  thread_id: { definition: 'text', missing: 'null' },
+  content: { definition: 'text not null' },
+  source_session_id: { definition: 'text', missing: 'null', isLater: true },
+  on_wake: { definition: 'integer not null default 0', missing: '0', isLater: true },
+} as const satisfies Readonly<Record<string, Column>>
+
+export type MessageColumn = keyof typeof MESSAGES_IN
+
+/** In the order of the table. */
+export const MESSAGE_COLUMNS = Object.keys(MESSAGES_IN) as MessageColumn[]
+
+/** A column of messages_in in a query on a file that has these. */
+export function messageColumn(present: ReadonlySet<string>, name: MessageColumn): string {
+  const { missing }: Column = MESSAGES_IN[name]
+  return present.has(name) ? name : (missing ?? name)
+}
+
+const DELIVERED = {
+  message_out_id: { definition: 'text primary key' },
+  platform_message_id: { definition: 'text', isLater: true },
+  status: { definition: "text not null default 'delivered'", isLater: true },
+  delivered_at: { definition: 'text not null' },
+} as const satisfies Readonly<Record<string, Column>>
+
+/** The tables of inbound.db that have grown. */
+export const GROWN_TABLES: Readonly<Record<string, Readonly<Record<string, Column>>>> = {
+  messages_in: MESSAGES_IN,
+  delivered: DELIVERED,
+}
+
 /** inbound.db, as the newest known host makes it. */
 export const HOST_TABLES = `
-create table if not exists messages_in (
-  id text primary key,
-  seq integer unique,
-  kind text not null,
-  timestamp text not null,
-  status text default 'pending',
-  process_after text,
-  recurrence text,
-  series_id text,
-  tries integer default 0,
-  trigger integer not null default 1,
-  platform_id text,
-  channel_type text,
-  thread_id text,
-  content text not null,
-  source_session_id text,
-  on_wake integer not null default 0
-);
+${Object.entries(GROWN_TABLES).map(createTable).join('')}
 create index if not exists idx_messages_in_series on messages_in (series_id);
-create table if not exists delivered (
-  message_out_id text primary key,
-  platform_message_id text,
-  status text not null default 'delivered',
-  delivered_at text not null
-);
 create table if not exists destinations (
   name text primary key,
   display_name text,
@@ -157,3 +189,8 @@ export const RUNNING = `
     select 1 from nanoclaw_run r
     where r.message_id = json_extract(j.value, '$[0]') and r.run = json_extract(j.value, '$[1]')
   )`
+
+function createTable([table, columns]: readonly [string, Readonly<Record<string, Column>>]): string {
+  const lines = Object.entries(columns).map(([name, { definition }]) => `  ${name} ${definition}`)
+  return `create table if not exists ${table} (\n${lines.join(',\n')}\n);\n`
+}

@@ -1,27 +1,6 @@
-// The two files for people who build their own loop on them: package export "nanoclaw-functions/store". Re-exports only.
-//
-//   const inbox = new Inbox('inbound.db')                      reads, never writes
-//   const outbox = new Outbox('outbound.db', 'delete')         the one writer
-//   outbox.recover(Date.now(), 5)                              once, before anything else
-//   const { rows, cursor } = inbox.getPendingMessages(START, 100, false)
-//   for (const id of outbox.markProcessing(ids, Date.now()))   claims those that nobody has
-//     outbox.markCompleted(id, replies, Date.now(), inbox.maxSeq())
-
-export type {
-  Checkpoint,
-  Claim,
-  CommitBatch,
-  CommitResult,
-  History,
-  Rejection,
-  RunResult,
-} from '../protocol/commit-batch.ts'
+// One session folder for a loop of one's own, without handlers and worker processes: package export "nanoclaw-functions/store",
+// described in docs/store.md. Re-exports only.
 export { NanoclawError } from '../protocol/errors.ts'
-export type { Reply } from '../protocol/outcome.ts'
-export { replyId } from '../protocol/reply-id.ts'
-export { isoTime, parseTime, sqliteTime } from '../protocol/time.ts'
-export { classifyRead, classifyWrite, explain, type Verdict } from './sqlite/classify.ts'
-export { type Cursor, Inbox, type MessageRow, type Page, type PendingRow, START } from './sqlite/inbox.ts'
-export { Lock } from './sqlite/lock.ts'
-export { Outbox } from './sqlite/outbox.ts'
-export type { EndedMessage, Recovery, RetentionQueries, Store } from './store.ts'
+export { openSession, type Session, type SessionOptions } from './session.ts'
+export type { NewReply } from './session-arguments.ts'
+export type { MessageRow } from './sqlite/inbox.ts'

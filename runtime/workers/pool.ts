@@ -5,9 +5,8 @@
 // A function that cannot be started is tried again with a growing pause; no message is charged for it.
 import type { Events } from '../protocol/events.ts'
 import type { FunctionSpec } from '../protocol/function.ts'
-import type { Dispatch } from '../protocol/ipc.ts'
-import type { Receiver } from '../protocol/outcome.ts'
 import type { Capacity, WorkerCapacity } from '../queue/scheduler.ts'
+import type { Slot, Workers } from '../queue/workers.ts'
 import { StartBackoff } from './start-backoff.ts'
 import { type Out, Worker, type WorkerExit, type WorkerLimits, type WorkerParts } from './worker.ts'
 
@@ -36,7 +35,7 @@ interface Loading {
 /** Batches in one process at a time: one that runs, one behind it. */
 const BATCHES_MAX = 2
 
-export class Pool {
+export class Pool implements Workers {
   readonly #parts: PoolParts
   readonly #children = new Set<Worker>()
   /** Batches in each process, and those that one is reserved for. */
@@ -128,7 +127,7 @@ export class Pool {
   /** Ends every process; resolves when none is left. `force`: without waiting for what runs. */
   async stop(force: boolean): Promise<void> {
     this.#stopping = true
-    const spares = this.#parts.spawner.stop()
+    const prewarmed = this.#parts.spawner.stop()
     this.#troubles.stop()
     for (const load of this.#toLoad.splice(0)) load()
     for (const child of this.#children) {
@@ -136,7 +135,7 @@ export class Pool {
       else child.retire('the runtime shuts down')
     }
     if (this.#children.size > 0) await new Promise<void>((resolve) => this.#whenEmpty.push(resolve))
-    await spares
+    await prewarmed
   }
 
   #workingFor(workspace: string): Worker[] {
@@ -285,14 +284,6 @@ export class Pool {
 }
 
 const NOT_SERVED = 'its workspace is not served any more'
-
-interface Slot {
-  readonly pid: number
-  readonly idle: boolean
-  reserve(): void
-  run(batch: readonly Dispatch[], receiver: Receiver): void
-  release(isNews?: boolean): void
-}
 
 function about(out: Out | undefined): { readonly messageId: string | null } {
   return { messageId: out?.dispatch.message.id ?? null }

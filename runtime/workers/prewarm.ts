@@ -1,5 +1,5 @@
 // One started process that belongs to no function yet. Most of a start is Node's own time, and here that has passed already:
-// told which bundle it is to be, a spare process has only that left to load (docs/performance.md). All processes
+// told which bundle it is to be, a prewarmed process has only that left to load (docs/performance.md). All processes
 // of a runtime are started alike, so whoever needs one next gets it; what a function's code has touched never comes back.
 import type { Clock, Timer } from '../protocol/clock.ts'
 import type { Process, Setup, Spawn, Spawner, SpawnOptions } from './process.ts'
@@ -17,7 +17,7 @@ const CALM_MS = 1_000
 const STARTER = '.cjs'
 /** Of a process that nobody has asked for anything. */
 const LAST_WORDS_MS = 0
-/** One port for a debugger, which the spare process would not get, and the function that moves into it would be without. */
+/** One port for a debugger, which the prewarmed process would not get, and the function that moves into it would be without. */
 const DEBUGGED = /^--inspect/
 
 export class Prewarm implements Spawner {
@@ -33,17 +33,17 @@ export class Prewarm implements Spawner {
     this.#parts = parts
   }
 
-  /** A process for this bundle: the spare one, if there is one, and otherwise one that starts now. */
+  /** A process for this bundle: the prewarmed one, if there is one, and otherwise one that starts now. */
   spawn(options: SpawnOptions & { readonly setup: Setup }): Process {
-    const spare = this.#process?.alive ? this.#process : undefined
+    const prewarmed = this.#process?.alive ? this.#process : undefined
     // One without its channel is of no use; one that has exited is not there any more.
-    if (!spare) this.#process?.kill('SIGKILL')
+    if (!prewarmed) this.#process?.kill('SIGKILL')
     this.#process = undefined
     if (options.bundle.endsWith(STARTER)) this.#like = options
     this.#makeLater()
-    if (!spare) return this.#parts.spawn(options)
-    spare.become(options.bundle, options.setup)
-    return spare
+    if (!prewarmed) return this.#parts.spawn(options)
+    prewarmed.become(options.bundle, options.setup)
+    return prewarmed
   }
 
   async stop(): Promise<void> {

@@ -4,7 +4,7 @@
 import { accessSync, constants, readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import type { Clock } from '../protocol/clock.ts'
-import { type Become, type ChildSetup, SPARE } from '../protocol/ipc.ts'
+import { type Become, type ChildSetup, PREWARMED } from '../protocol/ipc.ts'
 import type { Order } from '../protocol/wire.ts'
 import { guardChannel } from './channel.ts'
 import { type OutputStream, ProcessGroup, type Signal } from './process-group.ts'
@@ -62,7 +62,7 @@ function spawnNode(
 ): Process {
   const family = { parent: process.pid, watchParent: !setpriv }
   const flags = [...(maxMemoryMb === undefined ? [] : [`--max-old-space-size=${maxMemoryMb}`]), ...nodeArgs]
-  const told = setup ? JSON.stringify({ ...setup, ...family } satisfies ChildSetup) : SPARE
+  const told = setup ? JSON.stringify({ ...setup, ...family } satisfies ChildSetup) : PREWARMED
   const node = [process.execPath, ...flags, bundle, told]
   const argv = setpriv ? [setpriv, '--pdeathsig', 'KILL', ...node] : node
   const group = new ProcessGroup({ argv, env, cwd, read: ['stdout', 'stderr'], ipc: true }, clock)

@@ -65,7 +65,7 @@ test('without any setting, everything has the documented default', async () => {
     drainMs: 7000,
     loadTimeoutMs: 30_000,
     warmMax: 16,
-    spare: true,
+    prewarm: true,
     maxMemoryMb: 512,
     maxReplyBytes: 1_048_576,
     maxContentBytes: 67_108_864,

@@ -35,6 +35,10 @@ test('a first pause of nothing stays nothing, also where its factor has grown be
   expect(backoffMs({ minMs: 0, maxMs: 100, factor: 100 }, 10_000)).toBe(0)
 })
 
+test('before the first pause there is none', () => {
+  expect([0, -1].map((nth) => backoffMs({ minMs: 10, maxMs: 100 }, nth))).toEqual([0, 0])
+})
+
 test('a spread pause lies in the upper half of the whole one', () => {
   expect([0, 0.25, 0.5, 1].map((random) => jitterMs(1_000, random))).toEqual([500, 625, 750, 1_000])
 })

@@ -1,12 +1,13 @@
 // A folder as one runtime serves it: the real source, queue, dispatcher and store, put together as workspace.ts does it, with
 // the faults of the folder at the edges. The processes and the turns are those of the runtime (life.ts).
 import type { Catalog } from '../../runtime/catalog/catalog.ts'
-import { Dispatcher, type Workers } from '../../runtime/dispatcher.ts'
+import { Dispatcher } from '../../runtime/dispatcher.ts'
 import { type Clock, guarded, type Timer } from '../../runtime/protocol/clock.ts'
 import type { CommitBatch, CommitResult } from '../../runtime/protocol/commit-batch.ts'
 import { NanoclawError } from '../../runtime/protocol/errors.ts'
 import { createEvents } from '../../runtime/protocol/events.ts'
 import { Queue, type QueueLimits } from '../../runtime/queue/queue.ts'
+import type { Workers } from '../../runtime/queue/workers.ts'
 import { type InboundLimits, InboundSource, type Page } from '../../runtime/sources/inbound.ts'
 import { Retention } from '../../runtime/store/retention.ts'
 import {

@@ -23,7 +23,7 @@ export interface LaneParts {
   readonly folder: string
   /** Where the programs of the peers lie. */
   readonly peers: string
-  /** dist/bin/main.js of the build that is tested. */
+  /** The entry of the build that is tested. */
   readonly command: string
   /** Undefined: the workspace lies on the disk that `folder` is on. */
   readonly tinyDiskMb: number | undefined

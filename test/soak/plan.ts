@@ -1,7 +1,7 @@
 // What will happen, drawn before anything does: rounds, each of them one life of the runtime and how it is ended. They come
 // in decks of twenty kills, so that the shares are exact however long the run is: ten at the named points (one each), ten
 // at some time, of which four kill the host in mid-transaction and then the runtime.
-import { CRASH_POINTS, type CrashPoint } from '../../runtime/failpoints.ts'
+import { CRASH_POINTS, type CrashPoint } from './failpoints.ts'
 import type { Random } from './random.ts'
 
 export type Kill =

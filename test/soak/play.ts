@@ -12,7 +12,7 @@ export interface Soak {
   readonly kills: number
   readonly seed: number
   readonly lanes: number
-  /** dist/bin/main.js of the build that is tested. */
+  /** The entry of the build that is tested. */
   readonly command: string
   /** Does not exist yet; everything of this soak lies in it. */
   readonly folder: string

@@ -1,4 +1,4 @@
-// The runtime under test: the real command in a process of its own. Its log is read for what it says of its state, and kept
+// The runtime under test, in a process of its own (entry.ts). Its log is read for what it says of its state, and kept
 // for whoever has to understand how it died.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -6,7 +6,7 @@ import { ENVIRONMENT } from './environment.ts'
 import { CRASHES_MAX } from './workload.ts'
 
 export interface RuntimeOptions {
-  /** dist/bin/main.js of the build that is tested. */
+  /** The entry of the build that is tested. */
   readonly command: string
   readonly project: string
   readonly workspace: string
@@ -43,15 +43,15 @@ export class RuntimeProcess {
     }
     const flags = {
       workspace,
-      concurrency,
-      'crash-limit': CRASHES_MAX,
-      'log-level': 'info',
+      concurrency: String(concurrency),
+      crashLimit: String(CRASHES_MAX),
+      logLevel: 'info',
       env: Object.keys(ours).join(','),
     }
-    const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)])
-    this.#child = spawn(process.execPath, [...NODE_FLAGS, command, 'start', ...args], {
+    const args = [JSON.stringify(flags), ...(crashAt === undefined ? [] : [crashAt])]
+    this.#child = spawn(process.execPath, [...NODE_FLAGS, command, ...args], {
       cwd: project,
-      env: { ...ENVIRONMENT, ...ours, ...(crashAt !== undefined && { NANOCLAW_CRASH_AT: crashAt }) },
+      env: { ...ENVIRONMENT, ...ours },
       stdio: ['ignore', 'ignore', 'pipe'],
     })
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => this.#read(text))

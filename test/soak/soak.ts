@@ -55,7 +55,7 @@ try {
 async function soak(): Promise<number> {
   const kills = whole('kills', 1)
   const tally = new Tally(kills)
-  const command = copyBuild(values.build, join(folder, 'build'))
+  const command = await copyBuild(values.build, join(folder, 'build'))
   const { hasTinyDisk } = await play({ kills, command, folder: join(folder, 'soak'), keeps: true }, tally)
   console.log(tally.lines(hasTinyDisk).join('\n'))
   return tally.failed ? 1 : 0
@@ -66,7 +66,7 @@ async function prove(): Promise<number> {
   let caught = 0
   for (const [at, variant] of VARIANTS.entries()) {
     console.log(`\na wrong build: ${variant.name}`)
-    const command = copyBuild(values.build, join(folder, `variant${at}`), variant)
+    const command = await copyBuild(values.build, join(folder, `variant${at}`), variant)
     const parts = { kills: PROOF_KILLS, command, folder: join(folder, `proof${at}`) }
     const { found } = await play({ ...parts, keeps: false }, new Tally(PROOF_KILLS))
     const finding = found.find((text) => variant.symptom.test(text))

@@ -315,7 +315,7 @@ test('reading in every way there is writes nothing: not a byte, not a file besid
     inbox.getPendingByIds(['m-2', 'm-4'], withContent)
   }
   inbox.getMessages(['m-2', 'none'])
-  inbox.findQuestionResponse('q-7')
+  inbox.questionResponses('q-7')
   inbox.maxSeq()
   inbox.rawId(1)
   expect(snapshot(dir), 'while it is open').toEqual(before)

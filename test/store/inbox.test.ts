@@ -103,7 +103,7 @@ describe('every shape of the table', () => {
         content: '{"questionId":"q"}',
       })
     expect(walk(inbox, 10).ids).toEqual(['a', 'b'])
-    expect([inbox.getMessageIn('a')?.status, inbox.findQuestionResponse('q')?.id]).toEqual(['pending', 'b'])
+    expect([inbox.getMessageIn('a')?.status, inbox.questionResponses('q')[0]?.id]).toEqual(['pending', 'b'])
   })
 
   test('with the least that a message needs', () => {
@@ -204,19 +204,18 @@ describe('the answer to a question', () => {
     insertMessage(db, { id: 'said in a text', content: { text: '"questionId":"q1"' } })
     insertMessage(db, { id: 'a number', content: { questionId: 1 } })
     insertMessage(db, { id: 'taken', content: { questionId: 'q1' }, status: 'completed' })
-    expect(inbox.findQuestionResponse('q1')).toBeUndefined()
+    expect(inbox.questionResponses('q1')).toEqual([])
     const ids = ['q1', 'q10', 'ab', '%', '_', 'a_', '1', "q'", '', 'ü "']
     for (const id of ids)
       insertMessage(db, { id: `answer ${id}`, content: JSON.stringify({ questionId: id }, null, 2) })
-    for (const id of ids) expect(inbox.findQuestionResponse(id)?.id).toBe(`answer ${id}`)
-    for (const id of ['q', 'Q1', 'q%', '__', 'a%', '2'])
-      expect(inbox.findQuestionResponse(id)).toBeUndefined()
+    for (const id of ids) expect(inbox.questionResponses(id).map((row) => row.id)).toEqual([`answer ${id}`])
+    for (const id of ['q', 'Q1', 'q%', '__', 'a%', '2']) expect(inbox.questionResponses(id)).toEqual([])
   })
 
-  test('is the first of several', () => {
+  test('comes behind the answers that were given before it', () => {
     const { inbox, db } = inboxOf(headInbound)
     for (const id of ['first', 'second']) insertMessage(db, { id, content: { questionId: 'q' } })
-    expect(inbox.findQuestionResponse('q')?.id).toBe('first')
+    expect(inbox.questionResponses('q').map(({ id }) => id)).toEqual(['first', 'second'])
   })
 })
 

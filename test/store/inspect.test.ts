@@ -1,7 +1,7 @@
 import { readdirSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import type { Paths } from '../../runtime/protocol/config.ts'
+import type { Paths } from '../../runtime/protocol/files.ts'
 import { OWN_TABLES } from '../../runtime/protocol/schema.ts'
 import { isoTime, sqliteTime } from '../../runtime/protocol/time.ts'
 import { readStatus } from '../../runtime/store/sqlite/inspect.ts'

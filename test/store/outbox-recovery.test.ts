@@ -1,7 +1,6 @@
 // What a start finds after whatever ended the runtime before it, and what is remembered of a message across all that.
 import { describe, expect, test } from 'vitest'
 import { isoTime } from '../../runtime/protocol/time.ts'
-import { Outbox } from '../../runtime/store/sqlite/outbox.ts'
 import {
   acks,
   claim,
@@ -12,7 +11,6 @@ import {
   type OpenOutbox,
   openOutbox,
   reply,
-  running,
   runs,
   seqs,
   turn,
@@ -247,51 +245,5 @@ describe('how far the file had been read', () => {
     expect(second.recovery.checkpoint).toEqual({ seq: 4_000_000_000_000, id: null, unfinished: many })
     second.outbox.commit(turn({ checkpoint: { seq: -3, id: null, unfinished: [] } }))
     expect(restart(second).recovery.checkpoint).toEqual({ seq: -3, id: null, unfinished: [] })
-  })
-})
-
-describe('a loop of one’s own', () => {
-  test('claims what nobody has, each once, also when a name comes twice', () => {
-    const { outbox, db } = openOutbox()
-    expect(outbox.markProcessing(['a', 'b', 'a'], NOW)).toEqual(['a', 'b'])
-    expect(outbox.markProcessing(['b', 'c'], NOW)).toEqual(['c'])
-    expect(acks(db)).toEqual({ a: 'processing', b: 'processing', c: 'processing' })
-  })
-
-  test('completes with replies, or fails with a reason, once, and only what it has claimed', () => {
-    const open = openOutbox()
-    open.outbox.markProcessing(['a', 'b'], NOW)
-    expect(open.outbox.markCompleted('a', [reply(), reply()], NOW + 5, 10)).toBe(true)
-    expect(open.outbox.markCompleted('a', [reply()], NOW + 6)).toBe(false)
-    expect(open.outbox.markFailed('a', 'too late', NOW + 6)).toBe(false)
-    expect(open.outbox.markFailed('b', 'no_such_room', NOW + 7)).toBe(true)
-    expect(open.outbox.markCompleted('never claimed', [reply()], NOW)).toBe(false)
-    expect([acks(open.db), seqs(open)]).toEqual([{ a: 'completed', b: 'failed' }, [11, 13]])
-    expect(runs(open.db, 'b')).toEqual([
-      expect.objectContaining({ outcome: 'threw', reason: 'no_such_room', ended_at: NOW + 7 }),
-    ])
-    expect(runs(open.db, 'a')).toEqual([
-      expect.objectContaining({ outcome: 'replied', reason: null, ended_at: NOW + 5 }),
-    ])
-  })
-
-  test('that dies is found by the next one, which may claim again', () => {
-    const open = openOutbox()
-    open.outbox.markProcessing(['a'], NOW)
-    const after = restart(open)
-    expect(after.outbox.markProcessing(['a'], NOW)).toEqual(['a'])
-    const told = [...runs(after.db, 'a'), ...running(after.db, 'a')]
-    expect(told.map(({ run, attempt, outcome }) => [run, attempt, outcome])).toEqual([
-      [1, 1, 'interrupted'],
-      [2, 1, undefined],
-    ])
-  })
-
-  test('that has not taken the file over writes nothing', () => {
-    const { path, db } = openOutbox()
-    const stranger = new Outbox(path, 'delete')
-    expect(() => stranger.markProcessing(['a'], NOW)).toThrow(expect.objectContaining({ code: 'fenced' }))
-    expect(acks(db)).toEqual({})
-    stranger.close()
   })
 })

@@ -179,7 +179,7 @@ it('a start names all that are wrong, each once', async () => {
 })
 
 it('one whose bundle somebody has tidied away is built again', async () => {
-  const bench = await workbench([], { spare: false }, { 'goes.js': 'export default () => process.exit(1)' })
+  const bench = await workbench([], { prewarm: false }, { 'goes.js': 'export default () => process.exit(1)' })
   for (const file of readdirSync(bench.config.cache)) rmSync(join(bench.config.cache, file))
   const id = bench.send('goes')
   await bench.ended(id)

@@ -177,13 +177,14 @@ it('W3, W4, W27: a container that dies at the wrong moment, or is killed as soon
   expect(await host.sweep()).toEqual({ woken: true, killed: 'claim', reset: ['m'] })
   host.aheadMs = 0
 
-  container.env = { NANOCLAW_CRASH_AT: 'in-finish-before-commit:1' }
+  container.crashAt = 'in-finish-before-commit:1'
   await host.wake()
   await until(() => !container.running)
-  container.env = { NANOCLAW_CRASH_AT: 'after-commit:1' }
+  container.crashAt = 'after-commit:1'
   await host.wake()
   await until(() => !container.running)
 
+  container.crashAt = undefined
   host.deliver()
   expect(host.sent.map(({ content }) => JSON.parse(content).text)).toEqual(['said hello'])
   expect(await host.sweep()).toEqual({ woken: false, killed: null, reset: [] })

@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import type { Config } from '../../runtime/protocol/config.ts'
+import type { Config } from '../../runtime/config/options.ts'
 import { createEvents } from '../../runtime/protocol/events.ts'
 import { statusPath } from '../../runtime/protocol/status-file.ts'
 import { createRuntime } from '../../runtime/runtime.ts'

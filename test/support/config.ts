@@ -1,7 +1,7 @@
 // The settings of a runtime in a test: short pauses, small limits. Apart from what needs the test runner, since processes that
 // a test starts use them too.
 import { join } from 'node:path'
-import type { Config } from '../../runtime/protocol/config.ts'
+import type { Config } from '../../runtime/config/options.ts'
 
 export function testConfig(root: string, change: Partial<Config> = {}): Config {
   const workspace = join(root, 'workspace')
@@ -30,7 +30,7 @@ export function testConfig(root: string, change: Partial<Config> = {}): Config {
     drainMs: 2_000,
     loadTimeoutMs: 10_000,
     warmMax: 8,
-    spare: true,
+    prewarm: true,
     maxMemoryMb: 64,
     maxReplyBytes: 1024 * 1024,
     maxContentBytes: 16 * 1024 * 1024,

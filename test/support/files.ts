@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { onTestFinished } from 'vitest'
+import type { MessageColumn } from '../../runtime/protocol/schema.ts'
 import { HEAD_INBOUND, RUNNER_OUTBOUND, SEED_INBOUND, WIRE_OUTBOUND } from './shapes.ts'
 
 export type Db = Database.Database
@@ -55,26 +56,8 @@ export function runnerTables(db: Db): void {
   db.exec(RUNNER_OUTBOUND)
 }
 
-/** One value per column of messages_in; what is left out takes the value that a host would write. */
-export interface MessageColumns {
-  readonly id?: unknown
-  readonly seq?: unknown
-  readonly kind?: string
-  readonly timestamp?: string
-  readonly status?: string
-  readonly process_after?: string | null
-  readonly recurrence?: string | null
-  readonly series_id?: string | null
-  readonly tries?: number
-  readonly trigger?: number
-  readonly platform_id?: string | null
-  readonly channel_type?: string | null
-  readonly thread_id?: string | null
-  /** Text is stored as it is; anything else as its JSON. */
-  readonly content?: unknown
-  readonly source_session_id?: string | null
-  readonly on_wake?: number
-}
+/** Values of columns of messages_in; what is left out takes the value that a host would write. */
+export type MessageColumns = Readonly<Partial<Record<MessageColumn, unknown>>>
 
 /** Inserts a row as a host of either shape would: next even seq, pending, `{"text":"hello"}`. */
 export function insertMessage(

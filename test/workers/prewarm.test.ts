@@ -35,7 +35,7 @@ function pool(root: string, keep = true, nodeArgs: readonly string[] = []) {
   const clock = new FakeClock()
   const made: { process: Process; ended: boolean }[] = []
   const node = nodeSpawner(realClock)
-  const spare = new Prewarm({
+  const prewarm = new Prewarm({
     clock,
     keep,
     spawn(options) {
@@ -46,8 +46,8 @@ function pool(root: string, keep = true, nodeArgs: readonly string[] = []) {
       return each.process
     },
   })
-  const start = (bundle: string) => startChild(root, bundle, spare, nodeArgs)
-  return { spare, made, start, calm: () => clock.advance(1_000) }
+  const start = (bundle: string) => startChild(root, bundle, prewarm, nodeArgs)
+  return { prewarm, made, start, calm: () => clock.advance(1_000) }
 }
 
 async function startChild(root: string, bundle: string, spawner: Prewarm, nodeArgs: readonly string[]) {
@@ -145,7 +145,7 @@ test('132: one that loses its channel and lives on is ended, and not given to a 
   const cut = `${root}/cut.cjs`
   writeFileSync(
     cut,
-    `if (process.argv[2] === 'spare') { setInterval(() => undefined, 1_000); setTimeout(() => require('fs').closeSync(3), 10) }`,
+    `if (process.argv[2] === 'prewarmed') { setInterval(() => undefined, 1_000); setTimeout(() => require('fs').closeSync(3), 10) }`,
   )
   const { made, start, calm } = pool(root, true, [`--require=${cut}`])
   const path = await bundle('add')
@@ -180,10 +180,10 @@ test('beside a debugger there is none, since its port is taken', async () => {
 
 test('a stop waits for its end, and none is made any more', async () => {
   const { root, bundle } = await bundles()
-  const { spare, made, start, calm } = pool(root)
+  const { prewarm, made, start, calm } = pool(root)
   await start(await bundle('add'))
   calm()
-  await spare.stop()
+  await prewarm.stop()
   expect(made[1]!.ended).toBe(true)
   calm()
   expect(made).toHaveLength(2)
@@ -201,12 +201,12 @@ test.skipIf(process.platform !== 'linux')('35: it dies with a runtime that is ki
   const root = projectOf(['echo'])
   const runtime = serve(root, testConfig(root).workspace)
   const { pid } = runtime.process
-  const spare = () =>
+  const prewarm = () =>
     readOrNone(`/proc/${pid}/task/${pid}/children`)
       .split(' ')
-      .find((one) => readOrNone(`/proc/${one}/cmdline`).split('\0').includes('spare'))
-  await until(() => spare() !== undefined)
-  const made = spare()
+      .find((one) => readOrNone(`/proc/${one}/cmdline`).split('\0').includes('prewarmed'))
+  await until(() => prewarm() !== undefined)
+  const made = prewarm()
   runtime.process.kill('SIGKILL')
   await until(() => readOrNone(`/proc/${made}/cmdline`) === '')
 })

@@ -3,7 +3,7 @@
 // both sides share one kernel. Opening for writing also plays back the journal that a killed host left behind.
 import { existsSync, statSync } from 'node:fs'
 import { NanoclawError } from '../../protocol/errors.ts'
-import { HOST_TABLES, WIRE_TABLES } from '../../protocol/schema.ts'
+import { GROWN_TABLES, HOST_TABLES, WIRE_TABLES } from '../../protocol/schema.ts'
 import { explain } from '../../store/sqlite/classify.ts'
 import { openWritable, type WritableDb } from '../../store/sqlite/open.ts'
 import { HOST_OWN_TABLES, SCHEMA_OBJECTS } from './tables.ts'
@@ -13,16 +13,6 @@ const HOST_BUSY_MS = 5_000
 
 /** A transaction that outgrows the cache locks readers out until it ends; this holds some 100,000 rows, and is taken only as needed. */
 const CACHE_KIB = 64 * 1024
-
-/** Columns that hosts learned to write over time, with what an older row means. */
-const LATER_COLUMNS = [
-  { table: 'messages_in', name: 'series_id', definition: 'text', backfill: 'id' },
-  { table: 'messages_in', name: 'trigger', definition: 'integer not null default 1' },
-  { table: 'messages_in', name: 'source_session_id', definition: 'text' },
-  { table: 'messages_in', name: 'on_wake', definition: 'integer not null default 0' },
-  { table: 'delivered', name: 'platform_message_id', definition: 'text' },
-  { table: 'delivered', name: 'status', definition: "text not null default 'delivered'" },
-] as const
 
 export class HostFile {
   readonly path: string
@@ -112,22 +102,21 @@ function isNewest(db: WritableDb): boolean {
 }
 
 function modernise(db: WritableDb): void {
-  for (const { table, name, definition, ...rest } of missingColumns(db)) {
+  for (const { table, name, definition, backfill } of missingColumns(db)) {
     db.exec(`alter table ${table} add column ${name} ${definition}`)
-    if ('backfill' in rest) db.exec(`update ${table} set ${name} = ${rest.backfill}`)
+    if (backfill !== undefined) db.exec(`update ${table} set ${name} = ${backfill}`)
   }
   db.exec(HOST_TABLES)
   db.exec(HOST_OWN_TABLES)
 }
 
-function missingColumns(db: WritableDb): (typeof LATER_COLUMNS)[number][] {
-  const present = new Map<string, Set<unknown>>()
-  for (const table of new Set(LATER_COLUMNS.map((column) => column.table)))
-    present.set(table, new Set(db.prepare('select name from pragma_table_info(?)').pluck().all(table)))
-  // A table that is not there at all is made whole, not column by column.
-  return LATER_COLUMNS.filter(
-    ({ table, name }) => present.get(table)!.size > 0 && !present.get(table)!.has(name),
-  )
+/** A table that is not there at all is made whole, not column by column. */
+function missingColumns(db: WritableDb) {
+  return Object.entries(GROWN_TABLES).flatMap(([table, columns]) => {
+    const present = new Set(db.prepare('select name from pragma_table_info(?)').pluck().all(table))
+    const later = Object.entries(columns).filter(([name, { isLater }]) => isLater && !present.has(name))
+    return present.size === 0 ? [] : later.map(([name, column]) => ({ table, name, ...column }))
+  })
 }
 
 function inboundError(path: string, error: unknown): Error {

@@ -1,6 +1,7 @@
 // The host's pen: what it writes into messages_in and reads back. The host is the only writer of inbound.db, but there may
 // be several hosts at a time, so every number is taken and used inside one transaction that shuts the others out.
 
+import { MESSAGE_COLUMNS, type MessageColumn } from '../../protocol/schema.ts'
 import { SEQ_MAX } from '../../store/sqlite/message-rows.ts'
 import type { WritableDb } from '../../store/sqlite/open.ts'
 import type { HostFile } from './file.ts'
@@ -65,7 +66,7 @@ export function insertMessages(file: HostFile, rows: Iterable<MessageRow>): Enqu
     const enqueued: Enqueued[] = []
     let seq = nextEvenSeq(db)
     for (const row of rows) {
-      if (insert.run(...values(row, seq)).changes > 0) {
+      if (insert.run(FIELDS.map((field) => (field === 'seq' ? seq : row[field]))).changes > 0) {
         enqueued.push({ id: row.id, seq, duplicate: false })
         seq += 2
         if (row.timeZone !== undefined) noteZone(db, row.seriesId, row.timeZone)
@@ -119,29 +120,24 @@ export function noteZone(db: WritableDb, seriesId: string, timeZone: string | nu
     )
 }
 
-const INSERT = `
-insert into messages_in (id, seq, kind, timestamp, process_after, recurrence, series_id, trigger, platform_id, channel_type,
-  thread_id, content, source_session_id, on_wake)
-values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-on conflict (id) do nothing`
+/** What a host says about a new message; the others have their defaults. */
+const NEW_COLUMNS = MESSAGE_COLUMNS.filter((name) => name !== 'status' && name !== 'tries')
 
-function values(row: MessageRow, seq: number): unknown[] {
-  return [
-    row.id,
-    seq,
-    row.kind,
-    row.timestamp,
-    row.processAfter,
-    row.recurrence,
-    row.seriesId,
-    row.trigger,
-    row.platformId,
-    row.channelType,
-    row.threadId,
-    row.content,
-    row.sourceSessionId,
-    row.onWake,
-  ]
+const INSERT = `insert into messages_in (${NEW_COLUMNS.join(', ')})
+  values (${NEW_COLUMNS.map(() => '?').join(', ')}) on conflict (id) do nothing`
+
+/** The field of a new row for each of them: `processAfter` for `process_after`. */
+const FIELDS = NEW_COLUMNS.map((name) =>
+  name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase()),
+) as (Exclude<keyof MessageRow, 'timeZone'> | 'seq')[]
+
+/**
+ * Inserts a copy of the message `@from`.
+ * @param changes what is not copied, as SQL
+ */
+export function copyMessage(changes: Readonly<Partial<Record<MessageColumn, string>>>): string {
+  return `insert into messages_in (${NEW_COLUMNS.join(', ')})
+    select ${NEW_COLUMNS.map((name) => changes[name] ?? name).join(', ')} from messages_in where id = @from`
 }
 
 /** The next even number above all of messages_in; the runtime's numbers are odd, so the two never meet. */

@@ -3,7 +3,7 @@
 
 import type { WritableDb } from '../../store/sqlite/open.ts'
 import type { HostFile } from './file.ts'
-import { nextEvenSeq } from './inbox.ts'
+import { copyMessage, nextEvenSeq } from './inbox.ts'
 
 export interface EndedOccurrence {
   readonly id: string
@@ -43,18 +43,21 @@ export function insertSuccessor(file: HostFile, ended: EndedOccurrence, successo
     if (!setRecurrence(db, ended, null)) return false
     const { changes } = db
       .prepare(
-        `insert into messages_in (id, seq, kind, timestamp, process_after, recurrence, series_id, trigger, platform_id,
-           channel_type, thread_id, content, source_session_id, on_wake)
-         select @id, @seq, kind, @timestamp, @processAfter, @recurrence, @seriesId, trigger, platform_id,
-           channel_type, thread_id, content, source_session_id, on_wake
-         from messages_in where id = @endedId`,
+        copyMessage({
+          id: '@id',
+          seq: '@seq',
+          timestamp: '@timestamp',
+          process_after: '@processAfter',
+          recurrence: '@recurrence',
+          series_id: '@seriesId',
+        }),
       )
       .run({
         ...successor,
         seq: nextEvenSeq(db),
         recurrence: ended.recurrence,
         seriesId: ended.seriesId,
-        endedId: ended.id,
+        from: ended.id,
       })
     return changes > 0
   })

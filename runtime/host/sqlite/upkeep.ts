@@ -1,6 +1,6 @@
 // What a host does with messages that have ended: run one again, and forget the old ones.
 import type { HostFile } from './file.ts'
-import { type Enqueued, LAST_SEQ, nextEvenSeq } from './inbox.ts'
+import { copyMessage, type Enqueued, LAST_SEQ, nextEvenSeq } from './inbox.ts'
 
 export interface EndedMessage {
   readonly cursor: number
@@ -25,13 +25,17 @@ export function insertRedrive(
     const copy = { id: newId, seq: nextEvenSeq(db), duplicate: false }
     const { changes } = db
       .prepare(
-        `insert into messages_in (id, seq, kind, timestamp, series_id, trigger, platform_id, channel_type, thread_id, content,
-           source_session_id, on_wake)
-         select @id, @seq, kind, @timestamp, coalesce(series_id, id), trigger, platform_id, channel_type, thread_id, content,
-           source_session_id, 0
-         from messages_in where id = @old`,
+        copyMessage({
+          id: '@id',
+          seq: '@seq',
+          timestamp: '@timestamp',
+          process_after: 'null',
+          recurrence: 'null',
+          series_id: 'coalesce(series_id, id)',
+          on_wake: '0',
+        }),
       )
-      .run({ id: copy.id, seq: copy.seq, timestamp, old: id })
+      .run({ id: copy.id, seq: copy.seq, timestamp, from: id })
     return changes > 0 ? copy : undefined
   })
 }

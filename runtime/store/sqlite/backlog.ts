@@ -1,8 +1,9 @@
 // What is left to do in a workspace, counted from both files. The walk goes over inbound.db in windows and looks up each
 // window's acks, so that no read lock is held for longer than one window takes, however long the history is.
 import { endOf } from '../../protocol/ack.ts'
+import { messageColumn } from '../../protocol/schema.ts'
 import { parseTime } from '../../protocol/time.ts'
-import type { ReadonlyDb } from './open.ts'
+import { columnsOf, type ReadonlyDb } from './open.ts'
 
 /** Messages that have not ended. */
 export interface Backlog {
@@ -55,8 +56,8 @@ export interface Recorded {
 
 function* windows(db: ReadonlyDb): Generator<readonly OpenRow[]> {
   const columns = columnsOf(db, 'messages_in')
-  const status = columns.has('status') ? 'status' : "'pending'"
-  const processAfter = columns.has('process_after') ? 'process_after' : 'null'
+  const status = messageColumn(columns, 'status')
+  const processAfter = messageColumn(columns, 'process_after')
   const windowEnd = db.prepare(
     'select rowid from messages_in where rowid > ? order by rowid limit 1 offset ?',
   )
@@ -91,12 +92,6 @@ export function readRecords(db: ReadonlyDb, ids: readonly string[]): ReadonlyMap
     )
     .all(JSON.stringify(ids)) as [string, string | null, number | null][]
   return new Map(rows.map(([id, ack, nextAtMs]) => [id, { ack, nextAtMs }]))
-}
-
-/** Empty when there is no such table. */
-export function columnsOf(db: ReadonlyDb, table: string): ReadonlySet<string> {
-  const rows = db.prepare('select name from pragma_table_info(?)').all(table) as [string][]
-  return new Set(rows.map(([name]) => name))
 }
 
 class Counter implements Backlog {

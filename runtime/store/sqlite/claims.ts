@@ -30,10 +30,6 @@ export class Claims {
   readonly #held = new Map<string, HeldClaim>()
   #batches = 0
 
-  get(id: string): HeldClaim | undefined {
-    return this.#held.get(id)
-  }
-
   /** The claim that this ending ends; undefined: it is over already. */
   of({ id, run }: RunResult): HeldClaim | undefined {
     const held = this.#held.get(id)

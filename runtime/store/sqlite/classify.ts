@@ -188,6 +188,13 @@ export function outboundError(path: string, error: unknown): NanoclawError {
   })
 }
 
+/** What ends a start that cannot touch the heartbeat. */
+export function heartbeatError(path: string, error: unknown): NanoclawError {
+  const remedy = `It must be a plain file that belongs to uid ${process.getuid?.()}`
+  const why = denialOf(path, 'write') ?? `${messageOf(error)}. ${remedy}`
+  return new NanoclawError('outbound_unusable', `Cannot touch ${path}: ${why}.`, { cause: error })
+}
+
 /** Whether outbound.db was moved, deleted or exchanged while the runtime used it. */
 export function isMoved(error: unknown): boolean {
   return sqliteCode(error instanceof NanoclawError ? error.cause : error) === 'SQLITE_READONLY_DBMOVED'

@@ -2,10 +2,10 @@
 // row, as the file has it. Nothing is believed here: columns may be missing, ids may be no text.
 import { readdirSync, statSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
-import { columnsOf } from './backlog.ts'
+import { type MessageColumn, messageColumn } from '../../protocol/schema.ts'
 import { type FileState, Look } from './file-probe.ts'
 import { text } from './message-rows.ts'
-import type { ReadonlyDb } from './open.ts'
+import { columnsOf, type ReadonlyDb } from './open.ts'
 
 export interface MessageFacts {
   /** null: not text. */
@@ -90,9 +90,9 @@ export class ExaminedFile {
 
   *messages(): Generator<MessageFacts> {
     const columns = this.columns('messages_in')
-    const or = (name: string, other: string) => (columns.has(name) ? name : other)
-    const sql = `select rowid, id, typeof(id), ${or('seq', 'null')}, typeof(${or('seq', 'null')}), ${or('status', "'pending'")},
-      timestamp, ${or('process_after', 'null')}, typeof(content) = 'text' and json_valid(content)
+    const column = (name: MessageColumn) => messageColumn(columns, name)
+    const sql = `select rowid, id, typeof(id), ${column('seq')}, typeof(${column('seq')}), ${column('status')},
+      timestamp, ${column('process_after')}, typeof(content) = 'text' and json_valid(content)
       from messages_in where rowid > ? order by rowid limit ${PAGE_ROWS}`
     for (const [, id, idType, seq, seqType, status, timestamp, processAfter, isJson] of this.#rows(sql))
       yield {

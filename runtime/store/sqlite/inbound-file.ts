@@ -1,25 +1,15 @@
 // An open inbound.db: its shape found out, and the statements that fit it. Hosts have added columns over time; one that a
 // file lacks means its default.
 import { NanoclawError } from '../../protocol/errors.ts'
-import { MESSAGE_COLUMNS, SEQ_ABOVE, SEQ_MAX } from './message-rows.ts'
-import { fileAt, onFirstUse, openReadonly, type ReadonlyDb, type ReadStatement } from './open.ts'
+import { MESSAGE_COLUMNS, MESSAGES_IN, type MessageColumn, messageColumn } from '../../protocol/schema.ts'
+import { READ_COLUMNS, SEQ_ABOVE, SEQ_MAX } from './message-rows.ts'
+import { columnsOf, fileAt, onFirstUse, openReadonly, type ReadonlyDb, type ReadStatement } from './open.ts'
 
-/** Columns that came later than the table, with the value that a row without them means. */
-const DEFAULTS: Readonly<Record<string, string>> = {
-  seq: 'null',
-  status: "'pending'",
-  process_after: 'null',
-  recurrence: 'null',
-  series_id: 'null',
-  tries: '0',
-  trigger: '1',
-  platform_id: 'null',
-  channel_type: 'null',
-  thread_id: 'null',
-  source_session_id: 'null',
-  on_wake: '0',
-}
-const REQUIRED = ['id', 'kind', 'timestamp', 'content']
+/** Those that a file must have. */
+const REQUIRED = MESSAGE_COLUMNS.filter((name) => !('missing' in MESSAGES_IN[name]))
+
+/** Answers to one question that are looked at: each click on a button is one. */
+const RESPONSES_MAX = 100
 
 /** Statements of one walk; those of `pending` take the length up to which content is read before all else. */
 export interface Pages {
@@ -54,7 +44,7 @@ export interface InboundFile {
   /** Of the same rows id, seq and rowid alone. */
   readonly pendingPlaces: Pages
   readonly messages: ReadStatement
-  readonly questionResponse: ReadStatement
+  readonly questionResponses: ReadStatement
   readonly rawId: ReadStatement
   seen: number
   mtimeMs: number
@@ -69,11 +59,7 @@ export function openInbound(path: string, busyMs: number): InboundFile {
     if (!file) throw new NanoclawError('not_readable_yet', `${path} was moved away just now`)
     const schemaVersion = db.prepare('pragma schema_version')
     const [schema] = schemaVersion.get() as [number]
-    const present = new Set(
-      (db.prepare('select name from pragma_table_info(?)').all('messages_in') as [string][]).map(
-        ([name]) => name,
-      ),
-    )
+    const present = columnsOf(db, 'messages_in')
     if (present.size === 0)
       throw new NanoclawError('not_readable_yet', `${path} has no table messages_in yet`)
     const missing = REQUIRED.filter((name) => !present.has(name))
@@ -83,13 +69,13 @@ export function openInbound(path: string, busyMs: number): InboundFile {
         `${path}: table messages_in lacks ${missing.join(', ')}; expected the columns of docs/protocol.md`,
       )
     const prepare = (sql: string) => onFirstUse(db, sql)
-    const column = (name: string) => (present.has(name) ? name : (DEFAULTS[name] ?? name))
+    const column = (name: MessageColumn) => messageColumn(present, name)
     const numbered = present.has('seq')
     const misnumbered = `seq > ${SEQ_MAX} or seq <= ${SEQ_ABOVE}`
     const isPending = present.has('status') ? "status = 'pending'" : '1'
-    const all = MESSAGE_COLUMNS.map(column).join(', ')
+    const all = READ_COLUMNS.map(column).join(', ')
     // What is pending is known to be so.
-    const named = MESSAGE_COLUMNS.slice(0, -1).map((name) => (name === 'status' ? 'null' : column(name)))
+    const named = READ_COLUMNS.slice(0, -1).map((name) => (name === 'status' ? 'null' : column(name)))
     const light = `select ${named.join(', ')}, case when octet_length(content) <= ? then content end,
       rowid, octet_length(content) from messages_in`
     // The `+` keeps SQLite from walking an index on status, which some hosts have: it would sort all that is pending for a page.
@@ -145,8 +131,8 @@ export function openInbound(path: string, busyMs: number): InboundFile {
       pendingPlaces: pages(`select id, ${column('seq')}, rowid from messages_in`),
       messages: prepare(`select ${all} from messages_in where id in (select value from json_each(?))`),
       rawId: prepare('select cast(id as blob), typeof(id) from messages_in where rowid = ?'),
-      questionResponse: prepare(
-        `select ${all} from messages_in where ${isPending} and json_valid(content) and json_extract(content, '$.questionId') = ? order by rowid limit 1`,
+      questionResponses: prepare(
+        `select ${all} from messages_in where ${isPending} and json_valid(content) and json_extract(content, '$.questionId') = ? order by rowid limit ${RESPONSES_MAX}`,
       ),
     }
   } catch (error) {

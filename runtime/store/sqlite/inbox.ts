@@ -20,7 +20,7 @@ import {
 } from './page.ts'
 
 export type { MessageRow, PendingRow } from './message-rows.ts'
-export { type Cursor, type Page, START } from './page.ts'
+export { type Cursor, START } from './page.ts'
 
 /** After so many reads in a row that met a lock, one waits for it (READ_BUSY_MS) instead of trying its luck. */
 const IMPATIENT_READS = 40
@@ -116,10 +116,9 @@ export class Inbox {
     return bytes && { bytes, isText: type === 'text' }
   }
 
-  /** The answer to a question, by its exact id. Content that is not JSON is passed over. */
-  findQuestionResponse(questionId: string): MessageRow | undefined {
-    const raw = this.#read((open) => open.questionResponse.get(questionId) as Raw | undefined)
-    return raw && messageRow(raw)
+  /** Pending answers to a question, by its exact id, the first one first. Content that is not JSON is passed over. */
+  questionResponses(questionId: string): MessageRow[] {
+    return this.#read((open) => open.questionResponses.all(questionId) as Raw[]).map(messageRow)
   }
 
   /**

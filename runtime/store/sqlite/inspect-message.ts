@@ -1,11 +1,11 @@
 // One message as both files tell it, for `show`: its row, its ack, its runs, its replies. Read-only; works with any of the
 // tables missing, and says why when a file cannot be read.
-import type { Paths } from '../../protocol/config.ts'
+
 import type { ErrorInfo } from '../../protocol/errors.ts'
+import type { Paths } from '../../protocol/files.ts'
 import { RUNNING } from '../../protocol/schema.ts'
-import { columnsOf } from './backlog.ts'
 import { type FileState, Look } from './file-probe.ts'
-import type { ReadonlyDb } from './open.ts'
+import { columnsOf, type ReadonlyDb } from './open.ts'
 
 /** What a run left behind when it did not succeed; `stderr`: the last words of its process. */
 export interface RunError extends ErrorInfo {

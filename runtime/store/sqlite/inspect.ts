@@ -3,13 +3,13 @@
 // at the moment (missing, a dead writer's journal, damaged) is said with its reason.
 import { closeSync, constants, openSync, readFileSync, statSync } from 'node:fs'
 import { endOf } from '../../protocol/ack.ts'
-import type { Paths } from '../../protocol/config.ts'
+import type { Paths } from '../../protocol/files.ts'
 import { type RuntimeStatus, statusPath } from '../../protocol/status-file.ts'
-import { type Backlog, columnsOf, countBacklog, readRecords } from './backlog.ts'
+import { type Backlog, countBacklog, readRecords } from './backlog.ts'
 import { type FileState, Look } from './file-probe.ts'
 import { type RunError, runError } from './inspect-message.ts'
 import { isLocked } from './lock.ts'
-import type { ReadonlyDb } from './open.ts'
+import { columnsOf, type ReadonlyDb } from './open.ts'
 
 /** `running`: somebody holds the lock. Without it the note is that of a runtime that has ended. */
 export interface RuntimeSeen {

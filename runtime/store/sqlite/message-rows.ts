@@ -1,5 +1,6 @@
 // Rows of inbound.db turned into our types. Every text and number of that file is believed no further than here.
 import type { Message } from '../../protocol/handler.ts'
+import { MESSAGE_COLUMNS, type MessageColumn } from '../../protocol/schema.ts'
 
 /** A message as the file has it, content still text. */
 export type MessageRow = Omit<Message, 'content' | 'rawContent'> & { readonly content: string }
@@ -22,47 +23,36 @@ export type Raw = readonly (string | number | null | Buffer)[]
  */
 export const [SEQ_ABOVE, SEQ_MAX] = [Number.MIN_SAFE_INTEGER, 2 ** 52 - 1]
 
-/** Content is the last of them. */
-export const MESSAGE_COLUMNS = [
-  'id',
-  'seq',
-  'kind',
-  'timestamp',
-  'status',
-  'process_after',
-  'recurrence',
-  'series_id',
-  'tries',
-  'trigger',
-  'platform_id',
-  'channel_type',
-  'thread_id',
-  'source_session_id',
-  'on_wake',
-  'content',
-]
+/** The columns of messages_in as they are read; content is the last of them. */
+export const READ_COLUMNS = [...MESSAGE_COLUMNS.filter((name) => name !== 'content'), 'content'] as const
 
 /** Behind them, where rows are read in pages. */
-export const ROWID_AT = MESSAGE_COLUMNS.length
+export const ROWID_AT = READ_COLUMNS.length
+
+/** Where each of them stands in a row. */
+const AT = Object.fromEntries(READ_COLUMNS.map((name, at) => [name, at])) as Readonly<
+  Record<MessageColumn, number>
+>
 
 export function messageRow(raw: Raw): MessageRow {
+  const seq = raw[AT.seq]
   return {
-    id: String(raw[0]),
-    seq: typeof raw[1] === 'number' ? raw[1] : null,
-    kind: String(raw[2]),
-    timestamp: String(raw[3]),
-    status: text(raw[4]) ?? 'pending',
-    processAfter: text(raw[5]),
-    recurrence: text(raw[6]),
-    seriesId: text(raw[7]),
-    tries: Number(raw[8] ?? 0),
-    trigger: raw[9] !== 0,
-    platformId: text(raw[10]),
-    channelType: text(raw[11]),
-    threadId: text(raw[12]),
-    sourceSessionId: text(raw[13]),
-    onWake: raw[14] === 1,
-    content: String(raw[15] ?? ''),
+    id: String(raw[AT.id]),
+    seq: typeof seq === 'number' ? seq : null,
+    kind: String(raw[AT.kind]),
+    timestamp: String(raw[AT.timestamp]),
+    status: text(raw[AT.status]) ?? 'pending',
+    processAfter: text(raw[AT.process_after]),
+    recurrence: text(raw[AT.recurrence]),
+    seriesId: text(raw[AT.series_id]),
+    tries: Number(raw[AT.tries] ?? 0),
+    trigger: raw[AT.trigger] !== 0,
+    platformId: text(raw[AT.platform_id]),
+    channelType: text(raw[AT.channel_type]),
+    threadId: text(raw[AT.thread_id]),
+    sourceSessionId: text(raw[AT.source_session_id]),
+    onWake: raw[AT.on_wake] === 1,
+    content: String(raw[AT.content] ?? ''),
   }
 }
 
@@ -71,24 +61,24 @@ export function messageRow(raw: Raw): MessageRow {
  * a spread of what both share takes V8 14 µs a row in place of 0.1.
  */
 export function pendingRow(raw: Raw): PendingRow {
-  const [id, seq] = raw
+  const seq = raw[AT.seq]
   return {
-    id: textId(id),
+    id: textId(raw[AT.id]),
     seq: typeof seq === 'number' && seq > SEQ_ABOVE && seq <= SEQ_MAX ? seq : null,
-    kind: String(raw[2]),
-    timestamp: String(raw[3]),
+    kind: String(raw[AT.kind]),
+    timestamp: String(raw[AT.timestamp]),
     status: 'pending',
-    processAfter: text(raw[5]),
-    recurrence: text(raw[6]),
-    seriesId: text(raw[7]),
-    tries: Number(raw[8] ?? 0),
-    trigger: raw[9] !== 0,
-    platformId: text(raw[10]),
-    channelType: text(raw[11]),
-    threadId: text(raw[12]),
-    sourceSessionId: text(raw[13]),
-    onWake: raw[14] === 1,
-    content: text(raw[15]),
+    processAfter: text(raw[AT.process_after]),
+    recurrence: text(raw[AT.recurrence]),
+    seriesId: text(raw[AT.series_id]),
+    tries: Number(raw[AT.tries] ?? 0),
+    trigger: raw[AT.trigger] !== 0,
+    platformId: text(raw[AT.platform_id]),
+    channelType: text(raw[AT.channel_type]),
+    threadId: text(raw[AT.thread_id]),
+    sourceSessionId: text(raw[AT.source_session_id]),
+    onWake: raw[AT.on_wake] === 1,
+    content: text(raw[AT.content]),
     rowid: Number(raw[ROWID_AT]),
     contentBytes: Number(raw[ROWID_AT + 1] ?? 0),
   }

@@ -136,6 +136,12 @@ export function hasTable(db: ReadonlyDb, name: string): boolean {
   return db.prepare(`select 1 from sqlite_schema where type = 'table' and name = ?`).get(name) !== undefined
 }
 
+/** Empty when there is no such table. */
+export function columnsOf(db: ReadonlyDb, table: string): ReadonlySet<string> {
+  const rows = db.prepare('select name from pragma_table_info(?)').all(table) as [string][]
+  return new Set(rows.map(([name]) => name))
+}
+
 /** Most statements of a file are never needed; making all of them costs ten times as much as opening the file does. */
 export function onFirstUse(db: ReadonlyDb, sql: string): ReadStatement {
   let made: ReadStatement | undefined

@@ -38,6 +38,8 @@ export function prepareOutbox(db: WritableDb): Statements {
     'finish',
     'release',
     'unfinished',
+    'unacknowledged',
+    'seqOf',
   ])
   const entries = Object.entries(TEXTS).map(([name, sql]) => [
     name,
@@ -124,4 +126,7 @@ const TEXTS = {
     group by j.value having a.message_id is not null or r.run is not null`,
   unfinished: `select j.value from json_each(?) j
     where not exists (select 1 from processing_ack a where a.message_id = j.value and a.${HAS_ENDED}) limit ?`,
+  unacknowledged: `select j.value from json_each(?) j
+    where not exists (select 1 from processing_ack a where a.message_id = j.value)`,
+  seqOf: 'select seq from messages_out where id = ?',
 } as const

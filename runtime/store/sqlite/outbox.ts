@@ -3,7 +3,7 @@
 // there together or not at all, and no run starts that is not on disk.
 // Each commit checks the epoch: a runtime that was replaced while it was stopped finds another number and writes nothing.
 
-import { type Backoff, backoffMs } from '../../protocol/backoff.ts'
+import { type Backoff, backoffMs, jitterMs } from '../../protocol/backoff.ts'
 import type {
   Checkpoint,
   Claim,
@@ -24,8 +24,15 @@ import { openWritable, type WritableDb } from './open.ts'
 import { type Left, prepareOutbox, type Statements } from './outbox-sql.ts'
 import { OutboundRetention } from './retention-queries.ts'
 
-/** Who wants to know how far an open transaction is: see crash-point.ts. */
+/** Called at places inside of an open transaction: see failpoints.ts. */
 type Reach = (point: 'in-claim' | 'in-finish-after-reply' | 'in-finish-before-commit' | 'in-recovery') => void
+
+/** A row of messages_out that is written beside the replies of a run. */
+export interface OutboundMessage {
+  readonly id: string
+  readonly inReplyTo: string | null
+  readonly reply: Reply
+}
 
 export class Outbox implements Store {
   readonly #db: WritableDb
@@ -75,7 +82,7 @@ export class Outbox implements Store {
           const nextAtMs = poison
             ? null
             : died
-              ? nowMs + restartDelayMs(deaths)
+              ? nowMs + backoffMs(RESTART, deaths - 1)
               : this.#afterStop(id, was.run, nowMs)
           const run = [id, was.run, was.attempt, epoch, was.function, was.worker, was.alone, was.started_at]
           this.#sql.endRun.run(...run, nowMs, null, outcome, reason, null, nextAtMs)
@@ -99,10 +106,11 @@ export class Outbox implements Store {
   }
 
   /**
-   * `run` of a result is that of its claim.
+   * `run` of a result is that of its claim. `messages` are written in the same transaction; one that is in reply to a message
+   * whose claim is lost is left out, and so is one whose id is there already.
    * @throws NanoclawError `fenced`; SqliteError, see classifyWrite
    */
-  commit(batch: CommitBatch): CommitResult {
+  commit(batch: CommitBatch, messages: readonly OutboundMessage[] = []): CommitResult {
     const { nowMs, results, rejections, claims, longestRunMs, checkpoint } = batch
     const stamps = { nowMs, iso: isoTime(nowMs), sqlite: sqliteTime(nowMs) }
     const held = results.map((result) => this.#claims.of(result))
@@ -111,6 +119,8 @@ export class Outbox implements Store {
       this.#seq = Math.ceil(Math.max((this.#sql.maxSeq.get() as number | null) ?? 0, batch.inboundSeq))
       const lost = this.#finish(results, held, stamps)
       if (results.length > 0) this.#reach?.('in-finish-after-reply')
+      for (const { id, inReplyTo, reply } of messages)
+        if (inReplyTo === null || !lost.has(inReplyTo)) this.#insert(id, inReplyTo, reply, stamps)
       for (const rejection of rejections) this.#reject(rejection, stamps)
       const refused = this.#claim(claims, stamps)
       const begun = this.#claims.plan(claims, refused, nowMs)
@@ -142,28 +152,14 @@ export class Outbox implements Store {
     return this.#sql.unfinished.all(JSON.stringify(ids), limit) as string[]
   }
 
-  /** Claims messages for one's own loop: `processing` for each that has no ack yet. Returns the ids that were claimed. */
-  markProcessing(ids: readonly string[], nowMs: number): string[] {
-    const names = [...new Set(ids)]
-    const history = this.history(names)
-    const claims = names.map((id) => {
-      const { runs, attempts } = history.get(id) ?? { runs: 0, attempts: 0 }
-      return { id, run: runs + 1, attempt: attempts + 1, functionName: '', worker: process.pid, alone: true }
-    })
-    const { refused } = this.commit({ ...EMPTY_BATCH, nowMs, claims })
-    return names.filter((id) => !refused.has(id))
+  /** Those of these messages that have no ack of any status, in the same order. */
+  unacknowledged(ids: readonly string[]): string[] {
+    return this.#sql.unacknowledged.all(JSON.stringify(ids)) as string[]
   }
 
-  /** Ends a claimed message as completed together with its replies, or does nothing and returns false when the claim is gone. */
-  markCompleted(id: string, replies: readonly Reply[], nowMs: number, inboundSeq = 0): boolean {
-    const said = { next: { type: 'completed', replies }, outcome: 'replied', reason: null } as const
-    return this.#markEnded({ ...said, id, error: null, durationMs: 0 }, nowMs, inboundSeq)
-  }
-
-  /** Ends a claimed message as failed, for a reason; false when the claim is gone. */
-  markFailed(id: string, reason: string, nowMs: number): boolean {
-    const said = { next: { type: 'failed' }, outcome: 'threw', reason } as const
-    return this.#markEnded({ ...said, id, error: null, durationMs: 0 }, nowMs, 0)
+  /** The number of a row of messages_out; undefined: there is no such row. */
+  seqOf(id: string): number | undefined {
+    return this.#sql.seqOf.get(id) as number | undefined
   }
 
   get retention(): RetentionQueries {
@@ -172,11 +168,6 @@ export class Outbox implements Store {
 
   close(): void {
     this.#db.close()
-  }
-
-  #markEnded(result: Omit<RunResult, 'run'>, nowMs: number, inboundSeq: number): boolean {
-    const run = this.#claims.get(result.id)?.claim.run ?? 0
-    return this.commit({ ...EMPTY_BATCH, nowMs, inboundSeq, results: [{ ...result, run }] }).lost.size === 0
   }
 
   #checkEpoch(): void {
@@ -200,7 +191,7 @@ export class Outbox implements Store {
       const ours = !lost.has(id)
       if (ours && next.type === 'completed')
         for (let index = 0; index < next.replies.length; index++)
-          this.#reply(id, index, next.replies[index]!, stamps)
+          this.#insert(replyId(id, index), id, next.replies[index]!, stamps)
     }
     const { over, struck } = after(results, held)
     for (const batch of over) this.#sql.endBatch.run(batch)
@@ -265,17 +256,17 @@ export class Outbox implements Store {
    * that meets a deploy, so it is never given up for that; but it waits longer each time, and others get their turn.
    */
   #afterStop(id: string, run: number, nowMs: number): number | null {
-    const delayMs = restartDelayMs((this.#sql.stops.get(id) as number) + 1)
+    const pauseMs = backoffMs(RESTART, this.#sql.stops.get(id) as number)
     // Those that were interrupted together must not begin together again.
-    return delayMs === 0 ? null : nowMs + Math.round(delayMs * (0.5 + spread(id, run) / 2))
+    return pauseMs === 0 ? null : nowMs + jitterMs(pauseMs, spread(id, run))
   }
 
-  #reply(id: string, index: number, reply: Reply, { sqlite }: Stamps): void {
+  #insert(id: string, inReplyTo: string | null, reply: Reply, { sqlite }: Stamps): void {
     this.#seq += this.#seq % 2 === 0 ? 1 : 2
     this.#sql.reply.run(
-      replyId(id, index),
-      this.#seq,
       id,
+      this.#seq,
+      inReplyTo,
       sqlite,
       reply.deliverAfterMs === null ? null : sqliteTime(reply.deliverAfterMs),
       reply.kind,
@@ -317,6 +308,10 @@ export class Outbox implements Store {
   }
 }
 
+/**
+ * After the death of a runtime, or a stop, in the middle of a run. The first one is answered at once, since most are not the
+ * message's doing; a message that goes on killing waits longer each time.
+ */
 const RESTART: Backoff = { minMs: 1_000, maxMs: 60_000 }
 /** Runs of one batch of claims that end alike: only the message and the duration differ. */
 interface EndedRuns {
@@ -342,19 +337,12 @@ function isAlike(a: Omit<EndedRuns, 'durations'>, b: Omit<EndedRuns, 'durations'
   )
 }
 
-/** The first death is answered at once, since most are nobody's fault; a message that goes on killing waits longer each time. */
-function restartDelayMs(deaths: number): number {
-  return deaths <= 1 ? 0 : backoffMs(RESTART, deaths - 1)
-}
-
 /** 0 ≤ spread < 1, the same for the same run. */
 function spread(id: string, run: number): number {
   let hash = run
   for (const char of id) hash = (Math.imul(hash, 31) + char.charCodeAt(0)) >>> 0
   return (Math.imul(hash, 2654435761) >>> 0) / 2 ** 32
 }
-
-const EMPTY_BATCH = { results: [], claims: [], rejections: [], inboundSeq: 0, checkpoint: null } as const
 
 /** Adds those that were asked for and did not come back. */
 function addMissing(missing: Set<string>, asked: readonly string[], returned: readonly unknown[]): void {

@@ -7,7 +7,7 @@ import type { CommitBatch, CommitResult, History } from '../../protocol/commit-b
 import type { Recovery, RetentionQueries, Store } from '../store.ts'
 import { classifyWrite, isDoubtful, OutboundUnreadable } from './classify.ts'
 import { fileAt, isAt, openWritable, type WritableDb } from './open.ts'
-import { Outbox } from './outbox.ts'
+import { type OutboundMessage, Outbox } from './outbox.ts'
 
 type Reach = ConstructorParameters<typeof Outbox>[2]
 
@@ -42,9 +42,9 @@ export class ReopeningOutbox implements Store {
     return this.#use((outbox) => outbox.recover(nowMs, crashLimit, stoppedEpoch))
   }
 
-  commit(batch: CommitBatch): CommitResult {
+  commit(batch: CommitBatch, messages?: readonly OutboundMessage[]): CommitResult {
     this.checkPlace()
-    return this.#use((outbox) => outbox.commit(batch))
+    return this.#use((outbox) => outbox.commit(batch, messages))
   }
 
   /**
@@ -64,6 +64,16 @@ export class ReopeningOutbox implements Store {
   /** @throws as history */
   unfinished(ids: readonly string[], limit: number): readonly string[] {
     return this.#read((outbox) => outbox.unfinished(ids, limit))
+  }
+
+  /** See Outbox. */
+  unacknowledged(ids: readonly string[]): readonly string[] {
+    return this.#use((outbox) => outbox.unacknowledged(ids))
+  }
+
+  /** See Outbox. */
+  seqOf(id: string): number | undefined {
+    return this.#use((outbox) => outbox.seqOf(id))
   }
 
   /** What the last commit left half done is undone first: nobody else may do that, so until then nobody could read the file. */

@@ -2,9 +2,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import type { Config } from '../../../runtime/protocol/config.ts'
+import type { Config } from '../../../runtime/config/options.ts'
 import { createEvents } from '../../../runtime/protocol/events.ts'
 import { createRuntime, type Runtime } from '../../../runtime/runtime.ts'
+import { compiled } from '../../support/compiled.ts'
 import { testConfig } from '../../support/config.ts'
 import type { Container } from './upstream.ts'
 
@@ -38,6 +39,7 @@ export class RuntimeContainer implements Container {
 }
 
 const CLI = fileURLToPath(new URL('../../../dist/bin/main.js', import.meta.url))
+const ENTRY = fileURLToPath(new URL('../../soak/entry.ts', import.meta.url))
 /**
  * Between SIGTERM and SIGKILL. The hosts in the field give one second, of which a stop needs a sixth; on a machine that is busy
  * with something else the same work takes more than all of it. So this only says that a stop comes to its end. What it waits
@@ -51,6 +53,8 @@ export class ProcessContainer implements Container {
   #child: ChildProcess | undefined
   #said = ''
   env: Readonly<Record<string, string>> = {}
+  /** `point:nth`: where the next one ends itself, see test/soak/failpoints.ts. */
+  crashAt: string | undefined
 
   constructor(root: string, workspace: string) {
     this.#root = root
@@ -68,7 +72,11 @@ export class ProcessContainer implements Container {
 
   async start(): Promise<void> {
     this.#said = ''
-    this.#child = spawn(process.execPath, ['--trace-exit', CLI, 'start', '--log-level', 'error'], {
+    const command =
+      this.crashAt === undefined
+        ? [CLI, 'start', '--log-level', 'error']
+        : [await compiled(ENTRY, this.#root), JSON.stringify({ logLevel: 'error' }), this.crashAt]
+    this.#child = spawn(process.execPath, ['--trace-exit', ...command], {
       cwd: this.#root,
       env: { ...process.env, NANOCLAW_WORKSPACE: this.#workspace, ...this.env },
       stdio: ['ignore', 'ignore', 'pipe'],
