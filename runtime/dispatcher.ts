@@ -250,6 +250,8 @@ export class Dispatcher {
     else {
       queue.remove(message)
       message.source.onFinished(message)
+      // Nothing of it comes back that would ask for the turn of the one behind it.
+      this.nudge()
     }
     return undefined
   }

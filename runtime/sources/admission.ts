@@ -118,7 +118,7 @@ export class Admission {
     const fresh = rows.filter(({ id, processAfter }) => id === null || this.#isNew(id, processAfter))
     const lookUp = recorded || fresh.some((row) => row.seq === null)
     const ids = lookUp ? fresh.flatMap((row) => row.id ?? []) : []
-    const history = ids.length > 0 ? this.#parts.history(ids) : NO_RECORDS
+    const history = ids.length > 0 ? this.#parts.history([...new Set(ids)]) : NO_RECORDS
     for (const row of fresh) {
       if (row.id === null) this.#rejectNameless(row)
       else this.#place(row.id, row, { atStart: atStart(row), over, history: history.get(row.id) })
@@ -170,6 +170,8 @@ export class Admission {
     const known = queue.get(id)
     if (known?.state.type === 'scheduled')
       queue.move(known, { type: 'rereading', last: undefined, holdsLane: false })
+    // A page that has a row twice, as a table without a key may give it, has placed it already.
+    else if (known && known.state.type !== 'rereading') return
     const facts = { nowMs: clock.now(), maxContentBytes, atStart, history, last }
     const decision = decideAdmission(row, facts, this.#router)
     switch (decision.type) {

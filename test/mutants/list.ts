@@ -23,6 +23,7 @@ const INBOUND = 'sources/inbound.ts'
 const QUEUE = 'queue/queue.ts'
 const BLAME = 'workers/blame.ts'
 const CHILD = 'workers/worker.ts'
+const POOL = 'workers/pool.ts'
 
 export const MUTANTS: readonly Mutant[] = [
   // What is on disk before what.
@@ -33,7 +34,7 @@ export const MUTANTS: readonly Mutant[] = [
     `      failed(error)
       for (const { runs } of assignments)
         for (const { entry } of runs)
-          if (entry.message.state.type === 'ready') queue.move(entry.message, { type: 'claiming', entry })
+          if (entry.message.state.type === 'ready') this.#parts.queue.move(entry.message, { type: 'claiming', entry })
       return this.#run(assignments, new Set())\n`,
   ),
   one(
@@ -316,8 +317,151 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
 
+  // In the moments that the orders of events are about (test/simulation/orders.ts).
+  one(
+    'what a reload has changed meanwhile goes on as it was',
+    DISPATCHER,
+    '      } else if (!message.source.isCurrent(entry)) message.source.reread(entry)\n      else if',
+    '      } else if',
+  ),
+  one(
+    'what has no function stays where it is after a reload',
+    QUEUE,
+    "const parked = [...this.#messages.values()].filter(({ state }) => state.type === 'parked')",
+    'const parked: Message[] = []',
+  ),
+  one(
+    'a process on its way out cannot be asked to go again',
+    CHILD,
+    "  draining: ['draining', 'aborting'",
+    "  draining: ['aborting'",
+  ),
+  one(
+    'processes of the code before a reload are not counted',
+    SCHEDULER,
+    `({ name }: FunctionSpec, { workers }: Capacity): number {
+  return workers.filter(({ state, functionName }) => state === 'busy' && functionName === name)`,
+    `({ bundle: mine }: FunctionSpec, { workers }: Capacity): number {
+  return workers.filter(({ state, bundle }) => state === 'busy' && bundle === mine)`,
+  ),
+  one(
+    'what is being claimed is forgotten with its file',
+    QUEUE,
+    "        case 'claiming':\n        case 'running':",
+    "        case 'running':",
+  ),
+  one(
+    'what the host has not recorded is forgotten',
+    'store/retention.ts',
+    'const ended = old.filter((id) => !kept.has(id))',
+    'const ended = old.filter((id) => kept)',
+  ),
+  one(
+    'a row that a page has twice is placed twice',
+    ADMISSION,
+    "    else if (known && known.state.type !== 'rereading') return\n",
+    '',
+  ),
+  one(
+    'the record of a row that a page has twice counts twice',
+    ADMISSION,
+    'history([...new Set(ids)])',
+    'history(ids)',
+  ),
+  one(
+    'a lane is as its rows were read',
+    LANES,
+    'lane.line.insert(entry, comesBefore)',
+    'lane.line.push(entry)',
+  ),
+  one(
+    'a timer that fires too early is not set again',
+    'queue/timers.ts',
+    '    this.#arm()\n    if (due.length > 0)',
+    '    if (due.length > 0)',
+  ),
+  one(
+    'ends that come while a commit fails are forgotten',
+    DISPATCHER,
+    'this.#results = [...results, ...this.#results]',
+    'this.#results = [...results]',
+  ),
+  one(
+    'a stop does not wait for the answer of a commit',
+    DISPATCHER,
+    'this.#rejected.length === 0 && !this.#committing)',
+    'this.#rejected.length === 0)',
+  ),
+  one(
+    'a stop that leaves a claim without an answer does not say so',
+    DISPATCHER,
+    "this.#committing ? queue.count('claiming') : 0",
+    '0',
+  ),
+  one(
+    'an answer that comes with the end of its time does not count',
+    CHILD,
+    "if (this.#hasTimedOut(n) && result.end !== 'replied')",
+    'if (this.#hasTimedOut(n))',
+  ),
+  one(
+    'a process that has ended gets a batch',
+    CHILD,
+    "    if (!this.#takes) return receiver.ended(batch.map(({ n }) => cancelled(n, 'not-started')))\n",
+    '',
+  ),
+
+  // Several folders.
+  {
+    name: 'runs are numbered in each folder by itself',
+    changes: [
+      { file: DISPATCHER, from: '  #closed = false\n', to: '  #closed = false\n  #runs = 0\n' },
+      {
+        file: DISPATCHER,
+        from: 'return { n: this.#parts.nextRunId(), entry,',
+        to: 'return { n: ++this.#runs, entry,',
+      },
+    ],
+  },
+  one(
+    'all results of a report go to one folder',
+    CHILD,
+    'const ended = byReceiver.get(out.receiver)\n      if (ended)',
+    'const [ended] = byReceiver.values()\n      if (ended)',
+  ),
+  one(
+    'what a failed commit was to use stays reserved',
+    DISPATCHER,
+    '      this.#release(assignments.map(({ slot }) => slot))\n',
+    '',
+  ),
+  one(
+    'with one folder the processes of all are ended',
+    POOL,
+    'return [...this.#children].filter((child) => child.workspace === workspace)',
+    'return [...this.#children]',
+  ),
+  one(
+    'a folder that leaves keeps the processes that are reserved for it',
+    DISPATCHER,
+    '    this.#retry.stop()\n    this.#release(this.#reserved)\n',
+    '    this.#retry.stop()\n',
+  ),
+  one(
+    'the folder that was served last is served first',
+    'turns.ts',
+    '(a, b) => b.servedAt - a.servedAt',
+    '(a, b) => a.servedAt - b.servedAt',
+  ),
+
   // The rest.
   one('replies have even numbers', OUTBOX, 'this.#seq += this.#seq % 2 === 0 ? 1 : 2', 'this.#seq += 2'),
+  one(
+    'what stands behind a message that is gone gets no turn',
+    DISPATCHER,
+    'would ask for the turn of the one behind it.\n      this.nudge()\n',
+    'would ask for the turn of the one behind it.\n',
+  ),
   one('a commit that met a lock is not tried again', 'store/commit-retry.ts', '      again()\n', ''),
   one(
     'context is run alone',

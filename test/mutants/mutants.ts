@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { build } from 'esbuild'
+import { ORDERS } from '../simulation/orders.ts'
 import { changed, MUTANTS, type Mutant } from './list.ts'
 
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url))
@@ -18,6 +19,7 @@ const SEEDS = 300
 const STEPS = 400
 /** A mutant that makes the simulation go on for ever has made it fail. */
 const TIMEOUT_MS = 240_000
+const ENDLESS = 'the simulation does not end'
 const NAME_CHARS = 66
 const FINDING_CHARS = 110
 
@@ -38,7 +40,7 @@ const startedMs = performance.now()
 const left = MUTANTS.filter(({ name }) => name.includes(values.only))
 const verdicts: Verdict[] = []
 const copies = Array.from({ length: availableParallelism() }, (_, at) => copyOfCore(join(folder, String(at))))
-const control = await findingIn(copies[0]!)
+const control = (await findingsIn(copies[0]!)).finding
 if (control !== undefined) throw new Error(`The simulation fails without a mutant: ${control}`)
 await Promise.all(copies.map(work))
 const bad = verdicts.filter(({ finding }) => finding === undefined)
@@ -85,7 +87,11 @@ async function judge(mutant: Mutant, copy: string): Promise<Verdict> {
       const path = join(copy, 'runtime', change.file)
       writeFileSync(path, changed(readFileSync(path, 'utf8'), change))
     }
-    return verdict({ finding: await findingIn(copy) })
+    const orders = ORDERS.filter((order) => order.mutant === mutant.name)
+    const { finding, titles } = await findingsIn(copy, orders.length > 0)
+    const blind = orders.filter(({ title }) => !titles.includes(title))
+    if (blind.length === 0 || finding === ENDLESS) return verdict({ finding })
+    return verdict({ misfit: `not seen by the order of events that names it: ${blind[0]!.title}` })
   } catch (error) {
     return verdict({ misfit: error instanceof Error ? error.message : String(error) })
   } finally {
@@ -93,8 +99,15 @@ async function judge(mutant: Mutant, copy: string): Promise<Verdict> {
   }
 }
 
-/** What the simulation says; undefined: that everything holds. */
-async function findingIn(copy: string): Promise<string | undefined> {
+interface Findings {
+  /** The first one; undefined: everything holds. */
+  readonly finding: string | undefined
+  /** Of the known runs and orders of events that fail. */
+  readonly titles: readonly string[]
+}
+
+/** What the simulation says. `toTheEnd`: of all that is known, when some of it has failed. */
+async function findingsIn(copy: string, toTheEnd = false): Promise<Findings> {
   const simulation = join(copy, 'simulate.mjs')
   await build({
     entryPoints: [join(copy, 'test/simulation/simulate.ts')],
@@ -107,15 +120,17 @@ async function findingIn(copy: string): Promise<string | undefined> {
   })
   const options = { seeds: SEEDS, steps: STEPS, jobs: 1, shrink: 0 }
   const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)])
+  if (toTheEnd) args.push('--known')
   const child = spawn(process.execPath, [simulation, ...args], { cwd: copy, timeout: TIMEOUT_MS })
   let said = ''
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding('utf8').on('data', (text) => (said += text))
   return new Promise((resolve, reject) =>
     child.once('close', (code, signal) => {
-      const found = /(?:fails again|^seed \d+): (.*)/m.exec(said)?.[1]
-      if (found !== undefined || code === 0) resolve(found)
-      else if (signal) resolve('the simulation does not end')
+      const found = /(?:^what is known fails|^seed \d+): (.*)/m.exec(said)?.[1]
+      const titles = [...said.matchAll(/^what is known fails: .* \((.*)\)$/gm)].map(([, title]) => title!)
+      if (found !== undefined || code === 0) resolve({ finding: found, titles })
+      else if (signal) resolve({ finding: ENDLESS, titles })
       else reject(new Error(`the simulation itself is broken: ${said.trim().split('\n').at(-1)}`))
     }),
   )

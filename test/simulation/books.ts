@@ -13,27 +13,53 @@ import { NanoclawError } from '../../runtime/protocol/errors.ts'
 import type { EndedRun } from '../../runtime/protocol/events.ts'
 import type { Dispatch } from '../../runtime/protocol/ipc.ts'
 import type { Recovery } from '../../runtime/store/store.ts'
-import { CONCURRENCY, concurrencyOf, type Fate, policyOf } from './cast.ts'
-import { Disk, type StoredReply } from './disk.ts'
-import type { Outbound } from './files.ts'
+import { type Fate, isDeadEnd, policyOf } from './cast.ts'
+import type { Disk, StoredReply } from './disk.ts'
 import { isCharged, isDeath, judge } from './judge.ts'
-import { isOver, isPassedOver, isRefused, type Told } from './messages.ts'
+import { fateNow, isOver, isPassedOver, isRefused, type Told } from './messages.ts'
 
 export class Violation extends Error {
   override readonly name = 'Violation'
 }
 
+/** What did not hold in a world: the first thing that went wrong is what counts. */
+export class Findings {
+  violation: Error | undefined
+
+  keep(error: unknown): Error {
+    this.violation ??= error instanceof Error ? error : new Error(String(error))
+    return this.violation
+  }
+
+  fail(text: string): never {
+    throw this.keep(new Violation(text))
+  }
+}
+
 interface Parts {
-  readonly outbound: Outbound
+  /** Of the folder. */
+  readonly name: string
+  readonly disk: Disk
   readonly clock: Clock
+  readonly findings: Findings
   readonly crashLimit: number
-  readonly lateCommits: boolean
+  /** The store answers some time later. */
+  readonly isLate: boolean
 }
 
 /** What held when a batch was made. */
 interface Made {
   readonly aheadMs: number
   readonly claimed: ReadonlyMap<string, Pick<Told, 'status' | 'dueAtMs'>>
+}
+
+/** A message in a process, or on its way to one. */
+interface Dispatched {
+  readonly told: Told
+  readonly alone: boolean
+  readonly pid: number
+  /** Once it has begun. */
+  fate?: Fate
 }
 
 interface Ended {
@@ -49,20 +75,22 @@ export class Books {
   /** Handlers at work, by process: of the present runtime. */
   readonly #running = new Map<string, number>()
   /** By the number of its dispatch: what is in a process, or on its way to one. */
-  readonly #dispatched = new Map<number, { readonly told: Told; readonly alone: boolean; begun: boolean }>()
-  /** Processes that have answered twice for a message: the runtime ends them, whatever has come to be in them. */
-  readonly #outlived = new Set<number>()
+  readonly #dispatched = new Map<number, Dispatched>()
+  /**
+   * Processes that the runtime ends, whatever has come to be in them: they have answered twice for a message, or closed their
+   * channel. `true`: they have answered for a message before, which may be the cause.
+   */
+  readonly #outlived = new Map<number, boolean>()
   #aborted = false
   #justClaimed = new Set<string>()
   #epoch = 0
   /** The last reply that has been seen on disk. */
   #repliesUpTo = 0
-  violation: Error | undefined
 
   constructor(messages: ReadonlyMap<string, Told>, parts: Parts) {
     this.#messages = messages
     this.#parts = parts
-    this.#disk = new Disk(parts.outbound)
+    this.#disk = parts.disk
   }
 
   /** The present runtime. */
@@ -71,13 +99,11 @@ export class Books {
   }
 
   fail(text: string): never {
-    throw this.keep(new Violation(text))
+    return this.#parts.findings.fail(`${text}, in the ${this.#parts.name} folder`)
   }
 
-  /** The first thing that went wrong is what counts. */
   keep(error: unknown): Error {
-    this.violation ??= error instanceof Error ? error : new Error(String(error))
-    return this.violation
+    return this.#parts.findings.keep(error)
   }
 
   inserted(messages: Iterable<Told>): void {
@@ -164,6 +190,32 @@ export class Books {
     return committed
   }
 
+  /** What the host has recorded goes, and it has recorded all of it. */
+  forgets(epoch: number, ids: readonly string[], forget: () => void): void {
+    if (epoch !== this.#epoch) {
+      forget()
+      this.fail('a runtime that was replaced forgets messages')
+    }
+    for (const { id, ack, status, renumbered, replies, delivered } of ids.map((id) => this.#told(id))) {
+      if (ack !== 'completed' && ack !== 'failed') this.fail(`${id} is forgotten, and its ack is ${ack}`)
+      // One that is inserted again at this moment might have been a moment later.
+      if (status !== 'completed' && status !== 'deleted' && !renumbered)
+        this.fail(`${id} is forgotten, and for its host it is ${status}`)
+      if (delivered < replies.length)
+        this.fail(`${id} is forgotten, and not all of its replies are delivered`)
+    }
+    forget()
+    const left = new Map<string, string[]>()
+    for (const [id, , content] of this.#disk.repliesBehind(0))
+      left.set(id, [...(left.get(id) ?? []), content])
+    for (const told of ids.map((id) => this.#told(id))) {
+      // The reply with the highest number of all stays.
+      const replies = left.get(told.id) ?? []
+      if (replies.length > 1) this.fail(`${told.id} is forgotten, and [${replies}] are still there`)
+      Object.assign(told, { ...FORGOTTEN, replies, delivered: replies.length })
+    }
+  }
+
   settled(epoch: number, list: readonly EndedRun[]): void {
     if (epoch !== this.#epoch) return
     for (const { id, verdict } of list) {
@@ -173,10 +225,10 @@ export class Books {
     }
   }
 
-  dispatched(epoch: number, batch: readonly Dispatch[]): void {
+  dispatched(epoch: number, pid: number, batch: readonly Dispatch[]): void {
     if (epoch !== this.#epoch) {
       // Its claim was on disk before it was replaced, and the answer came after.
-      if (this.#parts.lateCommits) return
+      if (this.#parts.isLate) return
       this.fail('a runtime that was replaced starts a run')
     }
     for (const { n, message, attempt, alone } of batch) {
@@ -189,50 +241,37 @@ export class Books {
       const must = onDisk || (told.suspect === 'yes' && told.strict)
       const may = onDisk || told.suspect !== 'no'
       if (alone ? !may : must) this.fail(`${told.id} starts ${alone ? '' : 'not '}alone`)
-      this.#dispatched.set(n, { told, alone, begun: false })
+      this.#dispatched.set(n, { told, alone, pid })
     }
   }
 
-  outlived(pid: number): void {
-    this.#outlived.add(pid)
+  /** `hasAnswered`: for a message, before that. */
+  outlived(pid: number, hasAnswered: boolean): void {
+    this.#outlived.set(pid, hasAnswered)
   }
 
-  /** All that is in one process. */
-  holds(epoch: number, pid: number, dispatches: readonly Dispatch[]): void {
-    if (epoch !== this.#epoch) return
-    const alone = dispatches.find((dispatch) => dispatch.alone)
-    if (alone && dispatches.length > 1) this.fail(`${alone.message.id} has company in process ${pid}`)
-  }
-
-  handlerBegins(epoch: number, pid: number, { n, message }: Dispatch): void {
-    if (epoch !== this.#epoch) return
+  /** @returns what the handler does */
+  handlerBegins(epoch: number, pid: number, { n, message }: Dispatch): Fate {
     const told = this.#told(message.id)
-    const dispatched = this.#dispatched.get(n)
-    if (dispatched) dispatched.begun = true
+    if (epoch !== this.#epoch) return fateNow(told)
     told.started++
     told.replied = false
+    const fate = fateNow(told)
+    const dispatched = this.#dispatched.get(n)
+    if (dispatched) dispatched.fate = fate
     if (isOver(told)) this.fail(`${told.id} runs though it is ${told.ack}`)
-    for (const [id, inPid] of this.#running) {
-      if (inPid === pid) this.fail(`${told.id} begins in process ${pid} beside ${id}`)
+    for (const id of this.#running.keys()) {
       if (id === told.id) this.fail(`${id} runs twice at once`)
       if (told.lane !== null && this.#told(id).lane === told.lane)
         this.fail(`${told.id} begins while ${id} runs, of the same lane`)
     }
     this.#running.set(told.id, pid)
-    this.#mustBeWithinConcurrency(told)
     const before = this.#before(told).find((each) => !each.replied)
     // One that the host has numbered anew keeps the place that it had; and what has begun comes first in any case.
     const exempt = told.renumbered || (told.started > 1 && !told.strict)
     if (before && !exempt)
       this.fail(`${told.id} (seq ${told.seq}) begins before ${before.id} (seq ${before.seq})`)
-  }
-
-  #mustBeWithinConcurrency({ id, kind }: Told): void {
-    const all = this.#running.size
-    if (all > CONCURRENCY) this.fail(`${id} begins as number ${all}; ${CONCURRENCY} may run`)
-    const own = [...this.#running.keys()].filter((each) => this.#told(each).kind === kind).length
-    const most = concurrencyOf(kind)
-    if (own > most) this.fail(`${id} begins as number ${own} of ${kind}; ${most} may run`)
+    return fate
   }
 
   handlerEnded(epoch: number, { message }: Dispatch, how: Fate['end'] | 'cut-off'): void {
@@ -245,13 +284,10 @@ export class Books {
   ended(epoch: number, list: readonly Ended[]): void {
     if (epoch !== this.#epoch) return
     for (const { n, outcome } of list) {
-      const { told, alone, begun } =
-        this.#dispatched.get(n) ?? this.fail(`dispatch ${n} ends and was not made`)
+      const dispatched = this.#dispatched.get(n) ?? this.fail(`dispatch ${n} ends and was not made`)
+      const { told } = dispatched
       this.#dispatched.delete(n)
-      // Of one that was suspected already, it is believed.
-      const believed = alone && this.#outlived.has(told.run?.worker ?? 0)
-      if (outcome.type !== 'cancelled' && !begun && !believed)
-        this.fail(`${told.id} ${outcome.type}, and has not begun`)
+      this.#mustBeTheCause(dispatched, outcome)
       if (isDeath(outcome) && this.#aborted) this.fail(`${told.id} is blamed for the end of the runtime`)
       told.outcome = outcome
       told.endedAtMs = this.#parts.clock.now()
@@ -262,6 +298,19 @@ export class Books {
     }
   }
 
+  /** A message that has not begun has done nothing; and one that has is charged with a death only where it can have been no other. */
+  #mustBeTheCause({ told, alone, pid, fate }: Dispatched, outcome: NonNullable<Told['outcome']>): void {
+    const hasAnswered = this.#outlived.get(pid)
+    // Of one that was suspected already, it is believed.
+    const believed = alone && hasAnswered !== undefined
+    if (outcome.type !== 'cancelled' && !fate && !believed)
+      this.fail(`${told.id} ${outcome.type}, and has not begun`)
+    if (!isDeath(outcome) || believed) return
+    const isDeadly = fate && (isDeadEnd(fate.end) || fate.cuts === 'instead')
+    if (!isDeadly && hasAnswered !== false)
+      this.fail(`${told.id} is charged with the end of process ${pid}, which was not its doing`)
+  }
+
   /** The runtime stops what still runs. */
   aborts(epoch: number): void {
     this.#aborted ||= epoch === this.#epoch
@@ -270,7 +319,7 @@ export class Books {
   /** What ought to have ended by now. */
   *unfinished(nowMs: number, onWakeToo: boolean, kinds: ReadonlySet<string>): Generator<Told> {
     for (const message of this.#messages.values()) {
-      if (message.status !== 'pending' || isOver(message)) continue
+      if (message.status !== 'pending' || isOver(message) || message.forgotten) continue
       const due = isRefused(message) || message.dueAtMs <= nowMs
       const taken = isPassedOver(message) || (kinds.has(message.kind) && (onWakeToo || !message.onWake))
       if (due && (taken || isRefused(message))) yield message
@@ -302,8 +351,15 @@ export class Books {
     return Math.max(0, ...[...this.#messages.values()].map(({ notBefore }) => notBefore.ms))
   }
 
+  /** So it is where a stop does not say that it leaves claims behind. */
+  checkNothingIsClaimed(): void {
+    for (const { id, run } of this.#messages.values())
+      if (run) this.fail(`${id} has a claim, and the stop that leaves it does not say so`)
+  }
+
   /** Nothing is left on the way: as it must be after a stop in peace. */
-  checkNothingRuns(): void {
+  checkNothingRuns(epoch: number): void {
+    if (epoch !== this.#epoch) return
     for (const { id, ack, run } of this.#messages.values())
       if (run || ack === 'processing') this.fail(`${id} is still on its way after a stop in peace`)
   }
@@ -400,8 +456,7 @@ export class Books {
     if (read.dueAtMs > nowMs) this.fail(`${id} starts ${read.dueAtMs - nowMs} ms before its time`)
     const early = Math.min(told.notBefore.wallMs - nowMs, told.notBefore.ms - this.#parts.clock.monotonic())
     // The wall clock knows whole milliseconds only; an answer that comes late reads it once more.
-    if (early >= (this.#parts.lateCommits ? 2 : 1))
-      this.fail(`${id} starts ${early} ms before its next attempt`)
+    if (early >= (this.#parts.isLate ? 2 : 1)) this.fail(`${id} starts ${early} ms before its next attempt`)
     if (attempt > policyOf(told.kind).attempts) this.fail(`${id} starts as attempt ${attempt}`)
     told.ack = 'processing'
     told.run = { run, alone, worker }
@@ -454,6 +509,17 @@ export class Books {
     }
   }
 }
+
+const FORGOTTEN = {
+  ack: 'none',
+  charged: 0,
+  deaths: 0,
+  interrupted: false,
+  suspect: 'no',
+  turnedAwaySinceMs: undefined,
+  strict: false,
+  forgotten: true,
+} as const
 
 /** What the batch says in the time of its making, in the time of now. */
 function byTheClock(ending: RunResult, setMs: number): RunResult {

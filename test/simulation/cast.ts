@@ -27,6 +27,8 @@ export interface Fate {
   readonly twice: boolean
   /** Its process closes the channel to the runtime and lives on: instead of an answer, or some time after it. */
   readonly cuts: 'no' | 'instead' | 'afterwards'
+  /** The runtime dies with it, as it does when a handler takes all of the memory that both have. */
+  readonly takesDown: boolean
 }
 
 const POLICIES: Readonly<Record<Exclude<Kind, 'nobody'>, RetryPolicy>> = {
@@ -46,7 +48,8 @@ export const CONTEXT_KIND: Kind = 'free'
 export const CONCURRENCY = 4
 
 /** … and for one function. */
-export function concurrencyOf(kind: Kind): number {
+export function concurrencyOf(kind: Kind, version: number): number {
+  if (version >= 4 && kind === 'quick') return 1
   return kind === 'slow' ? 2 : 3
 }
 
@@ -63,7 +66,7 @@ function specOf(name: keyof typeof POLICIES, version: number): FunctionSpec {
     rule: { kind: [name], ...(name === CONTEXT_KIND && { trigger: [true, false] }), content: [] },
     timeoutMs: TIMEOUT_MS,
     retry: POLICIES[name],
-    concurrency: concurrencyOf(name),
+    concurrency: concurrencyOf(name, version),
     key: KEYS[name] ?? 'address',
     rawContent: false,
     bundle: `${name}-${version}.cjs`,
@@ -99,6 +102,7 @@ export function fateOf(kind: Kind, plan: number, start: number): Fate {
     heeds: true,
     twice: false,
     cuts: cutOf(plan, start),
+    takesDown: start <= DOWNS_MAX && mix(plan, 11) % 100 === 0,
   }
   if (character < 65) return plain
   if (character < 80) return start <= fails ? { ...plain, end: bad } : plain
@@ -124,8 +128,27 @@ export function wishMs(plan: number): number {
   return [0, 50, 3_000][mix(plan, 8) % 3]!
 }
 
-const STUCK: Fate = { end: 'throws', ms: 0, replies: 0, blocks: false, heeds: true, twice: false, cuts: 'no' }
+/** Replies at once. */
+export const PLAIN: Fate = {
+  end: 'replies',
+  ms: 0,
+  replies: 1,
+  blocks: false,
+  heeds: true,
+  twice: false,
+  cuts: 'no',
+  takesDown: false,
+}
+/** More starts than a message is given before it is failed for them. */
+const DOWNS_MAX = 8
+const STUCK: Fate = { ...PLAIN, end: 'throws', replies: 0 }
 const DEATHS = ['exits', 'is-killed', 'runs-out-of-memory', 'throws-uncaught'] as const
+
+/** The process dies of it. */
+export function isDeadEnd(end: Fate['end']): boolean {
+  return end === 'exits' || end === 'is-killed' || end === 'runs-out-of-memory'
+}
+
 const BAD_ENDS = ['throws', 'throws', ...DEATHS] as const
 
 function durationMs(kind: Kind, plan: number, start: number): number {

@@ -1,5 +1,8 @@
 // What can happen to a runtime, as data: a run of the simulation is a list of these, so that a list that fails can be cut
 // down to the few events that matter. Each event is complete in itself; `pick` chooses among what there is at the time.
+import type { Fate } from './cast.ts'
+import { choicesOf } from './choices.ts'
+import type { Odd } from './faults.ts'
 import { Random } from './random.ts'
 
 /** `now`: the watcher tells at once; `late`: after a while, twice; `lost`: only the poll finds it. */
@@ -13,17 +16,51 @@ export interface NewMessage {
   readonly address: number
   readonly due: 'now' | 'past' | 'soon' | 'later' | 'far' | 'unreadable'
   readonly odd: 'no' | 'bad-json' | 'too-large' | 'on-wake' | 'numberless' | 'context'
+  /** What its handler does at each start, the last one again and again, in place of what follows from its number. */
+  readonly does?: readonly Partial<Fate>[]
 }
 
 export const KINDS = ['quick', 'slow', 'free', 'user', 'stuck', 'late', 'nobody'] as const
 export type Kind = (typeof KINDS)[number]
 
-export type Event =
+/** `at`: 1 for the second folder, where there is one. What happens to a process happens to the one that serves the folder. */
+export type Event = Happening & { readonly at?: 0 | 1 }
+
+/** Where the runtime stands with a folder. */
+export type Situation =
+  /** A commit is under way that claims messages, or ends runs: not written yet, or written and not known to be. */
+  | 'claims-asked'
+  | 'claims-written'
+  | 'ends-asked'
+  | 'ends-written'
+  /** A message is in this state. */
+  | 'ready'
+  | 'running'
+  | 'finishing'
+  | 'retrying'
+  | 'rereading'
+  | 'scheduled'
+  /** Nothing is left to do. */
+  | 'idle'
+
+export type Happening =
   | { readonly do: 'insert'; readonly messages: readonly NewMessage[]; readonly hint: Hint }
   /** More messages than there is room for, of a function whose retries wait for long. */
   | { readonly do: 'crowd'; readonly plan: number; readonly hint: 'now' }
-  /** Nothing goes wrong for a while: what is due and has no other before it begins. */
-  | { readonly do: 'quiet' }
+  /** Nothing goes wrong for a while: what is due and has no other before it begins; `other`: what the other folder does meanwhile. */
+  | { readonly do: 'quiet'; readonly other?: 'rests' | 'unreadable' | 'full' | 'failing' }
+  /** Of a runtime of two folders: it serves this one no more, and again after a while. */
+  | { readonly do: 'leave'; readonly downMs: number }
+  /** Calls are made until that holds. */
+  | { readonly do: 'until'; readonly situation: Situation }
+  /** inbound.db gives out so many pages that are not as they should be. */
+  | { readonly do: 'odd-pages'; readonly how: Odd; readonly times: number }
+  /** The disk of outbound.db fails in so many commits. */
+  | { readonly do: 'failing-commits'; readonly times: number }
+  /** A store that answers late takes so long for its next commit, and again for the answer. */
+  | { readonly do: 'slow-commit'; readonly writeMs: number; readonly answerMs: number }
+  /** Another file is put in place while the runtime is up, after so long a time without any. */
+  | { readonly do: 'swap'; readonly messages: readonly NewMessage[]; readonly goneMs: number }
   /** While no runtime is up, another file is put in place, which has other rows under the numbers that were walked last. */
   | { readonly do: 'replace'; readonly messages: readonly NewMessage[]; readonly downMs: number }
   /** The host changes a row: gives it another time, pauses, resumes, cancels, deletes, or inserts its id again. */
@@ -37,8 +74,8 @@ export type Event =
   | { readonly do: 'call' }
   /** An event of the watcher for nothing. */
   | { readonly do: 'hint' }
-  /** kill -9 before the effect after so many more; comes back after a while. */
-  | { readonly do: 'crash'; readonly afterEffects: number; readonly downMs: number }
+  /** kill -9 before the effect after so many more, or before the next one of this name; comes back after a while. */
+  | { readonly do: 'crash'; readonly afterEffects: number; readonly downMs: number; readonly before?: string }
   | { readonly do: 'stop'; readonly downMs: number }
   /** Another runtime takes the workspace over, and this one does not know. */
   | { readonly do: 'take-over' }
@@ -60,11 +97,20 @@ type RowChange = 'earlier' | 'later' | 'pause' | 'resume' | 'cancel' | 'delete' 
 
 export function randomEvents(seed: number, steps: number): Event[] {
   const random = new Random(seed)
-  return Array.from({ length: steps }, () => randomEvent(random))
+  if (choicesOf(seed).stores.length === 1) return Array.from({ length: steps }, () => randomEvent(random))
+  const events: Event[] = []
+  while (events.length < steps) {
+    const at = random.pick([0, 1] as const)
+    const event = { ...randomEvent(random, SHARED), at }
+    events.push(event)
+    // The other folder knows the same ids.
+    if (event.do === 'insert' && random.next() < 0.2) events.push({ ...event, at: at === 0 ? 1 : 0 })
+  }
+  return events
 }
 
-function randomEvent(random: Random): Event {
-  const what = random.weighted(WEIGHTS)
+function randomEvent(random: Random, weights = WEIGHTS): Event {
+  const what = random.weighted(weights)
   switch (what) {
     case 'insert':
       return { do: what, messages: randomMessages(random), hint: randomHint(random) }
@@ -87,8 +133,21 @@ function randomEvent(random: Random): Event {
     case 'call':
     case 'hint':
     case 'take-over':
-    case 'quiet':
       return { do: what }
+    case 'quiet':
+      return { do: what, other: random.pick(['rests', 'unreadable', 'full', 'failing'] as const) }
+    case 'leave':
+      return { do: what, downMs: random.pick(DOWNS) }
+    case 'until':
+      return { do: what, situation: 'idle' }
+    case 'odd-pages':
+      return { do: what, how: random.pick(['repeats', 'turns-round'] as const), times: 1 + random.int(3) }
+    case 'failing-commits':
+      return { do: what, times: 1 + random.int(14) }
+    case 'slow-commit':
+      return { do: what, writeMs: random.pick(TROUBLES), answerMs: random.pick(TROUBLES) }
+    case 'swap':
+      return { do: what, messages: randomMessages(random), goneMs: random.pick(TROUBLES) }
     case 'crash':
       return { do: what, afterEffects: random.int(40), downMs: random.pick(DOWNS) }
     case 'stop':
@@ -157,7 +216,12 @@ const WEIGHTS: readonly (readonly [number, Event['do']])[] = [
   [0.8, 'jump'],
   [0.8, 'freeze'],
   [0.8, 'reload'],
+  [0.8, 'odd-pages'],
+  [0.4, 'failing-commits'],
+  [0.5, 'slow-commit'],
+  [0.3, 'swap'],
 ]
+const SHARED: typeof WEIGHTS = [...WEIGHTS, [0.5, 'leave'], [0.3, 'quiet']]
 const PASSES: readonly (readonly [number, number])[] = [
   [4, 0.3],
   [5, 1],

@@ -14,19 +14,27 @@ const HOT_JOURNAL = new Database.SqliteError(
   'SQLITE_READONLY_ROLLBACK',
 )
 const LOCKED = new Database.SqliteError('database is locked', 'SQLITE_BUSY')
+const FAILING = new Database.SqliteError('disk I/O error', 'SQLITE_IOERR_WRITE')
 const FULL = new Database.SqliteError('database or disk is full', 'SQLITE_FULL')
 
 type Unreadable = 'journal' | 'gone'
+/** A page of inbound.db: each row twice, or the last row first. */
+export type Odd = 'repeats' | 'turns-round'
 
 export class Faults {
   readonly #clock: Clock
   #effectsLeft = Number.POSITIVE_INFINITY
+  #crashBefore: string | undefined
   #readsLeft = 0
   #busyReads = 0
   #busyCommits = 0
+  #failingCommits = 0
+  #slowMs: number[] = []
+  #odd: { readonly how: Odd; times: number } | undefined
   #fullUntilMs = Number.NEGATIVE_INFINITY
   #fullFrom = 0
   #statements = 0
+  isSwapUnseen = false
   #unreadable: { readonly how: Unreadable; readonly untilMs: number } | undefined
   /** How often each fault has struck. */
   readonly struck: Record<string, number> = {}
@@ -35,8 +43,10 @@ export class Faults {
     this.#clock = clock
   }
 
-  crashIn(effects: number): void {
+  /** `before`: counts only effects of this name. */
+  crashIn(effects: number, before?: string): void {
     this.#effectsLeft = effects
+    this.#crashBefore = before
   }
 
   /** So many reads still succeed, and then so many fail. */
@@ -49,13 +59,40 @@ export class Faults {
     this.#busyCommits = times
   }
 
+  /** The disk fails in so many commits: after a few of them the runtime gives up. */
+  failingCommits(times: number): void {
+    this.#failingCommits = times
+  }
+
+  /** Of the next commit of a store that answers late. */
+  slowCommit(writeMs: number, answerMs: number): void {
+    this.#slowMs = [writeMs, answerMs]
+  }
+
+  /** How long the next step of such a commit takes, if it takes long. */
+  get slowMs(): number | undefined {
+    return this.#slowMs.shift()
+  }
+
+  /** So many pages are not as they should be. */
+  oddPages(how: Odd, times: number): void {
+    this.#odd = { how, times }
+  }
+
   full(ms: number, fromStatement: number): void {
     this.#fullUntilMs = this.#clock.monotonic() + ms
     this.#fullFrom = fromStatement
   }
 
   unreadable(how: Unreadable, ms: number): void {
+    if (this.isSwapUnseen) return
     this.#unreadable = { how, untilMs: this.#clock.monotonic() + ms }
+  }
+
+  /** Another file comes after a while, and not before a runtime has looked for this one in vain: it has the same inode here. */
+  swap(ms: number): void {
+    this.unreadable('gone', ms)
+    this.isSwapUnseen = true
   }
 
   /** Whether inbound.db is away. */
@@ -68,12 +105,17 @@ export class Faults {
     this.#effectsLeft = Number.POSITIVE_INFINITY
     this.#busyReads = 0
     this.#busyCommits = 0
+    this.#failingCommits = 0
+    this.#slowMs = []
+    this.#odd = undefined
     this.#fullUntilMs = Number.NEGATIVE_INFINITY
     this.#unreadable = undefined
+    this.isSwapUnseen = false
   }
 
   /** Something is about to be done to the world. */
   effect(what: string): void {
+    if (this.#crashBefore !== undefined && this.#crashBefore !== what) return
     if (this.#effectsLeft-- > 0) return
     this.#effectsLeft = Number.POSITIVE_INFINITY
     this.#strike(`crash before ${what}`)
@@ -97,6 +139,11 @@ export class Faults {
   begin(): void {
     this.effect('a transaction')
     this.#statements = 0
+    if (this.#failingCommits > 0) {
+      this.#failingCommits--
+      this.#strike('failing commit')
+      throw FAILING
+    }
     if (this.#busyCommits === 0) return
     this.#busyCommits--
     this.#strike('busy commit')
@@ -111,8 +158,23 @@ export class Faults {
     throw FULL
   }
 
+  /** What a source that is not as careful as a file makes of a page. */
+  odd<T extends { readonly rows: readonly unknown[] }>(page: T): T {
+    if (!this.#odd || this.#odd.times === 0 || page.rows.length === 0) return page
+    this.#odd.times--
+    this.#strike(`page that ${this.#odd.how}`)
+    const { rows } = page
+    return { ...page, rows: this.#odd.how === 'repeats' ? [...rows, ...rows] : [...rows].reverse() }
+  }
+
+  /** It is one of these, and may end the service of the folder. */
+  isPlanned(error: unknown): boolean {
+    return error === FAILING
+  }
+
   get #troubled() {
-    if (this.#unreadable && this.#clock.monotonic() >= this.#unreadable.untilMs) this.#unreadable = undefined
+    const isOver = this.#unreadable && this.#clock.monotonic() >= this.#unreadable.untilMs
+    if (isOver && !this.isSwapUnseen) this.#unreadable = undefined
     return this.#unreadable
   }
 

@@ -1,4 +1,4 @@
-// The two files of a world: made once for a process and emptied for each run, since making them, and statements for them,
+// The two files of a folder, and as many folders as a world may have: made once for a process and emptied for each run, since making them, and statements for them,
 // costs more than a whole run of few steps. inbound.db is a real one, in WAL mode in every third world, as some hosts have
 // it, and in another third with a table whose numbers need not be unique; outbound.db is in memory, and stays when the runtime that uses it dies.
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { HOST_TABLES } from '../../runtime/protocol/schema.ts'
+import { MemoryFile } from '../support/memory-store.ts'
 import type { Faults } from './faults.ts'
 
 /** outbound.db: the handle for the runtime, whose writing statements come by the faults, and the way past them for all others. */
@@ -17,16 +18,33 @@ export interface Outbound {
 /** A table that does not say that numbers are unique, as some host might make it. */
 const LOOSE = 'loose'
 
+/** Of all folders of a world. */
 export class Files {
+  readonly folders: readonly FolderFiles[]
+  readonly #root: string
+
+  constructor() {
+    this.#root = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'nanoclaw-simulation-'))
+    this.folders = ['first', 'second'].map((name) => new FolderFiles(join(this.#root, name)))
+  }
+
+  close(): void {
+    for (const folder of this.folders) folder.close()
+    rmSync(this.#root, { recursive: true, force: true })
+  }
+}
+
+export class FolderFiles {
   readonly outbound: Outbound
-  readonly #folder: string
+  /** What a store in memory keeps. */
+  memory = new MemoryFile()
   readonly #inbounds: readonly Database.Database[]
   #inbound: Database.Database
   #faults: Faults | undefined
 
-  constructor() {
-    this.#folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'nanoclaw-simulation-'))
-    this.#inbounds = ['memory', 'wal', LOOSE].map((kind) => inboundIn(join(this.#folder, kind), kind))
+  constructor(folder: string) {
+    mkdirSync(folder)
+    this.#inbounds = ['memory', 'wal', LOOSE].map((kind) => inboundIn(join(folder, kind), kind))
     this.#inbound = this.#inbounds[0]!
     const db = new Database(':memory:')
     const unwatched = db.prepare.bind(db) as Outbound['prepare']
@@ -43,9 +61,10 @@ export class Files {
     return this.#inbound === this.#inbounds[2]
   }
 
-  /** A run begins in this world, and these are its faults. */
+  /** A run begins in this world, and these are the faults of this folder. */
   empty(world: number, faults: Faults): void {
     this.#faults = faults
+    this.memory = new MemoryFile()
     this.#inbound = this.#inbounds[world % this.#inbounds.length]!
     empty(this.#inbound)
     empty(this.outbound.db)
@@ -53,7 +72,6 @@ export class Files {
 
   close(): void {
     for (const db of [...this.#inbounds, this.outbound.db]) db.close()
-    rmSync(this.#folder, { recursive: true, force: true })
   }
 
   #watched(statement: Database.Statement): Database.Statement {

@@ -2,8 +2,10 @@
 // hosts do, at any time; each change is one commit.
 import { renameSync } from 'node:fs'
 import type { Database, Statement } from 'better-sqlite3'
-import type { Event } from './events.ts'
-import type { Files } from './files.ts'
+import { replyId } from '../../runtime/protocol/reply-id.ts'
+import type { Disk } from './disk.ts'
+import type { Event, NewMessage } from './events.ts'
+import type { FolderFiles } from './files.ts'
 import { isOver, messageOf, type Told, timeOf } from './messages.ts'
 
 type Change = Extract<Event, { readonly pick: number; readonly hint: unknown }>
@@ -11,7 +13,8 @@ type Change = Extract<Event, { readonly pick: number; readonly hint: unknown }>
 export class Host {
   /** In the order in which they came. */
   readonly messages = new Map<string, Told>()
-  readonly #files: Files
+  readonly #files: FolderFiles
+  readonly #disk: Disk
   readonly #nowMs: () => number
   readonly #isLoose: boolean
   readonly #sql: Readonly<Record<keyof typeof SQL, Statement>>
@@ -20,8 +23,9 @@ export class Host {
   #seqBelow = 0
   #away = false
 
-  constructor(files: Files, nowMs: () => number) {
+  constructor(files: FolderFiles, disk: Disk, nowMs: () => number) {
     this.#files = files
+    this.#disk = disk
     this.#nowMs = nowMs
     this.#sql = prepare(files.inbound)
     this.#isLoose = files.isLoose
@@ -41,7 +45,7 @@ export class Host {
   }
 
   /** Another file: its rows begin a little below the numbers that the one before ended with. Returns them. */
-  replace({ messages }: Extract<Event, { do: 'replace' }>): readonly Told[] {
+  replace({ messages }: { readonly messages: readonly NewMessage[] }): readonly Told[] {
     return this.#files.inbound.transaction(() => {
       for (const message of this.messages.values()) if (message.status !== 'deleted') this.#delete(message)
       this.#seqMax = Math.max(0, this.#seqMax - 2 * Math.ceil(messages.length / 2))
@@ -86,11 +90,13 @@ export class Host {
     return message
   }
 
+  /** Records what has ended, and delivers its replies. */
   sync({ prune }: Extract<Event, { do: 'sync' }>): void {
     this.#files.inbound.transaction(() => {
       const inFile = [...this.messages.values()].filter(({ status }) => status !== 'deleted')
       for (const message of inFile)
         if (isOver(message) && message.status !== 'completed') this.#setStatus(message, 'completed')
+      for (const message of inFile) if (isOver(message)) this.#deliver(message)
       const done = inFile.filter(({ status }) => status === 'completed')
       if (prune) for (const message of done.slice(0, -5)) this.#delete(message)
     })()
@@ -107,9 +113,7 @@ export class Host {
         Object.assign(message, timeOf('soon', message.plan, this.#nowMs()))
         this.#sql.setTime.run(message.processAfter, message.id)
       }
-      this.#files.outbound
-        .prepare("delete from processing_ack where message_id = ? and status = 'processing'")
-        .run(message.id)
+      this.#disk.unclaim(message.id)
     }
     return taken
   }
@@ -137,9 +141,16 @@ export class Host {
       this.#seqMax = Math.max(this.#seqMax, message.seq)
     }
     message.status = 'pending'
+    message.forgotten = false
     const { id, seq, kind, processAfter, address, content, onWake, context } = message
     const flags = [onWake, !context].map(Number)
     this.#sql.insert.run(id, seq, kind, processAfter, address && 'chat', address, content, ...flags)
+  }
+
+  #deliver(message: Told): void {
+    for (let n = message.delivered; n < message.replies.length; n++)
+      this.#sql.deliver.run(replyId(message.id, n))
+    message.delivered = message.replies.length
   }
 
   #setStatus(message: Told, status: 'pending' | 'paused' | 'completed'): void {
@@ -170,6 +181,7 @@ const SQL = {
   setTime: 'update messages_in set process_after = ? where id = ?',
   setStatus: 'update messages_in set status = ? where id = ?',
   delete: 'delete from messages_in where id = ?',
+  deliver: "insert or ignore into delivered (message_out_id, delivered_at) values (?, '2026-11-24 12:00:00')",
 }
 
 function prepare(db: Database): Readonly<Record<keyof typeof SQL, Statement>> {

@@ -1,13 +1,16 @@
 // Runs that failed once, cut down to the events that matter. Each is run with several numbers, from which follows how long
 // things take in it.
 import { type Fate, fateOf } from './cast.ts'
+import type { Choices } from './choices.ts'
 import type { Event, Kind, NewMessage } from './events.ts'
 import type { Files } from './files.ts'
 import { simulate } from './simulation.ts'
 
-interface Known {
+export interface Known {
   readonly title: string
   readonly runs: readonly (readonly Event[])[]
+  /** What its world must be like. */
+  readonly choices?: Partial<Choices>
 }
 
 const SEEDS = 12
@@ -15,7 +18,7 @@ const SEEDS = 12
 /** A message whose first run is like that, and whose plan fits. */
 function message(kind: Kind, like: (fate: Fate) => boolean, fits = (_plan: number) => true): NewMessage {
   let plan = 1
-  while (!like(fateOf(kind, plan, 1)) || !fits(plan)) plan++
+  while (!like(fateOf(kind, plan, 1)) || fateOf(kind, plan, 1).takesDown || !fits(plan)) plan++
   return { plan, kind, address: 0, due: 'now', odd: 'no' }
 }
 
@@ -53,8 +56,9 @@ export const KNOWN: readonly Known[] = [
       { do: 'insert', messages: [replies], hint: 'now' },
       { do: 'call' },
       { do: 'reload', version: 2 },
-      { do: 'busy-reads', after: readsBefore, times: 3 },
-      { do: 'pass', ms: 100 },
+      // Long enough for the new process to load.
+      { do: 'busy-reads', after: readsBefore, times: 20 },
+      { do: 'pass', ms: 400 },
     ]),
   },
   {
@@ -152,10 +156,14 @@ export const KNOWN: readonly Known[] = [
 ]
 
 /** @returns what does not hold, with all that happened */
-export async function failureOf(files: Files, { title, runs }: Known): Promise<string | undefined> {
+export async function failureOf(
+  files: Files,
+  { title, runs, choices }: Known,
+  seeds = SEEDS,
+): Promise<string | undefined> {
   for (const events of runs)
-    for (let seed = 1; seed <= SEEDS; seed++) {
-      const { violation, trace } = await simulate(files, seed, events, true)
+    for (let seed = 1; seed <= seeds; seed++) {
+      const { violation, trace } = await simulate(files, seed, events, { tracing: true, choices })
       if (violation) return `${violation.message} (${title})\n${trace.join('\n')}`
     }
   return undefined

@@ -1,54 +1,62 @@
-// One life of the runtime, from a start to its end, however that comes: the real session, executor, lanes, pool, inbox and
-// outbox, put together as runtime.ts does it, with simulated time, processes and faults at the edges. When it is killed,
-// nothing of it ever happens again; what it has committed stays.
+// One life of the runtime, from a start to its end, however that comes: the pool of processes, the turns and the numbers of
+// the runs, put together as runtime.ts does it, and the folders that it serves (served.ts), with simulated time and processes.
+// When it is killed, nothing of it ever happens again; what it has committed stays.
 import type { Catalog } from '../../runtime/catalog/catalog.ts'
-import { Dispatcher } from '../../runtime/dispatcher.ts'
-import type { Clock, Timer } from '../../runtime/protocol/clock.ts'
-import type { CommitBatch, CommitResult } from '../../runtime/protocol/commit-batch.ts'
-import { NanoclawError } from '../../runtime/protocol/errors.ts'
+
+import type { Clock } from '../../runtime/protocol/clock.ts'
 import { createEvents } from '../../runtime/protocol/events.ts'
-import { Queue, type QueueLimits } from '../../runtime/queue/queue.ts'
+import type { Dispatch } from '../../runtime/protocol/ipc.ts'
+import type { QueueLimits } from '../../runtime/queue/queue.ts'
 import type { Workers } from '../../runtime/queue/workers.ts'
-import { type InboundLimits, InboundSource } from '../../runtime/sources/inbound.ts'
-import { classifyRead, classifyWrite, explain } from '../../runtime/store/sqlite/classify.ts'
-import { Inbox, START } from '../../runtime/store/sqlite/inbox.ts'
-import { Outbox } from '../../runtime/store/sqlite/outbox.ts'
+import type { InboundLimits } from '../../runtime/sources/inbound.ts'
+import { Turns } from '../../runtime/turns.ts'
 import { Pool } from '../../runtime/workers/pool.ts'
 import { Prewarm } from '../../runtime/workers/prewarm.ts'
-import { type Books, Violation } from './books.ts'
-import { CONCURRENCY, fateOf, wishMs } from './cast.ts'
-import { Crash, type Faults } from './faults.ts'
-import type { Outbound } from './files.ts'
-import { CONTENT_MAX, type Told } from './messages.ts'
+import { CONCURRENCY, type Fate, wishMs } from './cast.ts'
+import type { Kind } from './events.ts'
+import { Crash } from './faults.ts'
+import type { Folder } from './folder.ts'
 import { type Birth, SimulatedProcess } from './process.ts'
 import type { Random } from './random.ts'
+import { ABORT_GRACE_MS, type ProcessEnds, Served } from './served.ts'
 
 export interface World {
   readonly clock: Clock
-  readonly faults: Faults
-  readonly books: Books
-  readonly outbound: Outbound
-  readonly messages: ReadonlyMap<string, Told>
-  readonly inboundPath: string
   readonly random: Random
   readonly limits: InboundLimits & QueueLimits
-  /** The store answers with a promise, some time later. */
-  readonly lateCommits: boolean
   readonly pollMs: number
+  readonly retentionMs: number
   readonly crashLimit: number
-  /** What stands in the file of the lock. */
-  readonly lock: { stoppedEpoch: number }
   readonly nextPid: () => number
   readonly birth: () => Birth
   /** How long a channel or a signal takes. */
   readonly delayMs: () => number
   readonly say: (text: () => string) => void
-  /** A life is over; the world goes on. */
-  readonly over: (life: Life, why: 'crash' | 'fenced') => void
+  /** Nothing is to go wrong now. */
+  readonly isCalm: () => boolean
+  /** This life serves the folder no more; the world goes on. */
+  readonly over: (folder: Folder, life: Life, why: Over) => void
 }
 
-const DRAIN_MS = 1_000
-const ABORT_GRACE_MS = 50
+/** `taken-down`: by a handler. `failed`: the store could not be written for too long. */
+export type Over = 'crash' | 'taken-down' | 'fenced' | 'failed' | 'left'
+
+/** A handler at work. */
+interface Running {
+  readonly id: string
+  readonly kind: Kind
+  readonly pid: number
+  /** As the function said when it was given to its process. */
+  readonly concurrency: number
+}
+
+/** A message that a process has, or gets. */
+interface Given {
+  readonly served: Served
+  readonly kind: Kind
+  readonly concurrency: number
+}
+
 const POOL_LIMITS = {
   concurrency: CONCURRENCY,
   warmMax: 7,
@@ -65,41 +73,34 @@ const POOL_LIMITS = {
   nodeArgs: [],
   cwd: '',
 }
+/** Processes that one folder gets for a function, while another one has messages for it that could run. */
+const PASSED_BY_MAX = 12
+const TAKEN_DOWN = 'a handler that takes the runtime with it'
 
 export class Life {
-  readonly epoch: number
   readonly #world: World
-  readonly #inbox: Inbox
-  readonly #outbox: Outbox
-  readonly #queue: Queue
-  readonly #source: InboundSource
-  readonly #dispatcher: Dispatcher
   readonly #pool: Pool
+  readonly #turns: Turns
+  readonly #served = new Map<Folder, Served>()
+  readonly #given = new Map<number, Given>()
+  readonly #running = new Map<number, Running>()
+  #catalog: Catalog
+  #runs = 0
   #alive = true
-  #drained: 'not' | 'draining' | 'in-peace' | 'late' = 'not'
+  #isDraining = false
 
-  /** @throws Crash, SqliteError: it did not come to life */
   constructor(world: World, catalog: Catalog) {
     this.#world = world
-    const { faults, books, outbound, crashLimit, inboundPath } = world
-    this.#outbox = new Outbox(outbound.db, 'delete')
-    faults.begin()
-    const recovery = this.#outbox.recover(world.clock.now(), crashLimit, world.lock.stoppedEpoch)
-    books.recovered(recovery, world.lock.stoppedEpoch)
-    world.say(
-      () =>
-        `starts, epoch ${recovery.epoch}, checkpoint ${recovery.checkpoint.seq} [${recovery.checkpoint.unfinished}]`,
-    )
-    this.epoch = recovery.epoch
-    this.#inbox = new Inbox(inboundPath)
+    this.#catalog = catalog
     const clock = this.#clock()
-    const events = createEvents()
-    events.on('runs-ended', (list) => books.settled(this.epoch, list))
+    this.#turns = new Turns(clock)
     this.#pool = new Pool({
       clock,
-      events,
+      events: createEvents(),
       limits: POOL_LIMITS,
-      onRoom: () => this.#dispatcher.nudge(),
+      onRoom: () => {
+        for (const served of this.#served.values()) served.roomCame()
+      },
       onStartFailed: () => undefined,
       spawner: new Prewarm({
         clock,
@@ -110,105 +111,97 @@ export class Life {
             birth: world.birth,
             delayMs: world.delayMs,
             limits: POOL_LIMITS,
-            left: (pid, why) => books.fail(`process ${pid} ${why}, and is neither of use nor ended`),
-            wishMs: ({ message }) => wishMs(world.messages.get(message.id)!.plan),
-            begins: (pid, dispatch) => {
-              world.say(() => `  ${dispatch.message.id} begins in ${pid}`)
-              books.handlerBegins(this.epoch, pid, dispatch)
-              const { kind, plan, started } = world.messages.get(dispatch.message.id)!
-              return fateOf(kind, plan, started)
-            },
+            left: (pid, why) => this.#fail(`process ${pid} ${why}, and is neither of use nor ended`),
+            wishMs: (dispatch) => wishMs(this.#told(dispatch).plan),
+            begins: (pid, dispatch) => this.#begins(pid, dispatch),
             ended: (pid, dispatch, how) => {
               world.say(() => `  ${dispatch.message.id} ${how} in ${pid}`)
-              books.handlerEnded(this.epoch, dispatch, how)
+              this.#running.delete(dispatch.n)
+              const { folder, epoch } = this.#givenOf(dispatch).served
+              folder.books.handlerEnded(epoch, dispatch, how)
             },
-            outlived: (pid) => books.outlived(pid),
-            holds: (pid, dispatches) => books.holds(this.epoch, pid, dispatches),
+            outlived: (pid, hasAnswered) => {
+              for (const { folder } of this.#served.values()) folder.books.outlived(pid, hasAnswered)
+            },
+            holds: (pid, dispatches) => {
+              const alone = dispatches.find((dispatch) => dispatch.alone)
+              if (alone && dispatches.length > 1)
+                this.#fail(`${alone.message.id} has company in process ${pid}`)
+            },
           }),
       }),
     })
-    this.#queue = new Queue({
-      clock,
-      limits: world.limits,
-      onDue: (messages) => this.#source.comeDue(messages),
-      onReady: () => this.#dispatcher.nudge(),
-      onHorizon: () => this.#source.horizonCame(),
-    })
-    this.#source = new InboundSource(
+  }
+
+  /** @throws Crash, SqliteError: it does not serve the folder */
+  open(folder: Folder): Served {
+    const { random, limits, pollMs, retentionMs, crashLimit, delayMs, say } = this.#world
+    const served = new Served(
+      folder,
       {
-        clock,
-        events,
-        queue: this.#queue,
-        limits: world.limits,
-        inbound: this.#watchedInbox(),
-        history: (ids) => {
-          faults.effect('a read of outbound.db')
-          return this.#outbox.history(ids)
-        },
-        unfinished: (ids, limit) => {
-          faults.effect('a read of outbound.db')
-          return this.#outbox.unfinished(ids, limit)
-        },
-        start: START,
-        checkpoint: recovery.checkpoint,
-        maxContentBytes: CONTENT_MAX,
-        pollMs: world.pollMs,
-        classify: readTrouble,
-        path: inboundPath,
+        clock: this.#clock(),
+        turns: this.#turns.join(),
+        nextRunId: () => ++this.#runs,
+        random: () => random.next(),
+        workers: (served) => this.#watchedPool(served),
+        limits,
+        pollMs,
+        retentionMs,
+        crashLimit,
+        delayMs,
+        say,
+        do: (call) => this.do(call),
+        crashed: (crash) => this.#crashed(crash),
+        gaveUp: (served, why) => this.#gaveUp(served, why),
+        claimed: (served, functionName) => this.#claimed(served, functionName),
       },
-      catalog,
+      this.#catalog,
     )
-    let runs = 0
-    this.#dispatcher = new Dispatcher({
-      workspace: 'the only one',
-      clock,
-      nextRunId: () => ++runs,
-      events,
-      queue: this.#queue,
-      crashLimit,
-      random: () => world.random.next(),
-      store: { commit: (turn) => (world.lateCommits ? this.#commitLate(turn) : this.#commit(turn)) },
-      workers: this.#watchedPool(),
-      maxSeq: () => this.#source.maxSeq(),
-      checkpoint: (nowMs) => this.#source.checkpoint(nowMs),
-      claimed: () => undefined,
-      classify: writeTrouble,
-      explain,
-      fatal: (error) => this.#fatal(error),
-    })
+    this.#served.set(folder, served)
+    return served
   }
 
-  /** Begins to work. */
-  start(): void {
-    this.do(() => this.#source.start(this.#dispatcher))
+  /** It is up, and could serve this folder too. */
+  mayServe(folder: Folder): boolean {
+    return this.#alive && !this.#isDraining && !this.#served.has(folder)
   }
 
-  /** Somebody calls into the runtime. */
+  served(folder: Folder): Served | undefined {
+    return this.#served.get(folder)
+  }
+
+  get all(): readonly Served[] {
+    return [...this.#served.values()]
+  }
+
+  get alive(): boolean {
+    return this.#alive
+  }
+
+  get isDraining(): boolean {
+    return this.#isDraining
+  }
+
+  /** Calls into the runtime. */
   do(call: () => void): void {
     if (!this.#alive) return
     try {
       call()
     } catch (error) {
       if (!(error instanceof Crash)) throw error
-      this.#world.say(() => `crashes before ${error.message}`)
-      this.#die('crash')
+      this.#crashed(error)
     }
   }
 
-  /** Whether the states of all messages and the indexes of the queue say the same. */
-  checkQueue(): void {
-    const wrong = this.#alive ? this.#queue.disagreements() : []
-    if (wrong.length > 0) this.#world.books.fail(`the queue disagrees with itself: ${wrong.join('; ')}`)
-  }
-
-  look(): void {
-    this.do(() => this.#source.poll('now'))
+  checkQueues(): void {
+    for (const served of this.#served.values()) served.checkQueue()
   }
 
   reload(catalog: Catalog): void {
+    this.#catalog = catalog
     this.do(() => {
       this.#pool.keepOnly(new Set(catalog.names.flatMap((name) => catalog.get(name)?.bundle ?? [])))
-      this.#source.reroute(catalog)
+      for (const served of this.#served.values()) served.reroute(catalog)
     })
   }
 
@@ -217,113 +210,118 @@ export class Life {
     if (this.#alive) this.#die('crash')
   }
 
-  get drained(): 'not' | 'draining' | 'in-peace' | 'late' {
-    return this.#drained
-  }
-
-  /** As Runtime.stop does; `drained` says how far it has come. */
+  /** As Runtime.stop does; `drained` of each folder says how far it has come. */
   drain(): void {
     this.do(() => {
-      if (this.#drained !== 'not') return
-      this.#drained = 'draining'
-      const clock = this.#clock()
-      this.#source.stop()
-      const timers: Timer[] = [
-        clock.after(DRAIN_MS - ABORT_GRACE_MS, () => this.#abort()),
-        clock.after(DRAIN_MS, () => {
-          this.#abort()
-          void this.#pool.stop(true)
-        }),
-        clock.after(DRAIN_MS + 500, () => this.#stopped('late', timers)),
-      ]
-      this.#dispatcher
-        .drain()
-        .then(() => this.do(() => this.#stopped('in-peace', timers)))
-        .catch((error) => this.#world.books.keep(error))
-    })
-  }
-
-  #abort(): void {
-    this.#world.books.aborts(this.epoch)
-    this.#pool.abort()
-  }
-
-  #stopped(how: 'in-peace' | 'late', timers: readonly Timer[]): void {
-    if (this.#drained !== 'draining') return
-    for (const timer of timers) timer.cancel()
-    if (how === 'late' && this.#dispatcher.unwritten.claims > 0) this.#world.lock.stoppedEpoch = this.epoch
-    this.#dispatcher.close()
-    if (how === 'in-peace') {
-      this.#world.books.checkNothingRuns()
-      const checkpoint = this.#source.currentCheckpoint()
-      const nowMs = this.#world.clock.now()
-      try {
-        this.#commit({ nowMs, results: [], claims: [], rejections: [], inboundSeq: 0, checkpoint })
-      } catch (error) {
-        if (error instanceof Crash || error instanceof Violation) throw error
+      if (this.#isDraining) return
+      this.#isDraining = true
+      const processes: ProcessEnds = {
+        abort: () => {
+          for (const { folder, epoch } of this.#served.values()) folder.books.aborts(epoch)
+          this.#pool.abort()
+        },
+        kill: () => void this.#pool.stop(true),
       }
-    }
-    this.#world.say(() => `stopped ${how}`)
-    this.#drained = how
-    this.#end()
-  }
-
-  #commit(turn: CommitBatch, made = this.#world.books.made(turn)) {
-    const { faults, books, say } = this.#world
-    say(() => `  turn ${told(turn)}`)
-    const committed = books.commit(this.epoch, turn, made, () => {
-      faults.begin()
-      const done = this.#outbox.commit(turn)
-      say(() => `  on disk${committedText(done)}`)
-      return done
-    })
-    faults.effect('what follows a commit')
-    return committed
-  }
-
-  /** As a store on another machine would: the batch is on disk some time later, and that is known later still. */
-  #commitLate(turn: CommitBatch): Promise<CommitResult> {
-    const clock = this.#clock()
-    const { delayMs } = this.#world
-    const made = this.#world.books.made(turn)
-    return new Promise((resolve, reject) => {
-      clock.after(delayMs() * 10, () => {
-        let answer: () => void
-        try {
-          const result = this.#commit(turn, made)
-          answer = () => resolve(result)
-        } catch (error) {
-          if (error instanceof Crash || error instanceof Violation) throw error
-          answer = () => reject(error)
-        }
-        clock.after(delayMs() * 10, answer)
-      })
+      for (const served of this.#served.values()) served.drain(processes)
     })
   }
 
-  #fatal(error: unknown): void {
-    if (error instanceof Crash) {
-      this.#world.say(() => `crashes before ${error.message}`)
-      return this.#die('crash')
+  /** As Runtime.removeWorkspace does. */
+  leave({ name }: Folder, served: Served): void {
+    this.do(() =>
+      served.drain({ abort: () => this.#pool.abortFor(name), kill: () => this.#pool.endFor(name) }),
+    )
+  }
+
+  /** What has drained is closed: all of it after a stop, a folder that has left. */
+  close(): void {
+    const all = this.all
+    const isOver = ({ drained }: Served) => drained !== 'not' && drained !== 'draining'
+    if (!this.#alive || !all.some(isOver) || (this.#isDraining && !all.every(isOver))) return
+    for (const served of all.filter(isOver)) {
+      served.end()
+      if (all.every(isOver)) this.#alive = false
+      this.#world.over(served.folder, this, 'left')
+      this.#served.delete(served.folder)
     }
-    if (error instanceof Violation) return void this.#world.books.keep(error)
-    if (!(error instanceof NanoclawError) || error.code !== 'fenced')
-      this.#world.books.fail(`the runtime gives up: ${error instanceof Error ? error.stack : error}`)
-    this.#world.say(() => `epoch ${this.epoch} finds itself replaced`)
-    this.#die('fenced')
   }
 
-  #die(why: 'crash' | 'fenced'): void {
-    this.#end()
-    this.#world.over(this, why)
+  #crashed(crash: Crash): void {
+    this.#world.say(() => `crashes before ${crash.message}`)
+    if (this.#alive) this.#die(crash.message === TAKEN_DOWN ? 'taken-down' : 'crash')
   }
 
-  #end(): void {
+  #die(why: 'crash' | 'taken-down'): void {
     this.#alive = false
-    this.#inbox.close()
+    for (const served of this.all) {
+      served.end()
+      this.#world.over(served.folder, this, why)
+    }
   }
 
-  /** Calls nobody who is dead. */
+  /** The others go on without it. */
+  #gaveUp(served: Served, why: 'fenced' | 'failed'): void {
+    const { folder } = served
+    served.giveUp()
+    this.#pool.endFor(folder.name)
+    // A drain notices by itself.
+    if (this.#isDraining) return
+    this.#served.delete(folder)
+    if (this.#served.size === 0) this.#alive = false
+    this.#world.over(folder, this, why)
+  }
+
+  /** Where messages of two folders could run, neither gets all of the processes. */
+  #claimed(by: Served, functionName: string): void {
+    by.getsOne(functionName)
+    for (const other of this.#served.values())
+      if (other !== by && other.passedBy(functionName) > PASSED_BY_MAX)
+        other.folder.books.fail(
+          `messages of ${functionName} wait, while the other folder got ${PASSED_BY_MAX} processes`,
+        )
+  }
+
+  #fail(text: string): never {
+    const [served] = this.#served.values()
+    throw served ? served.folder.books.fail(text) : new Error(text)
+  }
+
+  #givenOf({ n }: Dispatch): Given {
+    return this.#given.get(n) ?? this.#fail(`run ${n} is in a process, and was not given to it`)
+  }
+
+  #told(dispatch: Dispatch) {
+    return this.#givenOf(dispatch).served.folder.host.messages.get(dispatch.message.id)!
+  }
+
+  #begins(pid: number, dispatch: Dispatch): Fate {
+    const { id } = dispatch.message
+    const { served, kind, concurrency } = this.#givenOf(dispatch)
+    const { clock, say, isCalm } = this.#world
+    say(() => `  ${id} begins in ${pid}`)
+    for (const other of this.#running.values())
+      if (other.pid === pid) this.#fail(`${id} begins in process ${pid} beside ${other.id}`)
+    this.#running.set(dispatch.n, { id, kind, pid, concurrency })
+    this.#mustBeWithinConcurrency(id, kind)
+    const fate = served.folder.books.handlerBegins(served.epoch, pid, dispatch)
+    if (fate.takesDown && !isCalm())
+      clock.soon(() =>
+        this.do(() => {
+          throw new Crash(TAKEN_DOWN)
+        }),
+      )
+    return fate
+  }
+
+  #mustBeWithinConcurrency(id: string, kind: Kind): void {
+    const all = this.#running.size
+    if (all > CONCURRENCY) this.#fail(`${id} begins as number ${all}; ${CONCURRENCY} may run`)
+    const own = [...this.#running.values()].filter((each) => each.kind === kind)
+    const most = Math.max(...own.map(({ concurrency }) => concurrency))
+    if (own.length > most) this.#fail(`${id} begins as number ${own.length} of ${kind}; ${most} may run`)
+  }
+
+  /** Calls nothing of what is dead. */
   #clock(): Clock {
     const { clock } = this.#world
     return {
@@ -334,55 +332,28 @@ export class Life {
     }
   }
 
-  #watchedInbox() {
-    const { faults, books } = this.#world
-    const inbox = this.#inbox
-    const read = <T>(what: string, now: () => T): T => {
-      try {
-        faults.read(what)
-      } catch (error) {
-        // As the real one does when it meets a hot journal.
-        if (!(error instanceof Crash) && classifyRead(error) !== 'retry') inbox.close()
-        throw error
-      }
-      return now()
-    }
-    return {
-      changed: (doubt: boolean) => {
-        const changed = read('a look', () => inbox.changed(doubt))
-        if (changed === 'replaced') books.startsOver()
-        return changed
-      },
-      getPendingMessages: (...about: Parameters<Inbox['getPendingMessages']>) =>
-        read('a page', () => inbox.getPendingMessages(...about)),
-      getPendingByIds: (...about: Parameters<Inbox['getPendingByIds']>) =>
-        read('some rows', () => inbox.getPendingByIds(...about)),
-      getPendingIds: (...about: Parameters<Inbox['getPendingIds']>) =>
-        read('a page of ids', () => inbox.getPendingIds(...about)),
-      getMessages: (ids: readonly string[]) => read('messages', () => inbox.getMessages(ids)),
-      maxSeq: () => read('the last seq', () => inbox.maxSeq()),
-      placeOf: (seq: number, id: string) => read('the row of the checkpoint', () => inbox.placeOf(seq, id)),
-      rawId: (rowid: number) => inbox.rawId(rowid),
-    }
-  }
-
-  #watchedPool(): Workers {
-    const { faults, books } = this.#world
+  #watchedPool(served: Served): Workers {
+    const { folder } = served
     return {
       capacity: () => this.#pool.capacity(),
-      start: (spec, count) => this.#pool.start(spec, count),
+      start: (spec, count) => {
+        if (this.#catalog.get(spec.name) !== spec)
+          this.#fail(`a process is started for ${spec.name} as it was before a reload`)
+        this.#pool.start(spec, count)
+      },
       slot: (pid) => {
         const slot = this.#pool.slot(pid)
         if (!slot) return undefined
         return {
           ...slot,
           run: (batch, receiver) => {
-            faults.effect('a dispatch')
-            books.dispatched(this.epoch, batch)
+            folder.faults.effect('a dispatch')
+            for (const dispatch of batch) this.#give(served, dispatch)
+            folder.books.dispatched(served.epoch, pid, batch)
             slot.run(batch, {
               ...receiver,
               ended: (ended) => {
-                books.ended(this.epoch, ended)
+                folder.books.ended(served.epoch, ended)
                 receiver.ended(ended)
               },
             })
@@ -391,38 +362,10 @@ export class Life {
       },
     }
   }
-}
 
-function readTrouble(error: unknown): { retry: true } | { retry: false; reason: string } {
-  if (error instanceof NanoclawError) return { retry: false, reason: error.message }
-  const verdict = classifyRead(error)
-  if (verdict === 'bug') throw error
-  return verdict === 'retry' ? { retry: true } : { retry: false, reason: explain(error) }
-}
-
-function writeTrouble(error: unknown): 'retry' | 'hold' | 'fatal' {
-  if (error instanceof Crash || error instanceof Violation) throw error
-  if (error instanceof NanoclawError) return 'fatal'
-  const verdict = classifyWrite(error)
-  if (verdict === 'retry') return 'retry'
-  return verdict === 'hold' ? 'hold' : 'fatal'
-}
-
-function told({ results, claims, rejections, checkpoint }: CommitBatch): string {
-  return [
-    ...results.map(({ id, run, next, outcome }) => `${id}/${run} ${outcome}→${next.type}`),
-    ...rejections.map(({ id, reason }) => `${id} rejected: ${reason}`),
-    ...claims.map(({ id, run, attempt, worker }) => `${id}/${run} claimed (attempt ${attempt}, ${worker})`),
-    ...(checkpoint ? [`checkpoint ${checkpoint.seq} [${checkpoint.unfinished}]`] : []),
-  ].join(', ')
-}
-
-function committedText({
-  refused,
-  lost,
-}: {
-  refused: ReadonlySet<string>
-  lost: ReadonlySet<string>
-}): string {
-  return `${refused.size > 0 ? `, refused ${[...refused]}` : ''}${lost.size > 0 ? `, lost ${[...lost]}` : ''}`
+  #give(served: Served, { n, message }: Dispatch): void {
+    if (this.#given.has(n)) this.#fail(`run ${n} of ${message.id} has a number that another run has`)
+    const { kind } = served.folder.host.messages.get(message.id)!
+    this.#given.set(n, { served, kind, concurrency: this.#catalog.get(kind)?.concurrency ?? 0 })
+  }
 }

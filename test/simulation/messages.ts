@@ -2,7 +2,7 @@
 // and what its handler has done. The simulated host writes the first part, the books keep the rest.
 import type { Outcome } from '../../runtime/protocol/outcome.ts'
 import { isoTime, sqliteTime } from '../../runtime/protocol/time.ts'
-import { CONTEXT_KIND, laneOf } from './cast.ts'
+import { CONTEXT_KIND, type Fate, fateOf, laneOf, PLAIN } from './cast.ts'
 import type { Kind, NewMessage } from './events.ts'
 
 export interface Told {
@@ -16,6 +16,8 @@ export interface Told {
   readonly onWake: boolean
   /** Its trigger is 0: only a function that asks for context runs on it. */
   readonly context: boolean
+  /** What its handler does the first time, where that does not follow from its plan. */
+  readonly does: readonly Partial<Fate>[]
   seq: number | null
   /** In the file, with this status. */
   status: 'pending' | 'paused' | 'completed' | 'deleted'
@@ -47,6 +49,10 @@ export interface Told {
   outcome: Outcome | undefined
   endedAtMs: number
   replies: readonly string[]
+  /** The host has delivered so many of them. */
+  delivered: number
+  /** The store knows nothing of it any more; whether a row that stands there still runs again is open. */
+  forgotten: boolean
 
   /** How often its handler was called. */
   started: number
@@ -74,6 +80,7 @@ export function messageOf(from: NewMessage, nowMs: number): Told {
     content: odd === 'bad-json' ? 'no json' : JSON.stringify({ user, ...(odd === 'too-large' && { LONG }) }),
     onWake: odd === 'on-wake',
     context: odd === 'context',
+    does: from.does ?? [],
     seq: odd === 'numberless' ? null : 0,
     status: 'pending',
     processAfter,
@@ -98,9 +105,17 @@ export function messageOf(from: NewMessage, nowMs: number): Told {
     outcome: undefined,
     endedAtMs: 0,
     replies: [],
+    delivered: 0,
+    forgotten: false,
     started: 0,
     replied: false,
   }
+}
+
+/** What its handler does now. */
+export function fateNow({ kind, plan, started, does }: Told): Fate {
+  const named = does[Math.min(started, does.length) - 1]
+  return named ? { ...PLAIN, ...named } : fateOf(kind, plan, started)
 }
 
 /** It ends as completed without a run: no function asks for it. */

@@ -21,7 +21,7 @@ export interface Stage {
   readonly begins: (pid: number, dispatch: Dispatch) => Fate
   readonly ended: (pid: number, dispatch: Dispatch, how: Fate['end'] | 'cut-off') => void
   /** A message that it has answered for ends it: by a second answer, or by the channel that it closes afterwards. */
-  readonly outlived: (pid: number) => void
+  readonly outlived: (pid: number, hasAnswered: boolean) => void
   /** All that is in the process now, the running message first. */
   readonly holds: (pid: number, dispatches: readonly Dispatch[]) => void
   /** How long something travels through a channel, or a signal takes. */
@@ -60,6 +60,7 @@ export class SimulatedProcess implements Process {
   #alive = true
   #connected = true
   #loaded = false
+  #hasAnswered = false
   #orderAtMs = 0
   #reportAtMs = 0
 
@@ -168,7 +169,7 @@ export class SimulatedProcess implements Process {
     this.#tell(result)
     if (fate.cuts === 'afterwards') this.#stage.clock.after(CUT_AFTER_MS, () => this.#cut())
     if (fate.twice) {
-      this.#stage.outlived(this.pid)
+      this.#stage.outlived(this.pid, true)
       this.#tell(result)
     }
     const { lane } = dispatch
@@ -226,7 +227,7 @@ export class SimulatedProcess implements Process {
   #cut(): void {
     if (!this.#alive || !this.#connected) return
     this.#connected = false
-    if (this.#current?.fate.cuts !== 'instead') this.#stage.outlived(this.pid)
+    if (this.#current?.fate.cuts !== 'instead') this.#stage.outlived(this.pid, this.#hasAnswered)
     const { clock, delayMs } = this.#stage
     const atMs = Math.max(this.#reportAtMs, clock.monotonic()) + delayMs() + LAST_WORDS_MS
     clock.after(atMs - clock.monotonic(), () => {
@@ -266,7 +267,9 @@ export class SimulatedProcess implements Process {
   }
 
   #flush(): void {
-    if (this.#results.length > 0) this.#say({ type: 'results', results: this.#results.splice(0) })
+    if (this.#results.length === 0) return
+    if (this.#connected) this.#hasAnswered ||= this.#results.some(({ end }) => end !== 'back')
+    this.#say({ type: 'results', results: this.#results.splice(0) })
   }
 
   #say(report: Report): void {

@@ -3,13 +3,22 @@ import { afterAll, expect, test } from 'vitest'
 import { randomEvents } from './events.ts'
 import { Files } from './files.ts'
 import { failureOf, KNOWN } from './known.ts'
+import { ORDER_SEEDS, ORDERS } from './orders.ts'
 import { simulate } from './simulation.ts'
 
-const SEEDS = 200
+const SEEDS = 120
 const STEPS = 60
 /** What it takes when every core is busy with something else. */
 const TIMEOUT_MS = 120_000
-const FAULTS = ['busy read', 'busy commit', 'hot journal', 'full disk', 'fenced', 'crash before a statement']
+const FAULTS = [
+  'busy read',
+  'busy commit',
+  'failing commit',
+  'hot journal',
+  'full disk',
+  'fenced',
+  'crash before a look',
+]
 
 const files = new Files()
 afterAll(() => files.close())
@@ -33,6 +42,14 @@ test.each(KNOWN)(
   'failed once: $title',
   async (known) => {
     expect(await failureOf(files, known)).toBeUndefined()
+  },
+  TIMEOUT_MS,
+)
+
+test.each(ORDERS)(
+  '$title',
+  async (order) => {
+    expect(await failureOf(files, order, ORDER_SEEDS)).toBeUndefined()
   },
   TIMEOUT_MS,
 )

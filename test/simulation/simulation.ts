@@ -2,16 +2,18 @@
 // goes wrong any more, and everything that is due has to come to its end. The same number and events give the same run.
 import { INBOUND_LIMITS } from '../../runtime/sources/inbound.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-import { Books } from './books.ts'
+import { Findings } from './books.ts'
 import { catalogOf } from './cast.ts'
-import { type Event, type Hint, KINDS, type NewMessage } from './events.ts'
-import { Crash, Faults } from './faults.ts'
+import { type Choices, choicesOf } from './choices.ts'
+import { type Event, type Hint, KINDS, type NewMessage, type Situation } from './events.ts'
+import { Crash } from './faults.ts'
 import type { Files } from './files.ts'
-import { Host } from './host.ts'
-import { Life } from './life.ts'
+import { Folder } from './folder.ts'
+import { Life, type Over } from './life.ts'
 import type { Told } from './messages.ts'
 import type { Birth } from './process.ts'
 import { mix, Random } from './random.ts'
+import type { Served } from './served.ts'
 
 export interface RunResult {
   /** What did not hold. */
@@ -46,18 +48,24 @@ const CROWD = 12
 /** Without faults, everything ends within this. */
 const PATIENCE_MS = 120_000
 
+/** `choices`: in place of what follows from the number. */
+export interface Options {
+  readonly tracing?: boolean
+  readonly choices?: Partial<Choices> | undefined
+}
+
 export async function simulate(
   files: Files,
   seed: number,
   events: readonly Event[],
-  tracing = false,
+  options: Options = {},
 ): Promise<RunResult> {
-  const simulation = new Simulation(files, seed, tracing)
+  const simulation = new Simulation(files, seed, options)
   try {
     for (const event of events) await simulation.happen(event)
     await simulation.finish()
   } catch (error) {
-    simulation.books.keep(error)
+    simulation.findings.keep(error)
   } finally {
     simulation.close()
   }
@@ -65,197 +73,227 @@ export async function simulate(
 }
 
 class Simulation implements RunResult {
-  readonly books: Books
+  readonly findings = new Findings()
   readonly trace: string[] = []
   readonly #clock = new FakeClock()
-  readonly #faults = new Faults(this.#clock)
-  readonly #files: Files
-  readonly #host: Host
   readonly #random: Random
   readonly #tracing: boolean
-  readonly #small: boolean
-  readonly #lateCommits: boolean
-  readonly #pollMs: number
+  readonly #choices: Choices
+  readonly #isLate: boolean
   readonly #counts: Record<string, number> = {}
+  readonly #folders: readonly Folder[]
+  /** More than one when a folder was taken over from a life that serves another one too, or does not know. */
+  readonly #lives = new Set<Life>()
   #catalog = catalogOf(0)
-  #life: Life | undefined
-  /** Lives that were replaced and do not know. */
-  readonly #others = new Set<Life>()
-  readonly #lock = { stoppedEpoch: 0 }
   #lastPid = 100
-  #downMs = 0
   /** Wall time; before the clock was set back, if that was later than now. */
   #latestMs = 0
-  #starting = false
   #calm = false
   #last = false
 
-  constructor(files: Files, seed: number, tracing: boolean) {
+  constructor(files: Files, seed: number, { tracing = false, choices }: Options) {
     this.#tracing = tracing
-    this.#files = files
-    files.empty(seed, this.#faults)
     this.#random = new Random(mix(seed, 1))
-    this.#small = mix(seed, 2) % 2 === 0
-    this.#lateCommits = mix(seed, 5) % 3 === 0
-    this.#pollMs = [100, 250, 1_000][mix(seed, 3) % 3]!
-    const nowMs = () => this.#clock.now()
-    this.#host = new Host(files, nowMs)
-    this.books = new Books(this.#host.messages, {
-      outbound: files.outbound,
-      clock: this.#clock,
-      crashLimit: CRASH_LIMIT,
-      lateCommits: this.#lateCommits,
+    this.#choices = { ...choicesOf(seed), ...choices }
+    const { stores } = this.#choices
+    this.#isLate = stores.some((store) => store !== 'sqlite')
+    const all = { clock: this.#clock, findings: this.findings, crashLimit: CRASH_LIMIT }
+    this.#folders = stores.map((store, at) => {
+      const name = at === 0 ? 'first' : 'second'
+      return new Folder({ ...all, name, world: seed + at, files: files.folders[at]!, store })
     })
-    this.#start()
+    for (const folder of this.#folders) this.#start(folder)
   }
 
   get violation(): Error | undefined {
-    return this.books.violation
+    return this.findings.violation
   }
 
   get counts(): Readonly<Record<string, number>> {
-    return { ...this.#counts, ...this.#faults.struck }
+    const counts = { ...this.#counts }
+    for (const { faults } of this.#folders)
+      for (const [what, times] of Object.entries(faults.struck)) counts[what] = (counts[what] ?? 0) + times
+    return counts
   }
 
   async happen(event: Event): Promise<void> {
     this.#say(() => JSON.stringify(event))
     this.#count(event.do)
-    await this.#apply(event)
-    if (this.books.violation) throw this.books.violation
+    await this.#apply(event, this.#folders[event.at ?? 0] ?? this.#folders[0]!)
+    if (this.violation) throw this.violation
   }
 
-  /** Faults end, the host rests: everything that can end does, and a fresh start finds nothing that it should not. */
+  /** Faults end, the hosts rest: everything that can end does, and a fresh start finds nothing that it should not. */
   async finish(): Promise<void> {
     this.#say(() => 'nothing goes wrong any more')
-    this.#faults.end()
     this.#calm = true
-    this.#host.away(false)
+    for (const folder of this.#folders) this.#heal(folder)
     const aheadMs = Math.max(this.#latestMs, this.#clock.now()) + HORIZON_MS - this.#clock.now()
     this.#jump(aheadMs)
     await this.#until('everything that is due ends', () => this.#unfinished(false).length === 0)
-    this.#downMs = 0
-    this.#life?.kill()
-    await this.#until('it starts again', () => this.#life !== undefined)
+    for (const folder of this.#folders) folder.downMs = 0
+    for (const life of this.#lives) life.kill()
+    await this.#until('it starts again', () => this.#folders.every(({ life }) => life !== undefined))
     await this.#until('a fresh start ends what waited for it', () => this.#unfinished(true).length === 0)
     await this.#pass(2_000)
-    this.books.checkAll()
+    for (const { books } of this.#folders) books.checkAll()
     this.#last = true
-    this.#life?.drain()
-    await this.#until('it stops in peace', () => this.#life?.drained === 'in-peace')
-    this.books.checkAll()
+    for (const life of this.#lives) life.drain()
+    const inPeace = ({ life }: Folder) => life === undefined
+    await this.#until('it stops in peace', () => this.#folders.every(inPeace))
+    for (const { books } of this.#folders) books.checkAll()
   }
 
   close(): void {
-    this.#host.away(false)
-    for (const life of [...this.#others, this.#life]) life?.kill()
+    this.#last = true
+    for (const { host } of this.#folders) host.away(false)
+    for (const life of this.#lives) life.kill()
   }
 
-  async #apply(event: Event): Promise<void> {
+  async #apply(event: Event, folder: Folder): Promise<void> {
+    const { host, faults, books } = folder
     const { do: what } = event
     switch (what) {
       case 'pass':
         return this.#pass(event.ms)
       case 'call':
         return this.#pass(1_000, 1)
+      case 'until':
+        return this.#untilSituation(folder, event.situation)
       case 'hint':
-        return this.#hint('now')
+        return this.#hint(folder, 'now')
       case 'insert':
-        this.books.inserted(this.#host.insert(event))
-        return this.#hint(event.hint)
+        books.inserted(host.insert(event))
+        return this.#hint(folder, event.hint)
       case 'crowd':
-        this.books.inserted(this.#host.insert({ ...event, do: 'insert', messages: crowdOf(event.plan) }))
-        return this.#hint(event.hint)
+        books.inserted(host.insert({ ...event, do: 'insert', messages: crowdOf(event.plan) }))
+        return this.#hint(folder, event.hint)
       case 'quiet':
-        return this.#quiet()
+        return this.#quiet(folder, event.other ?? 'rests')
       case 'replace':
-        this.#downMs = event.downMs
-        this.#life?.kill()
-        return this.books.inserted(this.#host.replace(event))
+        for (const each of this.#folders) if (each.life === folder.life) each.downMs = event.downMs
+        folder.life?.kill()
+        return books.inserted(host.replace(event))
+      case 'swap':
+        host.away(true)
+        books.inserted(host.replace(event))
+        return faults.swap(event.goneMs)
       case 'sync':
-        this.#host.sync(event)
-        return this.#hint(event.hint)
+        host.sync(event)
+        return this.#hint(folder, event.hint)
       case 'unclaim':
-        return this.#sayWhich(this.#host.unclaim(event))
+        return this.#sayWhich(host.unclaim(event))
       case 'crash':
-        this.#downMs = event.downMs
-        return this.#faults.crashIn(event.afterEffects)
+        folder.downMs = event.downMs
+        return faults.crashIn(event.afterEffects, event.before)
       case 'stop':
-        this.#downMs = event.downMs
-        return this.#life?.drain()
+        folder.downMs = event.downMs
+        return folder.life?.drain()
+      case 'leave':
+        return this.#leave(folder, event.downMs)
       case 'take-over':
-        return this.#takeOver()
+        return this.#takeOver(folder)
       case 'busy-reads':
-        return this.#faults.busyReads(event.after, event.times)
+        return faults.busyReads(event.after, event.times)
       case 'busy-commits':
-        return this.#faults.busyCommits(event.times)
+        return faults.busyCommits(event.times)
+      case 'failing-commits':
+        return faults.failingCommits(event.times)
+      case 'slow-commit':
+        return faults.slowCommit(event.writeMs, event.answerMs)
+      case 'odd-pages':
+        return faults.oddPages(event.how, event.times)
       case 'unreadable':
-        this.#faults.unreadable(event.how, event.ms)
-        return this.#host.away(this.#faults.gone)
+        faults.unreadable(event.how, event.ms)
+        return host.away(faults.gone)
       case 'full':
-        return this.#faults.full(event.ms, event.atStatement)
+        return faults.full(event.ms, event.atStatement)
       case 'jump':
         return this.#jump(event.ms)
       case 'freeze':
         return this.#clock.sleep(event.ms)
       case 'reload':
         this.#catalog = catalogOf(event.version)
-        return this.#life?.reload(this.#catalog)
+        for (const life of this.#lives) life.reload(this.#catalog)
+        return
       default: {
-        const changed = this.#host.change(event)
+        const changed = host.change(event)
         if (changed) this.#sayWhich([changed])
-        return this.#hint(event.hint)
+        return this.#hint(folder, event.hint)
       }
     }
   }
 
+  #heal({ faults, host, life }: Folder): void {
+    if (faults.isSwapUnseen) life?.kill()
+    faults.end()
+    host.away(false)
+  }
+
   #jump(ms: number): void {
     this.#latestMs = Math.max(this.#latestMs, this.#clock.now())
-    this.books.jumps(ms)
+    for (const { books } of this.#folders) books.jumps(ms)
     this.#clock.jump(ms)
   }
 
-  async #quiet(): Promise<void> {
-    if (this.#life?.drained !== 'not') return
-    this.#faults.end()
-    this.#host.away(false)
+  /** Whatever the other folder does, this one goes on. */
+  async #quiet(folder: Folder, otherDoes: 'rests' | 'unreadable' | 'full' | 'failing'): Promise<void> {
+    const served = folder.life?.served(folder)
+    if (!served || folder.life?.isDraining || served.drained !== 'not') return
+    for (const other of this.#folders) {
+      this.#heal(other)
+      if (other === folder || otherDoes === 'rests') continue
+      this.#count(`quiet, the other folder is ${otherDoes}`)
+      if (otherDoes === 'unreadable') other.faults.unreadable('gone', QUIET_MS)
+      if (otherDoes === 'full') other.faults.full(QUIET_MS, 0)
+      if (otherDoes === 'failing') other.faults.failingCommits(20)
+    }
     this.#calm = true
     await this.#pass(QUIET_MS)
     this.#calm = false
-    this.books.checkOthersGoOn((this.#small ? SMALL_LIMITS : BIG_LIMITS).shareMax)
+    folder.books.checkOthersGoOn((this.#choices.small ? SMALL_LIMITS : BIG_LIMITS).shareMax)
+  }
+
+  async #untilSituation(folder: Folder, situation: Situation): Promise<void> {
+    for (let n = 0; n < CALLS_MAX; n++) {
+      const served = folder.life?.served(folder)
+      if (served && holds(situation, served)) return
+      await this.#pass(1_000, 1)
+    }
+    folder.books.fail(`it does not come to this: ${situation}`)
   }
 
   /** Lets time pass, and things happen in it; at most so many. */
   async #pass(ms: number, calls = Number.POSITIVE_INFINITY): Promise<void> {
     const untilMs = this.#clock.monotonic() + ms
     for (let n = 0; n < calls; n++) {
-      this.#host.away(this.#faults.gone)
+      for (const { host, faults } of this.#folders) host.away(faults.gone)
       const stepped = this.#clock.step(untilMs - this.#clock.monotonic())
-      if (this.#lateCommits) for (let n = 0; n < 6; n++) await undefined
-      this.#life?.checkQueue()
+      if (this.#isLate) for (let n = 0; n < 12; n++) await undefined
+      for (const life of this.#lives) life.checkQueues()
       if (!stepped) return
-      if (n === CALLS_MAX) this.books.fail(`spins: more than ${CALLS_MAX} calls within ${ms} ms`)
-      if (this.books.violation) throw this.books.violation
+      if (n === CALLS_MAX) this.findings.fail(`spins: more than ${CALLS_MAX} calls within ${ms} ms`)
+      if (this.violation) throw this.violation
       await this.#stopping()
     }
   }
 
   /** A stop goes on in promises; when it is through, the next life begins after a while. */
   async #stopping(): Promise<void> {
-    if (this.#life?.drained === 'draining') for (let n = 0; n < 4; n++) await undefined
-    const drained = this.#life?.drained
-    if (drained !== 'in-peace' && drained !== 'late') return
-    this.#count(`stopped ${drained}`)
-    if (!this.#last) this.#comeBack()
+    const isDraining = [...this.#lives].some((life) => life.all.some(({ drained }) => drained !== 'not'))
+    if (!isDraining) return
+    for (let n = 0; n < 6; n++) await undefined
+    for (const life of this.#lives) life.close()
   }
 
   async #until(what: string, holds: () => boolean): Promise<void> {
     let untilMs = this.#clock.monotonic() + PATIENCE_MS
     while (!holds()) {
       // One pause may follow another.
-      untilMs = Math.max(untilMs, this.books.pausesUntilMs + PATIENCE_MS)
+      untilMs = Math.max(untilMs, ...this.#folders.map(({ books }) => books.pausesUntilMs + PATIENCE_MS))
       if (this.#clock.monotonic() > untilMs) {
         const left = this.#unfinished(true).map(({ id, seq, ack }) => `${id} (seq ${seq}, ack ${ack})`)
-        this.books.fail(
+        this.findings.fail(
           `without any fault, ${what}; after ${PATIENCE_MS} ms this had not: [${left.join('; ')}]`,
         )
       }
@@ -265,74 +303,84 @@ class Simulation implements RunResult {
 
   #unfinished(onWakeToo: boolean): Told[] {
     const kinds = new Set(KINDS.filter((kind) => this.#catalog.get(kind)))
-    return [...this.books.unfinished(this.#clock.now(), onWakeToo, kinds)]
+    return this.#folders.flatMap(({ books }) => [...books.unfinished(this.#clock.now(), onWakeToo, kinds)])
   }
 
-  #start(): void {
-    this.#starting = false
-    const life = this.#tryToLive()
-    if (!life) return this.#comeBack(RESTART_MS)
-    this.#life = life
-    life.start()
+  /** In a life that is up and serves another folder, or in a new one. */
+  #start(folder: Folder): void {
+    folder.isStarting = false
+    const up = [...this.#lives].find((life) => life.mayServe(folder))
+    if (!this.#tryToServe(folder, up ?? this.#newLife())) this.#comeBack(folder, RESTART_MS)
   }
 
-  #tryToLive(): Life | undefined {
+  #newLife(): Life {
+    return new Life(
+      {
+        clock: this.#clock,
+        random: this.#random,
+        limits: this.#choices.small ? SMALL_LIMITS : BIG_LIMITS,
+        pollMs: this.#choices.pollMs,
+        retentionMs: this.#choices.retentionMs,
+        crashLimit: CRASH_LIMIT,
+        nextPid: () => ++this.#lastPid,
+        birth: () => this.#birth(),
+        delayMs: () => this.#delayMs(),
+        say: (text) => this.#say(text),
+        isCalm: () => this.#calm,
+        over: (folder, life, why) => this.#over(folder, life, why),
+      },
+      this.#catalog,
+    )
+  }
+
+  #tryToServe(folder: Folder, life: Life): boolean {
     try {
-      return new Life(
-        {
-          clock: this.#clock,
-          faults: this.#faults,
-          books: this.books,
-          outbound: this.#files.outbound,
-          messages: this.#host.messages,
-          inboundPath: this.#files.inbound.name,
-          random: this.#random,
-          limits: this.#small ? SMALL_LIMITS : BIG_LIMITS,
-          pollMs: this.#pollMs,
-          lateCommits: this.#lateCommits,
-          crashLimit: CRASH_LIMIT,
-          lock: this.#lock,
-          nextPid: () => ++this.#lastPid,
-          birth: () => this.#birth(),
-          delayMs: () => this.#delayMs(),
-          say: (text) => this.#say(text),
-          over: (life, why) => this.#over(life, why),
-        },
-        this.#catalog,
-      )
+      const served = life.open(folder)
+      this.#lives.add(life)
+      folder.life = life
+      served.start()
+      return true
     } catch (error) {
       const planned = error instanceof Crash || (error instanceof Error && 'code' in error)
-      if (this.books.violation || !planned) throw error
+      if (this.violation || !planned) throw error
       this.#count('start that failed')
-      this.#say(() => `does not start: ${error}`)
-      return undefined
+      this.#say(() => `the ${folder.name} folder is not served: ${error}`)
+      if (error instanceof Crash) life.kill()
+      return false
     }
   }
 
-  #over(life: Life, why: 'crash' | 'fenced'): void {
-    this.#count(why)
-    this.#others.delete(life)
-    if (life === this.#life) this.#comeBack()
+  #over(folder: Folder, life: Life, why: Over): void {
+    this.#count(why === 'left' ? `stopped ${life.served(folder)?.drained ?? 'with others'}` : why)
+    if (!life.alive) this.#lives.delete(life)
+    if (why === 'taken-down') folder.downMs = RESTART_MS
+    if (folder.life === life) this.#comeBack(folder)
   }
 
-  #comeBack(afterMs = this.#downMs): void {
-    this.#life = undefined
-    if (this.#starting) return
-    this.#starting = true
-    this.#clock.after(afterMs, () => this.#start())
+  #comeBack(folder: Folder, afterMs = folder.downMs): void {
+    folder.life = undefined
+    if (folder.isStarting || this.#last) return
+    folder.isStarting = true
+    this.#clock.after(afterMs, () => this.#start(folder))
   }
 
-  #takeOver(): void {
-    if (this.#life?.drained !== 'not') return
-    const life = this.#tryToLive()
-    if (!life) return
-    this.#others.add(this.#life)
-    this.#life = life
-    life.start()
+  #leave(folder: Folder, downMs: number): void {
+    const { life } = folder
+    const served = life?.served(folder)
+    if (!life || !served || life.isDraining || this.#folders.length === 1) return
+    folder.downMs = downMs
+    life.leave(folder, served)
   }
 
-  #hint(hint: Hint): void {
-    const look = () => this.#life?.look()
+  #takeOver(folder: Folder): void {
+    const served = folder.life?.served(folder)
+    if (!served || folder.life?.isDraining || served.drained !== 'not') return
+    const before = folder.life
+    if (!this.#tryToServe(folder, this.#newLife())) folder.life = before
+  }
+
+  #hint(folder: Folder, hint: Hint): void {
+    const look = () => folder.life?.served(folder)?.look()
     if (hint === 'now') this.#clock.soon(look)
     if (hint === 'late') for (const delayMs of [3, 40]) this.#clock.after(delayMs, look)
   }
@@ -360,6 +408,28 @@ class Simulation implements RunResult {
     if (this.#tracing) this.trace.push(`${this.#clock.monotonic().toFixed(2).padStart(10)}  ${text()}`)
   }
 }
+
+function holds(situation: Situation, served: Served): boolean {
+  const { underWay } = served
+  const about = (of: 'claims' | 'results', state: 'asked' | 'written') =>
+    underWay !== undefined && underWay.state === state && underWay.batch[of].length > 0
+  switch (situation) {
+    case 'claims-asked':
+      return about('claims', 'asked')
+    case 'claims-written':
+      return about('claims', 'written')
+    case 'ends-asked':
+      return about('results', 'asked')
+    case 'ends-written':
+      return about('results', 'written')
+    case 'idle':
+      return !underWay && BUSY.every((state) => served.count(state) === 0)
+    default:
+      return served.count(situation) > 0
+  }
+}
+
+const BUSY = ['ready', 'claiming', 'running', 'finishing', 'rereading'] as const
 
 function crowdOf(plan: number): NewMessage[] {
   return Array.from({ length: CROWD }, (_, n) => ({

@@ -427,3 +427,22 @@ test('a file without changes for half a minute is polled as seldom as is said, a
   clock.advance(5_000)
   expect(pollsIn(10_000)).toBe(40)
 })
+
+test('a row that a table without a key has twice is one message, and what is on record about it counts once', () => {
+  const path = join(tempDir(), 'inbound.db')
+  const host = headInbound(path)
+  host.exec(`create table bare as select * from messages_in where 0; drop table messages_in;
+    alter table bare rename to messages_in`)
+  const row = { kind: 'f', content: '{}', status: 'pending', tries: 0 }
+  for (const seq of [2, 4]) insertMessage(host, { ...row, id: 'twice', seq })
+  const asked: (readonly string[])[] = []
+  const history = (ids: readonly string[]) => {
+    asked.push(ids)
+    return new Map()
+  }
+  const store = { history, unfinished: (ids: readonly string[]) => ids }
+  const { lanes, clock } = sourceOn(path, { page: () => undefined, store })
+  clock.advance(10_000)
+  expect(lanes.size).toBe(1)
+  expect(asked.filter((ids) => ids.length > 0)).toContainEqual(['twice'])
+})

@@ -59,14 +59,28 @@ export class MemoryFile {
 const DEATHS: readonly string[] = ['exited', 'killed', 'out-of-memory']
 const UNCHARGED: readonly string[] = ['interrupted', 'cancelled']
 
+export interface MemoryStoreParts {
+  /** Resolves some time later. */
+  readonly later?: () => Promise<unknown>
+  /** Stands around the moment in which a batch takes effect. */
+  readonly around?: (batch: CommitBatch, write: () => CommitResult) => CommitResult
+}
+
 export class MemoryStore implements Store {
   readonly #file: MemoryFile
+  readonly #later: () => Promise<unknown>
+  readonly #around: NonNullable<MemoryStoreParts['around']>
   #epoch = 0
   #committing = false
   #closed = false
 
-  constructor(file: MemoryFile) {
+  constructor(
+    file: MemoryFile,
+    { later = setImmediate, around = (_, write) => write() }: MemoryStoreParts = {},
+  ) {
     this.#file = file
+    this.#later = later
+    this.#around = around
   }
 
   recover(nowMs: number, crashLimit: number, stoppedEpoch = 0): Recovery {
@@ -101,9 +115,9 @@ export class MemoryStore implements Store {
     if (this.#committing) throw new Error('two commits are under way at a time')
     this.#committing = true
     try {
-      await setImmediate()
-      const result = this.#write((of) => this.#writeBatch(of, batch))
-      await setImmediate()
+      await this.#later()
+      const result = this.#around(batch, () => this.#write((of) => this.#writeBatch(of, batch)))
+      await this.#later()
       return result
     } finally {
       this.#committing = false
@@ -153,7 +167,15 @@ export class MemoryStore implements Store {
   /** Whole or not at all. */
   #write<T>(work: (contents: Contents) => T): T {
     if (this.#closed) throw new Error('the store is closed')
-    const contents = structuredClone(this.#file.contents)
+    const { acks, running, runs, replies, ...rest } = this.#file.contents
+    // What stands in them is never changed, only replaced.
+    const contents: Contents = {
+      ...rest,
+      acks: new Map(acks),
+      running: new Map(running),
+      runs: new Map(runs),
+      replies: [...replies],
+    }
     const result = work(contents)
     this.#file.contents = contents
     return result
