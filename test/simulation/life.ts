@@ -2,7 +2,6 @@
 // the runs, put together as runtime.ts does it, and the folders that it serves (served.ts), with simulated time and processes.
 // When it is killed, nothing of it ever happens again; what it has committed stays.
 import type { Catalog } from '../../runtime/catalog/catalog.ts'
-
 import type { Clock } from '../../runtime/protocol/clock.ts'
 import { createEvents } from '../../runtime/protocol/events.ts'
 import type { Dispatch } from '../../runtime/protocol/ipc.ts'
