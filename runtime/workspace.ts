@@ -305,6 +305,7 @@ export class Workspace {
         inbound: ports.inbound,
         history: (ids) => outbox.history(ids),
         unfinished: (ids, limit) => outbox.unfinished(ids, limit),
+        waiting: (after, limit) => outbox.waiting(after, limit),
         start: START,
         limits: INBOUND_LIMITS,
         checkpoint: recovery.checkpoint,

@@ -136,6 +136,28 @@ export class Lanes {
     if (lane) this.#enqueue(lane)
   }
 
+  /** All entries of the lane that it is the head of; undefined: it is not, or some of the lane are out. */
+  behind(head: Entry): Entry[] | undefined {
+    const lane = this.#laneOf.get(head)
+    return lane && lane.out === 0 && lane.line.first === head ? lane.line.all() : undefined
+  }
+
+  /** Takes out all of the lane that this is the head of. */
+  removeLaneOf(head: Entry): void {
+    const lane = this.#laneOf.get(head)
+    if (!lane) return
+    for (const entry of lane.line.clear()) {
+      this.#leave(entry)
+      this.#count(entry, -1)
+    }
+    this.#tidy(lane)
+  }
+
+  /** Some entry has this key. */
+  has(key: string): boolean {
+    return this.#byKey.has(key)
+  }
+
   whereIs(entry: Entry | undefined): 'nowhere' | 'in line' | 'out' {
     if (!entry || !this.#laneOf.has(entry)) return 'nowhere'
     return this.#out.has(entry) ? 'out' : 'in line'

@@ -41,9 +41,14 @@ export class Line<T> {
     if (at >= 0) this.#items.splice(at, 1)
   }
 
+  /** All of it, in order. */
+  all(): T[] {
+    return this.#items.slice(this.#head) as T[]
+  }
+
   /** Returns what was in it. */
   clear(): T[] {
-    const items = this.#items.slice(this.#head) as T[]
+    const items = this.all()
     this.#items = []
     this.#head = 0
     return items

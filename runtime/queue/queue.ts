@@ -49,6 +49,18 @@ export type Place =
 /** What is known of a message before it has its place in a lane. */
 export type EntryFacts = Omit<Entry, 'message' | 'order'>
 
+/** A lane that has left memory, since its head waits for its next attempt. */
+export interface WaitingLane {
+  readonly key: string | null
+  readonly functionName: string
+  /** What has runs on record; `waits`: the store knows that it waits. */
+  readonly begun: readonly { readonly id: string; readonly seq: number; readonly waits: boolean }[]
+  /** The lowest seq of the others. undefined: there are none. */
+  readonly tailFrom: number | undefined
+  /** When its head may run again, by the monotonic clock. */
+  readonly dueAtMs: number
+}
+
 /** A message that waits in a time queue. It counts only as long as the message is in the very state that put it there. */
 interface Waiting {
   readonly message: Message
@@ -97,7 +109,7 @@ export class Queue {
   /** What stands in line: for the scheduler to look at. */
   get lanes(): Pick<
     Lanes,
-    'size' | 'count' | 'retrying' | 'functions' | 'readyHeads' | 'readyLanes' | 'waiting'
+    'size' | 'count' | 'has' | 'retrying' | 'functions' | 'readyHeads' | 'readyLanes' | 'waiting'
   > {
     return this.#lanes
   }
@@ -120,9 +132,13 @@ export class Queue {
     return counts
   }
 
-  /** Messages up to a seq that are not finished. What is rejected is, in the transaction that keeps the checkpoint. */
+  /**
+   * Messages up to a seq that are not finished, but for those of which the store knows that they wait for their next attempt.
+   * What is rejected is finished in the transaction that keeps the checkpoint.
+   */
   unfinishedUpTo(seq: number): Message[] {
-    return [...this.#messages.values()].filter((each) => each.seq <= seq && each.state.type !== 'rejected')
+    const isListed = ({ state: { type } }: Message) => type !== 'rejected' && type !== 'retrying'
+    return [...this.#messages.values()].filter((each) => each.seq <= seq && isListed(each))
   }
 
   /** Gives a message its place, in memory already or not. Where there is no room for it, the rescan finds it again. */
@@ -157,6 +173,36 @@ export class Queue {
     const entries = this.#lanes.take(functionName, wanted, maxBytes, isolatedToo)
     for (const entry of entries) this.move(entry.message, { type: 'claiming', entry })
     return entries
+  }
+
+  /** Lanes of a source whose head waits for longer than this leave memory, up to so many messages that have runs on record. */
+  removeWaiting(source: MessageSource, longerThanMs: number, max: number): WaitingLane[] {
+    const afterMs = this.#parts.clock.monotonic() + longerThanMs
+    const removed: WaitingLane[] = []
+    let left = max
+    this.#retrying.takeOut(({ message, state }, dueAtMs) => {
+      // It waits no more, or not here.
+      if (message.state !== state || state.type !== 'retrying') return true
+      const entries = dueAtMs > afterMs && left > 0 ? this.#lanes.behind(state.entry) : undefined
+      if (!entries?.every((entry) => entry.message.source === source)) return false
+      const lane = waitingLaneOf(entries, dueAtMs)
+      left -= lane.begun.length
+      removed.push(lane)
+      this.#lanes.removeLaneOf(state.entry)
+      for (const { message } of entries) {
+        this.#step(message, GONE)
+        this.#messages.delete(message.id)
+      }
+      return true
+    })
+    return removed
+  }
+
+  /** What has not begun and has a seq from this one on leaves memory, as far as it waits: it is found again in the file. */
+  removeFrom(source: MessageSource, seq: number): void {
+    const waits = ({ state }: Message) => state.type === 'ready' && state.entry.runs === 0
+    for (const message of [...this.#messages.values()])
+      if (message.seq >= seq && message.source === source && waits(message)) this.remove(message)
   }
 
   /** All that waits in lanes or has no function is to be read again; returns it, in the order of the lanes. */
@@ -287,6 +333,21 @@ function stateAt(message: Message, place: Place): MessageState {
   return place.untilMs === undefined
     ? { type: 'ready', entry }
     : { type: 'retrying', entry, untilMs: place.untilMs }
+}
+
+function waitingLaneOf(entries: readonly Entry[], dueAtMs: number): WaitingLane {
+  const { key, spec } = entries[0]!
+  const begun = entries.filter(({ runs }) => runs > 0)
+  let tailFrom: number | undefined
+  for (const { runs, message } of entries)
+    if (runs === 0) tailFrom = Math.min(tailFrom ?? Number.POSITIVE_INFINITY, message.seq)
+  return {
+    key,
+    functionName: spec.name,
+    begun: begun.map(({ message: { id, seq, state } }) => ({ id, seq, waits: state.type === 'retrying' })),
+    tailFrom,
+    dueAtMs,
+  }
 }
 
 function stillWaiting(waiting: readonly Waiting[]): Message[] {

@@ -57,6 +57,16 @@ export class TimeQueue<T> {
     return values
   }
 
+  /** Takes out what matches; when each was due stands beside it. */
+  takeOut(matches: (value: T, dueAtMs: number) => boolean): Item<T>[] {
+    const out = this.#heap.filter(({ value, dueAtMs }) => matches(value, dueAtMs))
+    if (out.length === 0) return out
+    const gone = new Set(out)
+    // What is in order is a heap.
+    this.#heap = this.#heap.filter((item) => !gone.has(item)).sort((a, b) => a.dueAtMs - b.dueAtMs)
+    return out
+  }
+
   #arm(): void {
     const atMs = this.nextAtMs
     if (atMs === Number.POSITIVE_INFINITY || (this.#timer && this.#timerAtMs <= atMs)) return

@@ -5,9 +5,10 @@ import type { History, RawId, Rejection } from '../protocol/commit-batch.ts'
 import type { Events } from '../protocol/events.ts'
 import type { FunctionSpec, Routable } from '../protocol/function.ts'
 import { dueTime } from '../protocol/time.ts'
-import type { Entry, Message, MessageSource } from '../queue/message.ts'
+import type { Entry, Message, MessageSource, MessageState } from '../queue/message.ts'
 import { PassedOver } from '../queue/passed-over.ts'
 import type { Place, Queue } from '../queue/queue.ts'
+import type { SetAside } from './set-aside.ts'
 
 export interface PendingRow extends Routable {
   readonly id: string | null
@@ -33,6 +34,7 @@ export interface AdmissionParts {
   readonly clock: Clock
   readonly events: Events
   readonly queue: Queue
+  readonly setAside: SetAside
   /** Whose messages these are. */
   readonly source: MessageSource
   readonly maxContentBytes: number
@@ -51,6 +53,8 @@ export interface AdmissionParts {
   readonly history: (ids: readonly string[]) => ReadonlyMap<string, History>
   /** Does a read as soon as that is possible, each in its turn, and before any that finds what is newer. */
   readonly read: (read: () => void) => void
+  /** Functions, and with them ordering keys, are others now, and nothing that waits stands in a lane. */
+  readonly onRerouted: () => void
   /** Messages have left memory, or may go another way now: the whole file is to be scanned again. */
   readonly onForgotten: () => void
 }
@@ -63,6 +67,8 @@ export interface Origin {
   readonly atStart: (row: PendingRow) => boolean
   /** Some before them may have been passed over, and they may be, too. Without it, each has its turn and gets a place. */
   readonly over?: Over | undefined
+  /** Only messages of the lanes that are refilled are wanted. */
+  readonly refills?: boolean
 }
 
 interface Over {
@@ -114,14 +120,15 @@ export class Admission {
   }
 
   /** Finds each row its place, or passes it over. Returns how many of them are finished by their record. */
-  admit(rows: readonly PendingRow[], { recorded, atStart, over }: Origin): number {
-    const fresh = rows.filter(({ id, processAfter }) => id === null || this.#isNew(id, processAfter))
+  admit(rows: readonly PendingRow[], { recorded, atStart, over, refills = false }: Origin): number {
+    const wanted = refills ? rows.filter((row) => this.#isRefill(row)) : rows
+    const fresh = wanted.filter(({ id, processAfter }) => id === null || this.#isNew(id, processAfter))
     const lookUp = recorded || fresh.some((row) => row.seq === null)
     const ids = lookUp ? fresh.flatMap((row) => row.id ?? []) : []
     const history = ids.length > 0 ? this.#parts.history(ids) : NO_RECORDS
     for (const row of fresh) {
       if (row.id === null) this.#rejectNameless(row)
-      else this.#place(row.id, row, { atStart: atStart(row), over, history: history.get(row.id) })
+      else this.#place(row.id, row, { atStart: atStart(row), over, refills, history: history.get(row.id) })
     }
     this.#listener?.nudge()
     return fresh.filter(({ id }) => id !== null && history.get(id)?.done).length
@@ -130,13 +137,26 @@ export class Admission {
   /** The functions are others now: what waits is routed anew. */
   reroute(router: Router): void {
     this.#router = router
-    this.#readAgainSoon(this.#parts.queue.rereadWaiting())
+    this.#readAgainSoon(this.#parts.queue.rereadWaiting(), this.#parts.onRerouted)
     this.#parts.onForgotten()
+  }
+
+  /** What had left memory while it waited for its next attempt is found its place again. */
+  comeBack(ids: readonly string[]): void {
+    if (ids.length === 0) return
+    const { rowsOf, history } = this.#parts
+    const rows = rowsOf(ids, this.readsContent)
+    const records = history(ids)
+    for (const row of rows)
+      if (row.id !== null && !this.#parts.queue.get(row.id))
+        this.#place(row.id, row, { atStart: false, over: undefined, isBack: true, history: records.get(row.id) })
+    this.#listener?.nudge()
   }
 
   /** Another file stands at the path. */
   startOver(): void {
     this.#parts.queue.startOver()
+    this.#parts.setAside.clear()
     this.#nameless.clear()
     this.#passedOver.clear()
   }
@@ -161,11 +181,14 @@ export class Admission {
 
   /** In memory it is new, or the host has given it another time while it was scheduled. */
   #isNew(id: string, processAfter: string | null): boolean {
-    const state = this.#parts.queue.get(id)?.state
-    return !state || (state.type === 'scheduled' && state.dueAtMs !== dueTime(processAfter))
+    const { queue, setAside } = this.#parts
+    const state = queue.get(id)?.state
+    if (!state) return !setAside.has(id)
+    return state.type === 'scheduled' && state.dueAtMs !== dueTime(processAfter)
   }
 
-  #place(id: string, row: PendingRow, { atStart, over, history, last }: Circumstances): void {
+  #place(id: string, row: PendingRow, circumstances: Circumstances): void {
+    const { atStart, history, last } = circumstances
     const { queue, source, clock, maxContentBytes, events } = this.#parts
     const known = queue.get(id)
     if (known?.state.type === 'scheduled')
@@ -183,7 +206,7 @@ export class Admission {
       case 'lane': {
         const { facts, untilMs } = decision
         const { spec, key } = facts
-        if (over && !last && this.#passesOver(spec.name, key, over)) {
+        if (!last && this.#waits(spec.name, key, row, circumstances)) {
           if (known) queue.remove(known)
           return
         }
@@ -197,6 +220,20 @@ export class Admission {
     }
   }
 
+  /** It is not taken in now: it must not come before an earlier one of its key, or there is no room for it. */
+  #waits(functionName: string, key: string | null, row: PendingRow, where: Circumstances): boolean {
+    const { setAside } = this.#parts
+    const { over, refills, isBack } = where
+    const lane = key === null || isBack ? undefined : setAside.of(key)
+    if (!lane) return over !== undefined && this.#passesOver(functionName, key, over)
+    if (refills && lane.state === 'refilling') {
+      if (!this.isFull(functionName)) return false
+      setAside.stopsRefilling(lane, functionName, seqOf(row))
+    } else if (over?.passedOver === this.#passedOver) over.passedOver.add(null, key, over.by)
+    else setAside.passOver(lane, row)
+    return true
+  }
+
   /** There is no room for it, or it must not come before one for which there was none. */
   #passesOver(functionName: string, key: string | null, { passedOver, by }: Over): boolean {
     if (this.isFull(functionName)) {
@@ -206,6 +243,12 @@ export class Admission {
     const waits = key !== null && passedOver.has(key, by)
     if (waits) passedOver.add(null, key, by)
     return waits
+  }
+
+  #isRefill(row: PendingRow): boolean {
+    const spec = this.#router.route(row)
+    const key = spec ? this.#router.keyOf(spec, row) : null
+    return key !== null && this.#parts.setAside.of(key)?.state === 'refilling'
   }
 
   /** Its id is no text, or none at all: no function could learn which message it has. Rejected once. */
@@ -219,13 +262,14 @@ export class Admission {
   }
 
   /** Reads messages again that are in the state `rereading`, all of them before anything newer is read. */
-  #readAgainSoon(messages: readonly Message[]): void {
-    if (messages.length === 0) return
+  #readAgainSoon(messages: readonly Message[], before?: () => void): void {
+    if (messages.length === 0 && !before) return
     const waiting = messages.map((message) => ({ message, state: message.state }))
     const pages: (typeof waiting)[] = []
     for (let from = 0; from < waiting.length; from += this.#parts.pageRows)
       pages.push(waiting.slice(from, from + this.#parts.pageRows))
     this.#parts.read(() => {
+      before?.()
       for (const page of pages)
         this.#readAgain(
           page.filter(({ message, state }) => message.state === state).map(({ message }) => message),
@@ -241,8 +285,9 @@ export class Admission {
     const records = history(ids)
     for (const message of messages) {
       const row = rows.get(message.id)
-      const last = message.state.type === 'rereading' ? message.state.last : undefined
-      const where = row && (last ? 'scanned' : this.#parts.whereIs(row))
+      const { last, holdsLane } = message.state as MessageState & { type: 'rereading' }
+      const stays = last && (holdsLane || last.runs > 0)
+      const where = row && (stays ? 'scanned' : this.#parts.whereIs(row))
       if (!row || where === 'unread') {
         queue.remove(message)
         continue
@@ -257,6 +302,9 @@ export class Admission {
 interface Circumstances {
   readonly atStart: boolean
   readonly over: Over | undefined
+  readonly refills?: boolean
+  /** It has begun, and was set aside. */
+  readonly isBack?: boolean
   readonly history: History | undefined
   readonly last?: Entry | undefined
 }

@@ -30,10 +30,21 @@ export interface Store {
   /** Those of these messages that have no end on record, in the same order, and no more than `limit` of them. */
   unfinished(ids: readonly string[], limit: number): readonly string[]
 
+  /**
+   * Messages that wait for their next attempt, by the time of it, behind a place in that order. From a message's end as `retry`
+   * until its next claim it is one of them, and from that claim until the next checkpoint one of its `unfinished`.
+   */
+  waiting(after: WaitingPlace | undefined, limit: number): readonly WaitingPlace[]
+
   readonly retention: RetentionQueries
 
   /** Nothing is written from now on. May be called twice. */
   close(): void
+}
+
+export interface WaitingPlace {
+  readonly nextAtMs: number
+  readonly id: string
 }
 
 export interface Recovery {

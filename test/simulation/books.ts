@@ -103,7 +103,7 @@ export class Books {
   }
 
   /** `stoppedEpoch`: of the last runtime that stopped in order and could not write that down. */
-  recovered({ epoch, interrupted, quarantined }: Recovery, stoppedEpoch: number): void {
+  recovered({ epoch, interrupted, quarantined, checkpoint }: Recovery, stoppedEpoch: number): void {
     const died = stoppedEpoch === 0 || stoppedEpoch !== epoch - 1
     if (epoch <= this.#epoch) this.fail(`epoch ${epoch} comes after ${this.#epoch}`)
     this.#epoch = epoch
@@ -124,6 +124,7 @@ export class Books {
     }
     for (const message of this.#messages.values()) this.#mayStart(message)
     for (const [id, nextAtMs, waitMs] of this.#disk.waits()) this.#mayStart(this.#told(id), nextAtMs, waitMs)
+    this.#checkCheckpoint(checkpoint)
     this.checkAll()
   }
 
@@ -414,6 +415,7 @@ export class Books {
     // It says of which file it is: in another one, a start reads from the beginning.
     if (id !== null && this.#told(id).status === 'deleted') return
     const listed = new Set(unfinished)
+    for (const [id] of this.#disk.waits()) listed.add(id)
     for (const told of this.#messages.values()) {
       if (told.seq === null || told.seq > seq || isOver(told) || told.status !== 'pending') continue
       if (told.strict && !listed.has(told.id))

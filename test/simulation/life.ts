@@ -148,6 +148,10 @@ export class Life {
           faults.effect('a read of outbound.db')
           return this.#outbox.unfinished(ids, limit)
         },
+        waiting: (after, limit) => {
+          faults.effect('a read of outbound.db')
+          return this.#outbox.waiting(after, limit)
+        },
         start: START,
         checkpoint: recovery.checkpoint,
         maxContentBytes: CONTENT_MAX,

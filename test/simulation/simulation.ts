@@ -28,6 +28,7 @@ const SMALL_LIMITS = {
   skimRows: 8,
   readyMax: 8,
   shareMax: 2,
+  asideMax: 6,
   unfinishedMax: 6,
   namelessMax: 2,
   scheduledMax: 4,

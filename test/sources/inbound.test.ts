@@ -50,7 +50,7 @@ interface Spy {
   records?(rows: number): void
   changed?: InboundFile['changed']
   /** Nothing is on record without it. */
-  store?: Pick<Store, 'history' | 'unfinished'>
+  store?: Pick<Store, 'history' | 'unfinished' | 'waiting'>
 }
 
 const QUEUE_LIMITS = { scheduledMax: 20_000, parkedMax: 10_000 }
@@ -102,6 +102,7 @@ function sourceOn(
         return spy.store?.history(ids) ?? new Map()
       },
       unfinished: (ids, limit) => spy.store?.unfinished(ids, limit) ?? ids.slice(0, limit),
+      waiting: (after, limit) => spy.store?.waiting(after, limit) ?? [],
       start: START,
       checkpoint: { seq: START.seq, id: null, unfinished: [] },
       maxContentBytes: 1_000,

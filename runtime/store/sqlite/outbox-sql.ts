@@ -64,6 +64,9 @@ const TEXTS = {
   /** The + keeps SQLite from reading every message that waits. */
   stopWaiting: `update nanoclaw_run set next_at = null
     where message_id in (select value from json_each(?)) and +next_at is not null`,
+  listAgain: 'insert or ignore into nanoclaw_unfinished (message_id) select value from json_each(?)',
+  waiting: `select next_at as nextAtMs, message_id as id from nanoclaw_run
+    where next_at is not null and (next_at, message_id) > (?, ?) order by next_at, message_id limit ?`,
   beginBatch: `insert into nanoclaw_batch (batch, function, worker, alone, started_at, runs) values (?, ?, ?, ?, ?, ?)`,
   endBatch: 'delete from nanoclaw_batch where batch = ?',
   /** Takes messages out of a batch that goes on without them. */

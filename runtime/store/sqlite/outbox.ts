@@ -17,7 +17,7 @@ import { NanoclawError } from '../../protocol/errors.ts'
 import type { Reply } from '../../protocol/outcome.ts'
 import { replyId } from '../../protocol/reply-id.ts'
 import { isoTime, sqliteTime } from '../../protocol/time.ts'
-import type { Recovery, RetentionQueries, Store } from '../store.ts'
+import type { Recovery, RetentionQueries, Store, WaitingPlace } from '../store.ts'
 import { after, Claims, type HeldClaim } from './claims.ts'
 import { makeTables } from './migrations.ts'
 import { openWritable, type WritableDb } from './open.ts'
@@ -140,6 +140,11 @@ export class Outbox implements Store {
 
   unfinished(ids: readonly string[], limit: number): string[] {
     return this.#sql.unfinished.all(JSON.stringify(ids), limit) as string[]
+  }
+
+  waiting(after: WaitingPlace | undefined, limit: number): WaitingPlace[] {
+    const { nextAtMs, id } = after ?? { nextAtMs: Number.MIN_SAFE_INTEGER, id: '' }
+    return this.#sql.waiting.all(nextAtMs, id, limit) as WaitingPlace[]
   }
 
   /** Claims messages for one's own loop: `processing` for each that has no ack yet. Returns the ids that were claimed. */
@@ -297,7 +302,11 @@ export class Outbox implements Store {
       this.#sql.claim.all(iso, `{${runs}}`),
     )
     const again = claims.flatMap(({ id, run }) => (run > 1 && !refused.has(id) ? id : []))
-    if (again.length > 0) this.#sql.stopWaiting.run(JSON.stringify(again))
+    if (again.length > 0) {
+      // The checkpoint may not list what waits: from now on it is one of the unfinished.
+      this.#sql.listAgain.run(JSON.stringify(again))
+      this.#sql.stopWaiting.run(JSON.stringify(again))
+    }
     return refused
   }
 

@@ -4,7 +4,7 @@
 
 import Database from 'better-sqlite3'
 import type { CommitBatch, CommitResult, History } from '../../protocol/commit-batch.ts'
-import type { Recovery, RetentionQueries, Store } from '../store.ts'
+import type { Recovery, RetentionQueries, Store, WaitingPlace } from '../store.ts'
 import { classifyWrite, isDoubtful, OutboundUnreadable } from './classify.ts'
 import { fileAt, isAt, openWritable, type WritableDb } from './open.ts'
 import { Outbox } from './outbox.ts'
@@ -64,6 +64,11 @@ export class ReopeningOutbox implements Store {
   /** @throws as history */
   unfinished(ids: readonly string[], limit: number): readonly string[] {
     return this.#read((outbox) => outbox.unfinished(ids, limit))
+  }
+
+  /** @throws as history */
+  waiting(after: WaitingPlace | undefined, limit: number): readonly WaitingPlace[] {
+    return this.#read((outbox) => outbox.waiting(after, limit))
   }
 
   /** What the last commit left half done is undone first: nobody else may do that, so until then nobody could read the file. */
