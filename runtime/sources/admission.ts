@@ -149,7 +149,12 @@ export class Admission {
     const records = history(ids)
     for (const row of rows)
       if (row.id !== null && !this.#parts.queue.get(row.id))
-        this.#place(row.id, row, { atStart: false, over: undefined, isBack: true, history: records.get(row.id) })
+        this.#place(row.id, row, {
+          atStart: false,
+          over: undefined,
+          isBack: true,
+          history: records.get(row.id),
+        })
     this.#listener?.nudge()
   }
 

@@ -109,7 +109,10 @@ export class SetAside {
   }
 
   /** A message of its key was found and not taken in. One behind the walk that refills the lane makes another walk necessary. */
-  passOver(lane: SetAsideLane, { seq, rowid }: { readonly seq: number | null; readonly rowid: number }): void {
+  passOver(
+    lane: SetAsideLane,
+    { seq, rowid }: { readonly seq: number | null; readonly rowid: number },
+  ): void {
     if (lane.state === 'refilling' && this.walkedTo && hasPassed(this.walkedTo, { seq, rowid }))
       lane.state = 'back'
     this.#hasTail(lane, seq ?? Number.POSITIVE_INFINITY)
@@ -161,7 +164,8 @@ export class SetAside {
   clear(): void {
     this.#times.clear()
     this.walkedTo = undefined
-    for (const all of [this.#byKey, this.#byId, this.#due, this.#back, this.#tails, this.#unlisted]) all.clear()
+    for (const all of [this.#byKey, this.#byId, this.#due, this.#back, this.#tails, this.#unlisted])
+      all.clear()
   }
 
   #hasTail(lane: SetAsideLane, seq: number): void {

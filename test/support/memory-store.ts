@@ -14,7 +14,13 @@ import type {
 import { NanoclawError } from '../../runtime/protocol/errors.ts'
 import { replyId } from '../../runtime/protocol/reply-id.ts'
 import { isoTime } from '../../runtime/protocol/time.ts'
-import type { EndedMessage, Recovery, RetentionQueries, Store, WaitingPlace } from '../../runtime/store/store.ts'
+import type {
+  EndedMessage,
+  Recovery,
+  RetentionQueries,
+  Store,
+  WaitingPlace,
+} from '../../runtime/store/store.ts'
 
 interface StoredRun {
   readonly run: number

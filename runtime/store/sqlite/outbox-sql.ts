@@ -38,6 +38,8 @@ export function prepareOutbox(db: WritableDb): Statements {
     'finish',
     'release',
     'unfinished',
+    'ackPlace',
+    'endedBetween',
   ])
   const entries = Object.entries(TEXTS).map(([name, sql]) => [
     name,
@@ -125,6 +127,8 @@ const TEXTS = {
       left join processing_ack a on a.message_id = j.value
       left join nanoclaw_run r on r.message_id = j.value
     group by j.value having a.message_id is not null or r.run is not null`,
+  ackPlace: 'select rowid from processing_ack where message_id = ?',
+  endedBetween: `select message_id from processing_ack a where rowid between ? and ? and a.${HAS_ENDED}`,
   unfinished: `select j.value from json_each(?) j
     where not exists (select 1 from processing_ack a where a.message_id = j.value and a.${HAS_ENDED}) limit ?`,
 } as const
