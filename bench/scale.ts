@@ -46,7 +46,11 @@ const CASES: Readonly<Record<string, Case>> = {
   waiting: { functions: NOOP, fill: (bench) => fill(bench, rows), measure: waiting },
   acked: { functions: NOOP, fill: (bench) => fill(bench, rows), measure: acked },
   'acked-uuid': { functions: NOOP, fill: (bench) => fill(bench, rows, { id: UUID }), measure: acked },
-  behind: { functions: { 'noop.js': LATER }, fill: () => undefined, measure: (bench) => crowded(bench, "'one'") },
+  behind: {
+    functions: { 'noop.js': LATER },
+    fill: () => undefined,
+    measure: (bench) => crowded(bench, "'one'"),
+  },
   retrying: {
     functions: { 'noop.js': LATER },
     fill: () => undefined,

@@ -53,6 +53,10 @@ export interface InboundFile {
   readonly pendingByIds: ReadStatement
   /** Of the same rows id, seq and rowid alone. */
   readonly pendingPlaces: Pages
+  /** Ids of the rows of `bySeq`. */
+  readonly pendingIds: ReadStatement
+  /** Seq and rowid of the first row with an id behind a place. */
+  readonly placeBehind: ReadStatement
   readonly messages: ReadStatement
   readonly questionResponse: ReadStatement
   readonly rawId: ReadStatement
@@ -82,7 +86,7 @@ export function openInbound(path: string, busyMs: number): InboundFile {
         'inbound_unusable',
         `${path}: table messages_in lacks ${missing.join(', ')}; expected the columns of docs/protocol.md`,
       )
-    const prepare = (sql: string) => onFirstUse(db, sql)
+    const prepare = (sql: string) => onFirstUse(db.prepare, sql)
     const column = (name: string) => (present.has(name) ? name : (DEFAULTS[name] ?? name))
     const numbered = present.has('seq')
     const misnumbered = `seq > ${SEQ_MAX} or seq <= ${SEQ_ABOVE}`
@@ -143,6 +147,16 @@ export function openInbound(path: string, busyMs: number): InboundFile {
         `${light} where id in (select value from json_each(?)) and +${isPending} order by ${numbered ? 'seq, rowid' : 'rowid'}`,
       ),
       pendingPlaces: pages(`select id, ${column('seq')}, rowid from messages_in`),
+      pendingIds: onFirstUse(
+        db.prepareColumn,
+        `select id from messages_in where ${numbered ? 'seq > ? and seq <= ?' : none} and +${isPending}
+         order by ${numbered ? 'seq, rowid' : 'rowid'} limit ?`,
+      ),
+      placeBehind: prepare(
+        numbered
+          ? `select seq, rowid from messages_in where id = ? and +seq > ? and +seq <= ${SEQ_MAX} order by +seq, rowid limit 1`
+          : 'select null where ? is null and ? is null',
+      ),
       messages: prepare(`select ${all} from messages_in where id in (select value from json_each(?))`),
       rawId: prepare('select cast(id as blob), typeof(id) from messages_in where rowid = ?'),
       questionResponse: prepare(

@@ -17,6 +17,8 @@ export interface ReadStatement {
 /** What a reader may do. Rows come as arrays, in the order of the named columns: measured three times faster than objects. */
 export interface ReadonlyDb {
   prepare(sql: string): ReadStatement
+  /** Of each row its only column: half of the work of rows that hold one. */
+  prepareColumn(sql: string): ReadStatement
   /** All reads in it see the file in one state, and take its lock once. */
   snapshot<T>(read: () => T): T
   close(): void
@@ -50,6 +52,7 @@ export function openReadonly(path: string, busyMs: number = READ_BUSY_MS): Reado
       const statement = db.prepare(sql)
       return statement.reader ? statement.raw() : statement
     },
+    prepareColumn: (sql) => db.prepare(sql).pluck(),
     snapshot(read) {
       begin.run()
       try {
@@ -137,9 +140,9 @@ export function hasTable(db: ReadonlyDb, name: string): boolean {
 }
 
 /** Most statements of a file are never needed; making all of them costs ten times as much as opening the file does. */
-export function onFirstUse(db: ReadonlyDb, sql: string): ReadStatement {
+export function onFirstUse(prepare: ReadonlyDb['prepare'], sql: string): ReadStatement {
   let made: ReadStatement | undefined
-  const statement = () => (made ??= db.prepare(sql))
+  const statement = () => (made ??= prepare(sql))
   return {
     get: (...values) => statement().get(...values),
     all: (...values) => statement().all(...values),

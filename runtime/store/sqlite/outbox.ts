@@ -152,8 +152,7 @@ export class Outbox implements Store {
     for (const at of [0, count >> 1, count - 1]) {
       const place = this.#sql.ackPlace.get(ids[at]) as number | undefined
       if (place === undefined) continue
-      const ended = new Set(this.#sql.endedBetween.all(place - at, place - at + count - 1))
-      return ids.filter((id) => !ended.has(id))
+      return without(ids, this.#sql.endedBetween.all(place - at, place - at + count - 1))
     }
     return ids
   }
@@ -383,6 +382,16 @@ function spread(id: string, run: number): number {
 }
 
 const EMPTY_BATCH = { results: [], claims: [], rejections: [], inboundSeq: 0, checkpoint: null } as const
+
+/** As a rule both have the same order, and nothing has to be hashed. */
+function without(ids: readonly string[], ended: readonly unknown[]): readonly string[] {
+  const from = ended.indexOf(ids[0])
+  let same = 0
+  while (from >= 0 && same < ids.length && ids[same] === ended[from + same]) same++
+  if (same === ids.length) return []
+  const others = new Set(ended)
+  return ids.slice(same).filter((id) => !others.has(id))
+}
 
 /** Adds those that were asked for and did not come back. */
 function addMissing(missing: Set<string>, asked: readonly string[], returned: readonly unknown[]): void {

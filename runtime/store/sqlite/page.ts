@@ -60,6 +60,23 @@ export interface PendingIds extends Pick<Page, 'cursor' | 'end'> {
 }
 
 export function idsOf(open: InboundFile, after: Cursor, limit: number): PendingIds {
+  return fullPageOf(open, after, limit) ?? idsOfWalk(open, after, limit)
+}
+
+/** Where nearly all is pending: ids alone, and then the place of the last. undefined: there are too few in one stretch, or odd ones. */
+function fullPageOf(open: InboundFile, after: Cursor, limit: number): PendingIds | undefined {
+  const [end] = (open.window.get(after.seq, Math.min(2 * limit, WINDOW)) ?? []) as number[]
+  if (end === undefined || open.pendingPlaces.sameSeq.all(after.seq, after.seqRowid, 1).length > 0)
+    return undefined
+  const ids = (open.pendingIds.all(after.seq, end, limit) as unknown[]).map(textId)
+  const last = ids.at(-1)
+  const place = ids.length === limit && last ? open.placeBehind.get(last, after.seq) : undefined
+  if (!place || !last) return undefined
+  const [seq, seqRowid] = place as [number, number]
+  return { ids, cursor: { ...after, seq, seqRowid, id: last }, end: false }
+}
+
+function idsOfWalk(open: InboundFile, after: Cursor, limit: number): PendingIds {
   const { numbered, bare, cursor, end } = walk(
     open,
     { pages: open.pendingPlaces, values: [], rowidAt: 2 },
