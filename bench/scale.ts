@@ -4,7 +4,7 @@
 // finished by the acks in outbound.db, as where a host never syncs; how soon a new message runs, and what the rescan costs that
 // follows each commit of the host. The runtime lives in this process, so that its loop can be watched. What a million acks of the
 // past cost is measured by `npm run bench -- --only history`. `acked-uuid`: the same with ids in no order. `behind`, `retrying`,
-// `not-started`: a tenth of so many messages wait, behind the first one of their conversation, each for its own next attempt,
+// `not-started`: a fiftieth of so many messages waits, behind the first one of their conversation, each for its own next attempt,
 // or for processes that do not start; how long a message of another conversation waits, and what memory they take.
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
@@ -103,7 +103,7 @@ function fill(
   inbound.pragma('cache_size = -2000')
 }
 
-/** A tenth of the rows wait; then a message of another conversation comes. */
+/** A fiftieth of the rows waits; then a message of another conversation comes. */
 async function crowded(bench: Lab, thread: string, kind = 'noop'): Promise<Figures> {
   const { runtime, events } = await runtimeOf(bench)
   await runtime.start()
@@ -112,7 +112,7 @@ async function crowded(bench: Lab, thread: string, kind = 'noop'): Promise<Figur
   const before = process.memoryUsage()
   let ended = 0
   events.on('settled', (list) => (ended += list.length))
-  const count = rows / 10
+  const count = rows / 50
   fill(bench, count, { thread, kind })
   const startMs = performance.now()
   const expected = thread.startsWith("'t-'") && kind === 'noop' ? count : 1

@@ -7,6 +7,7 @@ import type { Queue } from '../queue/queue.ts'
 import type { Origin } from './admission.ts'
 import { type Cursor, furthest, isBefore } from './cursor.ts'
 import type { Page, Pages } from './pages.ts'
+import type { SetAsideLane } from './set-aside.ts'
 
 export interface BeyondParts {
   readonly clock: Clock
@@ -43,6 +44,13 @@ export class Beyond {
     const page = this.#admit(from, 'beyond')
     this.#upTo = page.cursor
     return page
+  }
+
+  /** Messages of this lane are taken in again: those that are here come before any that are found farther on. */
+  mayHold({ key, functionName, tailFrom }: SetAsideLane): void {
+    const { passedOver } = this.#parts
+    if (!this.#upTo || key === null) return
+    if (tailFrom !== undefined || passedOver.has(key, 'beyond')) passedOver.add(functionName, key, 'beyond')
   }
 
   /** The scan has come as far, or what was read is to be read anew. */

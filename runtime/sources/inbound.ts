@@ -16,7 +16,8 @@ import type { Entry, Message, MessageRow, MessageSource } from '../queue/message
 import type { Queue } from '../queue/queue.ts'
 import { Admission, type AdmissionListener, type Origin, type Router } from './admission.ts'
 import { Beyond } from './beyond.ts'
-import { type Cursor, furthest, hasPassed, isAt, isBefore, type Place } from './cursor.ts'
+import { CheckpointKeeper, type WaitingPlace } from './checkpoint.ts'
+import { type Cursor, furthest, hasPassed, isBefore } from './cursor.ts'
 import { type InboundFile, Pages } from './pages.ts'
 import { Refill } from './refill.ts'
 import { Rescan } from './rescan.ts'
@@ -42,11 +43,6 @@ export interface InboundLimits {
   readonly unfinishedMax: number
   /** Rows without a proper id that are remembered as rejected. */
   readonly namelessMax: number
-}
-
-interface WaitingPlace {
-  readonly nextAtMs: number
-  readonly id: string
 }
 
 export interface InboundSourceParts {
@@ -81,7 +77,6 @@ export const INBOUND_LIMITS: InboundLimits = {
   unfinishedMax: 1_000,
   namelessMax: 10_000,
 }
-const CHECKPOINT_EVERY_MS = 1_000
 /** Without any change for so long a file is quiet. */
 const QUIET_AFTER_MS = 30_000
 /** With so many in the lanes the scan goes on at leisure, a page in each pause: what waits for long costs the garbage collector. */
@@ -105,19 +100,16 @@ export class InboundSource implements MessageSource {
   readonly #rescan: Rescan
   readonly #setAside: SetAside
   readonly #refill: Refill
+  readonly #checkpoint: CheckpointKeeper
   #dispatcher: AdmissionListener | undefined
   #scanned: Cursor
   #doubt = false
   #scanning = false
-  /** Whether it is known that the checkpoint fits this file. */
-  #checkpointRead = false
   /** Where the file ended when it was first read to its end. */
   #startedUpTo: Cursor | undefined
   /** Rows up to here may be on record in outbound.db already; those behind it are new. undefined: all may be. */
   #recordedUpTo: Cursor | undefined
   #changedAtMs: number
-  #keptAtMs = 0
-  #kept: Place
   #setsAsideAtMs = Number.NEGATIVE_INFINITY
   #step: Timer | undefined
   #pollTimer: Timer | undefined
@@ -130,7 +122,6 @@ export class InboundSource implements MessageSource {
     this.#router = router
     this.#changedAtMs = clock.monotonic()
     this.#scanned = { ...start, seq: checkpoint.seq, id: checkpoint.id }
-    this.#kept = this.#scanned
     this.#reader = new RetryingReader({
       ...parts,
       onReadable: () => this.#dispatcher?.nudge(),
@@ -154,6 +145,13 @@ export class InboundSource implements MessageSource {
       router,
     )
     this.#admission = admission
+    this.#checkpoint = new CheckpointKeeper({
+      ...parts,
+      ...limits,
+      setAside,
+      admission,
+      makeRoom: () => this.#setWaitingAside(),
+    })
     const pages = new Pages({ inbound, admission, pageRows, unfinished })
     this.#pages = pages
     const { passedOver } = admission
@@ -169,9 +167,7 @@ export class InboundSource implements MessageSource {
       pages,
       start,
       originOf,
-      onOpen: ({ key, functionName }) => {
-        if (key !== null && passedOver.has(key, 'beyond')) passedOver.add(functionName, key, 'beyond')
-      },
+      onOpen: (lane) => this.#beyond.mayHold(lane),
     })
   }
 
@@ -279,38 +275,12 @@ export class InboundSource implements MessageSource {
 
   /** How far the scan has come, when it is time to write that down. */
   checkpoint(nowMs: number): Checkpoint | null {
-    if (nowMs - this.#keptAtMs < CHECKPOINT_EVERY_MS || isAt(this.#kept, this.#scanned)) return null
-    this.#keptAtMs = nowMs
-    return this.currentCheckpoint()
+    return this.#checkpoint.whenDue(nowMs, this.#scanned)
   }
 
   /** What a start may skip: as far as the scan has come, or less when too many messages are unfinished. */
   currentCheckpoint(): Checkpoint {
-    const { checkpoint, limits, start, queue } = this.#parts
-    // What the checkpoint says of this file has not been read yet; a stop at this point must not undo it.
-    if (!this.#checkpointRead) return checkpoint
-    const reached = this.#reached()
-    const unfinished: Known[] = [
-      ...queue.unfinishedUpTo(reached.seq),
-      ...this.#setAside.unlistedUpTo(reached.seq),
-    ]
-    const all = unfinished.length <= limits.unfinishedMax
-    const listed = all ? unfinished : firstOf(unfinished, limits.unfinishedMax)
-    const last = listed.at(-1)
-    this.#kept = all ? reached : { ...start, seq: last?.seq ?? start.seq, id: last?.id ?? null }
-    return { seq: this.#kept.seq, id: this.#kept.id, unfinished: listed.map(({ id }) => id) }
-  }
-
-  /** Everything up to here is in memory, or on record as waiting: not what stands behind such a message in the file alone. */
-  #reached(): Place {
-    const { tailFrom, tails } = this.#setAside
-    if (tailFrom === undefined || this.#scanned.seq < tailFrom) return this.#scanned
-    const { start } = this.#parts
-    const heads = [...tails].flatMap(({ begun }) => begun.map(({ seq, id }) => ({ ...start, seq, id })))
-    let reached: Place = start
-    for (const place of [this.#kept, ...heads])
-      if (place.seq < tailFrom && place.seq > reached.seq) reached = place
-    return reached
+    return this.#checkpoint.upTo(this.#scanned)
   }
 
   #poll(): void {
@@ -340,50 +310,9 @@ export class InboundSource implements MessageSource {
       if (this.#beyond.goRound(this.#scanned)) this.#stepSoon()
       return
     }
-    if (!this.#checkpointRead) this.#readCheckpoint()
+    if (!this.#checkpoint.isRead) this.#scanned = this.#checkpoint.read(this.#origin(this.#parts.start))
     if (lanes.size < limits.readyMax || this.#makeRoom()) this.#scanInTurn()
     else if (this.#router.names.length > 1) this.#readBeyond()
-  }
-
-  #readCheckpoint(): void {
-    const { checkpoint, start } = this.#parts
-    const place = checkpoint.seq === start.seq ? start : this.#placeOf(checkpoint)
-    // Without a place the checkpoint was made for another file: what it says has no meaning in this one.
-    const isKnown = place === start || (place && this.#readUnfinished({ ...start, ...place }))
-    this.#scanned = isKnown ? { ...start, ...place } : start
-    this.#kept = this.#scanned
-    this.#checkpointRead = true
-  }
-
-  /**
-   * What waits comes first, since nothing of its key may come before it. False: more than there is room for is due at once; the
-   * scan finds it in its turn, and goes beyond it.
-   */
-  #readUnfinished(upTo: Cursor): boolean {
-    const { inbound, checkpoint, start, waiting, limits, queue } = this.#parts
-    const admit = (ids: readonly string[]) => {
-      const rows = inbound.getPendingByIds(ids, this.#admission.readsContent)
-      this.#admission.admit(
-        rows.filter((row) => hasPassed(upTo, row)),
-        this.#origin(start),
-      )
-    }
-    for (let after: WaitingPlace | undefined; ; ) {
-      const page = waiting(after, limits.pageRows)
-      admit(page.map(({ id }) => id))
-      if (queue.lanes.size >= limits.readyMax && !this.#setWaitingAside()) return false
-      after = page.at(-1)
-      if (page.length < limits.pageRows) break
-    }
-    admit(checkpoint.unfinished)
-    return true
-  }
-
-  /** One from before checkpoints knew their row fits every file that is long enough. */
-  #placeOf({ seq, id }: Checkpoint): Place | undefined {
-    const { inbound } = this.#parts
-    if (id !== null) return inbound.placeOf(seq, id)
-    return inbound.maxSeq() < seq ? undefined : { seq, seqRowid: Number.POSITIVE_INFINITY, id }
   }
 
   #makeRoom(): boolean {
@@ -474,7 +403,10 @@ export class InboundSource implements MessageSource {
     const tailFrom = this.#refill.comeBackAll()
     if (tailFrom === undefined) return
     if (this.#recordedUpTo) this.#recordedUpTo = furthest(this.#recordedUpTo, this.#scanned)
-    this.#scanned = { ...this.#parts.start, seq: Math.min(tailFrom, this.#scanned.seq) }
+    const { start } = this.#parts
+    // A checkpoint that is made now says that everything up to this seq is known.
+    const before = { ...start, seq: tailFrom - 1, seqRowid: Number.POSITIVE_INFINITY }
+    this.#scanned = before.seq < this.#scanned.seq ? before : { ...this.#scanned, rowid: start.rowid }
     this.#scanning = true
   }
 
@@ -482,6 +414,7 @@ export class InboundSource implements MessageSource {
     this.#admission.startOver()
     this.#refill.clear()
     this.#beyond.close()
+    this.#checkpoint.startOver()
     this.#scanned = this.#parts.start
     this.#recordedUpTo = undefined
     // What the other file holds was not there at the start.
@@ -507,15 +440,4 @@ export class InboundSource implements MessageSource {
       this.#armPoll()
     })
   }
-}
-
-type Known = Pick<Message, 'id' | 'seq'>
-
-/** The first of these by seq, as many as `max`; of those that share a seq all or none, so that they end at one. */
-function firstOf(unfinished: Known[], max: number): Known[] {
-  unfinished.sort((a, b) => a.seq - b.seq)
-  const nextSeq = unfinished[max]!.seq
-  let end = max
-  while (end > 0 && unfinished[end - 1]!.seq === nextSeq) end--
-  return unfinished.slice(0, end)
 }

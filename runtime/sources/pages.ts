@@ -51,7 +51,8 @@ export class Pages {
     const page = skimmed ?? inbound.getPendingMessages(after, pageRows, admission.readsContent)
     const rows = upTo ? page.rows.filter((row) => hasPassed(upTo, row)) : page.rows
     const finished = admission.admit(rows, origin)
-    if (!skimmed && !origin.refills) this.#skims = finished > rows.length / 2
+    if (!skimmed && origin.recorded && !origin.refills && rows.length > 0)
+      this.#skims = finished > rows.length / 2
     return page
   }
 
