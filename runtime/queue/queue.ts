@@ -49,12 +49,20 @@ export type Place =
 /** What is known of a message before it has its place in a lane. */
 export type EntryFacts = Omit<Entry, 'message' | 'order'>
 
+export interface Begun {
+  readonly id: string
+  readonly seq: number
+  /** The store knows that it waits. */
+  readonly waits: boolean
+  readonly isolated: boolean
+}
+
 /** A lane that has left memory, since its head waits for its next attempt. */
 export interface WaitingLane {
   readonly key: string | null
   readonly functionName: string
-  /** What has runs on record; `waits`: the store knows that it waits. */
-  readonly begun: readonly { readonly id: string; readonly seq: number; readonly waits: boolean }[]
+  /** What has runs on record. */
+  readonly begun: readonly Begun[]
   /** The lowest seq of the others. undefined: there are none. */
   readonly tailFrom: number | undefined
   /** When its head may run again, by the monotonic clock. */
@@ -337,17 +345,14 @@ function stateAt(message: Message, place: Place): MessageState {
 
 function waitingLaneOf(entries: readonly Entry[], dueAtMs: number): WaitingLane {
   const { key, spec } = entries[0]!
-  const begun = entries.filter(({ runs }) => runs > 0)
+  const begun: Begun[] = []
   let tailFrom: number | undefined
-  for (const { runs, message } of entries)
-    if (runs === 0) tailFrom = Math.min(tailFrom ?? Number.POSITIVE_INFINITY, message.seq)
-  return {
-    key,
-    functionName: spec.name,
-    begun: begun.map(({ message: { id, seq, state } }) => ({ id, seq, waits: state.type === 'retrying' })),
-    tailFrom,
-    dueAtMs,
+  for (const { runs, isolated, message } of entries) {
+    const { id, seq, state } = message
+    if (runs > 0) begun.push({ id, seq, waits: state.type === 'retrying', isolated })
+    else tailFrom = Math.min(tailFrom ?? Number.POSITIVE_INFINITY, seq)
   }
+  return { key, functionName: spec.name, begun, tailFrom, dueAtMs }
 }
 
 function stillWaiting(waiting: readonly Waiting[]): Message[] {

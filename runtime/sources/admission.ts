@@ -7,7 +7,7 @@ import type { FunctionSpec, Routable } from '../protocol/function.ts'
 import { dueTime } from '../protocol/time.ts'
 import type { Entry, Message, MessageSource, MessageState } from '../queue/message.ts'
 import { PassedOver } from '../queue/passed-over.ts'
-import type { Place, Queue } from '../queue/queue.ts'
+import type { Begun, Place, Queue } from '../queue/queue.ts'
 import type { SetAside } from './set-aside.ts'
 
 export interface PendingRow extends Routable {
@@ -142,19 +142,18 @@ export class Admission {
   }
 
   /** What had left memory while it waited for its next attempt is found its place again. */
-  comeBack(ids: readonly string[]): void {
-    if (ids.length === 0) return
-    const { rowsOf, history } = this.#parts
+  comeBack(begun: readonly Begun[]): void {
+    if (begun.length === 0) return
+    const { queue, rowsOf, history } = this.#parts
+    const back = new Map(begun.map((each) => [each.id, each]))
+    const ids = [...back.keys()]
     const rows = rowsOf(ids, this.readsContent)
     const records = history(ids)
     for (const row of rows)
-      if (row.id !== null && !this.#parts.queue.get(row.id))
-        this.#place(row.id, row, {
-          atStart: false,
-          over: undefined,
-          isBack: true,
-          history: records.get(row.id),
-        })
+      if (row.id !== null && !queue.get(row.id)) {
+        const known = { back: back.get(row.id), history: records.get(row.id) }
+        this.#place(row.id, row, { atStart: false, over: undefined, ...known })
+      }
     this.#listener?.nudge()
   }
 
@@ -193,12 +192,13 @@ export class Admission {
   }
 
   #place(id: string, row: PendingRow, circumstances: Circumstances): void {
-    const { atStart, history, last } = circumstances
+    const { atStart, history, last, back } = circumstances
     const { queue, source, clock, maxContentBytes, events } = this.#parts
     const known = queue.get(id)
     if (known?.state.type === 'scheduled')
       queue.move(known, { type: 'rereading', last: undefined, holdsLane: false })
-    const facts = { nowMs: clock.now(), maxContentBytes, atStart, history, last }
+    const wasIsolated = (last ?? back)?.isolated === true
+    const facts = { nowMs: clock.now(), maxContentBytes, atStart, history, last, wasIsolated }
     const decision = decideAdmission(row, facts, this.#router)
     switch (decision.type) {
       case 'finished':
@@ -228,8 +228,8 @@ export class Admission {
   /** It is not taken in now: it must not come before an earlier one of its key, or there is no room for it. */
   #waits(functionName: string, key: string | null, row: PendingRow, where: Circumstances): boolean {
     const { setAside } = this.#parts
-    const { over, refills, isBack } = where
-    const lane = key === null || isBack ? undefined : setAside.of(key)
+    const { over, refills, back } = where
+    const lane = key === null || back ? undefined : setAside.of(key)
     if (!lane) return over !== undefined && this.#passesOver(functionName, key, over)
     if (refills && lane.state === 'refilling') {
       if (!this.isFull(functionName)) return false
@@ -308,8 +308,8 @@ interface Circumstances {
   readonly atStart: boolean
   readonly over: Over | undefined
   readonly refills?: boolean
-  /** It has begun, and was set aside. */
-  readonly isBack?: boolean
+  /** It was set aside like this. */
+  readonly back?: Begun | undefined
   readonly history: History | undefined
   readonly last?: Entry | undefined
 }
@@ -322,6 +322,7 @@ interface AdmissionFacts {
   readonly history: History | undefined
   /** What it was in its lane before it was read again. */
   readonly last: Entry | undefined
+  readonly wasIsolated: boolean
 }
 
 type LaneDecision = Omit<Extract<Place, { type: 'lane' }>, 'order'>
@@ -334,7 +335,7 @@ type Decision =
 
 /** Where a pending row belongs. */
 export function decideAdmission(row: PendingRow, facts: AdmissionFacts, router: Router): Decision {
-  const { nowMs, maxContentBytes, atStart, history, last } = facts
+  const { nowMs, maxContentBytes, atStart, history, last, wasIsolated } = facts
   if (history?.done) return { type: 'finished' }
   const dueAtMs = dueTime(row.processAfter)
   if (dueAtMs === undefined)
@@ -367,7 +368,7 @@ export function decideAdmission(row: PendingRow, facts: AdmissionFacts, router: 
       attempts,
       turnedAwaySinceMs,
       crashes,
-      isolated: last?.isolated === true || crashes > 0 || interrupted,
+      isolated: wasIsolated || crashes > 0 || interrupted,
     },
   }
 }

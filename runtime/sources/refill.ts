@@ -126,7 +126,7 @@ export class Refill {
   }
 
   #bring(lanes: readonly SetAsideLane[], admission: Admission): void {
-    admission.comeBack(lanes.flatMap(({ begun }) => begun.map(({ id }) => id)))
+    admission.comeBack(lanes.flatMap(({ begun }) => begun))
     for (const lane of lanes) {
       this.#parts.setAside.isBack(lane)
       if (lane.tailFrom === undefined && lane.key !== null) this.#parts.onOpen(lane)

@@ -4,16 +4,9 @@
 // taken in before those that have come back are through; then a walk from that number on takes in what is there
 // (refill.ts). So however many messages stand behind one that waits, they take a single number.
 import { type Clock, steady } from '../protocol/clock.ts'
-import type { WaitingLane } from '../queue/queue.ts'
+import type { Begun, WaitingLane } from '../queue/queue.ts'
 import { TimeQueue } from '../queue/timers.ts'
 import { type Cursor, hasPassed } from './cursor.ts'
-
-interface Begun {
-  readonly id: string
-  readonly seq: number
-  /** The store knows that it waits. */
-  readonly waits: boolean
-}
 
 export interface SetAsideLane {
   readonly key: string | null

@@ -413,7 +413,7 @@ export class Books {
   /** A message up to the checkpoint that no start would look for is lost; what the host has touched, the rescan finds. */
   #checkCheckpoint({ seq, id, unfinished }: Checkpoint): void {
     // It says of which file it is: in another one, a start reads from the beginning.
-    if (id !== null && this.#told(id).status === 'deleted') return
+    if (id !== null && (this.#told(id).status === 'deleted' || this.#told(id).seq !== seq)) return
     const listed = new Set(unfinished)
     for (const [id] of this.#disk.waits()) listed.add(id)
     for (const told of this.#messages.values()) {
