@@ -65,6 +65,8 @@ export interface WaitingLane {
   readonly begun: readonly Begun[]
   /** The lowest seq of the others. undefined: there are none. */
   readonly tailFrom: number | undefined
+  /** Those of the others that are isolated. */
+  readonly suspects: readonly string[]
   /** When its head may run again, by the monotonic clock. */
   readonly dueAtMs: number
 }
@@ -206,13 +208,6 @@ export class Queue {
     return removed
   }
 
-  /** What has not begun and has a seq from this one on leaves memory, as far as it waits: it is found again in the file. */
-  removeFrom(source: MessageSource, seq: number): void {
-    const waits = ({ state }: Message) => state.type === 'ready' && state.entry.runs === 0
-    for (const message of [...this.#messages.values()])
-      if (message.seq >= seq && message.source === source && waits(message)) this.remove(message)
-  }
-
   /** All that waits in lanes or has no function is to be read again; returns it, in the order of the lanes. */
   rereadWaiting(): Message[] {
     const entries = this.#lanes.empty()
@@ -346,13 +341,15 @@ function stateAt(message: Message, place: Place): MessageState {
 function waitingLaneOf(entries: readonly Entry[], dueAtMs: number): WaitingLane {
   const { key, spec } = entries[0]!
   const begun: Begun[] = []
+  const suspects: string[] = []
   let tailFrom: number | undefined
   for (const { runs, isolated, message } of entries) {
     const { id, seq, state } = message
     if (runs > 0) begun.push({ id, seq, waits: state.type === 'retrying', isolated })
     else tailFrom = Math.min(tailFrom ?? Number.POSITIVE_INFINITY, seq)
+    if (runs === 0 && isolated) suspects.push(id)
   }
-  return { key, functionName: spec.name, begun, tailFrom, dueAtMs }
+  return { key, functionName: spec.name, begun, tailFrom, suspects, dueAtMs }
 }
 
 function stillWaiting(waiting: readonly Waiting[]): Message[] {

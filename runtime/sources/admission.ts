@@ -161,6 +161,7 @@ export class Admission {
   startOver(): void {
     this.#parts.queue.startOver()
     this.#parts.setAside.clear()
+    this.#parts.setAside.suspects.clear()
     this.#nameless.clear()
     this.#passedOver.clear()
   }
@@ -193,11 +194,12 @@ export class Admission {
 
   #place(id: string, row: PendingRow, circumstances: Circumstances): void {
     const { atStart, history, last, back } = circumstances
-    const { queue, source, clock, maxContentBytes, events } = this.#parts
+    const { queue, setAside, source, clock, maxContentBytes, events } = this.#parts
     const known = queue.get(id)
     if (known?.state.type === 'scheduled')
       queue.move(known, { type: 'rereading', last: undefined, holdsLane: false })
-    const wasIsolated = (last ?? back)?.isolated === true
+    const { suspects } = setAside
+    const wasIsolated = (last ?? back)?.isolated === true || (suspects.size > 0 && suspects.has(id))
     const facts = { nowMs: clock.now(), maxContentBytes, atStart, history, last, wasIsolated }
     const decision = decideAdmission(row, facts, this.#router)
     switch (decision.type) {
@@ -215,6 +217,7 @@ export class Admission {
           if (known) queue.remove(known)
           return
         }
+        if (suspects.size > 0) suspects.delete(id)
         const order = row.seq ?? UNNUMBERED_FROM + this.#unnumbered++
         return queue.place(id, seqOf(row), source, { type: 'lane', order, facts, untilMs })
       }
@@ -284,7 +287,7 @@ export class Admission {
 
   #readAgain(messages: readonly Message[]): void {
     if (messages.length === 0) return
-    const { queue, rowsOf, history } = this.#parts
+    const { queue, setAside, rowsOf, history } = this.#parts
     const ids = messages.map(({ id }) => id)
     const rows = new Map(rowsOf(ids, this.readsContent).map((row) => [row.id, row]))
     const records = history(ids)
@@ -295,6 +298,7 @@ export class Admission {
       const where = row && (stays ? 'scanned' : this.#parts.whereIs(row))
       if (!row || where === 'unread') {
         queue.remove(message)
+        if (row && last?.isolated) setAside.suspects.add(message.id)
         continue
       }
       const over = where === 'beyond' ? ({ passedOver: this.#passedOver, by: 'beyond' } as const) : undefined

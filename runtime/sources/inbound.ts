@@ -24,7 +24,7 @@ import { Rescan } from './rescan.ts'
 import { RetryingReader, type RetryingReaderParts } from './retrying-reader.ts'
 import { SetAside } from './set-aside.ts'
 
-export type { PendingRow, Router } from './admission.ts'
+export type { Router } from './admission.ts'
 export type { Cursor } from './cursor.ts'
 export type { InboundFile } from './pages.ts'
 

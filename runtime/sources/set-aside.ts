@@ -31,6 +31,8 @@ export class SetAside {
   readonly #back = new Set<SetAsideLane>()
   readonly #tails = new Set<SetAsideLane>()
   readonly #unlisted = new Set<Begun>()
+  /** Messages that are not in memory, have no run on record and are isolated when they are found again. */
+  readonly suspects = new Set<string>()
   /** How far the walk is that refills lanes. */
   walkedTo: Cursor | undefined
 
@@ -80,7 +82,7 @@ export class SetAside {
     return this.#tails.size > 0 ? (lowest ?? Number.POSITIVE_INFINITY) : undefined
   }
 
-  add({ key, functionName, begun, tailFrom, dueAtMs }: WaitingLane): void {
+  add({ key, functionName, begun, tailFrom, suspects, dueAtMs }: WaitingLane): void {
     const lane: SetAsideLane = {
       key,
       functionName,
@@ -98,6 +100,7 @@ export class SetAside {
       if (!each.waits) this.#unlisted.add(each)
     }
     if (tailFrom !== undefined) this.#hasTail(lane, tailFrom)
+    for (const id of suspects) this.suspects.add(id)
     this.#times.push(dueAtMs, lane)
   }
 

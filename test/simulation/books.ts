@@ -282,12 +282,15 @@ export class Books {
    * Whatever of one function stands still: a message of another one, with none before it, has begun. A function with more than
    * its share of messages (`shareMax`) may keep itself waiting.
    */
-  checkOthersGoOn(shareMax: number): void {
+  checkOthersGoOn({ shareMax, asideMax }: { readonly shareMax: number; readonly asideMax: number }): void {
     const left = [...this.#messages.values()].filter((told) => !isOver(told) && told.status !== 'deleted')
     const fills = (kind: string) => left.filter((each) => each.kind === kind).length > shareMax
+    // What waits for its next attempt takes no room, up to a number.
+    const mayRun = left.filter(({ started }) => started > 0).length <= asideMax
+    const goesOn = (kind: string) =>
+      ((kind === 'free' || kind === 'quick') && !fills(kind)) || (kind === 'stuck' && mayRun)
     const waiting = left.filter(
-      ({ kind, strict, started, renumbered }) =>
-        strict && started === 0 && !renumbered && (kind === 'free' || kind === 'quick') && !fills(kind),
+      ({ kind, strict, started, renumbered }) => strict && started === 0 && !renumbered && goesOn(kind),
     )
     for (const told of waiting) {
       const before = left.some(

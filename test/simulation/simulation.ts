@@ -28,7 +28,7 @@ const SMALL_LIMITS = {
   skimRows: 8,
   readyMax: 8,
   shareMax: 2,
-  asideMax: 6,
+  asideMax: 12,
   unfinishedMax: 6,
   namelessMax: 2,
   scheduledMax: 4,
@@ -222,7 +222,7 @@ class Simulation implements RunResult {
     this.#calm = true
     await this.#pass(QUIET_MS)
     this.#calm = false
-    this.books.checkOthersGoOn((this.#small ? SMALL_LIMITS : BIG_LIMITS).shareMax)
+    this.books.checkOthersGoOn(this.#small ? SMALL_LIMITS : BIG_LIMITS)
   }
 
   /** Lets time pass, and things happen in it; at most so many. */
