@@ -10,7 +10,7 @@ const TEMPLATE = 'template'
 const CACHE_KIB = 2 ** 20
 
 const HEX = (bytes: number) => `lower(hex(randomblob(${bytes})))`
-const UUID = `${HEX(4)} || '-' || ${HEX(2)} || '-4' || substr(${HEX(2)}, 2) || '-a' || substr(${HEX(2)}, 2) || '-' || ${HEX(6)}`
+export const UUID = `${HEX(4)} || '-' || ${HEX(2)} || '-4' || substr(${HEX(2)}, 2) || '-a' || substr(${HEX(2)}, 2) || '-' || ${HEX(6)}`
 const NEW_ID: Readonly<Record<Ids, string>> = { 'time-ordered': "printf('m-%09d', n)", uuid: UUID }
 
 export async function makeHistory(rows: number, ids: Ids): Promise<Lab> {

@@ -1,10 +1,14 @@
-// npm run scale -- [--rows 1000000] [--only waiting|acked] [--save] A first start on a file with a million
-// pending rows. `waiting`: all of them are to run; how soon the first one does, what the runtime keeps in
-// memory, how long its event loop is away, and how many it answers meanwhile. `acked`: all of them are
-// finished by the acks in outbound.db, as where a host never syncs; how soon a new message runs, and what the
-// rescan costs that follows each commit of the host. The runtime lives in this process, so that its loop can
-// be watched. What a million acks of the past cost is measured by `npm run bench -- --only history`.
-import { readFileSync, writeFileSync } from 'node:fs'
+// npm run scale -- [--rows 1000000] [--only waiting|acked|acked-uuid|behind|retrying|not-started] [--save] A
+// first start on a file with a million pending rows. `waiting`: all of them are to run; how soon the first
+// one does, what the runtime keeps in memory, how long its event loop is away, and how many it answers
+// meanwhile. `acked`: all of them are finished by the acks in outbound.db, as where a host never syncs; how
+// soon a new message runs, and what the rescan costs that follows each commit of the host. The runtime lives
+// in this process, so that its loop can be watched. What a million acks of the past cost is measured by `npm
+// run bench -- --only history`. `acked-uuid`: the same with ids in no order. `behind`, `retrying`,
+// `not-started`: a fiftieth of so many messages waits, behind the first one of their conversation, each for
+// its own next attempt, or for processes that do not start; how long a message of another conversation waits,
+// and what memory they take.
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
@@ -14,6 +18,7 @@ import { evaluateFile } from '../runtime/cli/evaluate-file.ts'
 import { loadConfig } from '../runtime/config/load.ts'
 import { createEvents, createRuntime } from '../runtime/runtime.ts'
 import { Outbox } from '../runtime/store/sqlite/outbox.ts'
+import { UUID } from './history.ts'
 import { enqueue, type Lab, lab, NOOP, pause, ROOT } from './lab.ts'
 
 const WATCHED_MS = 10_000
@@ -23,7 +28,42 @@ const MS_IN_S = 1_000
 
 type Figures = Record<string, number>
 
-const CASES: Readonly<Record<string, (bench: Lab) => Promise<Figures>>> = { waiting, acked }
+interface Case {
+  readonly functions: Readonly<Record<string, string>>
+  readonly fill: (bench: Lab) => void
+  readonly measure: (bench: Lab) => Promise<Figures>
+}
+
+const ORDERED = "printf('m-%07d', i)"
+/** Every message waits for an hour after its first attempt, unless it says otherwise. */
+const LATER = `export default { retry: { attempts: 2, minDelay: '1h' }, handler({ content }) {
+  if (content.now) return 'done'
+  throw new Error('not now')
+} }`
+const GONE = `import { existsSync } from 'node:fs'
+if (!existsSync('loads')) process.exit(1)
+export default { retry: { attempts: 2, minDelay: '1h' }, handler() { process.exit(1) } }`
+
+const CASES: Readonly<Record<string, Case>> = {
+  waiting: { functions: NOOP, fill: (bench) => fill(bench, rows), measure: waiting },
+  acked: { functions: NOOP, fill: (bench) => fill(bench, rows), measure: acked },
+  'acked-uuid': { functions: NOOP, fill: (bench) => fill(bench, rows, { id: UUID }), measure: acked },
+  behind: {
+    functions: { 'noop.js': LATER },
+    fill: () => undefined,
+    measure: (bench) => crowded(bench, "'one'"),
+  },
+  retrying: {
+    functions: { 'noop.js': LATER },
+    fill: () => undefined,
+    measure: (bench) => crowded(bench, "'t-' || i"),
+  },
+  'not-started': {
+    functions: { ...NOOP, 'gone.js': GONE },
+    fill: (bench) => writeFileSync(join(bench.root, 'loads'), ''),
+    measure: (bench) => crowded(bench, "'t-' || i", 'gone'),
+  },
+}
 
 const { values } = parseArgs({
   options: {
@@ -33,11 +73,11 @@ const { values } = parseArgs({
   },
 })
 const rows = Number(values.rows)
-for (const [name, measure] of Object.entries(CASES)) {
+for (const [name, { functions, fill, measure }] of Object.entries(CASES)) {
   if (values.only !== undefined && values.only !== name) continue
-  const bench = lab(NOOP)
+  const bench = lab(functions)
   try {
-    fill(bench.inbound)
+    fill(bench)
     const figures = await measure(bench)
     for (const [what, figure] of Object.entries(figures)) console.log(`${what.padEnd(58)} ${figure}`)
     if (values.save) save(name, figures)
@@ -46,11 +86,74 @@ for (const [name, measure] of Object.entries(CASES)) {
   }
 }
 
-function fill(inbound: Database.Database): void {
+interface Filling {
+  readonly id?: string
+  readonly kind?: string
+  readonly thread?: string
+}
+
+function fill(
+  { inbound }: Lab,
+  count: number,
+  { id = ORDERED, kind = 'noop', thread = 'null' }: Filling = {},
+): void {
   inbound.pragma('synchronous = off')
-  inbound.exec(`insert into messages_in (id, seq, kind, timestamp, content)
-    with recursive n (i) as (select 1 union all select i + 1 from n where i < ${rows})
-    select printf('m-%07d', i), 2 * i, 'noop', '2026-11-24 06:02:20', '{"text":"hello"}' from n`)
+  inbound.pragma('cache_size = -1000000')
+  inbound.exec(`insert into messages_in (id, seq, kind, timestamp, thread_id, content)
+    with recursive n (i) as (select 1 union all select i + 1 from n where i < ${count})
+    select ${id}, 2 * i, '${kind}', '2026-11-24 06:02:20', ${thread}, '{"text":"hello"}' from n`)
+  inbound.pragma('cache_size = -2000')
+}
+
+/** A fiftieth of the rows waits; then a message of another conversation comes. */
+async function crowded(bench: Lab, thread: string, kind = 'noop'): Promise<Figures> {
+  const { runtime, events } = await runtimeOf(bench)
+  await runtime.start()
+  if (kind === 'gone') rmSync(join(bench.root, 'loads'))
+  globalThis.gc?.()
+  const before = process.memoryUsage()
+  let ended = 0
+  events.on('runs-ended', (list) => (ended += list.length))
+  const count = rows / 50
+  fill(bench, count, { thread, kind })
+  const startMs = performance.now()
+  const expected = thread.startsWith("'t-'") && kind === 'noop' ? count : 1
+  while (ended < expected) await pause(50)
+  const runMs = performance.now() - startMs
+  // What is read meanwhile is in memory.
+  await pause(3_000)
+  const waits: number[] = []
+  for (let n = 0; n < 5; n++) {
+    const claimed = new Promise<number>((resolve) => {
+      const onClaimed = ({ ids }: { readonly ids: readonly string[] }) => {
+        if (!ids.includes(`new-${n}`)) return
+        events.off('claimed', onClaimed)
+        resolve(performance.now())
+      }
+      events.on('claimed', onClaimed)
+    })
+    const sentMs = performance.now()
+    bench.inbound
+      .prepare(
+        `insert into messages_in (id, seq, kind, timestamp, thread_id, content)
+         select 'new-${n}', max(seq) + 2, 'noop', '', 'other', '{"now":true}' from messages_in`,
+      )
+      .run()
+    const limit = pause(20_000).then(() => Number.NaN)
+    waits.push((await Promise.race([claimed, limit])) - sentMs)
+    await pause(500)
+  }
+  globalThis.gc?.()
+  const after = process.memoryUsage()
+  await runtime.stop()
+  return {
+    'messages that wait': count,
+    'until they had their first attempt, ms': tenths(runMs),
+    'a message of another conversation is claimed after, first, ms': tenths(waits[0]!),
+    '… and at the median of five, ms': tenths(waits.toSorted((a, b) => a - b)[2]!),
+    'heap before, MiB': tenths(before.heapUsed / 1024 / 1024),
+    'heap then, MiB': tenths(after.heapUsed / 1024 / 1024),
+  }
 }
 
 async function waiting(bench: Lab): Promise<Figures> {

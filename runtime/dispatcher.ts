@@ -4,8 +4,8 @@
 //   commit    ONE batch: how the runs of before have ended (acks with their replies), and the claims of what runs next
 //   run       each in its worker; every message comes back as exactly one Outcome                       → running
 //   decide    what follows (done, failed, retry, released); the next commit writes it                   → finishing
-// A batch that cannot be committed changes nothing: results are kept, what was taken goes back to its lane. While a commit
-// is under way nothing is taken; results that arrive meanwhile wait for the next one.
+// A batch that cannot be committed changes nothing: results are kept, what was taken goes back to its lane.
+// While a commit is under way nothing is taken; results that arrive meanwhile wait for the next one.
 import type { Clock, Timer } from './protocol/clock.ts'
 import type { Checkpoint, Claim, CommitBatch, CommitResult, Rejection } from './protocol/commit-batch.ts'
 import type { Events } from './protocol/events.ts'
@@ -135,7 +135,9 @@ export class Dispatcher {
     this.nudge()
   }
 
-  /** Claims nothing from now on. True when everything that runs has ended and is on disk, false once closed. */
+  /**
+   * Claims nothing from now on. True when everything that runs has ended and is on disk, false once closed.
+   */
   async drain(): Promise<boolean> {
     this.#claiming = false
     this.#retry.hurry()
@@ -218,7 +220,8 @@ export class Dispatcher {
         }
       }
       if (runs.length > 0) assignments.push({ slot, runs })
-      // What could not be read stands in its lane as before: its source asks for the next turn, and no other event may.
+      // What could not be read stands in its lane as before: its source asks for the next turn, and no other
+      // event may.
       else slot.release(!unread)
     }
     return assignments
@@ -377,7 +380,10 @@ export class Dispatcher {
     if (results.length > 0) this.nudge()
   }
 
-  /** The claims are on disk. Those that were refused belong to another runner, or have runs that were not known here. */
+  /**
+   * The claims are on disk. Those that were refused belong to another runner, or have runs that were not
+   * known here.
+   */
   #run(assignments: readonly Assignment[], refused: ReadonlySet<string>): void {
     const { queue, events, claimed } = this.#parts
     for (const { slot, runs } of assignments) {
@@ -409,7 +415,9 @@ export class Dispatcher {
     }
   }
 
-  /** Called by a worker, which may have messages of other dispatchers: an error in here must not stop theirs. */
+  /**
+   * Called by a worker, which may have messages of other dispatchers: an error in here must not stop theirs.
+   */
   #ended(ended: readonly RunEnd[]): void {
     try {
       if (!this.#closed) this.#decide(ended)

@@ -1,7 +1,8 @@
-// One process: the functions, the pool of their processes, and the workspaces that it serves (workspace.ts). Here the parts
-// are made from a Config, started in order and stopped in reverse. The package export "nanoclaw-functions/runtime".
-// A runtime of one workspace starts, fails and ends with it. One that was made for several (`workspaces`) goes on without those
-// that cannot be opened or fail later, and takes workspaces up and leaves them at any time.
+// One process: the functions, the pool of their processes, and the workspaces that it serves (workspace.ts).
+// Here the parts are made from a Config, started in order and stopped in reverse. The package export
+// "nanoclaw-functions/runtime". A runtime of one workspace starts, fails and ends with it. One that was made
+// for several (`workspaces`) goes on without those that cannot be opened or fail later, and takes workspaces
+// up and leaves them at any time.
 import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { Bundler } from './catalog/bundle.ts'
@@ -29,7 +30,10 @@ export interface RuntimeOptions {
   readonly clock?: Clock
   /** 0 ≤ random < 1; spreads retries. */
   readonly random?: () => number
-  /** A function that is wrong at the start is told and left out, until its source is right; without it the start fails. */
+  /**
+   * A function that is wrong at the start is told and left out, until its source is right; without it the
+   * start fails.
+   */
   readonly tolerant?: boolean
   /** In place of the one workspace of the config: several, each with the same settings. */
   readonly workspaces?: readonly WorkspacePlace[]
@@ -43,7 +47,10 @@ export function createRuntime(config: Config, events: Events, options: RuntimeOp
   return new Runtime(config, events, options)
 }
 
-/** Idle processes that do not leave on SIGTERM get SIGKILL after this: with the drain, a stop takes less than 8 s. */
+/**
+ * Idle processes that do not leave on SIGTERM get SIGKILL after this: with the drain, a stop takes less than
+ * 8 s.
+ */
 const IDLE_GRACE_MS = 300
 
 export class Runtime {
@@ -121,7 +128,8 @@ export class Runtime {
 
   /**
    * Takes its workspaces over and begins to work; inbound.db may come later.
-   * @throws NanoclawError `locked`, `bad_config`, `bad_function`, `outbound_unusable`; nothing is left running then. Of several
+   * @throws NanoclawError `locked`, `bad_config`, `bad_function`, `outbound_unusable`; nothing is left
+   *   running then. Of several
    * workspaces: only where none can be served, or the functions are wrong
    */
   start(): Promise<void> {
@@ -129,7 +137,10 @@ export class Runtime {
     return this.#starting
   }
 
-  /** Claims nothing more, lets what runs finish (up to the drain time), writes it down, closes everything. May be called twice. */
+  /**
+   * Claims nothing more, lets what runs finish (up to the drain time), writes it down, closes everything. May
+   * be called twice.
+   */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop()
     return this.#stopping
@@ -143,7 +154,10 @@ export class Runtime {
     void this.#pool.stop(true)
   }
 
-  /** Builds the functions again; what runs finishes on the code that it began with. Never rejects: what is wrong is told as an event. */
+  /**
+   * Builds the functions again; what runs finishes on the code that it began with. Never rejects: what is
+   * wrong is told as an event.
+   */
   reload(): Promise<void> {
     this.#reloading = this.#reloading.then(async () => {
       if (!this.#stopping) this.#adopt(await this.#functions.reload())
@@ -168,8 +182,8 @@ export class Runtime {
   }
 
   /**
-   * A runtime of several workspaces serves this one too, from now on; what keeps it from that is the event `workspace-failed`.
-   * Does nothing where it is served already.
+   * A runtime of several workspaces serves this one too, from now on; what keeps it from that is the event
+   * `workspace-failed`. Does nothing where it is served already.
    * @throws Error when this runtime was made for one workspace
    */
   async addWorkspace(place: WorkspacePlace): Promise<void> {

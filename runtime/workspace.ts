@@ -1,6 +1,7 @@
-// One session folder: the lock, outbound.db and inbound.db, the queue and the dispatcher between them, and what the folder
-// shows of its runtime (status file, heartbeat). The functions and their processes belong to runtime.ts, which may serve many
-// folders. A workspace begins in two steps: `open` takes the folder over, `begin` works; it ends in two: `drain`, `release`.
+// One session folder: the lock, outbound.db and inbound.db, the queue and the dispatcher between them, and
+// what the folder shows of its runtime (status file, heartbeat). The functions and their processes belong to
+// runtime.ts, which may serve many folders. A workspace begins in two steps: `open` takes the folder over,
+// `begin` works; it ends in two: `drain`, `release`.
 import { dirname } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import type { Catalog } from './catalog/catalog.ts'
@@ -87,18 +88,18 @@ interface Running extends Open {
 /** Together a few megabytes. */
 const QUEUE_LIMITS = { scheduledMax: 20_000, parkedMax: 10_000 }
 /**
- * How often the status file is brought up to date and touched (its time says that this runtime lives), and it is checked that
- * outbound.db and the lock are still in their places.
+ * How often the status file is brought up to date and touched (its time says that this runtime lives), and it
+ * is checked that outbound.db and the lock are still in their places.
  */
 const STATUS_MS = 1_000
 /**
- * Of many folders those in which nothing happens are polled and touched this seldom, or all of them together would cost
- * several per cent of a core. Events of the folder still tell of a message at once.
+ * Of many folders those in which nothing happens are polled and touched this seldom, or all of them together
+ * would cost several per cent of a core. Events of the folder still tell of a message at once.
  */
 const QUIET_MS = 5_000
 /**
- * After the drain's time is up, its last commits have this long, tried every few milliseconds: with the default drain a stop
- * takes less than 8 s, after which some containers are killed.
+ * After the drain's time is up, its last commits have this long, tried every few milliseconds: with the
+ * default drain a stop takes less than 8 s, after which some containers are killed.
  */
 const LAST_COMMITS_MS = 800
 
@@ -134,7 +135,8 @@ export class Workspace {
   }
 
   /**
-   * Takes the folder over: its lock, outbound.db with what an earlier runtime left in it, the heartbeat. Ends early after `cancel`.
+   * Takes the folder over: its lock, outbound.db with what an earlier runtime left in it, the heartbeat. Ends
+   * early after `cancel`.
    * @throws NanoclawError `locked`, `bad_config`, `outbound_unusable`; `release` then frees what was taken
    */
   async open(): Promise<void> {
@@ -303,6 +305,7 @@ export class Workspace {
         inbound: ports.inbound,
         history: (ids) => outbox.history(ids),
         unfinished: (ids, limit) => outbox.unfinished(ids, limit),
+        waiting: (after, limit) => outbox.waiting(after, limit),
         start: START,
         limits: INBOUND_LIMITS,
         checkpoint: recovery.checkpoint,
@@ -377,7 +380,10 @@ export class Workspace {
     }
   }
 
-  /** Where the file of the lock was deleted, it is taken anew. False: another runtime has it now, which ends this one. */
+  /**
+   * Where the file of the lock was deleted, it is taken anew. False: another runtime has it now, which ends
+   * this one.
+   */
   #keepLock(): boolean {
     const lock = this.#lock
     if (!lock || lock.isInPlace) return true

@@ -108,3 +108,8 @@ export interface History {
    */
   readonly waitMs: number | null
 }
+
+export interface WaitingPlace {
+  readonly nextAtMs: number
+  readonly id: string
+}

@@ -1,7 +1,11 @@
-// How many messages travel to a child together. A batch hides the cost of a commit and of a hand-over, but what stands at
-// its end waits for all before it; so it grows only as far as the handler has shown itself to be quick.
+// How many messages travel to a child together. A batch hides the cost of a commit and of a hand-over, but
+// what stands at its end waits for all before it; so it grows only as far as the handler has shown itself to
+// be quick.
 
-/** A batch keeps its child busy for about this long: longer hides no more cost and only delays what is behind it. */
+/**
+ * A batch keeps its child busy for about this long: longer hides no more cost and only delays what is behind
+ * it.
+ */
 const BATCH_MS = 5
 /** Beyond this a commit gains little, and the death of a process would send more messages round again. */
 const BATCH_MAX = 256

@@ -1,7 +1,7 @@
-// Order. Messages with one ordering key form a lane, and a lane runs strictly first in, first out: while any of it runs,
-// nothing else of it is given out, and a head that waits for its retry keeps everything behind it waiting too. What has
-// begun stands before what has not, whatever turns up later.
-// Different lanes are free of each other; a message without a key is a lane of its own. Lanes take turns per function.
+// Order. Messages with one ordering key form a lane, and a lane runs strictly first in, first out: while any
+// of it runs, nothing else of it is given out, and a head that waits for its retry keeps everything behind it
+// waiting too. What has begun stands before what has not, whatever turns up later. Different lanes are free
+// of each other; a message without a key is a lane of its own. Lanes take turns per function.
 import { Line } from './line.ts'
 import type { Entry } from './message.ts'
 
@@ -48,7 +48,9 @@ export class Lanes {
     return retrying
   }
 
-  /** Of each function for which `take` would give something, what it would give first; in no particular order. */
+  /**
+   * Of each function for which `take` would give something, what it would give first; in no particular order.
+   */
   *readyHeads(): Generator<Entry> {
     for (const name of this.#ready.keys()) {
       const head = this.#firstReady(name)?.line.first
@@ -66,7 +68,10 @@ export class Lanes {
     return this.#waiting.get(functionName) ?? 0
   }
 
-  /** Lanes of a function from which something may be taken, at most: as many processes could be at work for it. */
+  /**
+   * Lanes of a function from which something may be taken, at most: as many processes could be at work for
+   * it.
+   */
   readyLanes(functionName: string): number {
     return this.#ready.get(functionName)?.size ?? 0
   }
@@ -80,8 +85,8 @@ export class Lanes {
   }
 
   /**
-   * Gives out up to `wanted` entries of one function, lane by lane; several of one lane come together and in order.
-   * One that must run alone comes alone, and only when `aloneToo`.
+   * Gives out up to `wanted` entries of one function, lane by lane; several of one lane come together and in
+   * order. One that must run alone comes alone, and only when `aloneToo`.
    */
   take(functionName: string, wanted: number, maxBytes: number, aloneToo: boolean): Entry[] {
     const max = Math.min(wanted, this.#takenMax)
@@ -136,6 +141,28 @@ export class Lanes {
     if (lane) this.#enqueue(lane)
   }
 
+  /** All entries of the lane that it is the head of; undefined: it is not, or some of the lane are out. */
+  behind(head: Entry): Entry[] | undefined {
+    const lane = this.#laneOf.get(head)
+    return lane && lane.out === 0 && lane.line.first === head ? lane.line.all() : undefined
+  }
+
+  /** Takes out all of the lane that this is the head of. */
+  removeLaneOf(head: Entry): void {
+    const lane = this.#laneOf.get(head)
+    if (!lane) return
+    for (const entry of lane.line.clear()) {
+      this.#leave(entry)
+      this.#count(entry, -1)
+    }
+    this.#tidy(lane)
+  }
+
+  /** Some entry has this key. */
+  has(key: string): boolean {
+    return this.#byKey.has(key)
+  }
+
   whereIs(entry: Entry | undefined): 'nowhere' | 'in line' | 'out' {
     if (!entry || !this.#laneOf.has(entry)) return 'nowhere'
     return this.#out.has(entry) ? 'out' : 'in line'
@@ -180,7 +207,10 @@ export class Lanes {
     lane.queuedFor = head.spec.name
   }
 
-  /** The lane whose turn it is. One whose head went away, waits, or belongs to another function by now, is passed over. */
+  /**
+   * The lane whose turn it is. One whose head went away, waits, or belongs to another function by now, is
+   * passed over.
+   */
   #firstReady(functionName: string): Lane | undefined {
     const queue = this.#ready.get(functionName)
     for (let lane = queue?.first; lane; lane = queue?.first) {

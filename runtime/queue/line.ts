@@ -1,5 +1,5 @@
-// A queue: in at the back, or where its order says; out at the front. Thousands may stand in one, so taking the first moves
-// nothing, and putting something in near either end moves little.
+// A queue: in at the back, or where its order says; out at the front. Thousands may stand in one, so taking
+// the first moves nothing, and putting something in near either end moves little.
 export class Line<T> {
   #items: (T | undefined)[] = []
   #head = 0
@@ -41,9 +41,14 @@ export class Line<T> {
     if (at >= 0) this.#items.splice(at, 1)
   }
 
+  /** All of it, in order. */
+  all(): T[] {
+    return this.#items.slice(this.#head) as T[]
+  }
+
   /** Returns what was in it. */
   clear(): T[] {
-    const items = this.#items.slice(this.#head) as T[]
+    const items = this.all()
     this.#items = []
     this.#head = 0
     return items

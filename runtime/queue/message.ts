@@ -1,5 +1,6 @@
-// A message in memory, and the states that it passes through. Its state is here and nowhere else: lanes, timers and counters
-// are indexes of it, kept by queue.ts. A transition that the table does not have is a bug and ends the runtime.
+// A message in memory, and the states that it passes through. Its state is here and nowhere else: lanes,
+// timers and counters are indexes of it, kept by queue.ts. A transition that the table does not have is a bug
+// and ends the runtime.
 //
 //   found ──► scheduled | parked | rejected | ready | retrying        its row was read (sources/)
 //   scheduled, parked, ready, retrying ──► rereading ──► as found     its time has come, or something about it has changed
@@ -24,7 +25,10 @@ export interface Message {
 /** A message whose function is known, as it stands in its lane. */
 export interface Entry {
   readonly message: Message
-  /** Its place in its lane: the host's seq; messages without one stand behind, in the order in which they were found. */
+  /**
+   * Its place in its lane: the host's seq; messages without one stand behind, in the order in which they were
+   * found.
+   */
   readonly order: number
   readonly spec: FunctionSpec
   readonly key: string | null
@@ -50,7 +54,10 @@ export type MessageState =
   | { readonly type: 'parked'; readonly why: 'unroutable' | 'on-wake'; readonly kind: string }
   /** Ends without a run, with the next commit. */
   | { readonly type: 'rejected' }
-  /** Its row is read again. `last`: what it was in its lane; with `holdsLane` it keeps that lane waiting until then. */
+  /**
+   * Its row is read again. `last`: what it was in its lane; with `holdsLane` it keeps that lane waiting until
+   * then.
+   */
   | { readonly type: 'rereading'; readonly last: Entry | undefined; readonly holdsLane: boolean }
   /** May be claimed when it is at the head of its lane. */
   | { readonly type: 'ready'; readonly entry: Entry }
@@ -87,7 +94,9 @@ const FOUND: MessageState = { type: 'found' }
 
 const NAMES = Object.keys(TRANSITIONS) as StateName[]
 const CODES = Object.fromEntries(NAMES.map((name, code) => [name, code])) as Record<StateName, number>
-/** For each state the states that may follow it, one bit each: this is asked for every step of every message. */
+/**
+ * For each state the states that may follow it, one bit each: this is asked for every step of every message.
+ */
 const FOLLOWING = NAMES.map((name) => TRANSITIONS[name].reduce((bits, next) => bits | (1 << CODES[next]), 0))
 
 export function found(id: string, seq: number, source: MessageSource): Message {
@@ -129,8 +138,8 @@ export class IllegalTransition extends Error {
 export type MessageRow = Dispatch['message'] & Pick<HandlerMessage, 'status'>
 
 /**
- * Where messages come from. inbound.db is the first source (sources/inbound.ts); a message knows its own, and each source is
- * asked about its own messages only.
+ * Where messages come from. inbound.db is the first source (sources/inbound.ts); a message knows its own, and
+ * each source is asked about its own messages only.
  */
 export interface MessageSource {
   /** Reads messages afresh; one that is not there any more is left out. May throw, see readFailed. */

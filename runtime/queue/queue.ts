@@ -1,6 +1,7 @@
-// Every message in memory, by id. The states are in message.ts; here a message changes its state and its place in the indexes
-// together, so that they cannot disagree: lanes (what stands in line), the two time queues (what waits for its time), and the
-// counters. Nothing here must survive a crash: all of it is found again in the two files.
+// Every message in memory, by id. The states are in message.ts; here a message changes its state and its
+// place in the indexes together, so that they cannot disagree: lanes (what stands in line), the two time
+// queues (what waits for its time), and the counters. Nothing here must survive a crash: all of it is found
+// again in the two files.
 import { type Clock, steady } from '../protocol/clock.ts'
 import { Lanes } from './lanes.ts'
 import type { MessageSource } from './message.ts'
@@ -49,7 +50,32 @@ export type Place =
 /** What is known of a message before it has its place in a lane. */
 export type EntryFacts = Omit<Entry, 'message' | 'order'>
 
-/** A message that waits in a time queue. It counts only as long as the message is in the very state that put it there. */
+export interface Begun {
+  readonly id: string
+  readonly seq: number
+  /** The store knows that it waits. */
+  readonly waits: boolean
+  readonly isolated: boolean
+}
+
+/** A lane that has left memory, since its head waits for its next attempt. */
+export interface WaitingLane {
+  readonly key: string | null
+  readonly functionName: string
+  /** What has runs on record. */
+  readonly begun: readonly Begun[]
+  /** The lowest seq of the others. undefined: there are none. */
+  readonly tailFrom: number | undefined
+  /** Those of the others that are isolated. */
+  readonly suspects: readonly string[]
+  /** When its head may run again, by the monotonic clock. */
+  readonly dueAtMs: number
+}
+
+/**
+ * A message that waits in a time queue. It counts only as long as the message is in the very state that put
+ * it there.
+ */
 interface Waiting {
   readonly message: Message
   readonly state: MessageState
@@ -97,7 +123,7 @@ export class Queue {
   /** What stands in line: for the scheduler to look at. */
   get lanes(): Pick<
     Lanes,
-    'size' | 'count' | 'retrying' | 'functions' | 'readyHeads' | 'readyLanes' | 'waiting'
+    'size' | 'count' | 'has' | 'retrying' | 'functions' | 'readyHeads' | 'readyLanes' | 'waiting'
   > {
     return this.#lanes
   }
@@ -120,12 +146,19 @@ export class Queue {
     return counts
   }
 
-  /** Messages up to a seq that are not finished. What is rejected is, in the transaction that keeps the checkpoint. */
+  /**
+   * Messages up to a seq that are not finished, but for those of which the store knows that they wait for
+   * their next attempt. What is rejected is finished in the transaction that keeps the checkpoint.
+   */
   unfinishedUpTo(seq: number): Message[] {
-    return [...this.#messages.values()].filter((each) => each.seq <= seq && each.state.type !== 'rejected')
+    const isListed = ({ state: { type } }: Message) => type !== 'rejected' && type !== 'retrying'
+    return [...this.#messages.values()].filter((each) => each.seq <= seq && isListed(each))
   }
 
-  /** Gives a message its place, in memory already or not. Where there is no room for it, the rescan finds it again. */
+  /**
+   * Gives a message its place, in memory already or not. Where there is no room for it, the rescan finds it
+   * again.
+   */
   place(id: string, seq: number, source: MessageSource, place: Place): void {
     const message = this.#messages.get(id) ?? this.#found(id, seq, source)
     this.move(message, stateAt(message, place))
@@ -159,7 +192,35 @@ export class Queue {
     return entries
   }
 
-  /** All that waits in lanes or has no function is to be read again; returns it, in the order of the lanes. */
+  /**
+   * Lanes of a source whose head waits for longer than this leave memory, up to so many messages that have
+   * runs on record.
+   */
+  removeWaiting(source: MessageSource, longerThanMs: number, max: number): WaitingLane[] {
+    const afterMs = this.#parts.clock.monotonic() + longerThanMs
+    const removed: WaitingLane[] = []
+    let left = max
+    this.#retrying.takeOut(({ message, state }, dueAtMs) => {
+      // It waits no more, or not here.
+      if (message.state !== state || state.type !== 'retrying') return true
+      const entries = dueAtMs > afterMs && left > 0 ? this.#lanes.behind(state.entry) : undefined
+      if (!entries?.every((entry) => entry.message.source === source)) return false
+      const lane = waitingLaneOf(entries, dueAtMs)
+      left -= lane.begun.length
+      removed.push(lane)
+      this.#lanes.removeLaneOf(state.entry)
+      for (const { message } of entries) {
+        this.#step(message, GONE)
+        this.#messages.delete(message.id)
+      }
+      return true
+    })
+    return removed
+  }
+
+  /**
+   * All that waits in lanes or has no function is to be read again; returns it, in the order of the lanes.
+   */
   rereadWaiting(): Message[] {
     const entries = this.#lanes.empty()
     this.#retrying.clear()
@@ -170,7 +231,10 @@ export class Queue {
     return [...entries.map(({ message }) => message), ...parked]
   }
 
-  /** Another file stands at the path: what was read from the old one and is not on its way to disk is not in memory any more. */
+  /**
+   * Another file stands at the path: what was read from the old one and is not on its way to disk is not in
+   * memory any more.
+   */
   startOver(): void {
     this.#lanes.empty()
     this.#scheduled.clear()
@@ -199,7 +263,9 @@ export class Queue {
     this.#retrying.clear()
   }
 
-  /** What does not agree: the states say one thing, an index another. For the simulation, after every step. */
+  /**
+   * What does not agree: the states say one thing, an index another. For the simulation, after every step.
+   */
   disagreements(): string[] {
     const counted: Partial<Record<StateName, number>> = {}
     const found: string[] = []
@@ -287,6 +353,20 @@ function stateAt(message: Message, place: Place): MessageState {
   return place.untilMs === undefined
     ? { type: 'ready', entry }
     : { type: 'retrying', entry, untilMs: place.untilMs }
+}
+
+function waitingLaneOf(entries: readonly Entry[], dueAtMs: number): WaitingLane {
+  const { key, spec } = entries[0]!
+  const begun: Begun[] = []
+  const suspects: string[] = []
+  let tailFrom: number | undefined
+  for (const { runs, isolated, message } of entries) {
+    const { id, seq, state } = message
+    if (runs > 0) begun.push({ id, seq, waits: state.type === 'retrying', isolated })
+    else tailFrom = Math.min(tailFrom ?? Number.POSITIVE_INFINITY, seq)
+    if (runs === 0 && isolated) suspects.push(id)
+  }
+  return { key, functionName: spec.name, begun, tailFrom, suspects, dueAtMs }
 }
 
 function stillWaiting(waiting: readonly Waiting[]): Message[] {

@@ -1,5 +1,6 @@
-// What follows from an Outcome, as a pure decision: done, given up, tried again (when), or released without a charge.
-// Two counters, never mixed: attempts are the handler's; deaths of a process in which nothing else ran have a limit of their own.
+// What follows from an Outcome, as a pure decision: done, given up, tried again (when), or released without a
+// charge. Two counters, never mixed: attempts are the handler's; deaths of a process in which nothing else
+// ran have a limit of their own.
 import { backoffMs, jitterMs } from '../protocol/backoff.ts'
 import type { RetryPolicy } from '../protocol/function.ts'
 import type { Outcome } from '../protocol/outcome.ts'
@@ -69,7 +70,10 @@ export function decideNext(outcome: Outcome, facts: RunFacts): Next {
   }
 }
 
-/** The first death is answered at once, as that of the runtime is: most are nobody's fault. From the second on it may be the message. */
+/**
+ * The first death is answered at once, as that of the runtime is: most are nobody's fault. From the second on
+ * it may be the message.
+ */
 function died(reason: FailReason, facts: RunFacts): Next {
   if (facts.crashes + 1 >= facts.crashLimit) return { type: 'failed', reason: 'crash_limit' }
   return facts.crashes === 0 ? retryOrFail(reason, facts, 0) : retryOrFail(reason, facts)
@@ -80,11 +84,15 @@ export function isCharged(next: Next): boolean {
   return next.type !== 'released' && !(next.type === 'retry' && next.reason === 'retry_after')
 }
 
-/** A day: a quota that is full has room by then; what is turned away for longer fails in the end as any other error does. */
+/**
+ * A day: a quota that is full has room by then; what is turned away for longer fails in the end as any other
+ * error does.
+ */
 export const RETRY_AFTER_FREE_MS = 24 * 60 * 60 * 1000
 /**
- * A wait is at least this part of the time for which the message has been turned away, up to a minute: a handler that asks for
- * no wait at all runs some 1,700 times in a day, not without end, and one that asks for seconds waits 6 % longer.
+ * A wait is at least this part of the time for which the message has been turned away, up to a minute: a
+ * handler that asks for no wait at all runs some 1,700 times in a day, not without end, and one that asks for
+ * seconds waits 6 % longer.
  */
 const TURNED_AWAY_PART = 1 / 16
 const TURNED_AWAY_MAX_MS = 60_000
@@ -101,7 +109,10 @@ function askedToWait(facts: RunFacts, delayMs: number): Next {
 /** The last instant that a calendar can name, and that `show` can print. */
 export const LATEST_MS = 8.64e15
 
-/** The store keeps whole milliseconds, but a handler may wish for any length: rounded up, never earlier than wished. */
+/**
+ * The store keeps whole milliseconds, but a handler may wish for any length: rounded up, never earlier than
+ * wished.
+ */
 function instantIn(delayMs: number, { nowMs }: RunFacts): number {
   return Math.min(Math.ceil(nowMs + delayMs), LATEST_MS)
 }

@@ -1,4 +1,5 @@
-// A run that has ended and is not on disk yet: what is decided about it, how that is written, and how it is reported.
+// A run that has ended and is not on disk yet: what is decided about it, how that is written, and how it is
+// reported.
 import type { RunResult } from '../protocol/commit-batch.ts'
 import type { EndedRun } from '../protocol/events.ts'
 import type { Outcome } from '../protocol/outcome.ts'
@@ -17,7 +18,10 @@ export interface DecidedRun {
   readonly aheadMs: number
 }
 
-/** The wall clock may be set before a decision is on disk: the pause before a retry is a length, and stays as long. */
+/**
+ * The wall clock may be set before a decision is on disk: the pause before a retry is a length, and stays as
+ * long.
+ */
 export function byTheClock(decided: DecidedRun, aheadMs: number): DecidedRun {
   const { next } = decided
   const setMs = Math.round(aheadMs - decided.aheadMs)
@@ -44,7 +48,10 @@ function completedBy(outcome: Outcome): RunResult['next'] {
   return { type: 'completed', replies: outcome.replies }
 }
 
-/** As listeners hear of it, once it is on disk. `lost`: the host took the claim away meanwhile, so nothing was written. */
+/**
+ * As listeners hear of it, once it is on disk. `lost`: the host took the claim away meanwhile, so nothing was
+ * written.
+ */
 export function settledOf(
   { entry, run, attempt, outcome, durationMs, next }: DecidedRun,
   lost: boolean,

@@ -1,6 +1,7 @@
-// What may run now: pure, and decided here alone. From what the lanes want and what the pool has, it plans batches for workers
-// that are there and starts of those that are missing. The dispatcher follows the plan step by step: a start may end an idle
-// worker to make room, so it comes before the batches of functions whose turn is later, and after those of its own.
+// What may run now: pure, and decided here alone. From what the lanes want and what the pool has, it plans
+// batches for workers that are there and starts of those that are missing. The dispatcher follows the plan
+// step by step: a start may end an idle worker to make room, so it comes before the batches of functions
+// whose turn is later, and after those of its own.
 import type { FunctionSpec } from '../protocol/function.ts'
 
 /** What one function wants. */
@@ -21,7 +22,10 @@ export interface WorkerCapacity {
   readonly pid: number
   readonly functionName: string
   readonly bundle: string
-  /** `idle`: it takes a batch and has none. `busy`: it has one, or is reserved for one. `ending`: it takes nothing, and has nothing. */
+  /**
+   * `idle`: it takes a batch and has none. `busy`: it has one, or is reserved for one. `ending`: it takes
+   * nothing, and has nothing.
+   */
   readonly state: 'loading' | 'idle' | 'busy' | 'ending'
   /** A second batch may wait in it behind the first. */
   readonly takesMore: boolean
@@ -43,10 +47,16 @@ export type PlanStep =
       readonly pid: number
       readonly messagesMax: number
     }
-  /** Workers that are missing, as far as the limits of what may be busy allow them; the pool has limits for starts besides. */
+  /**
+   * Workers that are missing, as far as the limits of what may be busy allow them; the pool has limits for
+   * starts besides.
+   */
   | { readonly type: 'start'; readonly spec: FunctionSpec; readonly count: number }
 
-/** A handler of which so many fit into a batch takes less than a third of a millisecond: no call to another service is so short. */
+/**
+ * A handler of which so many fit into a batch takes less than a third of a millisecond: no call to another
+ * service is so short.
+ */
 const QUICK_BATCH = 16
 
 /** `servedLast`: the function that had the last batch. */
@@ -64,7 +74,8 @@ export function plan(demand: readonly Demand[], servedLast: string, capacity: Ca
       busyMax(each, capacity) - busyOf(spec, capacity),
     )
     const first = idle.slice(0, Math.max(0, allowed))
-    // A second batch in a worker is for a function that has all of them to itself, and hides the commit between the two.
+    // A second batch in a worker is for a function that has all of them to itself, and hides the commit
+    // between the two.
     const behind = demand.length === 1 && batchMax > 1 && !each.isolated
     const second = behind ? mine.filter(({ takesMore }) => takesMore).slice(0, wanted - first.length) : []
     const workers = [...first, ...second]
@@ -77,7 +88,10 @@ export function plan(demand: readonly Demand[], servedLast: string, capacity: Ca
   return steps
 }
 
-/** The function that was served last waits for the others, so that a long backlog of one keeps none of them out. */
+/**
+ * The function that was served last waits for the others, so that a long backlog of one keeps none of them
+ * out.
+ */
 function inTurns(demand: readonly Demand[], servedLast: string): readonly Demand[] {
   const next = demand.findIndex(({ spec }) => spec.name === servedLast) + 1
   return [...demand.slice(next), ...demand.slice(0, next)]

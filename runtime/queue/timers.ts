@@ -1,6 +1,7 @@
-// Things that wait for their time: a heap by due time and one timer for the earliest. It remembers at most `max` things:
-// when there are more it forgets the farthest half and keeps a horizon, the earliest time of anything forgotten; whoever
-// owns the queue finds those again when the horizon comes. So memory is bounded by a number, not by the calendar.
+// Things that wait for their time: a heap by due time and one timer for the earliest. It remembers at most
+// `max` things: when there are more it forgets the farthest half and keeps a horizon, the earliest time of
+// anything forgotten; whoever owns the queue finds those again when the horizon comes. So memory is bounded
+// by a number, not by the calendar.
 import { type Clock, LONGEST_WAIT_MS, type Timer } from '../protocol/clock.ts'
 
 interface Item<T> {
@@ -55,6 +56,16 @@ export class TimeQueue<T> {
     this.#timer = undefined
     this.#timerAtMs = Number.POSITIVE_INFINITY
     return values
+  }
+
+  /** Takes out what matches; when each was due stands beside it. */
+  takeOut(matches: (value: T, dueAtMs: number) => boolean): Item<T>[] {
+    const out = this.#heap.filter(({ value, dueAtMs }) => matches(value, dueAtMs))
+    if (out.length === 0) return out
+    const gone = new Set(out)
+    // What is in order is a heap.
+    this.#heap = this.#heap.filter((item) => !gone.has(item)).sort((a, b) => a.dueAtMs - b.dueAtMs)
+    return out
   }
 
   #arm(): void {

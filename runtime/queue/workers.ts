@@ -1,5 +1,5 @@
-// The port of the dispatcher on the workers: what may be planned for them, a slot for a batch, starts of those that are missing.
-// workers/pool.ts fills it.
+// The port of the dispatcher on the workers: what may be planned for them, a slot for a batch, starts of
+// those that are missing. workers/pool.ts fills it.
 import type { FunctionSpec } from '../protocol/function.ts'
 import type { Dispatch } from '../protocol/ipc.ts'
 import type { Receiver } from '../protocol/outcome.ts'
@@ -19,9 +19,14 @@ export interface Slot {
   readonly pid: number
   /** Nothing is running in it. */
   readonly idle: boolean
-  /** Keeps it for a batch whose claims are not on disk yet: no other batch gets it until `run` or `release`. */
+  /**
+   * Keeps it for a batch whose claims are not on disk yet: no other batch gets it until `run` or `release`.
+   */
   reserve(): void
   run(batch: readonly Dispatch[], receiver: Receiver): void
-  /** Nothing of the batch runs after all. `isNews` false: only this turn knew that it was reserved, and its source asks for the next. */
+  /**
+   * Nothing of the batch runs after all. `isNews` false: only this turn knew that it was reserved, and its
+   * source asks for the next.
+   */
   release(isNews?: boolean): void
 }

@@ -1,13 +1,15 @@
-// Finds each row of inbound.db its place in the queue: rejected, parked (no function takes it), scheduled (due later), or in
-// its lane. The decision is a pure function; this class reads what it needs, and reads again what may have changed.
+// Finds each row of inbound.db its place in the queue: rejected, parked (no function takes it), scheduled
+// (due later), or in its lane. The decision is a pure function; this class reads what it needs, and reads
+// again what may have changed.
 import type { Clock } from '../protocol/clock.ts'
 import type { History, RawId, Rejection } from '../protocol/commit-batch.ts'
 import type { Events } from '../protocol/events.ts'
 import type { FunctionSpec, Routable } from '../protocol/function.ts'
 import { dueTime } from '../protocol/time.ts'
-import type { Entry, Message, MessageSource } from '../queue/message.ts'
+import type { Entry, Message, MessageSource, MessageState } from '../queue/message.ts'
 import { PassedOver } from '../queue/passed-over.ts'
-import type { Place, Queue } from '../queue/queue.ts'
+import type { Begun, Place, Queue } from '../queue/queue.ts'
+import type { SetAside } from './set-aside.ts'
 
 export interface PendingRow extends Routable {
   readonly id: string | null
@@ -33,6 +35,7 @@ export interface AdmissionParts {
   readonly clock: Clock
   readonly events: Events
   readonly queue: Queue
+  readonly setAside: SetAside
   /** Whose messages these are. */
   readonly source: MessageSource
   readonly maxContentBytes: number
@@ -42,15 +45,23 @@ export interface AdmissionParts {
   readonly namelessMax: number
   /** Entries in lanes; above that the scan waits. About 300 bytes each, content not included. */
   readonly readyMax: number
-  /** Entries that each function may have in its lanes though those of all are `readyMax`, so that one which fills them leaves the others theirs. */
+  /**
+   * Entries that each function may have in its lanes though those of all are `readyMax`, so that one which
+   * fills them leaves the others theirs.
+   */
   readonly shareMax: number
-  /** `beyond`: some rows before it may have been passed over. `unread`: the scan will come to it, so it need not be remembered. */
+  /**
+   * `beyond`: some rows before it may have been passed over. `unread`: the scan will come to it, so it need
+   * not be remembered.
+   */
   readonly whereIs: (row: PendingRow) => 'scanned' | 'beyond' | 'unread'
   readonly rowsOf: (ids: readonly string[], withContent: boolean) => readonly PendingRow[]
   readonly rawId: (rowid: number) => RawId | null
   readonly history: (ids: readonly string[]) => ReadonlyMap<string, History>
   /** Does a read as soon as that is possible, each in its turn, and before any that finds what is newer. */
   readonly read: (read: () => void) => void
+  /** Functions, and with them ordering keys, are others now, and nothing that waits stands in a lane. */
+  readonly onRerouted: () => void
   /** Messages have left memory, or may go another way now: the whole file is to be scanned again. */
   readonly onForgotten: () => void
 }
@@ -61,8 +72,13 @@ export interface Origin {
   readonly recorded: boolean
   /** It was in the file when this runtime started, so it is taken, too, if it waits for a start. */
   readonly atStart: (row: PendingRow) => boolean
-  /** Some before them may have been passed over, and they may be, too. Without it, each has its turn and gets a place. */
+  /**
+   * Some before them may have been passed over, and they may be, too. Without it, each has its turn and gets
+   * a place.
+   */
   readonly over?: Over | undefined
+  /** Only messages of the lanes that are refilled are wanted. */
+  readonly refills?: boolean
 }
 
 interface Over {
@@ -114,14 +130,15 @@ export class Admission {
   }
 
   /** Finds each row its place, or passes it over. Returns how many of them are finished by their record. */
-  admit(rows: readonly PendingRow[], { recorded, atStart, over }: Origin): number {
-    const fresh = rows.filter(({ id, processAfter }) => id === null || this.#isNew(id, processAfter))
+  admit(rows: readonly PendingRow[], { recorded, atStart, over, refills = false }: Origin): number {
+    const wanted = refills ? rows.filter((row) => this.#isRefill(row)) : rows
+    const fresh = wanted.filter(({ id, processAfter }) => id === null || this.#isNew(id, processAfter))
     const lookUp = recorded || fresh.some((row) => row.seq === null)
     const ids = lookUp ? fresh.flatMap((row) => row.id ?? []) : []
     const history = ids.length > 0 ? this.#parts.history([...new Set(ids)]) : NO_RECORDS
     for (const row of fresh) {
       if (row.id === null) this.#rejectNameless(row)
-      else this.#place(row.id, row, { atStart: atStart(row), over, history: history.get(row.id) })
+      else this.#place(row.id, row, { atStart: atStart(row), over, refills, history: history.get(row.id) })
     }
     this.#listener?.nudge()
     return fresh.filter(({ id }) => id !== null && history.get(id)?.done).length
@@ -130,13 +147,31 @@ export class Admission {
   /** The functions are others now: what waits is routed anew. */
   reroute(router: Router): void {
     this.#router = router
-    this.#readAgainSoon(this.#parts.queue.rereadWaiting())
+    this.#readAgainSoon(this.#parts.queue.rereadWaiting(), this.#parts.onRerouted)
     this.#parts.onForgotten()
+  }
+
+  /** What had left memory while it waited for its next attempt is found its place again. */
+  comeBack(begun: readonly Begun[]): void {
+    if (begun.length === 0) return
+    const { queue, rowsOf, history } = this.#parts
+    const back = new Map(begun.map((each) => [each.id, each]))
+    const ids = [...back.keys()]
+    const rows = rowsOf(ids, this.readsContent)
+    const records = history(ids)
+    for (const row of rows)
+      if (row.id !== null && !queue.get(row.id)) {
+        const known = { back: back.get(row.id), history: records.get(row.id) }
+        this.#place(row.id, row, { atStart: false, over: undefined, ...known })
+      }
+    this.#listener?.nudge()
   }
 
   /** Another file stands at the path. */
   startOver(): void {
     this.#parts.queue.startOver()
+    this.#parts.setAside.clear()
+    this.#parts.setAside.suspects.clear()
     this.#nameless.clear()
     this.#passedOver.clear()
   }
@@ -148,7 +183,10 @@ export class Admission {
     this.#readAgainSoon(messages)
   }
 
-  /** The file, or its function, says something else about it by now. Its lane waits until it has been read again. */
+  /**
+   * The file, or its function, says something else about it by now. Its lane waits until it has been read
+   * again.
+   */
   reread(last: Entry): void {
     const { message } = last
     this.#parts.queue.move(message, { type: 'rereading', last, holdsLane: true })
@@ -161,18 +199,23 @@ export class Admission {
 
   /** In memory it is new, or the host has given it another time while it was scheduled. */
   #isNew(id: string, processAfter: string | null): boolean {
-    const state = this.#parts.queue.get(id)?.state
-    return !state || (state.type === 'scheduled' && state.dueAtMs !== dueTime(processAfter))
+    const { queue, setAside } = this.#parts
+    const state = queue.get(id)?.state
+    if (!state) return !setAside.has(id)
+    return state.type === 'scheduled' && state.dueAtMs !== dueTime(processAfter)
   }
 
-  #place(id: string, row: PendingRow, { atStart, over, history, last }: Circumstances): void {
-    const { queue, source, clock, maxContentBytes, events } = this.#parts
+  #place(id: string, row: PendingRow, circumstances: Circumstances): void {
+    const { atStart, history, last, back } = circumstances
+    const { queue, setAside, source, clock, maxContentBytes, events } = this.#parts
     const known = queue.get(id)
     if (known?.state.type === 'scheduled')
       queue.move(known, { type: 'rereading', last: undefined, holdsLane: false })
     // A page that has a row twice, as a table without a key may give it, has placed it already.
     else if (known && known.state.type !== 'rereading') return
-    const facts = { nowMs: clock.now(), maxContentBytes, atStart, history, last }
+    const { suspects } = setAside
+    const wasIsolated = (last ?? back)?.isolated === true || (suspects.size > 0 && suspects.has(id))
+    const facts = { nowMs: clock.now(), maxContentBytes, atStart, history, last, wasIsolated }
     const decision = decideAdmission(row, facts, this.#router)
     switch (decision.type) {
       case 'finished':
@@ -185,10 +228,11 @@ export class Admission {
       case 'lane': {
         const { facts, untilMs } = decision
         const { spec, key } = facts
-        if (over && !last && this.#passesOver(spec.name, key, over)) {
+        if (!last && this.#waits(spec.name, key, row, circumstances)) {
           if (known) queue.remove(known)
           return
         }
+        if (suspects.size > 0) suspects.delete(id)
         const order = row.seq ?? UNNUMBERED_FROM + this.#unnumbered++
         return queue.place(id, seqOf(row), source, { type: 'lane', order, facts, untilMs })
       }
@@ -197,6 +241,22 @@ export class Admission {
         if (decision.type === 'parked' && decision.why === 'unroutable' && queue.get(id))
           events.emit('unroutable', { id, kind: row.kind })
     }
+  }
+
+  /**
+   * It is not taken in now: it must not come before an earlier one of its key, or there is no room for it.
+   */
+  #waits(functionName: string, key: string | null, row: PendingRow, where: Circumstances): boolean {
+    const { setAside } = this.#parts
+    const { over, refills, back } = where
+    const lane = key === null || back ? undefined : setAside.of(key)
+    if (!lane) return over !== undefined && this.#passesOver(functionName, key, over)
+    if (refills && lane.state === 'refilling') {
+      if (!this.isFull(functionName)) return false
+      setAside.stopsRefilling(lane, functionName, seqOf(row))
+    } else if (over?.passedOver === this.#passedOver) over.passedOver.add(null, key, over.by)
+    else setAside.passOver(lane, row)
+    return true
   }
 
   /** There is no room for it, or it must not come before one for which there was none. */
@@ -210,6 +270,12 @@ export class Admission {
     return waits
   }
 
+  #isRefill(row: PendingRow): boolean {
+    const spec = this.#router.route(row)
+    const key = spec ? this.#router.keyOf(spec, row) : null
+    return key !== null && this.#parts.setAside.of(key)?.state === 'refilling'
+  }
+
   /** Its id is no text, or none at all: no function could learn which message it has. Rejected once. */
   #rejectNameless({ rowid }: PendingRow): void {
     if (this.#nameless.has(rowid) || this.#nameless.size >= this.#parts.namelessMax) return
@@ -221,13 +287,14 @@ export class Admission {
   }
 
   /** Reads messages again that are in the state `rereading`, all of them before anything newer is read. */
-  #readAgainSoon(messages: readonly Message[]): void {
-    if (messages.length === 0) return
+  #readAgainSoon(messages: readonly Message[], before?: () => void): void {
+    if (messages.length === 0 && !before) return
     const waiting = messages.map((message) => ({ message, state: message.state }))
     const pages: (typeof waiting)[] = []
     for (let from = 0; from < waiting.length; from += this.#parts.pageRows)
       pages.push(waiting.slice(from, from + this.#parts.pageRows))
     this.#parts.read(() => {
+      before?.()
       for (const page of pages)
         this.#readAgain(
           page.filter(({ message, state }) => message.state === state).map(({ message }) => message),
@@ -237,16 +304,18 @@ export class Admission {
 
   #readAgain(messages: readonly Message[]): void {
     if (messages.length === 0) return
-    const { queue, rowsOf, history } = this.#parts
+    const { queue, setAside, rowsOf, history } = this.#parts
     const ids = messages.map(({ id }) => id)
     const rows = new Map(rowsOf(ids, this.readsContent).map((row) => [row.id, row]))
     const records = history(ids)
     for (const message of messages) {
       const row = rows.get(message.id)
-      const last = message.state.type === 'rereading' ? message.state.last : undefined
-      const where = row && (last ? 'scanned' : this.#parts.whereIs(row))
+      const { last, holdsLane } = message.state as MessageState & { type: 'rereading' }
+      const stays = last && (holdsLane || last.runs > 0)
+      const where = row && (stays ? 'scanned' : this.#parts.whereIs(row))
       if (!row || where === 'unread') {
         queue.remove(message)
+        if (row && last?.isolated) setAside.suspects.add(message.id)
         continue
       }
       const over = where === 'beyond' ? ({ passedOver: this.#passedOver, by: 'beyond' } as const) : undefined
@@ -259,6 +328,9 @@ export class Admission {
 interface Circumstances {
   readonly atStart: boolean
   readonly over: Over | undefined
+  readonly refills?: boolean
+  /** It was set aside like this. */
+  readonly back?: Begun | undefined
   readonly history: History | undefined
   readonly last?: Entry | undefined
 }
@@ -271,6 +343,7 @@ interface AdmissionFacts {
   readonly history: History | undefined
   /** What it was in its lane before it was read again. */
   readonly last: Entry | undefined
+  readonly wasIsolated: boolean
 }
 
 type LaneDecision = Omit<Extract<Place, { type: 'lane' }>, 'order'>
@@ -283,7 +356,7 @@ type Decision =
 
 /** Where a pending row belongs. */
 export function decideAdmission(row: PendingRow, facts: AdmissionFacts, router: Router): Decision {
-  const { nowMs, maxContentBytes, atStart, history, last } = facts
+  const { nowMs, maxContentBytes, atStart, history, last, wasIsolated } = facts
   if (history?.done) return { type: 'finished' }
   const dueAtMs = dueTime(row.processAfter)
   if (dueAtMs === undefined)
@@ -316,7 +389,7 @@ export function decideAdmission(row: PendingRow, facts: AdmissionFacts, router: 
       attempts,
       turnedAwaySinceMs,
       crashes,
-      isolated: last?.isolated === true || crashes > 0 || interrupted,
+      isolated: wasIsolated || crashes > 0 || interrupted,
     },
   }
 }

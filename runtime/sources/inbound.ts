@@ -1,56 +1,46 @@
 // inbound.db as a source of messages. It is another program's file: read, never written.
 //
 //   poll         has anything been committed? if so, scan on from where the last scan ended, page by page  (event, poll)
-//   beyond       while the lanes have no room, read on beyond the scan: a function whose messages do not fill them goes on.
-//                What has no room there is passed over; the scan comes to it in its turn, and laps find what has room before
-//   rescan       scan again, slowly, over what the scan has passed: a row that the host changed there, or that this
-//                runtime had to forget for lack of memory, is found within one round                       (poll)
+//   beyond       while the lanes have no room, other functions go on beyond the scan                       (beyond.ts)
+//   set aside    lanes whose first message waits for its next attempt leave memory when the room is wanted (set-aside.ts)
+//   refill       they come back when it is due, and what stands behind it in the file after that           (refill.ts)
+//   rescan       what the scan has passed is read again, slowly                                (rescan.ts)  (poll)
 //   checkpoint   how far the scan has come, kept in outbound.db, so that the next start need not begin at the beginning
 //
 // What becomes of a row that is found stands in admission.ts.
 import type { Clock, Timer } from '../protocol/clock.ts'
-import type { Checkpoint, History, RawId } from '../protocol/commit-batch.ts'
-import type { Cursor, SeqPosition } from '../protocol/cursor.ts'
+import type { Checkpoint, History, WaitingPlace } from '../protocol/commit-batch.ts'
+import type { Cursor } from '../protocol/cursor.ts'
 import type { Events } from '../protocol/events.ts'
 import type { Crowded } from '../protocol/status-file.ts'
 import type { Entry, Message, MessageRow, MessageSource } from '../queue/message.ts'
-import { PassedOver } from '../queue/passed-over.ts'
 import type { Queue } from '../queue/queue.ts'
-import { Admission, type AdmissionListener, type Origin, type PendingRow, type Router } from './admission.ts'
+import { Admission, type AdmissionListener, type Origin, type Router } from './admission.ts'
+import { Beyond } from './beyond.ts'
+import { CheckpointKeeper } from './checkpoint.ts'
+import { furthest, hasPassed, isBefore } from './cursor.ts'
+import { type InboundFile, PageReader } from './pages.ts'
+import { Refill } from './refill.ts'
+import { Rescan } from './rescan.ts'
 import { RetryingReader, type RetryingReaderParts } from './retrying-reader.ts'
+import { SetAside } from './set-aside.ts'
 
-export type { PendingRow, Router } from './admission.ts'
-
-export interface Page {
-  readonly rows: readonly PendingRow[]
-  readonly cursor: Cursor
-  readonly end: boolean
-}
-
-export interface InboundFile {
-  changed(doubt: boolean): 'no' | 'yes' | 'replaced'
-  getPendingMessages(after: Cursor, limit: number, withContent: boolean): Page
-  getPendingByIds(ids: readonly string[], withContent: boolean): readonly PendingRow[]
-  /** The ids of such a page; null for one that is not text. */
-  getPendingIds(
-    after: Cursor,
-    limit: number,
-  ): Pick<Page, 'cursor' | 'end'> & { readonly ids: readonly (string | null)[] }
-  getMessages(ids: readonly string[]): ReadonlyMap<string, MessageRow>
-  maxSeq(): number
-  placeOf(seq: number, id: string): SeqPosition | undefined
-  rawId(rowid: number): RawId | null
-}
+export type { Router } from './admission.ts'
+export type { InboundFile } from './pages.ts'
 
 export interface InboundLimits {
   /** Rows read in one go. */
   readonly pageRows: number
-  /** Ids that the scan reads in one go where most messages are finished: 2 ms. The rescan keeps to `pageRows`. */
+  /**
+   * Ids that the scan reads in one go where most messages are finished: 2 ms. The rescan keeps to `pageRows`.
+   */
   readonly skimRows: number
   /** Entries in lanes; above that the scan waits. About 300 bytes each, content not included. */
   readonly readyMax: number
   /** Entries that each function may have in its lanes though those of all are `readyMax`. */
   readonly shareMax: number
+  /** Messages that may wait for their next attempt outside of the lanes. About 250 bytes each. */
+  readonly asideMax: number
   /** Messages up to the checkpoint that may be unfinished: a start looks at each of them. */
   readonly unfinishedMax: number
   /** Rows without a proper id that are remembered as rejected. */
@@ -65,6 +55,8 @@ export interface InboundSourceParts {
   readonly history: (ids: readonly string[]) => ReadonlyMap<string, History>
   /** Those of these messages that have no end on record, and no more than `limit`. */
   readonly unfinished: (ids: readonly string[], limit: number) => readonly string[]
+  /** Those that wait for their next attempt, in the order of its time. */
+  readonly waiting: (after: WaitingPlace | undefined, limit: number) => readonly WaitingPlace[]
   readonly queue: Queue
   /** Before every row. */
   readonly start: Cursor
@@ -83,14 +75,21 @@ export const INBOUND_LIMITS: InboundLimits = {
   skimRows: 1_000,
   readyMax: 20_000,
   shareMax: 2_000,
+  asideMax: 100_000,
   unfinishedMax: 1_000,
   namelessMax: 10_000,
 }
-const CHECKPOINT_EVERY_MS = 1_000
 /** Without any change for so long a file is quiet. */
 const QUIET_AFTER_MS = 30_000
-/** With so many in the lanes the scan goes on at leisure, a page in each pause: what waits for long costs the garbage collector. */
+/**
+ * With so many in the lanes the scan goes on at leisure, a page in each pause: what waits for long costs the
+ * garbage collector.
+ */
 const [AHEAD, LEISURE_MS] = [2_000, 10]
+/** A shorter pause is not worth to be read again. */
+const SET_ASIDE_FROM_MS = 1_000
+/** That look is at each message that waits for its next attempt. */
+const SET_ASIDE_EVERY_MS = 100
 
 export class InboundSource implements MessageSource {
   readonly #parts: InboundSourceParts
@@ -100,67 +99,83 @@ export class InboundSource implements MessageSource {
   // Each by one name, so that a read that waits for its turn waits once.
   readonly #pollNow = () => this.#poll()
   readonly #scanNow = () => this.#scan()
-  readonly #rescanNow = () => this.#rescan()
+  readonly #rescanNow = () => this.#readAgain()
+  readonly #pages: PageReader
+  readonly #beyond: Beyond
+  readonly #rescan: Rescan
+  readonly #setAside: SetAside
+  readonly #refill: Refill
+  readonly #checkpoint: CheckpointKeeper
   #dispatcher: AdmissionListener | undefined
   #scanned: Cursor
-  /** How far rows were read beyond the scan, while that has no room for all that it would find. */
-  #beyond: Cursor | undefined
-  /** Where the lap is that looks again at what was passed over in between. */
-  #lap: Cursor | undefined
-  #lapFrom: Cursor
-  #lapBeganMs = 0
-  #lapRestsUntilMs = Number.NEGATIVE_INFINITY
   #doubt = false
   #scanning = false
-  /** Whether it is known that the checkpoint fits this file. */
-  #checkpointRead = false
   /** Where the file ended when it was first read to its end. */
   #startedUpTo: Cursor | undefined
-  /** Rows up to here may be on record in outbound.db already; those behind it are new. undefined: all may be. */
+  /**
+   * Rows up to here may be on record in outbound.db already; those behind it are new. undefined: all may be.
+   */
   #recordedUpTo: Cursor | undefined
-  /** The last page of recorded rows held finished messages for the most part. */
-  #skims = false
-  #rescanning = false
-  #rescanAgain = true
-  #firstRescan = true
-  /** Something that is due by now can only be found by the rescan: it does not wait for the poll. */
-  #rescanSoon = false
-  readonly #rescanPassedOver = new PassedOver()
-  #rescanned: Cursor
-  #rescanTo: Cursor
   #changedAtMs: number
-  #keptAtMs = 0
-  #kept: SeqPosition
+  #setsAsideAtMs = Number.NEGATIVE_INFINITY
   #step: Timer | undefined
   #pollTimer: Timer | undefined
   #stopped = false
 
   constructor(parts: InboundSourceParts, router: Router) {
+    const { clock, queue, inbound, limits, start, checkpoint, unfinished } = parts
+    const { pageRows } = limits
     this.#parts = parts
     this.#router = router
-    this.#changedAtMs = parts.clock.monotonic()
-    this.#scanned = { ...parts.start, seq: parts.checkpoint.seq, id: parts.checkpoint.id }
-    this.#lapFrom = parts.start
-    this.#rescanned = parts.start
-    this.#rescanTo = parts.start
-    this.#kept = this.#scanned
+    this.#changedAtMs = clock.monotonic()
+    this.#scanned = { ...start, seq: checkpoint.seq, id: checkpoint.id }
     this.#reader = new RetryingReader({
       ...parts,
       onReadable: () => this.#dispatcher?.nudge(),
     })
-    this.#admission = new Admission(
+    const setAside = new SetAside(clock, () => this.#stepSoon())
+    this.#setAside = setAside
+    const admission = new Admission(
       {
         ...parts,
-        ...parts.limits,
+        ...limits,
+        setAside,
         source: this,
-        whereIs: (row) => (hasPassed(this.#scanned, row) ? 'scanned' : this.#beyond ? 'beyond' : 'unread'),
-        rowsOf: (ids, withContent) => parts.inbound.getPendingByIds(ids, withContent),
-        rawId: (rowid) => parts.inbound.rawId(rowid),
+        whereIs: (row) =>
+          hasPassed(this.#scanned, row) ? 'scanned' : this.#beyond.upTo ? 'beyond' : 'unread',
+        rowsOf: (ids, withContent) => inbound.getPendingByIds(ids, withContent),
+        rawId: (rowid) => inbound.rawId(rowid),
         read: (read) => this.#reader.do(read, 'first'),
-        onForgotten: () => this.#rescanFromStart(),
+        onRerouted: () => this.#reconsider(),
+        onForgotten: () => this.#rescan.fromStart(),
       },
       router,
     )
+    this.#admission = admission
+    this.#checkpoint = new CheckpointKeeper({
+      ...parts,
+      ...limits,
+      setAside,
+      admission,
+      makeRoom: () => this.#setWaitingAside(),
+    })
+    const pages = new PageReader({ inbound, admission, pageRows, unfinished })
+    this.#pages = pages
+    const { passedOver } = admission
+    const originOf = (from: Cursor, over?: Origin['over']) => this.#origin(from, over)
+    this.#beyond = new Beyond({ ...limits, clock, queue, pages, passedOver, originOf })
+    this.#rescan = new Rescan({ pages, pageRows, start })
+    this.#refill = new Refill({
+      ...limits,
+      clock,
+      queue,
+      setAside,
+      admission,
+      pages,
+      start,
+      originOf,
+      onOpen: (lane) => this.#beyond.mayHold(lane),
+    })
   }
 
   start(dispatcher: AdmissionListener): void {
@@ -175,6 +190,7 @@ export class InboundSource implements MessageSource {
     this.#step?.cancel()
     this.#pollTimer?.cancel()
     this.#reader.stop()
+    this.#setAside.stop()
     this.#parts.queue.stop()
   }
 
@@ -185,11 +201,14 @@ export class InboundSource implements MessageSource {
 
   /** The file can be read, all of it was, and nothing has changed in it for a while. */
   get isQuiet(): boolean {
-    const busy = this.#scanning || this.#rescanning || this.#rescanAgain || this.#beyond || this.waitingFor
-    return !busy && this.#parts.clock.monotonic() - this.#changedAtMs >= QUIET_AFTER_MS
+    const isIdle = !this.#scanning && this.#rescan.isDone && !this.#beyond.upTo && !this.#isRefilling
+    return isIdle && !this.waitingFor && this.#parts.clock.monotonic() - this.#changedAtMs >= QUIET_AFTER_MS
   }
 
-  /** `now`: an event says that the file has changed (see RetryingReader); `doubt`: without one, so look with fresh eyes. */
+  /**
+   * `now`: an event says that the file has changed (see RetryingReader); `doubt`: without one, so look with
+   * fresh eyes.
+   */
   poll(why: 'now' | 'doubt'): void {
     this.#doubt ||= why === 'doubt'
     this.#reader.do(this.#pollNow, why === 'doubt' ? 'in-turn' : why)
@@ -198,19 +217,21 @@ export class InboundSource implements MessageSource {
   /** The functions are others now: what waits is routed anew. */
   reroute(router: Router): void {
     this.#router = router
-    this.#closeGap()
+    this.#beyond.close()
     this.#scanning = true
     this.#admission.reroute(router)
     this.#stepSoon()
   }
 
-  /** Functions of which more waits in the file than is taken in for now; empty while there is room for all. */
+  /**
+   * Functions of which more waits in the file than is taken in for now; empty while there is room for all.
+   */
   get crowded(): readonly Crowded[] {
     const {
       queue: { lanes },
       limits,
     } = this.#parts
-    if (!this.#beyond && lanes.size < limits.readyMax) return []
+    if (!this.#beyond.upTo && lanes.size < limits.readyMax) return []
     const names = new Set(this.#admission.passedOver.functions)
     for (const name of lanes.functions) if (this.#admission.isFull(name)) names.add(name)
     return [...names].map((name) => ({ name, ready: lanes.count(name), retrying: lanes.retrying(name) }))
@@ -223,8 +244,8 @@ export class InboundSource implements MessageSource {
 
   /** Messages that were forgotten are due by now: they are looked for at once. */
   horizonCame(): void {
-    this.#rescanFromStart()
-    this.#rescanSoon = true
+    this.#rescan.fromStart()
+    this.#rescan.isUrgent = true
     this.#stepSoon()
   }
 
@@ -252,7 +273,7 @@ export class InboundSource implements MessageSource {
 
   onClaimLost(): void {
     this.#goOn()
-    this.#rescanFromStart()
+    this.#rescan.fromStart()
   }
 
   isCurrent(entry: Entry): boolean {
@@ -266,22 +287,12 @@ export class InboundSource implements MessageSource {
 
   /** How far the scan has come, when it is time to write that down. */
   checkpoint(nowMs: number): Checkpoint | null {
-    if (nowMs - this.#keptAtMs < CHECKPOINT_EVERY_MS || isAt(this.#kept, this.#scanned)) return null
-    this.#keptAtMs = nowMs
-    return this.currentCheckpoint()
+    return this.#checkpoint.whenDue(nowMs, this.#scanned)
   }
 
   /** What a start may skip: as far as the scan has come, or less when too many messages are unfinished. */
   currentCheckpoint(): Checkpoint {
-    const { checkpoint, limits, start, queue } = this.#parts
-    // What the checkpoint says of this file has not been read yet; a stop at this point must not undo it.
-    if (!this.#checkpointRead) return checkpoint
-    const unfinished = queue.unfinishedUpTo(this.#scanned.seq)
-    const all = unfinished.length <= limits.unfinishedMax
-    const listed = all ? unfinished : firstOf(unfinished, limits.unfinishedMax)
-    const last = listed.at(-1)
-    this.#kept = all ? this.#scanned : { ...start, seq: last?.seq ?? start.seq, id: last?.id ?? null }
-    return { seq: this.#kept.seq, id: this.#kept.id, unfinished: listed.map(({ id }) => id) }
+    return this.#checkpoint.upTo(this.#scanned)
   }
 
   #poll(): void {
@@ -290,56 +301,63 @@ export class InboundSource implements MessageSource {
     if (changed === 'replaced') this.#startOver()
     if (changed !== 'no') {
       this.#changedAtMs = this.#parts.clock.monotonic()
-      this.#rescanAgain = true
+      this.#rescan.again()
       this.#scanning = true
     } else this.#goOn()
     this.#scan()
   }
 
-  /** One page: of the scan, or, where there is no room for more of it, of what lies beyond. */
+  /**
+   * One page: of the scan, or, where there is no room for more of it, of what lies beyond. What has waited
+   * longer comes before.
+   */
   #scan(): void {
     const {
       queue: { lanes },
       limits,
     } = this.#parts
-    if (!this.#scanning) return this.#goRound()
-    if (!this.#checkpointRead) this.#readCheckpoint()
-    if (lanes.size < limits.readyMax) this.#scanInTurn()
+    if (this.#refill.comeBack()) this.#stepSoon()
+    if (this.#refill.isWanted) {
+      this.#refill.read(this.#scanned)
+      this.#stepSoon()
+    }
+    if (!this.#scanning) {
+      if (this.#beyond.goRound(this.#scanned)) this.#stepSoon()
+      return
+    }
+    if (!this.#checkpoint.isRead) this.#scanned = this.#checkpoint.read(this.#origin(this.#parts.start))
+    if (lanes.size < limits.readyMax || this.#makeRoom()) this.#scanInTurn()
     else if (this.#router.names.length > 1) this.#readBeyond()
   }
 
-  #readCheckpoint(): void {
-    const { inbound, checkpoint, start } = this.#parts
-    const { readsContent } = this.#admission
-    const place = checkpoint.seq === start.seq ? start : this.#placeOf(checkpoint)
-    // The checkpoint was made for another file: what it says has no meaning in this one.
-    if (place && place !== start)
-      this.#admission.admit(inbound.getPendingByIds(checkpoint.unfinished, readsContent), this.#origin(start))
-    this.#scanned = { ...start, ...place }
-    this.#checkpointRead = true
+  #makeRoom(): boolean {
+    const nowMs = this.#parts.clock.monotonic()
+    if (nowMs < this.#setsAsideAtMs) return false
+    this.#setsAsideAtMs = nowMs + SET_ASIDE_EVERY_MS
+    return this.#setWaitingAside()
   }
 
-  /** One from before checkpoints knew their row fits every file that is long enough. */
-  #placeOf({ seq, id }: Checkpoint): SeqPosition | undefined {
-    const { inbound } = this.#parts
-    if (id !== null) return inbound.placeOf(seq, id)
-    return inbound.maxSeq() < seq ? undefined : { seq, seqRowid: Number.POSITIVE_INFINITY, id }
+  /**
+   * What waits for its next attempt leaves the lanes, with all that stands behind it. True: that made room.
+   */
+  #setWaitingAside(): boolean {
+    const { queue, limits } = this.#parts
+    const max = limits.asideMax - this.#setAside.size
+    for (const lane of queue.removeWaiting(this, SET_ASIDE_FROM_MS, max)) this.#setAside.add(lane)
+    return queue.lanes.size < limits.readyMax
   }
 
   #scanInTurn(): void {
-    const { cursor, end } = this.#admitPage(this.#scanned, this.#origin(this.#scanned))
+    const from = this.#scanned
+    const { cursor, end } = this.#pages.admit(from, this.#origin(from), this.#parts.limits.skimRows)
     this.#scanned = cursor
-    if (this.#beyond && (end || !isBefore(cursor, this.#beyond))) this.#closeGap()
+    if (this.#beyond.upTo && (end || !isBefore(cursor, this.#beyond.upTo))) this.#beyond.close()
     if (!end) return this.#stepSoon()
     this.#ended(cursor)
   }
 
   #readBeyond(): void {
-    const from = this.#beyond ?? this.#scanned
-    this.#beyond = from
-    const over = { passedOver: this.#admission.passedOver, by: 'beyond' } as const
-    const { cursor, end } = this.#admitPage(from, this.#origin(from, over))
-    this.#beyond = cursor
+    const { cursor, end } = this.#beyond.read(this.#scanned)
     if (this.#recordedUpTo) this.#recordedUpTo = furthest(this.#recordedUpTo, cursor)
     if (end) this.#ended(cursor)
     this.#stepSoon()
@@ -347,72 +365,35 @@ export class InboundSource implements MessageSource {
 
   #ended(cursor: Cursor): void {
     this.#scanning = false
-    if (this.#rescanSoon) this.#stepSoon()
+    if (this.#rescan.isUrgent) this.#stepSoon()
     this.#startedUpTo ??= cursor
     this.#recordedUpTo ??= cursor
   }
 
-  /** The scan has come to where rows were read beyond it, or that is to be done anew. */
-  #closeGap(): void {
-    this.#beyond = undefined
-    this.#lap = undefined
-    this.#admission.passedOver.clear()
-  }
-
-  /** A page of a lap over what was passed over, if there is anything to be found. */
-  #goRound(): void {
-    if (!this.#beyond) return
-    if (!this.#lap && !this.#beginLap()) return
-    const from = furthest(this.#lap ?? this.#scanned, this.#scanned)
-    const upTo = this.#beyond
-    const over = { passedOver: this.#admission.passedOver, by: 'lap' } as const
-    const { cursor, end } = this.#admitPage(from, this.#origin(from, over), upTo)
-    this.#lap = cursor
-    if (end || !isBefore(cursor, upTo)) this.#endLap()
-    this.#stepSoon()
-  }
-
-  /** Some function that was passed over has room again, or the scan has come on, so that what waited for its key may go. */
-  #beginLap(): boolean {
-    const {
-      clock,
-      queue: { lanes },
-      limits,
-    } = this.#parts
-    const { passedOver } = this.#admission
-    const nowMs = clock.monotonic()
-    if (nowMs < this.#lapRestsUntilMs) return false
-    const hasRoom = [...passedOver.functions].some((name) => lanes.count(name) < limits.shareMax / 2)
-    if (!hasRoom && !(passedOver.forKey && isBefore(this.#lapFrom, this.#scanned))) return false
-    passedOver.lapBegins()
-    this.#lapFrom = this.#scanned
-    this.#lapBeganMs = nowMs
-    return true
-  }
-
-  #endLap(): void {
-    this.#lap = undefined
-    this.#admission.passedOver.lapEnds()
-    const nowMs = this.#parts.clock.monotonic()
-    this.#lapRestsUntilMs = nowMs + (nowMs - this.#lapBeganMs)
-  }
-
   /**
-   * A full stop of the scan for lack of room ends when half of the lanes' entries are gone, or when there is some room and
-   * nothing in the lanes can run now: what waits there for its next attempt may wait for hours.
+   * A full stop of the scan for lack of room ends when half of the lanes' entries are gone, when what waits
+   * can be set aside, or when there is some room and nothing in the lanes can run now.
    */
   #goOn(): void {
     // Asked for each message that ends: as a rule nothing waits for room.
-    if (!this.#beyond && !this.#scanning && this.#rescanPassedOver.functions.size === 0) return
+    const { upTo } = this.#beyond
+    if (this.#isRefilling) this.#stepSoon()
+    if (!upTo && !this.#scanning && !this.#rescan.passedSomethingOver) return
     const {
       queue: { lanes },
       limits,
     } = this.#parts
     const stuck = lanes.size < limits.readyMax && lanes.readyHeads().next().done === true
-    const hasRoom = lanes.size < limits.readyMax / 2 || stuck
-    if (hasRoom && this.#beyond) this.#scanning = true
-    if (hasRoom && this.#rescanPassedOver.functions.size > 0) this.#rescanSoon = true
-    if ((hasRoom && (this.#scanning || this.#rescanSoon)) || this.#beyond) this.#stepSoon()
+    const hasRoom =
+      lanes.size < limits.readyMax / 2 || stuck || (lanes.size >= limits.readyMax && this.#makeRoom())
+    if (hasRoom && upTo) this.#scanning = true
+    if (hasRoom && this.#rescan.passedSomethingOver) this.#rescan.isUrgent = true
+    if ((hasRoom && (this.#scanning || this.#rescan.isUrgent)) || upTo) this.#stepSoon()
+  }
+
+  /** Something that was set aside is on its way back. */
+  get #isRefilling(): boolean {
+    return this.#setAside.due.size > 0 || this.#setAside.back.size > 0
   }
 
   #stepSoon(): void {
@@ -424,51 +405,40 @@ export class InboundSource implements MessageSource {
     const step = () => {
       this.#step = undefined
       this.#reader.do(this.#scanNow)
-      if (this.#rescanSoon) this.#reader.do(this.#rescanNow)
+      if (this.#rescan.isUrgent) this.#reader.do(this.#rescanNow)
     }
     this.#step = lanes.size < AHEAD ? clock.soon(step) : clock.after(LEISURE_MS, step)
   }
 
-  #rescan(): void {
+  #readAgain(): void {
     if (this.#scanning || !this.#startedUpTo) return
-    if (!this.#rescanning) {
-      if (!this.#rescanAgain) return
-      this.#rescanPassedOver.clear()
-      this.#rescanAgain = false
-      this.#rescanning = true
-      this.#rescanned = this.#parts.start
-      this.#rescanTo = this.#scanned
-    }
-    const last = this.#rescanTo
-    const passedOver = this.#rescanPassedOver
-    const atStart = this.#firstRescan
-    const over = { passedOver, by: 'beyond' } as const
-    const origin = { recorded: true, atStart: () => atStart, over }
-    const { cursor, end } = this.#admitPage(this.#rescanned, origin, last, this.#parts.limits.pageRows)
-    this.#rescanned = cursor
-    if (!end && isBefore(cursor, last)) {
-      if (this.#rescanSoon) this.#stepSoon()
-      return
-    }
-    this.#rescanning = false
-    this.#firstRescan = false
-    this.#rescanSoon = false
-    if (passedOver.functions.size > 0) this.#rescanAgain = true
+    if (this.#rescan.read(this.#scanned) && this.#rescan.isUrgent) this.#stepSoon()
   }
 
-  #rescanFromStart(): void {
-    this.#rescanning = false
-    this.#rescanAgain = true
+  /**
+   * What was set aside has its keys anew; where the file may hold more of the old ones, it is scanned again.
+   */
+  #reconsider(): void {
+    const tailFrom = this.#refill.comeBackAll()
+    if (tailFrom === undefined) return
+    if (this.#recordedUpTo) this.#recordedUpTo = furthest(this.#recordedUpTo, this.#scanned)
+    const { start } = this.#parts
+    // A checkpoint that is made now says that everything up to this seq is known.
+    const before = { ...start, seq: tailFrom - 1, seqRowid: Number.POSITIVE_INFINITY }
+    this.#scanned = before.seq < this.#scanned.seq ? before : { ...this.#scanned, rowid: start.rowid }
+    this.#scanning = true
   }
 
   #startOver(): void {
     this.#admission.startOver()
-    this.#closeGap()
+    this.#refill.clear()
+    this.#beyond.close()
+    this.#checkpoint.startOver()
     this.#scanned = this.#parts.start
     this.#recordedUpTo = undefined
     // What the other file holds was not there at the start.
     if (this.#startedUpTo) this.#startedUpTo = this.#parts.start
-    this.#rescanFromStart()
+    this.#rescan.fromStart()
   }
 
   #origin(from: Cursor, over?: Origin['over']): Origin {
@@ -480,37 +450,6 @@ export class InboundSource implements MessageSource {
     }
   }
 
-  /** Reads the next page and gives its rows up to `upTo` their places. */
-  #admitPage(
-    after: Cursor,
-    origin: Origin,
-    upTo?: Cursor,
-    skimRows = this.#parts.limits.skimRows,
-  ): Pick<Page, 'cursor' | 'end'> {
-    const { inbound, limits } = this.#parts
-    const skimmed = origin.recorded && this.#skims ? this.#skim(after, skimRows) : undefined
-    const page = skimmed ?? inbound.getPendingMessages(after, limits.pageRows, this.#admission.readsContent)
-    const rows = upTo ? page.rows.filter((row) => hasPassed(upTo, row)) : page.rows
-    const finished = this.#admission.admit(rows, origin)
-    if (!skimmed) this.#skims = finished > rows.length / 2
-    return page
-  }
-
-  /**
-   * A longer page that leaves out what is finished, with one look-up for all of it. Undefined where a page of whole rows does as
-   * well: most is unfinished, or something is there that only its row tells how to treat.
-   */
-  #skim(after: Cursor, skimRows: number): Page | undefined {
-    const { inbound, limits, unfinished } = this.#parts
-    const { ids, cursor, end } = inbound.getPendingIds(after, skimRows)
-    const named = ids.filter((id) => id !== null)
-    if (named.length < ids.length) return undefined
-    const left = unfinished(named, limits.pageRows + 1)
-    if (left.length > limits.pageRows) return undefined
-    const rows = left.length > 0 ? inbound.getPendingByIds(left, this.#admission.readsContent) : []
-    return rows.some(({ seq }) => seq === null) ? undefined : { rows, cursor, end }
-  }
-
   #armPoll(): void {
     if (this.#stopped) return
     const { clock, pollMs, quietPollMs } = this.#parts
@@ -520,32 +459,4 @@ export class InboundSource implements MessageSource {
       this.#armPoll()
     })
   }
-}
-
-/** Some row lies behind the first and not behind the second. */
-function isBefore(a: Cursor, b: Cursor): boolean {
-  return a.seq < b.seq || (a.seq === b.seq && a.seqRowid < b.seqRowid) || a.rowid < b.rowid
-}
-
-function furthest(a: Cursor, b: Cursor): Cursor {
-  const isAhead = a.seq > b.seq || (a.seq === b.seq && a.seqRowid >= b.seqRowid)
-  return { ...(isAhead ? a : b), rowid: Math.max(a.rowid, b.rowid) }
-}
-
-function hasPassed(cursor: Cursor, { seq, rowid }: PendingRow): boolean {
-  if (seq === null) return rowid <= cursor.rowid
-  return seq < cursor.seq || (seq === cursor.seq && rowid <= cursor.seqRowid)
-}
-
-function isAt(a: SeqPosition, b: SeqPosition): boolean {
-  return a.seq === b.seq && a.seqRowid === b.seqRowid
-}
-
-/** The first of these by seq, as many as `max`; of those that share a seq all or none, so that they end at one. */
-function firstOf(unfinished: Message[], max: number): Message[] {
-  unfinished.sort((a, b) => a.seq - b.seq)
-  const nextSeq = unfinished[max]!.seq
-  let end = max
-  while (end > 0 && unfinished[end - 1]!.seq === nextSeq) end--
-  return unfinished.slice(0, end)
 }

@@ -1,6 +1,7 @@
-// A commit that failed is tried again: soon when it met a lock, later when the disk takes no writes, after a growing pause
-// in both cases. Until then nothing is lost: what has ended is held, and nothing new is claimed. A lock is somebody's for a
-// moment as a rule, so it is told only when it lasts; a disk at once. Either is told once, and once when it is over.
+// A commit that failed is tried again: soon when it met a lock, later when the disk takes no writes, after a
+// growing pause in both cases. Until then nothing is lost: what has ended is held, and nothing new is
+// claimed. A lock is somebody's for a moment as a rule, so it is told only when it lasts; a disk at once.
+// Either is told once, and once when it is over.
 import { type Backoff, backoffMs } from '../protocol/backoff.ts'
 import type { Clock, Timer } from '../protocol/clock.ts'
 import type { Events } from '../protocol/events.ts'
@@ -26,7 +27,10 @@ const PAUSES: Readonly<Record<Passing, Backoff>> = {
   hold: { minMs: 100, maxMs: 5_000 },
   doubt: { minMs: 100, maxMs: 5_000 },
 }
-/** Between two tries while the runtime stops: a reader that reads again and again leaves gaps, and one of them is enough. */
+/**
+ * Between two tries while the runtime stops: a reader that reads again and again leaves gaps, and one of them
+ * is enough.
+ */
 const HURRY_MAX_MS = 20
 /** A lock that lasts longer is no reader's. */
 const LOCK_TOLD_MS = 1_000
@@ -50,7 +54,10 @@ export class CommitRetry {
     return this.#timer !== undefined
   }
 
-  /** False: this has failed too often, and no more is to be hoped for. `held`: runs that have ended and are not on disk. */
+  /**
+   * False: this has failed too often, and no more is to be hoped for. `held`: runs that have ended and are
+   * not on disk.
+   */
   begin(meaning: Passing, error: unknown, held: number): boolean {
     const { clock, again } = this.#parts
     const nowMs = clock.monotonic()

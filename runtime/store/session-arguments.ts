@@ -1,5 +1,5 @@
-// The arguments of a session's calls, checked before a file is touched. An error names the call, the argument, what was found,
-// what is legal, and what to do.
+// The arguments of a session's calls, checked before a file is touched. An error names the call, the
+// argument, what was found, what is legal, and what to do.
 import { NanoclawError } from '../protocol/errors.ts'
 import { nearest } from '../protocol/nearest.ts'
 import type { Reply } from '../protocol/outcome.ts'

@@ -1,7 +1,7 @@
-// One session folder for a loop of one's own, in place of the runtime: reads messages, claims them, ends them, writes
-// messages_out, touches the heartbeat. The package export "nanoclaw-functions/store"; docs/store.md describes each call.
-// A session owns the folder as a runtime does: it holds the lock, raises the epoch, and alone writes outbound.db. Every call does
-// its whole work before it returns.
+// One session folder for a loop of one's own, in place of the runtime: reads messages, claims them, ends
+// them, writes messages_out, touches the heartbeat. The package export "nanoclaw-functions/store";
+// docs/store.md describes each call. A session owns the folder as a runtime does: it holds the lock, raises
+// the epoch, and alone writes outbound.db. Every call does its whole work before it returns.
 import { randomUUID } from 'node:crypto'
 import { resolve } from 'node:path'
 import { type Clock, realClock } from '../protocol/clock.ts'
@@ -29,7 +29,9 @@ import { ReopeningOutbox } from './sqlite/reopening-outbox.ts'
 import type { Recovery } from './store.ts'
 
 export interface SessionOptions {
-  /** Times that a message may be claimed, alone, by a process that then dies, before it is failed. Default 5. */
+  /**
+   * Times that a message may be claimed, alone, by a process that then dies, before it is failed. Default 5.
+   */
   readonly crashLimit?: number
   readonly clock?: Clock
 }
@@ -39,13 +41,17 @@ const PENDING_DEFAULT = 100
 /** Rows of inbound.db in one read: its lock is held for some milliseconds. */
 const PAGE_ROWS = 500
 const CRASH_LIMIT_DEFAULT = 5
-/** A host commits within milliseconds. Each fortieth read waits for the lock (inbox.ts): this is a quarter of a second. */
+/**
+ * A host commits within milliseconds. Each fortieth read waits for the lock (inbox.ts): this is a quarter of
+ * a second.
+ */
 const READ_TRIES = 400
 
 /**
- * Takes a session folder over. outbound.db is made where it is missing; inbound.db may come later.
- * What an earlier owner claimed and did not end is pending again.
- * @throws NanoclawError `bad_usage`; `locked` when a runtime or another session owns the folder; `outbound_unusable`
+ * Takes a session folder over. outbound.db is made where it is missing; inbound.db may come later. What an
+ * earlier owner claimed and did not end is pending again.
+ * @throws NanoclawError `bad_usage`; `locked` when a runtime or another session owns the folder;
+ *   `outbound_unusable`
  */
 export function openSession(folder: string, options: SessionOptions = {}): Session {
   const { crashLimit = CRASH_LIMIT_DEFAULT, clock = realClock } = options
@@ -102,7 +108,8 @@ export class Session {
   }
 
   /**
-   * Messages that are due, have no ack of any status and are not `on_wake`, oldest first: by seq, then those without one.
+   * Messages that are due, have no ack of any status and are not `on_wake`, oldest first: by seq, then those
+   * without one.
    * @throws NanoclawError `bad_usage`, `not_readable_yet`, `inbound_unusable`, `outbound_unusable`
    */
   getPendingMessages(limit: number = PENDING_DEFAULT): InboundRow[] {
@@ -144,7 +151,8 @@ export class Session {
   }
 
   /**
-   * Claims messages, in one transaction. Returns those that were claimed: one that has an ack already is left out.
+   * Claims messages, in one transaction. Returns those that were claimed: one that has an ack already is left
+   * out.
    * @throws NanoclawError `bad_usage`, `fenced`, `outbound_unusable`
    */
   markProcessing(ids: readonly string[]): string[] {
@@ -165,8 +173,9 @@ export class Session {
   }
 
   /**
-   * Ends messages as completed and writes replies, in one transaction. Returns those that this call has ended: one whose claim
-   * the host has taken away, or that has ended before, is left out, and so are the replies to it.
+   * Ends messages as completed and writes replies, in one transaction. Returns those that this call has
+   * ended: one whose claim the host has taken away, or that has ended before, is left out, and so are the
+   * replies to it.
    * @param replies `inReplyTo` is the message where `ids` names one
    * @throws NanoclawError as markProcessing
    */

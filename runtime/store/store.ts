@@ -1,34 +1,51 @@
-// The store port: what the runtime keeps of its messages, and the one way to write it. store/sqlite/ fills it with
-// outbound.db; test/contracts/store.test.ts is what every store must pass.
+// The store port: what the runtime keeps of its messages, and the one way to write it. store/sqlite/ fills it
+// with outbound.db; test/contracts/store.test.ts is what every store must pass.
 //
-// One runtime at a time owns a store. Taking it over (`recover`) raises the epoch, and from then on every write of the
-// runtime before it throws `fenced`. Times are milliseconds since 1970 by the wall clock, ids are the ids of messages.
+// One runtime at a time owns a store. Taking it over (`recover`) raises the epoch, and from then on every
+// write of the runtime before it throws `fenced`. Times are milliseconds since 1970 by the wall clock, ids
+// are the ids of messages.
 //
-// `commit` may answer at once or with a promise. The dispatcher awaits only a promise, so that a store on this machine costs no
-// round of the event loop. Reads answer at once.
-import type { Checkpoint, CommitBatch, CommitResult, History } from '../protocol/commit-batch.ts'
+// `commit` may answer at once or with a promise. The dispatcher awaits only a promise, so that a store on
+// this machine costs no round of the event loop. Reads answer at once.
+import type {
+  Checkpoint,
+  CommitBatch,
+  CommitResult,
+  History,
+  WaitingPlace,
+} from '../protocol/commit-batch.ts'
 
 export interface Store {
   /**
-   * Takes the store over: raises the epoch, and ends the runs that an earlier runtime left. Such a run is not an attempt of
-   * the handler. A message that ran alone in its worker each time is rejected as failed after `crashLimit` such runs. A runtime
-   * of the epoch `stoppedEpoch` stopped in order and could not write here: its runs count as cancelled, not as deaths.
-   * May be repeated after a crash at any point.
+   * Takes the store over: raises the epoch, and ends the runs that an earlier runtime left. Such a run is not
+   * an attempt of the handler. A message that ran alone in its worker each time is rejected as failed after
+   * `crashLimit` such runs. A runtime of the epoch `stoppedEpoch` stopped in order and could not write here:
+   * its runs count as cancelled, not as deaths. May be repeated after a crash at any point.
    */
   recover(nowMs: number, crashLimit: number, stoppedEpoch?: number): Recovery
 
   /**
-   * Writes one batch, whole or not at all: results first, then rejections, claims, the checkpoint. A message has one result
-   * and one claim in a batch at most. One commit is under way at a time.
-   * @throws NanoclawError `fenced` when another runtime has taken the store over. After any error nothing was written.
+   * Writes one batch, whole or not at all: results first, then rejections, claims, the checkpoint. A message
+   * has one result and one claim in a batch at most. One commit is under way at a time.
+   * @throws NanoclawError `fenced` when another runtime has taken the store over. After any error nothing was
+   *   written.
    */
   commit(batch: CommitBatch): CommitResult | Promise<CommitResult>
 
   /** What is on record about these messages; those without any record are left out. */
   history(ids: readonly string[]): ReadonlyMap<string, History>
 
-  /** Those of these messages that have no end on record, in the same order, and no more than `limit` of them. */
+  /**
+   * Those of these messages that have no end on record, in the same order, and no more than `limit` of them.
+   */
   unfinished(ids: readonly string[], limit: number): readonly string[]
+
+  /**
+   * Messages that wait for their next attempt, by the time of it, behind a place in that order. From a
+   * message's end as `retry` until its next claim it is one of them, and from that claim until the next
+   * checkpoint one of its `unfinished`.
+   */
+  waiting(after: WaitingPlace | undefined, limit: number): readonly WaitingPlace[]
 
   readonly retention: RetentionQueries
 
@@ -45,14 +62,21 @@ export interface Recovery {
   readonly quarantined: readonly string[]
 }
 
-/** What a store keeps of finished messages, and how it is forgotten. Who asks to forget knows what the host has recorded. */
+/**
+ * What a store keeps of finished messages, and how it is forgotten. Who asks to forget knows what the host
+ * has recorded.
+ */
 export interface RetentionQueries {
-  /** Finished messages behind a place, in the order of their claims. A place is a number that only the store understands; 0 is the first. */
+  /**
+   * Finished messages behind a place, in the order of their claims. A place is a number that only the store
+   * understands; 0 is the first.
+   */
   endedAfter(place: number, limit: number): readonly EndedMessage[]
   /** The replies to these messages, each with the id of its message. */
   repliesTo(ids: readonly string[]): readonly (readonly [reply: string, message: string])[]
   /**
-   * Removes acks, runs and replies together; but not the reply with the highest number, above which the next one is numbered.
+   * Removes acks, runs and replies together; but not the reply with the highest number, above which the next
+   * one is numbered.
    * @throws NanoclawError `fenced`
    */
   forget(ids: readonly string[], replies: readonly string[]): void

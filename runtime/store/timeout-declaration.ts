@@ -1,6 +1,7 @@
-// Hosts call a claim stuck when it is older than a minute and no heartbeat has come since; a runtime that was frozen for a
-// while (a suspended machine, a paused container) would be killed in the middle of a run that may rightly take ten. So the
-// longest time that a run in progress may take is declared in outbound.db: with the batch that changes it, and no other.
+// Hosts call a claim stuck when it is older than a minute and no heartbeat has come since; a runtime that was
+// frozen for a while (a suspended machine, a paused container) would be killed in the middle of a run that
+// may rightly take ten. So the longest time that a run in progress may take is declared in outbound.db: with
+// the batch that changes it, and no other.
 import type { CommitBatch, CommitResult } from '../protocol/commit-batch.ts'
 import type { Store } from './store.ts'
 
@@ -33,7 +34,10 @@ export class TimeoutDeclaration implements Pick<Store, 'commit'> {
     return result instanceof Promise ? result.then(committed) : committed(result)
   }
 
-  /** What runs when this batch is on disk; the same map where nothing changes, so that a batch which fails changes nothing. */
+  /**
+   * What runs when this batch is on disk; the same map where nothing changes, so that a batch which fails
+   * changes nothing.
+   */
   #after({ results, claims }: CommitBatch): Map<string, number> {
     let after = this.#running
     const change = () => (after === this.#running ? (after = new Map(after)) : after)

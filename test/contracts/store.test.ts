@@ -216,6 +216,29 @@ describe.each([
     expect(store.unfinished(asked, 2)).toEqual(['new', 'waiting'])
   })
 
+  test('tells what waits for its next attempt, by time and in pages, until it is claimed again', async () => {
+    const { bench, store } = await started(['late', 'b', 'a', 'done', 'released'])
+    const ends = [
+      ending('late', retryAt(NOW + 9)),
+      ending('b', retryAt(NOW + 5)),
+      ending('a', retryAt(NOW + 5)),
+      completed('done'),
+      ending('released', { type: 'released', keep: true }),
+    ]
+    const checkpoint = { seq: 40, id: 'm', unfinished: ['x'] }
+    await store.commit(turn({ results: ends, checkpoint }))
+    const waiting = ['a', 'b', 'late'].map((id) => ({ id, nextAtMs: NOW + (id === 'late' ? 9 : 5) }))
+    expect(store.waiting(undefined, 10)).toEqual(waiting)
+    expect(store.waiting(undefined, 1)).toEqual(waiting.slice(0, 1))
+    expect(store.waiting(waiting[0], 1)).toEqual(waiting.slice(1, 2))
+    expect(store.waiting(waiting[2], 1)).toEqual([])
+
+    await store.commit(turn({ claims: [{ ...claim('b'), run: 2, attempt: 2 }] }))
+    expect(store.waiting(undefined, 10).map(({ id }) => id)).toEqual(['a', 'late'])
+    const { unfinished } = (await started([], bench)).recovery.checkpoint
+    expect(new Set(unfinished), 'from its claim on it is one of the unfinished').toEqual(new Set(['x', 'b']))
+  })
+
   test('numbers replies oddly, above its own and above those of inbound.db', async () => {
     const { bench, store } = await started(['a', 'b', 'c'])
     await store.commit(turn({ results: [completed('a', reply(), reply())], inboundSeq: 0 }))

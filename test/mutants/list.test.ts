@@ -1,4 +1,5 @@
-// Whether `npm run mutants` would still know where to put its faults; what it finds takes minutes and is not asked here.
+// Whether `npm run mutants` would still know where to put its faults; what it finds takes minutes and is not
+// asked here.
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'

@@ -1,5 +1,6 @@
-// Faults put into the core on purpose, one at a time, each a change of text. What fits nowhere, or in several places, is an
-// error: the core has changed, and the fault is to be written anew. Lines that are short and stay as they are make good places.
+// Faults put into the core on purpose, one at a time, each a change of text. What fits nowhere, or in several
+// places, is an error: the core has changed, and the fault is to be written anew. Lines that are short and
+// stay as they are make good places.
 
 export interface Change {
   /** In runtime/. */
@@ -20,6 +21,8 @@ const DISPATCHER = 'dispatcher.ts'
 const LANES = 'queue/lanes.ts'
 const OUTBOX = 'store/sqlite/outbox.ts'
 const INBOUND = 'sources/inbound.ts'
+const CHECKPOINT = 'sources/checkpoint.ts'
+const SET_ASIDE = 'sources/set-aside.ts'
 const QUEUE = 'queue/queue.ts'
 const BLAME = 'workers/blame.ts'
 const CHILD = 'workers/worker.ts'
@@ -154,8 +157,8 @@ export const MUTANTS: readonly Mutant[] = [
   one(
     'who was suspected is not after a restart',
     ADMISSION,
-    'isolated: last?.isolated === true || crashes > 0 || interrupted,',
-    'isolated: last?.isolated === true,',
+    'isolated: wasIsolated || crashes > 0 || interrupted,',
+    'isolated: wasIsolated,',
   ),
   one(
     'a death is blamed on all that were in the process',
@@ -239,7 +242,7 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   one(
     'a checkpoint is believed in another file',
-    INBOUND,
+    CHECKPOINT,
     'if (id !== null) return inbound.placeOf(seq, id)',
     '',
   ),
@@ -252,8 +255,8 @@ export const MUTANTS: readonly Mutant[] = [
   one(
     'what was passed over is not found again',
     INBOUND,
-    '    this.#scanned = cursor\n    if (this.#beyond && (end',
-    '    this.#scanned = this.#beyond ?? cursor\n    if (this.#beyond && (end',
+    '    this.#scanned = cursor\n    if (this.#beyond.upTo && (end',
+    '    this.#scanned = this.#beyond.upTo ?? cursor\n    if (this.#beyond.upTo && (end',
   ),
   one(
     'a later message of a key that was passed over is let in',
@@ -269,9 +272,9 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   one(
     'an unfinished message among finished ones is passed over',
-    INBOUND,
-    'const left = unfinished(named, limits.pageRows + 1)',
-    'const left = unfinished(named, limits.pageRows + 1).slice(1)',
+    'sources/pages.ts',
+    'const left = unfinished(named, pageRows + 1)',
+    'const left = unfinished(named, pageRows + 1).slice(1)',
   ),
   one(
     'the checkpoint does not list the message that it stands on',
@@ -281,20 +284,20 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   one(
     'the checkpoint passes what it has no room to list',
-    INBOUND,
-    'this.#kept = all ? this.#scanned :',
-    'this.#kept = unfinished.length >= 0 ? this.#scanned :',
+    CHECKPOINT,
+    'this.#kept = all ? reached :',
+    'this.#kept = unfinished.length >= 0 ? reached :',
   ),
   one(
     'a stop before the first look forgets the checkpoint',
-    INBOUND,
-    'if (!this.#checkpointRead) return checkpoint',
-    '',
+    CHECKPOINT,
+    'if (!this.#isRead) return checkpoint\n',
+    '\n',
   ),
   one(
     'nobody looks again at what the host has changed',
     INBOUND,
-    '      this.#rescanAgain = true\n      this.#scanning = true',
+    '      this.#rescan.again()\n      this.#scanning = true',
     '      this.#scanning = true',
   ),
   one(
@@ -480,6 +483,51 @@ export const MUTANTS: readonly Mutant[] = [
     DISPATCHER,
     'if (this.running + this.#rejected.length === 0 &&',
     'if (this.running === 0 &&',
+  ),
+
+  // Lanes that leave memory while their head waits.
+  one(
+    'what waits for its next attempt keeps its room',
+    INBOUND,
+    'if (lanes.size < limits.readyMax || this.#makeRoom())',
+    'if (lanes.size < limits.readyMax)',
+  ),
+  one(
+    'a later message of a lane that was set aside is let in',
+    ADMISSION,
+    'const lane = key === null || back ?',
+    'const lane = key === null || back || key.length > 0 ?',
+  ),
+  one(
+    'what stands behind a message that came back is let in before what was passed over',
+    SET_ASIDE,
+    'if (lane.tailFrom === undefined) this.#forget(lane)',
+    'if (lane.tailFrom !== null) this.#forget(lane)',
+  ),
+  one(
+    'a lane that was refilled in part counts as refilled',
+    SET_ASIDE,
+    "    lane.state = 'back'\n    lane.functionName",
+    '    lane.functionName',
+  ),
+  one(
+    'the checkpoint passes what stands behind a message that waits',
+    CHECKPOINT,
+    'if (tailFrom === undefined || scanned.seq < tailFrom) return scanned',
+    'if (tailFrom !== null) return scanned',
+  ),
+  one(
+    'a message that waited is not listed when it is claimed',
+    OUTBOX,
+    '      this.#sql.listAgain.run(JSON.stringify(again))\n',
+    '',
+  ),
+  one('a start does not look for what waits', CHECKPOINT, '      admit(page.map(({ id }) => id))\n', ''),
+  one(
+    'who was suspected is not after a pause out of memory',
+    ADMISSION,
+    '(last ?? back)?.isolated === true ||',
+    'last?.isolated === true ||',
   ),
 ]
 

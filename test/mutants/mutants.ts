@@ -1,8 +1,9 @@
-// Does the simulation see what it is there to see? Each mutant of the core, in a copy of it, has to make it fail.
+// Does the simulation see what it is there to see? Each mutant of the core, in a copy of it, has to make it
+// fail.
 //   npm run mutants                      all of them
 //   npm run mutants -- --only retry      those whose name has this word
-// A table says by what each was caught. The exit code is 1 when one survives, or does not fit the core any more; or when the
-// simulation fails without any of them, since it would then find fault with all.
+// A table says by what each was caught. The exit code is 1 when one survives, or does not fit the core any
+// more; or when the simulation fails without any of them, since it would then find fault with all.
 import { spawn } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'

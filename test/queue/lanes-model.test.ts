@@ -1,6 +1,6 @@
-// Lanes against a model that is too simple to be wrong: per key what is out, and a sorted list of the rest. Which lane has
-// its turn is the lanes' own business; that everything they give is the beginning of such lists, and that they give all
-// there is, is checked after each of many thousand random steps.
+// Lanes against a model that is too simple to be wrong: per key what is out, and a sorted list of the rest.
+// Which lane has its turn is the lanes' own business; that everything they give is the beginning of such
+// lists, and that they give all there is, is checked after each of many thousand random steps.
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { FunctionSpec } from '../../runtime/protocol/function.ts'

@@ -1,4 +1,5 @@
-// The states of a message: every step that the table has is taken, every other one throws and names the way so far.
+// The states of a message: every step that the table has is taken, every other one throws and names the way
+// so far.
 import { describe, expect, test } from 'vitest'
 import {
   enter,

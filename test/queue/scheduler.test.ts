@@ -1,4 +1,5 @@
-// What may run now, as a table: from what the lanes want and what the pool has to batches and starts, in their order.
+// What may run now, as a table: from what the lanes want and what the pool has to batches and starts, in
+// their order.
 import { expect, test } from 'vitest'
 import type { FunctionSpec } from '../../runtime/protocol/function.ts'
 import { type Capacity, type Demand, plan, type WorkerCapacity } from '../../runtime/queue/scheduler.ts'
@@ -15,7 +16,10 @@ const wants = (name: string, { concurrency = 100, bundle = name, ...other }: Wan
   ...other,
 })
 
-/** `idle echo`, `busy echo`, `busy echo +` where it takes a second batch, `busy echo of old.js`; numbered from 1. */
+/**
+ * `idle echo`, `busy echo`, `busy echo +` where it takes a second batch, `busy echo of old.js`; numbered from
+ * 1.
+ */
 const pool = (workers: readonly string[], limits: Partial<Capacity> = {}): Capacity => ({
   workers: workers.map((text, at) => {
     const [, state, functionName = '', more, bundle = functionName] =

@@ -1,5 +1,5 @@
-// Things that wait for their time, on a clock that the test moves: when they are given back, and what becomes of those
-// that there is no room for.
+// Things that wait for their time, on a clock that the test moves: when they are given back, and what becomes
+// of those that there is no room for.
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { TimeQueue, type TimeQueueOptions } from '../../runtime/queue/timers.ts'

@@ -1,6 +1,6 @@
-// The books: what must hold, checked at every effect. They are kept beside the runtime, from what goes in and out of it, and
-// know what each commit has to change; then they look whether outbound.db says so. The first thing that does not hold is
-// kept and thrown, so that nothing in between can swallow it.
+// The books: what must hold, checked at every effect. They are kept beside the runtime, from what goes in and
+// out of it, and know what each commit has to change; then they look whether outbound.db says so. The first
+// thing that does not hold is kept and thrown, so that nothing in between can swallow it.
 import type { Clock } from '../../runtime/protocol/clock.ts'
 import type {
   Checkpoint,
@@ -77,8 +77,8 @@ export class Books {
   /** By the number of its dispatch: what is in a process, or on its way to one. */
   readonly #dispatched = new Map<number, Dispatched>()
   /**
-   * Processes that the runtime ends, whatever has come to be in them: they have answered twice for a message, or closed their
-   * channel. `true`: they have answered for a message before, which may be the cause.
+   * Processes that the runtime ends, whatever has come to be in them: they have answered twice for a message,
+   * or closed their channel. `true`: they have answered for a message before, which may be the cause.
    */
   readonly #outlived = new Map<number, boolean>()
   #aborted = false
@@ -129,7 +129,7 @@ export class Books {
   }
 
   /** `stoppedEpoch`: of the last runtime that stopped in order and could not write that down. */
-  recovered({ epoch, interrupted, quarantined }: Recovery, stoppedEpoch: number): void {
+  recovered({ epoch, interrupted, quarantined, checkpoint }: Recovery, stoppedEpoch: number): void {
     const died = stoppedEpoch === 0 || stoppedEpoch !== epoch - 1
     if (epoch <= this.#epoch) this.fail(`epoch ${epoch} comes after ${this.#epoch}`)
     this.#epoch = epoch
@@ -150,10 +150,13 @@ export class Books {
     }
     for (const message of this.#messages.values()) this.#mayStart(message)
     for (const [id, nextAtMs, waitMs] of this.#disk.waits()) this.#mayStart(this.#told(id), nextAtMs, waitMs)
+    this.#checkCheckpoint(checkpoint)
     this.checkAll()
   }
 
-  /** The file was away, and may be another one: of what does not run now, only what is on disk is remembered. */
+  /**
+   * The file was away, and may be another one: of what does not run now, only what is on disk is remembered.
+   */
   startsOver(): void {
     const out = new Set([...this.#dispatched.values()].map(({ told }) => told))
     for (const message of this.#messages.values())
@@ -267,7 +270,8 @@ export class Books {
     }
     this.#running.set(told.id, pid)
     const before = this.#before(told).find((each) => !each.replied)
-    // One that the host has numbered anew keeps the place that it had; and what has begun comes first in any case.
+    // One that the host has numbered anew keeps the place that it had; and what has begun comes first in any
+    // case.
     const exempt = told.renumbered || (told.started > 1 && !told.strict)
     if (before && !exempt)
       this.fail(`${told.id} (seq ${told.seq}) begins before ${before.id} (seq ${before.seq})`)
@@ -298,7 +302,10 @@ export class Books {
     }
   }
 
-  /** A message that has not begun has done nothing; and one that has is charged with a death only where it can have been no other. */
+  /**
+   * A message that has not begun has done nothing; and one that has is charged with a death only where it can
+   * have been no other.
+   */
   #mustBeTheCause({ told, alone, pid, fate }: Dispatched, outcome: NonNullable<Told['outcome']>): void {
     const hasAnswered = this.#outlived.get(pid)
     // Of one that was suspected already, it is believed.
@@ -327,15 +334,18 @@ export class Books {
   }
 
   /**
-   * Whatever of one function stands still: a message of another one, with none before it, has begun. A function with more than
-   * its share of messages (`shareMax`) may keep itself waiting.
+   * Whatever of one function stands still: a message of another one, with none before it, has begun. A
+   * function with more than its share of messages (`shareMax`) may keep itself waiting.
    */
-  checkOthersGoOn(shareMax: number): void {
+  checkOthersGoOn({ shareMax, asideMax }: { readonly shareMax: number; readonly asideMax: number }): void {
     const left = [...this.#messages.values()].filter((told) => !isOver(told) && told.status !== 'deleted')
     const fills = (kind: string) => left.filter((each) => each.kind === kind).length > shareMax
+    // What waits for its next attempt takes no room, up to a number.
+    const mayRun = left.filter(({ started }) => started > 0).length <= asideMax
+    const goesOn = (kind: string) =>
+      ((kind === 'free' || kind === 'quick') && !fills(kind)) || (kind === 'stuck' && mayRun)
     const waiting = left.filter(
-      ({ kind, strict, started, renumbered }) =>
-        strict && started === 0 && !renumbered && (kind === 'free' || kind === 'quick') && !fills(kind),
+      ({ kind, strict, started, renumbered }) => strict && started === 0 && !renumbered && goesOn(kind),
     )
     for (const told of waiting) {
       const before = left.some(
@@ -464,11 +474,15 @@ export class Books {
     this.#justClaimed.add(id)
   }
 
-  /** A message up to the checkpoint that no start would look for is lost; what the host has touched, the rescan finds. */
+  /**
+   * A message up to the checkpoint that no start would look for is lost; what the host has touched, the
+   * rescan finds.
+   */
   #checkCheckpoint({ seq, id, unfinished }: Checkpoint): void {
     // It says of which file it is: in another one, a start reads from the beginning.
-    if (id !== null && this.#told(id).status === 'deleted') return
+    if (id !== null && (this.#told(id).status === 'deleted' || this.#told(id).seq !== seq)) return
     const listed = new Set(unfinished)
+    for (const [id] of this.#disk.waits()) listed.add(id)
     for (const told of this.#messages.values()) {
       if (told.seq === null || told.seq > seq || isOver(told) || told.status !== 'pending') continue
       if (told.strict && !listed.has(told.id))

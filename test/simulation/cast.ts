@@ -1,5 +1,6 @@
-// The functions of the simulation, and what their handlers do: everything follows from a message's plan and from how often
-// it has been started, so that a message behaves the same however much else is left out of a run.
+// The functions of the simulation, and what their handlers do: everything follows from a message's plan and
+// from how often it has been started, so that a message behaves the same however much else is left out of a
+// run.
 import { Catalog } from '../../runtime/catalog/catalog.ts'
 import type { FunctionSpec, KeyRule, RetryPolicy } from '../../runtime/protocol/function.ts'
 import type { Kind } from './events.ts'
@@ -25,7 +26,9 @@ export interface Fate {
   readonly heeds: boolean
   /** Its process answers a second time for it. */
   readonly twice: boolean
-  /** Its process closes the channel to the runtime and lives on: instead of an answer, or some time after it. */
+  /**
+   * Its process closes the channel to the runtime and lives on: instead of an answer, or some time after it.
+   */
   readonly cuts: 'no' | 'instead' | 'afterwards'
   /** The runtime dies with it, as it does when a handler takes all of the memory that both have. */
   readonly takesDown: boolean

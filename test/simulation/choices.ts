@@ -1,7 +1,10 @@
 // What a world is like, which follows from its number; a list of events may ask for another one.
 import { mix } from './random.ts'
 
-/** `late`: outbound.db behind a connection that answers some time later; `memory`: the store of test/support, as late. */
+/**
+ * `late`: outbound.db behind a connection that answers some time later; `memory`: the store of test/support,
+ * as late.
+ */
 export type StoreKind = 'sqlite' | 'late' | 'memory'
 
 export interface Choices {

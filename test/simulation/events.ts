@@ -1,5 +1,6 @@
-// What can happen to a runtime, as data: a run of the simulation is a list of these, so that a list that fails can be cut
-// down to the few events that matter. Each event is complete in itself; `pick` chooses among what there is at the time.
+// What can happen to a runtime, as data: a run of the simulation is a list of these, so that a list that
+// fails can be cut down to the few events that matter. Each event is complete in itself; `pick` chooses among
+// what there is at the time.
 import type { Fate } from './cast.ts'
 import { choicesOf } from './choices.ts'
 import type { Odd } from './faults.ts'
@@ -16,19 +17,28 @@ export interface NewMessage {
   readonly address: number
   readonly due: 'now' | 'past' | 'soon' | 'later' | 'far' | 'unreadable'
   readonly odd: 'no' | 'bad-json' | 'too-large' | 'on-wake' | 'numberless' | 'context'
-  /** What its handler does at each start, the last one again and again, in place of what follows from its number. */
+  /**
+   * What its handler does at each start, the last one again and again, in place of what follows from its
+   * number.
+   */
   readonly does?: readonly Partial<Fate>[]
 }
 
 export const KINDS = ['quick', 'slow', 'free', 'user', 'stuck', 'late', 'nobody'] as const
 export type Kind = (typeof KINDS)[number]
 
-/** `at`: 1 for the second folder, where there is one. What happens to a process happens to the one that serves the folder. */
+/**
+ * `at`: 1 for the second folder, where there is one. What happens to a process happens to the one that serves
+ * the folder.
+ */
 export type Event = Happening & { readonly at?: 0 | 1 }
 
 /** Where the runtime stands with a folder. */
 export type Situation =
-  /** A commit is under way that claims messages, or ends runs: not written yet, or written and not known to be. */
+  /**
+   * A commit is under way that claims messages, or ends runs: not written yet, or written and not known to
+   * be.
+   */
   | 'claims-asked'
   | 'claims-written'
   | 'ends-asked'
@@ -47,7 +57,10 @@ export type Happening =
   | { readonly do: 'insert'; readonly messages: readonly NewMessage[]; readonly hint: Hint }
   /** More messages than there is room for, of a function whose retries wait for long. */
   | { readonly do: 'crowd'; readonly plan: number; readonly hint: 'now' }
-  /** Nothing goes wrong for a while: what is due and has no other before it begins; `other`: what the other folder does meanwhile. */
+  /**
+   * Nothing goes wrong for a while: what is due and has no other before it begins; `other`: what the other
+   * folder does meanwhile.
+   */
   | { readonly do: 'quiet'; readonly other?: 'rests' | 'unreadable' | 'full' | 'failing' }
   /** Of a runtime of two folders: it serves this one no more, and again after a while. */
   | { readonly do: 'leave'; readonly downMs: number }
@@ -61,20 +74,32 @@ export type Happening =
   | { readonly do: 'slow-commit'; readonly writeMs: number; readonly answerMs: number }
   /** Another file is put in place while the runtime is up, after so long a time without any. */
   | { readonly do: 'swap'; readonly messages: readonly NewMessage[]; readonly goneMs: number }
-  /** While no runtime is up, another file is put in place, which has other rows under the numbers that were walked last. */
+  /**
+   * While no runtime is up, another file is put in place, which has other rows under the numbers that were
+   * walked last.
+   */
   | { readonly do: 'replace'; readonly messages: readonly NewMessage[]; readonly downMs: number }
-  /** The host changes a row: gives it another time, pauses, resumes, cancels, deletes, or inserts its id again. */
+  /**
+   * The host changes a row: gives it another time, pauses, resumes, cancels, deletes, or inserts its id
+   * again.
+   */
   | { readonly do: RowChange; readonly pick: number; readonly hint: Hint }
   /** Copies acks into inbound.db, and deletes old rows that ended. */
   | { readonly do: 'sync'; readonly prune: boolean; readonly hint: Hint }
-  /** Deletes claims, as hosts do that believe the runtime dead. `backOff`: gives those messages a later time first. */
+  /**
+   * Deletes claims, as hosts do that believe the runtime dead. `backOff`: gives those messages a later time
+   * first.
+   */
   | { readonly do: 'unclaim'; readonly pick: number; readonly all: boolean; readonly backOff: boolean }
   | { readonly do: 'pass'; readonly ms: number }
   /** The next call that waits in the event loop; time passes until it is due. */
   | { readonly do: 'call' }
   /** An event of the watcher for nothing. */
   | { readonly do: 'hint' }
-  /** kill -9 before the effect after so many more, or before the next one of this name; comes back after a while. */
+  /**
+   * kill -9 before the effect after so many more, or before the next one of this name; comes back after a
+   * while.
+   */
   | { readonly do: 'crash'; readonly afterEffects: number; readonly downMs: number; readonly before?: string }
   | { readonly do: 'stop'; readonly downMs: number }
   /** Another runtime takes the workspace over, and this one does not know. */

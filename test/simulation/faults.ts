@@ -1,5 +1,6 @@
-// What goes wrong around the runtime, and when. Everything that the runtime does to the world is an effect and comes by
-// here first: a database that is locked, unreadable or full says so, and at the planned effect the runtime is killed.
+// What goes wrong around the runtime, and when. Everything that the runtime does to the world is an effect
+// and comes by here first: a database that is locked, unreadable or full says so, and at the planned effect
+// the runtime is killed.
 import Database from 'better-sqlite3'
 import type { Clock } from '../../runtime/protocol/clock.ts'
 
@@ -89,7 +90,10 @@ export class Faults {
     this.#unreadable = { how, untilMs: this.#clock.monotonic() + ms }
   }
 
-  /** Another file comes after a while, and not before a runtime has looked for this one in vain: it has the same inode here. */
+  /**
+   * Another file comes after a while, and not before a runtime has looked for this one in vain: it has the
+   * same inode here.
+   */
   swap(ms: number): void {
     this.unreadable('gone', ms)
     this.isSwapUnseen = true

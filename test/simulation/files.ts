@@ -1,6 +1,7 @@
-// The two files of a folder, and as many folders as a world may have: made once for a process and emptied for each run, since making them, and statements for them,
-// costs more than a whole run of few steps. inbound.db is a real one, in WAL mode in every third world, as some hosts have
-// it, and in another third with a table whose numbers need not be unique; outbound.db is in memory, and stays when the runtime that uses it dies.
+// The two files of a folder, and as many folders as a world may have: made once for a process and emptied for
+// each run, since making them, and statements for them, costs more than a whole run of few steps. inbound.db
+// is a real one, in WAL mode in every third world, as some hosts have it, and in another third with a table
+// whose numbers need not be unique; outbound.db is in memory, and stays when the runtime that uses it dies.
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,7 +10,10 @@ import { HOST_TABLES } from '../../runtime/protocol/schema.ts'
 import { MemoryFile } from '../support/memory-store.ts'
 import type { Faults } from './faults.ts'
 
-/** outbound.db: the handle for the runtime, whose writing statements come by the faults, and the way past them for all others. */
+/**
+ * outbound.db: the handle for the runtime, whose writing statements come by the faults, and the way past them
+ * for all others.
+ */
 export interface Outbound {
   readonly db: Database.Database
   readonly prepare: (sql: string) => Database.Statement

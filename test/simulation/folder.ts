@@ -1,5 +1,5 @@
-// A session folder in the simulation: its files and its host, what goes wrong with them, and the books that are kept of it.
-// It outlives every runtime that serves it.
+// A session folder in the simulation: its files and its host, what goes wrong with them, and the books that
+// are kept of it. It outlives every runtime that serves it.
 import type { Clock } from '../../runtime/protocol/clock.ts'
 import { Books, type Findings } from './books.ts'
 import type { StoreKind } from './choices.ts'

@@ -1,5 +1,5 @@
-// The host: the one who writes inbound.db, a real file here, and now and then deletes claims from outbound.db. It does what
-// hosts do, at any time; each change is one commit.
+// The host: the one who writes inbound.db, a real file here, and now and then deletes claims from
+// outbound.db. It does what hosts do, at any time; each change is one commit.
 import { renameSync } from 'node:fs'
 import type { Database, Statement } from 'better-sqlite3'
 import { replyId } from '../../runtime/protocol/reply-id.ts'

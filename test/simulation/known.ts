@@ -1,5 +1,5 @@
-// Runs that failed once, cut down to the events that matter. Each is run with several numbers, from which follows how long
-// things take in it.
+// Runs that failed once, cut down to the events that matter. Each is run with several numbers, from which
+// follows how long things take in it.
 import { type Fate, fateOf } from './cast.ts'
 import type { Choices } from './choices.ts'
 import type { Event, Kind, NewMessage } from './events.ts'

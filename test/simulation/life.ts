@@ -1,6 +1,7 @@
-// One life of the runtime, from a start to its end, however that comes: the pool of processes, the turns and the numbers of
-// the runs, put together as runtime.ts does it, and the folders that it serves (served.ts), with simulated time and processes.
-// When it is killed, nothing of it ever happens again; what it has committed stays.
+// One life of the runtime, from a start to its end, however that comes: the pool of processes, the turns and
+// the numbers of the runs, put together as runtime.ts does it, and the folders that it serves (served.ts),
+// with simulated time and processes. When it is killed, nothing of it ever happens again; what it has
+// committed stays.
 import type { Catalog } from '../../runtime/catalog/catalog.ts'
 import type { Clock } from '../../runtime/protocol/clock.ts'
 import { createEvents } from '../../runtime/protocol/events.ts'

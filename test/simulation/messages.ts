@@ -1,5 +1,6 @@
-// A message as somebody knows it who sees everything: what stands in inbound.db, what is on record about it in outbound.db,
-// and what its handler has done. The simulated host writes the first part, the books keep the rest.
+// A message as somebody knows it who sees everything: what stands in inbound.db, what is on record about it
+// in outbound.db, and what its handler has done. The simulated host writes the first part, the books keep the
+// rest.
 import type { Outcome } from '../../runtime/protocol/outcome.ts'
 import { isoTime, sqliteTime } from '../../runtime/protocol/time.ts'
 import { CONTEXT_KIND, type Fate, fateOf, laneOf, PLAIN } from './cast.ts'
@@ -41,7 +42,10 @@ export interface Told {
   deaths: number
   /** A run was cut short by a death of the runtime; it must run alone. */
   interrupted: boolean
-  /** It was in a process that died, in the life of this runtime: it must run alone, unless this may be forgotten by now. */
+  /**
+   * It was in a process that died, in the life of this runtime: it must run alone, unless this may be
+   * forgotten by now.
+   */
   suspect: 'no' | 'yes' | 'perhaps'
   /** What was last decided about its next attempt, by the wall clock and by the steady one. */
   notBefore: { readonly wallMs: number; readonly ms: number }

@@ -1,5 +1,6 @@
-// Hostile orders of events: what hosts, disks, processes and people do in the few moments in which it matters. Each names the
-// mutant of test/mutants/list.ts that makes it fail; `npm run mutants` checks that it does.
+// Hostile orders of events: what hosts, disks, processes and people do in the few moments in which it
+// matters. Each names the mutant of test/mutants/list.ts that makes it fail; `npm run mutants` checks that it
+// does.
 import type { Fate } from './cast.ts'
 import type { Choices } from './choices.ts'
 import type { Event, NewMessage } from './events.ts'

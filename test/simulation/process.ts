@@ -1,6 +1,6 @@
-// A process that only exists in simulated time: the far side of the pipe as child/main.ts is it (one message at a time, in
-// order; hands back what waits behind a slow one or behind a failure; results travel together), and the many ways in which
-// a process ends. Two channels, each in order, each as slow as it likes.
+// A process that only exists in simulated time: the far side of the pipe as child/main.ts is it (one message
+// at a time, in order; hands back what waits behind a slow one or behind a failure; results travel together),
+// and the many ways in which a process ends. Two channels, each in order, each as slow as it likes.
 import type { Clock, Timer } from '../../runtime/protocol/clock.ts'
 import type { Dispatch, Report, Result } from '../../runtime/protocol/ipc.ts'
 import { type Order, unpack } from '../../runtime/protocol/wire.ts'
@@ -20,7 +20,10 @@ export interface Stage {
   /** A message is handed to its handler. */
   readonly begins: (pid: number, dispatch: Dispatch) => Fate
   readonly ended: (pid: number, dispatch: Dispatch, how: Fate['end'] | 'cut-off') => void
-  /** A message that it has answered for ends it: by a second answer, or by the channel that it closes afterwards. */
+  /**
+   * A message that it has answered for ends it: by a second answer, or by the channel that it closes
+   * afterwards.
+   */
   readonly outlived: (pid: number, hasAnswered: boolean) => void
   /** All that is in the process now, the running message first. */
   readonly holds: (pid: number, dispatches: readonly Dispatch[]) => void
@@ -41,7 +44,9 @@ interface Current {
 }
 
 const HAND_BACK_MS = 20
-/** How long after its answer a process closes its channel, and how long the runtime waits for its end then. */
+/**
+ * How long after its answer a process closes its channel, and how long the runtime waits for its end then.
+ */
 const CUT_AFTER_MS = 30
 const LAST_WORDS_MS = 100
 const ERROR = { name: 'Error', message: 'as planned' }
@@ -236,7 +241,10 @@ export class SimulatedProcess implements Process {
     })
   }
 
-  /** Each process is on its way up, can be given work, or is on its way out: none stays as it is for longer than its state may last. */
+  /**
+   * Each process is on its way up, can be given work, or is on its way out: none stays as it is for longer
+   * than its state may last.
+   */
   #mustEnd(withinMs: number, why: string, stillSo = () => true): void {
     // The timer of the runtime for the same moment may have been set after this one.
     this.#stage.clock.after(withinMs + 1, () => {

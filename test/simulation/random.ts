@@ -1,6 +1,9 @@
 // Numbers that look random and are not: one seed gives one sequence, on every machine.
 
-/** What these numbers have become, mixed: 0 ≤ n < 2^32. For choices that must not depend on the order in which they are made. */
+/**
+ * What these numbers have become, mixed: 0 ≤ n < 2^32. For choices that must not depend on the order in which
+ * they are made.
+ */
 export function mix(...numbers: readonly number[]): number {
   let hash = 0x9e3779b9
   for (const number of numbers) hash = scramble(hash ^ (number | 0))

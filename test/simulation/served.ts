@@ -1,5 +1,6 @@
-// A folder as one runtime serves it: the real source, queue, dispatcher and store, put together as workspace.ts does it, with
-// the faults of the folder at the edges. The processes and the turns are those of the runtime (life.ts).
+// A folder as one runtime serves it: the real source, queue, dispatcher and store, put together as
+// workspace.ts does it, with the faults of the folder at the edges. The processes and the turns are those of
+// the runtime (life.ts).
 import type { Catalog } from '../../runtime/catalog/catalog.ts'
 import { Dispatcher } from '../../runtime/dispatcher.ts'
 import { type Clock, guarded, type Timer } from '../../runtime/protocol/clock.ts'
@@ -8,7 +9,8 @@ import { NanoclawError } from '../../runtime/protocol/errors.ts'
 import { createEvents } from '../../runtime/protocol/events.ts'
 import { Queue, type QueueLimits } from '../../runtime/queue/queue.ts'
 import type { Workers } from '../../runtime/queue/workers.ts'
-import { type InboundLimits, InboundSource, type Page } from '../../runtime/sources/inbound.ts'
+import { type InboundLimits, InboundSource } from '../../runtime/sources/inbound.ts'
+import type { Page } from '../../runtime/sources/pages.ts'
 import { Retention } from '../../runtime/store/retention.ts'
 import {
   classifyRead,
@@ -71,7 +73,7 @@ export class Served {
   readonly folder: Folder
   readonly epoch: number
   readonly #home: Home
-  readonly #store: Pick<Store, 'recover' | 'history' | 'unfinished' | 'retention'> & {
+  readonly #store: Pick<Store, 'recover' | 'history' | 'unfinished' | 'waiting' | 'retention'> & {
     commit: Store['commit']
   }
   readonly #inbox: Inbox
@@ -128,6 +130,10 @@ export class Served {
         unfinished: (ids, limit) => {
           faults.effect('a read of outbound.db')
           return this.#store.unfinished(ids, limit)
+        },
+        waiting: (after, limit) => {
+          faults.effect('a read of outbound.db')
+          return this.#store.waiting(after, limit)
         },
         start: START,
         checkpoint: recovery.checkpoint,
@@ -299,7 +305,10 @@ export class Served {
     this.#drained = how
   }
 
-  /** Only a shortcut for the next start. A store that answers late has none of it here: the runtime waits for no answer either. */
+  /**
+   * Only a shortcut for the next start. A store that answers late has none of it here: the runtime waits for
+   * no answer either.
+   */
   #keepCheckpoint(): void {
     if (this.folder.store === 'memory') return
     const checkpoint = this.#source.currentCheckpoint()
@@ -383,7 +392,9 @@ export class Served {
     return committed
   }
 
-  /** As a store on another machine would: the batch is on disk some time later, and that is known later still. */
+  /**
+   * As a store on another machine would: the batch is on disk some time later, and that is known later still.
+   */
   async #commitLate(batch: CommitBatch, made: ReturnType<Folder['books']['made']>): Promise<CommitResult> {
     await this.#later()
     try {

@@ -1,4 +1,5 @@
-// A bug put into the core for as long as the test runs: what the simulation finds of it comes down to a few events.
+// A bug put into the core for as long as the test runs: what the simulation finds of it comes down to a few
+// events.
 import { afterAll, expect, test, vi } from 'vitest'
 import { Outbox } from '../../runtime/store/sqlite/outbox.ts'
 import { type Event, randomEvents } from './events.ts'

@@ -1,12 +1,15 @@
-// Cuts the events of a run that fails down to those that matter. Whole stretches go first, since most of a run has nothing to
-// do with what went wrong; fast-check then leaves out single events and makes simpler what is left. Alone it would come to
-// the same end and ask ten times as often.
+// Cuts the events of a run that fails down to those that matter. Whole stretches go first, since most of a
+// run has nothing to do with what went wrong; fast-check then leaves out single events and makes simpler what
+// is left. Alone it would come to the same end and ask ten times as often.
 import fc from 'fast-check'
 import { type Event, type NewMessage, randomEvents } from './events.ts'
 
 type Fails = (events: readonly Event[]) => Promise<boolean>
 
-/** @param fails whether a list still does; asked often. After the deadline, what has been found by then is the answer. */
+/**
+ * @param fails whether a list still does; asked often. After the deadline, what has been found by then is the
+ *   answer.
+ */
 export async function shrink(
   events: readonly Event[],
   fails: Fails,

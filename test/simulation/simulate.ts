@@ -1,4 +1,5 @@
-// The simulation: the real core in a world that is not, where everything goes wrong that can, over and over. See --help.
+// The simulation: the real core in a world that is not, where everything goes wrong that can, over and over.
+// See --help.
 import { fork } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
@@ -87,7 +88,9 @@ async function main(): Promise<number> {
   return failed.length === 0 ? 0 : 1
 }
 
-/** What failed once, and the orders of events that are written down, are looked at first: that is soon done. */
+/**
+ * What failed once, and the orders of events that are written down, are looked at first: that is soon done.
+ */
 async function knownHold(): Promise<boolean> {
   const files = new Files()
   const failures: string[] = []

@@ -1,4 +1,5 @@
-// The simulation, a short while of it: what it finds is cut down with `npm run simulate -- --seed <n> --steps <n>`.
+// The simulation, a short while of it: what it finds is cut down with `npm run simulate -- --seed <n> --steps
+// <n>`.
 import { afterAll, expect, test } from 'vitest'
 import { randomEvents } from './events.ts'
 import { Files } from './files.ts'

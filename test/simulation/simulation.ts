@@ -1,5 +1,6 @@
-// One run: a world, made from a number, in which a list of events happens to a runtime, one after the other; then nothing
-// goes wrong any more, and everything that is due has to come to its end. The same number and events give the same run.
+// One run: a world, made from a number, in which a list of events happens to a runtime, one after the other;
+// then nothing goes wrong any more, and everything that is due has to come to its end. The same number and
+// events give the same run.
 import { INBOUND_LIMITS } from '../../runtime/sources/inbound.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { Findings } from './books.ts'
@@ -30,18 +31,25 @@ const SMALL_LIMITS = {
   skimRows: 8,
   readyMax: 8,
   shareMax: 2,
+  asideMax: 12,
   unfinishedMax: 6,
   namelessMax: 2,
   scheduledMax: 4,
   parkedMax: 2,
 }
-/** What is inserted is due within this, but for what is due in weeks; nor does anything wait longer for its next attempt. */
+/**
+ * What is inserted is due within this, but for what is due in weeks; nor does anything wait longer for its
+ * next attempt.
+ */
 const HORIZON_MS = 600_000
 /** Whoever watches over a runtime that does not start tries again after this. */
 const RESTART_MS = 100
 /** Calls that so little time may bring. */
 const CALLS_MAX = 5_000
-/** Longer than a process that does not start makes others wait, shorter than a stuck message waits for its retry. */
+/**
+ * Longer than a process that does not start makes others wait, shorter than a stuck message waits for its
+ * retry.
+ */
 const QUIET_MS = 40_000
 /** More than a small runtime has room for. */
 const CROWD = 12
@@ -123,7 +131,10 @@ class Simulation implements RunResult {
     if (this.violation) throw this.violation
   }
 
-  /** Faults end, the hosts rest: everything that can end does, and a fresh start finds nothing that it should not. */
+  /**
+   * Faults end, the hosts rest: everything that can end does, and a fresh start finds nothing that it should
+   * not.
+   */
   async finish(): Promise<void> {
     this.#say(() => 'nothing goes wrong any more')
     this.#calm = true
@@ -251,7 +262,7 @@ class Simulation implements RunResult {
     this.#calm = true
     await this.#pass(QUIET_MS)
     this.#calm = false
-    folder.books.checkOthersGoOn((this.#choices.small ? SMALL_LIMITS : BIG_LIMITS).shareMax)
+    folder.books.checkOthersGoOn(this.#choices.small ? SMALL_LIMITS : BIG_LIMITS)
   }
 
   async #untilSituation(folder: Folder, situation: Situation): Promise<void> {

@@ -43,7 +43,7 @@ const decide = (row: Partial<PendingRow>, facts: { atStart?: boolean; history?: 
   const { atStart = false } = facts
   return decideAdmission(
     { ...ROW, ...row },
-    { nowMs: NOW, maxContentBytes: 100, atStart, history, last: undefined },
+    { nowMs: NOW, maxContentBytes: 100, atStart, history, last: undefined, wasIsolated: false },
     ROUTER,
   )
 }

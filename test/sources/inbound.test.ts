@@ -1,5 +1,6 @@
-// What a session reads and keeps, by count and order: time would say more about the machine. Real inbound.db, in time that the
-// test owns; nothing runs, so everything that is read stays. `npm run scale` has the figures.
+// What a session reads and keeps, by count and order: time would say more about the machine. Real inbound.db,
+// in time that the test owns; nothing runs, so everything that is read stays. `npm run scale` has the
+// figures.
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import fc from 'fast-check'
@@ -50,7 +51,7 @@ interface Spy {
   records?(rows: number): void
   changed?: InboundFile['changed']
   /** Nothing is on record without it. */
-  store?: Pick<Store, 'history' | 'unfinished'>
+  store?: Pick<Store, 'history' | 'unfinished' | 'waiting'>
 }
 
 const QUEUE_LIMITS = { scheduledMax: 20_000, parkedMax: 10_000 }
@@ -102,6 +103,7 @@ function sourceOn(
         return spy.store?.history(ids) ?? new Map()
       },
       unfinished: (ids, limit) => spy.store?.unfinished(ids, limit) ?? ids.slice(0, limit),
+      waiting: (after, limit) => spy.store?.waiting(after, limit) ?? [],
       start: START,
       checkpoint: { seq: START.seq, id: null, unfinished: [] },
       maxContentBytes: 1_000,
@@ -440,7 +442,7 @@ test('a row that a table without a key has twice is one message, and what is on 
     asked.push(ids)
     return new Map()
   }
-  const store = { history, unfinished: (ids: readonly string[]) => ids }
+  const store = { history, unfinished: (ids: readonly string[]) => ids, waiting: () => [] }
   const { lanes, clock } = sourceOn(path, { page: () => undefined, store })
   clock.advance(10_000)
   expect(lanes.size).toBe(1)

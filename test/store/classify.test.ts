@@ -1,4 +1,5 @@
-// What each database error means for the runtime: every code that was ever seen in trouble, and every one that SQLite has.
+// What each database error means for the runtime: every code that was ever seen in trouble, and every one
+// that SQLite has.
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'

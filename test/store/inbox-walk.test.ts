@@ -1,4 +1,5 @@
-// Walking over what waits in inbound.db: each pending row once and in order, at a cost that does not grow with the file.
+// Walking over what waits in inbound.db: each pending row once and in order, at a cost that does not grow
+// with the file.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -17,7 +18,10 @@ function headInboundAt(dir: string): string {
 
 describe('a walk', () => {
   const ROWS = 12_000
-  /** Gaps in the numbers; a long stretch of finished rows; here and there a row that waits, is paused or has no number. */
+  /**
+   * Gaps in the numbers; a long stretch of finished rows; here and there a row that waits, is paused or has
+   * no number.
+   */
   const FILL = `
     with recursive n(i) as (select 1 union all select i + 1 from n where i < ${ROWS})
     insert into messages_in (id, seq, kind, timestamp, status, content)

@@ -1,4 +1,5 @@
-// outbound.db of an older build, brought along when it is opened. The file of version 2 was made by a build of that version.
+// outbound.db of an older build, brought along when it is opened. The file of version 2 was made by a build
+// of that version.
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'

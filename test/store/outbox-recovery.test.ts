@@ -1,4 +1,5 @@
-// What a start finds after whatever ended the runtime before it, and what is remembered of a message across all that.
+// What a start finds after whatever ended the runtime before it, and what is remembered of a message across
+// all that.
 import { describe, expect, test } from 'vitest'
 import { isoTime } from '../../runtime/protocol/time.ts'
 import {

@@ -1,5 +1,5 @@
-// What goes wrong around a turn: the host takes a claim away, the disk is full, another runtime has taken over. Whatever it
-// is, a turn is on disk whole or not at all.
+// What goes wrong around a turn: the host takes a claim away, the disk is full, another runtime has taken
+// over. Whatever it is, a turn is on disk whole or not at all.
 import Database from 'better-sqlite3'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { classifyWrite } from '../../runtime/store/sqlite/classify.ts'

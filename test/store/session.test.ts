@@ -1,5 +1,5 @@
-// The package export "./store" on real files, beside a host that does not know it: what each call means, what the host makes of
-// it, and what a wrong argument is answered with.
+// The package export "./store" on real files, beside a host that does not know it: what each call means, what
+// the host makes of it, and what a wrong argument is answered with.
 import { spawnSync } from 'node:child_process'
 import { existsSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,5 @@
-// What hosts read in container_state: whether a run may take longer than they wait by themselves. Real outbound.db.
+// What hosts read in container_state: whether a run may take longer than they wait by themselves. Real
+// outbound.db.
 import { expect, test } from 'vitest'
 import { TimeoutDeclaration } from '../../runtime/store/timeout-declaration.ts'
 import type { Db } from '../support/files.ts'

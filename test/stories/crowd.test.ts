@@ -1,22 +1,26 @@
-// More messages of one function than a runtime keeps in memory: other functions are not affected.
+// More messages than a runtime keeps in memory: whatever keeps them, every other conversation goes on.
+import { rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { INBOUND_LIMITS } from '../../runtime/sources/inbound.ts'
 import { readStatus } from '../../runtime/store/sqlite/inspect.ts'
-import { until, type Workbench, workbench } from '../support/runtime.ts'
+import { tempDir } from '../support/files.ts'
+import { until, type Workbench, workbench, workbenchAt } from '../support/runtime.ts'
 
 const { readyMax } = INBOUND_LIMITS
 /** As at any other time, but for a busy machine. */
 const AT_ONCE_MS = 10_000
 
-function fill(bench: Workbench, kind: string, rows: number): void {
+/** `thread`: of all of them; left out, each is a conversation of its own. */
+function fill(bench: Workbench, kind: string, rows: number, thread?: string): void {
   bench.inbound.pragma('synchronous = off')
   bench.inbound
     .prepare(
       `insert into messages_in (id, seq, kind, timestamp, thread_id, content)
        with recursive n (i) as (select 1 union all select i + 1 from n where i < ?)
-       select ? || '-' || i, 2 * i, ?, '2026-11-24 06:02:20', ? || '-' || i, '{}' from n`,
+       select ? || '-' || i, 2 * i, ?, '2026-11-24 06:02:20', coalesce(?, ? || '-' || i), '{"n":' || i || '}' from n`,
     )
-    .run(rows, kind, kind, kind)
+    .run(rows, kind, kind, thread, kind)
 }
 
 const countRuns = (bench: Workbench) =>
@@ -25,18 +29,84 @@ const countRuns = (bench: Workbench) =>
 const crowdedOf = ({ config }: Workbench) =>
   readStatus(config.paths, { nowMs: Date.now() }).runtime.note?.crowded
 
-test('20,500 messages in a retry pause delay no other function, and `status` names the waiting one [137]', async () => {
-  const source = `export default { retry: { attempts: 2, minDelay: '1h' }, handler() { throw new Error('not now') } }`
-  const bench = await workbench(['echo'], {}, { 'later.js': source })
+/** Every message waits for an hour after its first attempt, unless it says otherwise. */
+const LATER = `export default { retry: { attempts: 2, minDelay: '1h' }, handler({ content }) {
+  if (content.now) return { text: 'done' }
+  throw new Error('not now')
+} }`
+
+test('20,500 messages in a retry pause keep no other conversation waiting, of another function or the same [137]', async () => {
+  const bench = await workbench(['echo'], {}, { 'later.js': LATER })
   fill(bench, 'later', readyMax + 500)
   await until(() => countRuns(bench) >= readyMax)
   const echo = bench.send('echo', { text: 'hello' }, { thread_id: 'another' })
-  await until(() => bench.ack(echo) === 'completed', undefined, AT_ONCE_MS)
-  await until(() => {
-    const [crowded] = crowdedOf(bench) ?? []
-    return crowded !== undefined && crowded.retrying === crowded.ready
-  })
-  expect(crowdedOf(bench)).toMatchObject([{ name: 'later' }])
+  const same = bench.send('later', { now: true }, { thread_id: 'another' })
+  const behind = bench.send('later', { now: true }, { thread_id: 'later-7' })
+  await until(() => bench.ack(echo) === 'completed' && bench.ack(same) === 'completed', undefined, AT_ONCE_MS)
+  await until(() => countRuns(bench) === readyMax + 502)
+  expect(bench.ack(behind), 'one of the same conversation comes in its turn').toBeUndefined()
+  await until(() => crowdedOf(bench) === undefined)
+
+  // A start goes on from there: it finds what waits, and lets nothing of its conversations pass it.
+  await bench.runtime.stop()
+  const next = await workbenchAt(join(bench.config.workspace, '..'))
+  const fresh = next.send('later', { now: true }, { thread_id: 'a third' })
+  const after = next.send('later', { now: true }, { thread_id: `later-${readyMax}` })
+  await until(() => next.ack(fresh) === 'completed', undefined, AT_ONCE_MS)
+  expect([behind, after].map((id) => next.ack(id))).toEqual([undefined, undefined])
+})
+
+test('20,500 messages behind the first of their conversation, which waits for its retry, keep no other one waiting', async () => {
+  const bench = await workbench(['echo'], {}, { 'later.js': LATER })
+  fill(bench, 'later', readyMax + 500, 'a long one')
+  await until(() => countRuns(bench) === 1)
+  const same = bench.send('later', { now: true }, { thread_id: 'another' })
+  const behind = bench.send('later', { now: true }, { thread_id: 'a long one' })
+  await until(() => bench.ack(same) === 'completed', undefined, AT_ONCE_MS)
+  expect([bench.ack(behind), countRuns(bench)]).toEqual([undefined, 2])
+
+  await bench.runtime.stop()
+  const next = await workbenchAt(join(bench.config.workspace, '..'))
+  const fresh = next.send('later', { now: true }, { thread_id: 'a third' })
+  await until(() => next.ack(fresh) === 'completed', undefined, AT_ONCE_MS)
+  expect([next.ack(behind), countRuns(next)]).toEqual([undefined, 3])
+})
+
+test('when the first one is through, what stood behind it in the file follows in its order', async () => {
+  const source = `export default { retry: { attempts: 2, minDelay: '6s', maxDelay: '6s' }, handler({ content }, { attempt }) {
+    if (content.n === 1 && attempt === 1) throw new Error('not now')
+    return { text: String(content.n) }
+  } }`
+  const bench = await workbench([], {}, { 'later.js': source })
+  const rows = readyMax + 500
+  fill(bench, 'later', rows, 'a long one')
+  await until(() => countRuns(bench) === 1)
+  const other = bench.send('later', { n: 0 }, { thread_id: 'another' })
+  await until(() => bench.ack(other) === 'completed', undefined, AT_ONCE_MS)
+  expect(countRuns(bench)).toBe(2)
+  await bench.ended(`later-${rows}`)
+  const numbers = bench.outbound
+    .prepare(`select json_extract(content, '$.text') from messages_out order by seq`)
+    .pluck()
+    .all()
+  expect(numbers).toEqual(Array.from({ length: rows + 1 }, (_, n) => String(n)))
+})
+
+test('20,500 messages of a function whose processes do not start keep no other conversation waiting', async () => {
+  const loads = join(tempDir(), 'loads')
+  writeFileSync(loads, '')
+  const source = `import { existsSync } from 'node:fs'
+    if (!existsSync(${JSON.stringify(loads)})) process.exit(1)
+    export default { retry: { attempts: 2, minDelay: '1h' }, handler() { process.exit(1) } }`
+  const bench = await workbench(['echo'], {}, { 'gone.js': source })
+  rmSync(loads)
+  fill(bench, 'gone', readyMax + 500)
+  for (let n = 0; n < 3; n++) {
+    const echo = bench.send('echo', { text: 'hello' }, { thread_id: `another ${n}` })
+    await until(() => bench.ack(echo) === 'completed', undefined, AT_ONCE_MS)
+  }
+  await until(() => crowdedOf(bench) !== undefined)
+  expect(crowdedOf(bench)).toMatchObject([{ name: 'gone' }])
 })
 
 test('a backlog of 21,000 of one slow function delays no other function [138]', async () => {

@@ -11,6 +11,7 @@ import type {
   History,
   Rejection,
   RunResult,
+  WaitingPlace,
 } from '../../runtime/protocol/commit-batch.ts'
 import { NanoclawError } from '../../runtime/protocol/errors.ts'
 import { replyId } from '../../runtime/protocol/reply-id.ts'
@@ -135,6 +136,15 @@ export class MemoryStore implements Store {
     return ids.filter((id) => !endOf(acks.get(id)?.status ?? 'processing')).slice(0, limit)
   }
 
+  waiting(after: WaitingPlace | undefined, limit: number): readonly WaitingPlace[] {
+    const all = [...this.#file.contents.runs].flatMap(([id, runs]) =>
+      runs.flatMap(({ nextAtMs }) => (nextAtMs === null ? [] : { nextAtMs, id })),
+    )
+    const order = (a: WaitingPlace, b: WaitingPlace) => a.nextAtMs - b.nextAtMs || (a.id < b.id ? -1 : 1)
+    const behind = all.sort(order).filter((each) => !after || order(after, each) < 0)
+    return behind.filter(({ id }) => id !== after?.id).slice(0, limit)
+  }
+
   readonly retention: RetentionQueries = {
     endedAfter: (place, limit) => {
       const all = [...this.#file.contents.acks].map(([id, ack], n) => ({ place: n + 1, id, ...ack }))
@@ -240,11 +250,14 @@ function begin(of: Contents, claim: Claim, nowMs: number): boolean {
   if (of.acks.has(id) || runs.some((each) => each.run >= run)) return false
   of.acks.set(id, { status: 'processing', changed: isoTime(nowMs) })
   of.running.set(id, claim)
-  if (runs.length > 0)
+  if (runs.length > 0) {
     of.runs.set(
       id,
       runs.map((each) => ({ ...each, nextAtMs: null })),
     )
+    const { unfinished } = of.checkpoint
+    if (!unfinished.includes(id)) of.checkpoint = { ...of.checkpoint, unfinished: [...unfinished, id] }
+  }
   return true
 }
 

@@ -266,19 +266,17 @@ export class Tidy {
    * Lines that hold nothing but a comment, or a part of one.
    * @param except beginnings of paths
    */
-  wideComments(max: number, except: readonly string[]): string[] {
+  wideComments(max: number): string[] {
     const rule = 'comments stay narrow'
     return this.#lines(
-      this.#sources
-        .filter(({ path }) => !under(path, except))
-        .flatMap((source) => {
-          const uncommented = source.uncommented.split('\n')
-          return source.text.split('\n').flatMap((text, at) => {
-            if (text.length <= max || uncommented[at]?.trim() !== '') return []
-            const found = `${text.length} characters; a comment line may have ${max}`
-            return problem(source, at + 1, rule, found, 'wrap it')
-          })
-        }),
+      this.#sources.flatMap((source) => {
+        const uncommented = source.uncommented.split('\n')
+        return source.text.split('\n').flatMap((text, at) => {
+          if (text.length <= max || uncommented[at]?.trim() !== '') return []
+          const found = `${text.length} characters; a comment line may have ${max}`
+          return problem(source, at + 1, rule, found, 'wrap it')
+        })
+      }),
     )
   }
 

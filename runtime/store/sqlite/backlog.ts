@@ -1,5 +1,6 @@
-// What is left to do in a workspace, counted from both files. The walk goes over inbound.db in windows and looks up each
-// window's acks, so that no read lock is held for longer than one window takes, however long the history is.
+// What is left to do in a workspace, counted from both files. The walk goes over inbound.db in windows and
+// looks up each window's acks, so that no read lock is held for longer than one window takes, however long
+// the history is.
 import { endOf } from '../../protocol/ack.ts'
 import { messageColumn } from '../../protocol/schema.ts'
 import { parseTime } from '../../protocol/time.ts'

@@ -1,6 +1,6 @@
-// What this runtime has claimed and not ended, as the rows of nanoclaw_batch say it: a batch is what one commit gave to one
-// process. The file needs it after a crash only; while the runtime lives, this is the memory of it, and it changes after a
-// commit, never before.
+// What this runtime has claimed and not ended, as the rows of nanoclaw_batch say it: a batch is what one
+// commit gave to one process. The file needs it after a crash only; while the runtime lives, this is the
+// memory of it, and it changes after a commit, never before.
 import type { Claim, RunResult } from '../../protocol/commit-batch.ts'
 
 export interface HeldClaim {
@@ -77,7 +77,10 @@ export class Claims {
   }
 }
 
-/** What becomes of the batches of these: all of them over, or some messages struck out that were released without a trace. */
+/**
+ * What becomes of the batches of these: all of them over, or some messages struck out that were released
+ * without a trace.
+ */
 export function after(
   results: readonly RunResult[],
   held: readonly (HeldClaim | undefined)[],

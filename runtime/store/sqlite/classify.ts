@@ -1,5 +1,6 @@
-// What a database error means for us, decided in one place. SQLite's codes come in families (SQLITE_IOERR_FSYNC belongs to
-// SQLITE_IOERR); a family has one meaning unless a member is named here. What each looks like from outside stands in docs/operations.md.
+// What a database error means for us, decided in one place. SQLite's codes come in families
+// (SQLITE_IOERR_FSYNC belongs to SQLITE_IOERR); a family has one meaning unless a member is named here. What
+// each looks like from outside stands in docs/operations.md.
 import { NanoclawError } from '../../protocol/errors.ts'
 import { denialOf, type Use } from './rights.ts'
 
@@ -41,7 +42,10 @@ export const PRIMARY_CODES = [
 ] as const
 type PrimaryCode = (typeof PRIMARY_CODES)[number]
 
-/** The SQLite code of an error, or undefined when it is none (better-sqlite3 raises a bare TypeError for a missing folder). */
+/**
+ * The SQLite code of an error, or undefined when it is none (better-sqlite3 raises a bare TypeError for a
+ * missing folder).
+ */
 export function sqliteCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error)) return undefined
   return typeof error.code === 'string' && error.code.startsWith('SQLITE_') ? error.code : undefined
@@ -138,7 +142,10 @@ export class OutboundUnreadable extends NanoclawError {
   }
 }
 
-/** Why a file is not readable for now. `flickers`: such trouble may be over in a moment. `path`: it is another file's. */
+/**
+ * Why a file is not readable for now. `flickers`: such trouble may be over in a moment. `path`: it is another
+ * file's.
+ */
 interface Unreadable {
   readonly retry: false
   readonly reason: string
@@ -174,7 +181,10 @@ export function writeTrouble(error: unknown): 'retry' | 'hold' | 'doubt' | 'fata
   return verdict === 'retry' || verdict === 'hold' ? verdict : 'fatal'
 }
 
-/** The disk has failed, and what a handle remembers of the file may not be what is on it. A read that failed looks like damage. */
+/**
+ * The disk has failed, and what a handle remembers of the file may not be what is on it. A read that failed
+ * looks like damage.
+ */
 export function isDoubtful(error: unknown): boolean {
   const primary = primaryOf(sqliteCode(error) ?? '')
   return primary === 'SQLITE_IOERR' || primary === 'SQLITE_CORRUPT' || primary === 'SQLITE_NOTADB'

@@ -1,12 +1,15 @@
-// The driver as it is installed. Its native module is built, or fetched, when it is installed: without that step, or with another
-// version of Node than then, its JavaScript loads and the first database does not open.
+// The driver as it is installed. Its native module is built, or fetched, when it is installed: without that
+// step, or with another version of Node than then, its JavaScript loads and the first database does not open.
 import Database from 'better-sqlite3'
 import { NanoclawError } from '../../protocol/errors.ts'
 
 const BUILD = 'Build it, in the project: npm rebuild better-sqlite3'
 const SCRIPTS_OFF = '(where .npmrc turns scripts off: with --ignore-scripts=false)'
 
-/** @throws NanoclawError `bad_config` when the driver cannot open any database; SqliteError when it cannot open this one */
+/**
+ * @throws NanoclawError `bad_config` when the driver cannot open any database; SqliteError when it cannot
+ *   open this one
+ */
 export function openDatabase(path: string, options: Database.Options = {}): Database.Database {
   try {
     return new Database(path, options)

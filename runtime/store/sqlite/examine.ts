@@ -1,5 +1,5 @@
-// Two files looked at from outside, for `conform`: read-only, in pages, and everything that a judge may want to see of a
-// row, as the file has it. Nothing is believed here: columns may be missing, ids may be no text.
+// Two files looked at from outside, for `conform`: read-only, in pages, and everything that a judge may want
+// to see of a row, as the file has it. Nothing is believed here: columns may be missing, ids may be no text.
 import { readdirSync, statSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { type MessageColumn, messageColumn } from '../../protocol/schema.ts'

@@ -1,5 +1,6 @@
-// One read-only look at a database file, for those who look from outside. A file that cannot be read is a state with a
-// reason, not an error: missing, waiting for its writer to play back a journal, damaged. Close it when you have looked.
+// One read-only look at a database file, for those who look from outside. A file that cannot be read is a
+// state with a reason, not an error: missing, waiting for its writer to play back a journal, damaged. Close
+// it when you have looked.
 import { NanoclawError } from '../../protocol/errors.ts'
 import { classifyRead, explain } from './classify.ts'
 import { openReadonly, type ReadonlyDb } from './open.ts'

@@ -1,5 +1,5 @@
-// Messages that a look has read whole, so that a message which runs soon after need not be read twice. They count only while
-// the file is in the state in which they were read: SQLite counts the commits of others.
+// Messages that a look has read whole, so that a message which runs soon after need not be read twice. They
+// count only while the file is in the state in which they were read: SQLite counts the commits of others.
 import type { InboundRow, PendingMessage } from './message-rows.ts'
 
 /** A longer message is read again when it runs: all that is kept is 20 MB at most. */

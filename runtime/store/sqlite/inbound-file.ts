@@ -1,5 +1,5 @@
-// An open inbound.db: its shape found out, and the statements that fit it. Hosts have added columns over time; one that a
-// file lacks means its default.
+// An open inbound.db: its shape found out, and the statements that fit it. Hosts have added columns over
+// time; one that a file lacks means its default.
 import { NanoclawError } from '../../protocol/errors.ts'
 import { MESSAGE_COLUMNS, MESSAGES_IN, type MessageColumn, messageColumn } from '../../protocol/schema.ts'
 import { READ_COLUMNS, SEQ_ABOVE, SEQ_MAX } from './message-rows.ts'
@@ -17,7 +17,10 @@ export interface Pages {
   readonly sameSeq: ReadStatement
   readonly bySeq: ReadStatement
   readonly byRowid: ReadStatement
-  /** Text, or more than a number of ours can say: as good as none. By rowid, too; `+` leads SQLite to the index on seq. */
+  /**
+   * Text, or more than a number of ours can say: as good as none. By rowid, too; `+` leads SQLite to the
+   * index on seq.
+   */
   readonly misnumbered: ReadStatement
   /** The same rows, looked for among all those behind a rowid. */
   readonly misnumberedNear: ReadStatement
@@ -43,6 +46,10 @@ export interface OpenInbound {
   readonly pendingByIds: ReadStatement
   /** Of the same rows id, seq and rowid alone. */
   readonly pendingPlaces: Pages
+  /** Ids of the rows of `bySeq`. */
+  readonly pendingIds: ReadStatement
+  /** Seq and rowid of the first row with an id behind a place. */
+  readonly placeBehind: ReadStatement
   readonly messages: ReadStatement
   readonly questionResponses: ReadStatement
   readonly rawId: ReadStatement
@@ -68,7 +75,7 @@ export function openInbound(path: string, busyMs: number): OpenInbound {
         'inbound_unusable',
         `${path}: table messages_in lacks ${missing.join(', ')}; expected the columns of docs/protocol.md`,
       )
-    const prepare = (sql: string) => onFirstUse(db, sql)
+    const prepare = (sql: string) => onFirstUse(db.prepare, sql)
     const column = (name: MessageColumn) => messageColumn(present, name)
     const numbered = present.has('seq')
     const misnumbered = `seq > ${SEQ_MAX} or seq <= ${SEQ_ABOVE}`
@@ -78,7 +85,8 @@ export function openInbound(path: string, busyMs: number): OpenInbound {
     const named = READ_COLUMNS.slice(0, -1).map((name) => (name === 'status' ? 'null' : column(name)))
     const light = `select ${named.join(', ')}, case when octet_length(content) <= ? then content end,
       rowid, octet_length(content) from messages_in`
-    // The `+` keeps SQLite from walking an index on status, which some hosts have: it would sort all that is pending for a page.
+    // The `+` keeps SQLite from walking an index on status, which some hosts have: it would sort all that is
+    // pending for a page.
     const none = '? is null and ? is null'
     const pages = (select: string): Pages => ({
       sameSeq: prepare(
@@ -129,6 +137,16 @@ export function openInbound(path: string, busyMs: number): OpenInbound {
         `${light} where id in (select value from json_each(?)) and +${isPending} order by ${numbered ? 'seq, rowid' : 'rowid'}`,
       ),
       pendingPlaces: pages(`select id, ${column('seq')}, rowid from messages_in`),
+      pendingIds: onFirstUse(
+        db.prepareColumn,
+        `select id from messages_in where ${numbered ? 'seq > ? and seq <= ?' : none} and +${isPending}
+         order by ${numbered ? 'seq, rowid' : 'rowid'} limit ?`,
+      ),
+      placeBehind: prepare(
+        numbered
+          ? `select seq, rowid from messages_in where id = ? and +seq > ? and +seq <= ${SEQ_MAX} order by +seq, rowid limit 1`
+          : 'select null where ? is null and ? is null',
+      ),
       messages: prepare(`select ${all} from messages_in where id in (select value from json_each(?))`),
       rawId: prepare('select cast(id as blob), typeof(id) from messages_in where rowid = ?'),
       questionResponses: prepare(

@@ -1,5 +1,5 @@
-// One message as both files tell it, for `show`: its row, its ack, its runs, its replies. Read-only; works with any of the
-// tables missing, and says why when a file cannot be read.
+// One message as both files tell it, for `show`: its row, its ack, its runs, its replies. Read-only; works
+// with any of the tables missing, and says why when a file cannot be read.
 
 import type { ErrorInfo } from '../../protocol/errors.ts'
 import type { Paths } from '../../protocol/files.ts'
@@ -70,7 +70,10 @@ export function readMessage(paths: Paths, id: string): MessageReport {
   }
 }
 
-/** Only how far it has come; cheap enough to be asked again and again. Null also while outbound.db is not readable. */
+/**
+ * Only how far it has come; cheap enough to be asked again and again. Null also while outbound.db is not
+ * readable.
+ */
 export function readAck(paths: Paths, id: string): Ack | null {
   const outbound = new FileProbe(paths.outbound)
   try {

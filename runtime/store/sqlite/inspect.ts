@@ -1,6 +1,7 @@
-// Looking at a workspace from outside, for `status` and `show`: both files are opened read-only, read in short steps and
-// closed again; nothing is locked for long, nothing is changed, and no state of the files is an error. What cannot be read
-// at the moment (missing, a dead writer's journal, damaged) is said with its reason.
+// Looking at a workspace from outside, for `status` and `show`: both files are opened read-only, read in
+// short steps and closed again; nothing is locked for long, nothing is changed, and no state of the files is
+// an error. What cannot be read at the moment (missing, a dead writer's journal, damaged) is said with its
+// reason.
 import { closeSync, constants, openSync, readFileSync, statSync } from 'node:fs'
 import { endOf } from '../../protocol/ack.ts'
 import type { Paths } from '../../protocol/files.ts'
@@ -118,7 +119,8 @@ function lastFailures(db: ReadonlyDb, limit: number): Failure[] {
         )
       : undefined
   return acks.map(([key, failedAt]) => {
-    // An ack has the id as the host wrote it, which may be a blob; the run beside it has the text made of those bytes.
+    // An ack has the id as the host wrote it, which may be a blob; the run beside it has the text made of
+    // those bytes.
     const id = key.toString()
     const [functionName, reason, error] = (lastRun?.get(id) ?? []) as (string | null)[]
     return {

@@ -1,9 +1,9 @@
-// One runtime per workspace. The lock is an exclusive transaction on a database file of its own: the kernel frees it when
-// its holder dies in whatever way, and keeps it for a holder that is only stopped. No pid is trusted, no file grows old.
-// Never open a lock that is there with `fs`: closing a descriptor of it would drop the lock. A link in its place is refused: it
-// could lead to inbound.db, and an exclusive transaction there would keep the host out.
-// Its one table keeps which stop was orderly though outbound.db took no writes: what that runtime had claimed was not cut off
-// by its death, and the next start must not count one.
+// One runtime per workspace. The lock is an exclusive transaction on a database file of its own: the kernel
+// frees it when its holder dies in whatever way, and keeps it for a holder that is only stopped. No pid is
+// trusted, no file grows old. Never open a lock that is there with `fs`: closing a descriptor of it would
+// drop the lock. A link in its place is refused: it could lead to inbound.db, and an exclusive transaction
+// there would keep the host out. Its one table keeps which stop was orderly though outbound.db took no
+// writes: what that runtime had claimed was not cut off by its death, and the next start must not count one.
 import { closeSync, constants, lstatSync, openSync } from 'node:fs'
 import { basename } from 'node:path'
 import type Database from 'better-sqlite3'
@@ -13,7 +13,9 @@ import { openDatabase } from './driver.ts'
 import { fileAt, isAt, openedBehindLink } from './open.ts'
 import { denialOf } from './rights.ts'
 
-/** Whoever looks whether it is held keeps a starter out for a moment; a holder keeps it for longer than this. */
+/**
+ * Whoever looks whether it is held keeps a starter out for a moment; a holder keeps it for longer than this.
+ */
 const LOOKED_AT_MS = 500
 
 export class Lock {
@@ -29,7 +31,8 @@ export class Lock {
 
   /**
    * @param holder says who holds it, for the error; asked only when somebody does
-   * @throws NanoclawError `locked` when another runtime serves this workspace, `outbound_unusable` when no lock can be made
+   * @throws NanoclawError `locked` when another runtime serves this workspace, `outbound_unusable` when no
+   *   lock can be made
    */
   static acquire(path: string, holder: () => string): Lock {
     try {
@@ -67,7 +70,10 @@ export class Lock {
     return isAt(this.#path, this.#file)
   }
 
-  /** The epoch of the last runtime that stopped in order and could not write that down in outbound.db; 0: none. */
+  /**
+   * The epoch of the last runtime that stopped in order and could not write that down in outbound.db; 0:
+   * none.
+   */
   get stoppedEpoch(): number {
     try {
       return (this.#db.prepare('select max(epoch) from stopped').pluck().get() as number | null) ?? 0
@@ -116,7 +122,10 @@ export function isLocked(path: string): boolean {
 /** What stands at the lock's path is not the lock of a workspace. */
 class NotOurs extends Error {}
 
-/** Made here, because SQLite would make what a link leads to. The descriptor is of a file that no lock can be on yet. */
+/**
+ * Made here, because SQLite would make what a link leads to. The descriptor is of a file that no lock can be
+ * on yet.
+ */
 function make(path: string): void {
   try {
     closeSync(openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o644))

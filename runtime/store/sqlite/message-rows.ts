@@ -1,4 +1,5 @@
-// Rows of inbound.db turned into our types. Every text and number of that file is believed no further than here.
+// Rows of inbound.db turned into our types. Every text and number of that file is believed no further than
+// here.
 import type { HandlerMessage } from '../../protocol/handler.ts'
 import { MESSAGE_COLUMNS, type MessageColumn } from '../../protocol/schema.ts'
 
@@ -18,8 +19,8 @@ export interface PendingMessage extends Omit<InboundRow, 'id' | 'content'> {
 export type Raw = readonly (string | number | null | Buffer)[]
 
 /**
- * Numbers that count. SQLite orders text behind every number, so the upper bound keeps text out, too; half of what is exact in
- * JavaScript lies above it, for the replies, whose numbers go on from there.
+ * Numbers that count. SQLite orders text behind every number, so the upper bound keeps text out, too; half of
+ * what is exact in JavaScript lies above it, for the replies, whose numbers go on from there.
  */
 export const [SEQ_ABOVE, SEQ_MAX] = [Number.MIN_SAFE_INTEGER, 2 ** 52 - 1]
 
@@ -57,8 +58,8 @@ export function messageRow(raw: Raw): InboundRow {
 }
 
 /**
- * Behind the columns of a message, its rowid and the length of its content. Written out, though messageRow says most of it too:
- * a spread of what both share takes V8 14 µs a row in place of 0.1.
+ * Behind the columns of a message, its rowid and the length of its content. Written out, though messageRow
+ * says most of it too: a spread of what both share takes V8 14 µs a row in place of 0.1.
  */
 export function pendingRow(raw: Raw): PendingMessage {
   const seq = raw[AT.seq]

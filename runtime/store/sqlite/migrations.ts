@@ -1,5 +1,6 @@
-// The runtime's own tables in outbound.db, made or brought up to OWN_VERSION. All of it is part of the transaction that opens the
-// file, so a process that is killed in between leaves the file at the version that it had.
+// The runtime's own tables in outbound.db, made or brought up to OWN_VERSION. All of it is part of the
+// transaction that opens the file, so a process that is killed in between leaves the file at the version that
+// it had.
 import { NanoclawError } from '../../protocol/errors.ts'
 import { OWN_TABLES, OWN_VERSION, STATE_TABLES, WIRE_TABLES } from '../../protocol/schema.ts'
 import type { WritableDb } from './open.ts'
@@ -11,7 +12,8 @@ const MIGRATIONS: ReadonlyMap<number, (db: Pick<WritableDb, 'exec' | 'prepare'>)
 
 /**
  * To be called in a transaction.
- * @throws NanoclawError `outbound_unusable` for a file of a version that this build does not know: it is not changed
+ * @throws NanoclawError `outbound_unusable` for a file of a version that this build does not know: it is not
+ *   changed
  */
 export function makeTables(db: WritableDb): void {
   let version = versionOf(db) ?? OWN_VERSION

@@ -8,8 +8,9 @@ import type { WritableDb } from './open.ts'
 /** Ends that the handler is not charged for. */
 const UNCHARGED = `('interrupted', 'cancelled')`
 /**
- * The death of a process counts against a message only where it is certain whose it was: an outcome of the first kind is
- * given in no other case, and a run that the runtime did not live to end was alone in its process.
+ * The death of a process counts against a message only where it is certain whose it was: an outcome of the
+ * first kind is given in no other case, and a run that the runtime did not live to end was alone in its
+ * process.
  */
 const DEATH = `(r.outcome in ('exited', 'killed', 'out-of-memory') or (r.outcome = 'interrupted' and r.alone = 1))`
 
@@ -40,6 +41,8 @@ export function prepareOutbox(db: WritableDb): Statements {
     'unfinished',
     'unacknowledged',
     'seqOf',
+    'ackPlace',
+    'endedBetween',
   ])
   const entries = Object.entries(TEXTS).map(([name, sql]) => [
     name,
@@ -58,7 +61,10 @@ const TEXTS = {
   addListed: 'insert into nanoclaw_unfinished (message_id) select value from json_each(?)',
   maxSeq: `select max(seq) from messages_out where seq <= ${Number.MAX_SAFE_INTEGER}`,
 
-  /** An object: id → run. Refused, so not returned: a message with an ack, or with a run on record that the claim does not know of. */
+  /**
+   * An object: id → run. Refused, so not returned: a message with an ack, or with a run on record that the
+   * claim does not know of.
+   */
   claim: `insert into processing_ack (message_id, status, status_changed)
     select c.key, 'processing', ? from json_each(?) c
     where not exists (select 1 from nanoclaw_run r where r.message_id = c.key and r.run >= c.value)
@@ -66,6 +72,9 @@ const TEXTS = {
   /** The + keeps SQLite from reading every message that waits. */
   stopWaiting: `update nanoclaw_run set next_at = null
     where message_id in (select value from json_each(?)) and +next_at is not null`,
+  listAgain: 'insert or ignore into nanoclaw_unfinished (message_id) select value from json_each(?)',
+  waiting: `select next_at as nextAtMs, message_id as id from nanoclaw_run
+    where next_at is not null and (next_at, message_id) > (?, ?) order by next_at, message_id limit ?`,
   beginBatch: `insert into nanoclaw_batch (batch, function, worker, alone, started_at, runs) values (?, ?, ?, ?, ?, ?)`,
   endBatch: 'delete from nanoclaw_batch where batch = ?',
   /** Takes messages out of a batch that goes on without them. */
@@ -124,6 +133,8 @@ const TEXTS = {
       left join processing_ack a on a.message_id = j.value
       left join nanoclaw_run r on r.message_id = j.value
     group by j.value having a.message_id is not null or r.run is not null`,
+  ackPlace: 'select rowid from processing_ack where message_id = ?',
+  endedBetween: `select message_id from processing_ack a where rowid between ? and ? and a.${HAS_ENDED}`,
   unfinished: `select j.value from json_each(?) j
     where not exists (select 1 from processing_ack a where a.message_id = j.value and a.${HAS_ENDED}) limit ?`,
   unacknowledged: `select j.value from json_each(?) j

@@ -1,7 +1,8 @@
-// The store port on outbound.db, a file that this runtime alone writes. A commit batch goes to disk in ONE transaction: the
-// acks and replies of runs that ended, the claims of runs that are about to begin. So a message's replies and its ack are
-// there together or not at all, and no run starts that is not on disk.
-// Each commit checks the epoch: a runtime that was replaced while it was stopped finds another number and writes nothing.
+// The store port on outbound.db, a file that this runtime alone writes. A commit batch goes to disk in ONE
+// transaction: the acks and replies of runs that ended, the claims of runs that are about to begin. So a
+// message's replies and its ack are there together or not at all, and no run starts that is not on disk. Each
+// commit checks the epoch: a runtime that was replaced while it was stopped finds another number and writes
+// nothing.
 
 import { type Backoff, backoffMs, jitterMs } from '../../protocol/backoff.ts'
 import type {
@@ -12,6 +13,7 @@ import type {
   History,
   Rejection,
   RunResult,
+  WaitingPlace,
 } from '../../protocol/commit-batch.ts'
 import { NanoclawError } from '../../protocol/errors.ts'
 import type { Reply } from '../../protocol/outcome.ts'
@@ -106,8 +108,8 @@ export class Outbox implements Store {
   }
 
   /**
-   * `run` of a result is that of its claim. `messages` are written in the same transaction; one that is in reply to a message
-   * whose claim is lost is left out, and so is one whose id is there already.
+   * `run` of a result is that of its claim. `messages` are written in the same transaction; one that is in
+   * reply to a message whose claim is lost is left out, and so is one whose id is there already.
    * @throws NanoclawError `fenced`; SqliteError, see classifyWrite
    */
   commit(batch: CommitBatch, messages: readonly OutboundMessage[] = []): CommitResult {
@@ -149,7 +151,28 @@ export class Outbox implements Store {
   }
 
   unfinished(ids: readonly string[], limit: number): string[] {
-    return this.#sql.unfinished.all(JSON.stringify(ids), limit) as string[]
+    const left = ids.length < NEIGHBOURS_FROM ? ids : this.#withoutNeighbours(ids)
+    return left.length === 0 ? [] : (this.#sql.unfinished.all(JSON.stringify(left), limit) as string[])
+  }
+
+  /**
+   * Acks were mostly written in the order in which messages came. So those around the ack of one message name
+   * most of the others, and are read at once; to look up each by its id is a walk to another page of the file
+   * when ids have no order.
+   */
+  #withoutNeighbours(ids: readonly string[]): readonly string[] {
+    const count = ids.length
+    for (const at of [0, count >> 1, count - 1]) {
+      const place = this.#sql.ackPlace.get(ids[at]) as number | undefined
+      if (place === undefined) continue
+      return without(ids, this.#sql.endedBetween.all(place - at, place - at + count - 1))
+    }
+    return ids
+  }
+
+  waiting(after: WaitingPlace | undefined, limit: number): WaitingPlace[] {
+    const { nextAtMs, id } = after ?? { nextAtMs: Number.MIN_SAFE_INTEGER, id: '' }
+    return this.#sql.waiting.all(nextAtMs, id, limit) as WaitingPlace[]
   }
 
   /** Those of these messages that have no ack of any status, in the same order. */
@@ -179,7 +202,9 @@ export class Outbox implements Store {
       )
   }
 
-  /** `held`: the claims of these results, one for each. Returns the messages whose claim was no longer there. */
+  /**
+   * `held`: the claims of these results, one for each. Returns the messages whose claim was no longer there.
+   */
   #finish(
     results: readonly RunResult[],
     held: readonly (HeldClaim | undefined)[],
@@ -252,8 +277,9 @@ export class Outbox implements Store {
   }
 
   /**
-   * When a message may run again that a stop has interrupted; null: at once. A handler that stops its runtime looks like one
-   * that meets a deploy, so it is never given up for that; but it waits longer each time, and others get their turn.
+   * When a message may run again that a stop has interrupted; null: at once. A handler that stops its runtime
+   * looks like one that meets a deploy, so it is never given up for that; but it waits longer each time, and
+   * others get their turn.
    */
   #afterStop(id: string, run: number, nowMs: number): number | null {
     const pauseMs = backoffMs(RESTART, this.#sql.stops.get(id) as number)
@@ -277,7 +303,10 @@ export class Outbox implements Store {
     )
   }
 
-  /** Returns the messages whose claim was refused; one with runs on record comes again when its record has been read. */
+  /**
+   * Returns the messages whose claim was refused; one with runs on record comes again when its record has
+   * been read.
+   */
   #claim(claims: readonly Claim[], { iso }: Stamps): Set<string> {
     const refused = new Set<string>()
     if (claims.length === 0) return refused
@@ -288,7 +317,11 @@ export class Outbox implements Store {
       this.#sql.claim.all(iso, `{${runs}}`),
     )
     const again = claims.flatMap(({ id, run }) => (run > 1 && !refused.has(id) ? id : []))
-    if (again.length > 0) this.#sql.stopWaiting.run(JSON.stringify(again))
+    if (again.length > 0) {
+      // The checkpoint may not list what waits: from now on it is one of the unfinished.
+      this.#sql.listAgain.run(JSON.stringify(again))
+      this.#sql.stopWaiting.run(JSON.stringify(again))
+    }
     return refused
   }
 
@@ -308,9 +341,12 @@ export class Outbox implements Store {
   }
 }
 
+/** Fewer are looked up one by one. */
+const NEIGHBOURS_FROM = 50
+
 /**
- * After the death of a runtime, or a stop, in the middle of a run. The first one is answered at once, since most are not the
- * message's doing; a message that goes on killing waits longer each time.
+ * After the death of a runtime, or a stop, in the middle of a run. The first one is answered at once, since
+ * most are not the message's doing; a message that goes on killing waits longer each time.
  */
 const RESTART: Backoff = { minMs: 1_000, maxMs: 60_000 }
 /** Runs of one batch of claims that end alike: only the message and the duration differ. */
@@ -342,6 +378,16 @@ function spread(id: string, run: number): number {
   let hash = run
   for (const char of id) hash = (Math.imul(hash, 31) + char.charCodeAt(0)) >>> 0
   return (Math.imul(hash, 2654435761) >>> 0) / 2 ** 32
+}
+
+/** As a rule both have the same order, and nothing has to be hashed. */
+function without(ids: readonly string[], ended: readonly unknown[]): readonly string[] {
+  const from = ended.indexOf(ids[0])
+  let same = 0
+  while (from >= 0 && same < ids.length && ids[same] === ended[from + same]) same++
+  if (same === ids.length) return []
+  const others = new Set(ended)
+  return ids.slice(same).filter((id) => !others.has(id))
 }
 
 /** Adds those that were asked for and did not come back. */

@@ -1,5 +1,6 @@
-// One page of a walk over what is pending in inbound.db. It costs the same whatever the history: forward by (seq, rowid) through
-// the index on seq, since a host's table may let two rows have one seq; and by rowid for rows without a number.
+// One page of a walk over what is pending in inbound.db. It costs the same whatever the history: forward by
+// (seq, rowid) through the index on seq, since a host's table may let two rows have one seq; and by rowid for
+// rows without a number.
 import type { Cursor, SeqPosition } from '../../protocol/cursor.ts'
 import { KEPT_CONTENT_MAX } from './fresh-rows.ts'
 import type { OpenInbound, Pages } from './inbound-file.ts'
@@ -23,7 +24,10 @@ export const START: Cursor = {
   rowid: Number.NEGATIVE_INFINITY,
 }
 
-/** Index entries passed over in one read at most, so that a long stretch of finished messages never blocks the loop. */
+/**
+ * Index entries passed over in one read at most, so that a long stretch of finished messages never blocks the
+ * loop.
+ */
 const WINDOW = 5_000
 /** With no more rows than this behind the cursor, rows whose number is none are looked for among those. */
 const NEAR = 200
@@ -51,6 +55,26 @@ export interface PendingIds extends Pick<PendingPage, 'cursor' | 'end'> {
 }
 
 export function idsOf(open: OpenInbound, after: Cursor, limit: number): PendingIds {
+  return fullPageOf(open, after, limit) ?? idsOfWalk(open, after, limit)
+}
+
+/**
+ * Where nearly all is pending: ids alone, and then the place of the last. undefined: there are too few in one
+ * stretch, or odd ones.
+ */
+function fullPageOf(open: OpenInbound, after: Cursor, limit: number): PendingIds | undefined {
+  const [end] = (open.window.get(after.seq, Math.min(2 * limit, WINDOW)) ?? []) as number[]
+  if (end === undefined || open.pendingPlaces.sameSeq.all(after.seq, after.seqRowid, 1).length > 0)
+    return undefined
+  const ids = (open.pendingIds.all(after.seq, end, limit) as unknown[]).map(textId)
+  const last = ids.at(-1)
+  const place = ids.length === limit && last ? open.placeBehind.get(last, after.seq) : undefined
+  if (!place || !last) return undefined
+  const [seq, seqRowid] = place as [number, number]
+  return { ids, cursor: { ...after, seq, seqRowid, id: last }, end: false }
+}
+
+function idsOfWalk(open: OpenInbound, after: Cursor, limit: number): PendingIds {
   const { numbered, bare, cursor, end } = walk(
     open,
     { pages: open.pendingPlaces, values: [], rowidAt: 2 },
@@ -114,8 +138,8 @@ function placeOf(raw: Raw, { rowidAt }: Reading): SeqPosition {
 }
 
 /**
- * Numbers that are none have no index of their own: where such rows are the many, a search among all of them would cost more
- * with each; where they are few, one among all rows would.
+ * Numbers that are none have no index of their own: where such rows are the many, a search among all of them
+ * would cost more with each; where they are few, one among all rows would.
  */
 function unnumbered(open: OpenInbound, reading: Reading, afterRowid: number, room: number): Raw[] {
   const { pages, values, rowidAt } = reading

@@ -1,5 +1,5 @@
-// The retention queries of outbound.db. Whether the host has recorded everything is not known here: store/retention.ts looks
-// before it asks to forget.
+// The retention queries of outbound.db. Whether the host has recorded everything is not known here:
+// store/retention.ts looks before it asks to forget.
 import { HAS_ENDED } from '../../protocol/ack.ts'
 import { replyStems } from '../../protocol/reply-id.ts'
 import type { EndedMessage, RetentionQueries } from '../store.ts'

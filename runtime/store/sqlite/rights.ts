@@ -1,11 +1,15 @@
-// Why this process may not use a database file: whose it is, who the process is, and what mends it. SQLite has few words for
-// it ("unable to open database file", "attempt to write a readonly database"), so the file system is asked. Nothing is opened.
+// Why this process may not use a database file: whose it is, who the process is, and what mends it. SQLite
+// has few words for it ("unable to open database file", "attempt to write a readonly database"), so the file
+// system is asked. Nothing is opened.
 import { accessSync, constants, type Stats, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 
 export type Use = 'read' | 'write'
 
-/** SQLite keeps these beside a database; one that an earlier user left is in the way as much as the database itself. */
+/**
+ * SQLite keeps these beside a database; one that an earlier user left is in the way as much as the database
+ * itself.
+ */
 const BESIDE = ['-journal', '-wal', '-shm']
 
 /** Undefined: rights are not what keeps it from being used. */
