@@ -487,12 +487,6 @@ export const MUTANTS: readonly Mutant[] = [
 
   // Lanes that leave memory while their head waits.
   one(
-    'what waits for its next attempt keeps its room',
-    INBOUND,
-    'if (lanes.size < limits.readyMax || this.#makeRoom())',
-    'if (lanes.size < limits.readyMax)',
-  ),
-  one(
     'a later message of a lane that was set aside is let in',
     ADMISSION,
     'const lane = key === null || back ?',
@@ -515,12 +509,6 @@ export const MUTANTS: readonly Mutant[] = [
     CHECKPOINT,
     'if (tailFrom === undefined || scanned.seq < tailFrom) return scanned',
     'if (tailFrom !== null) return scanned',
-  ),
-  one(
-    'a message that waited is not listed when it is claimed',
-    OUTBOX,
-    '      this.#sql.listAgain.run(JSON.stringify(again))\n',
-    '',
   ),
   one('a start does not look for what waits', CHECKPOINT, '      admit(page.map(({ id }) => id))\n', ''),
   one(
