@@ -11,7 +11,7 @@ const BUSY_MS = 5_000
  * while it is open leaves a journal that only a writer may play back. It is open for as long as `hold` keeps it.
  */
 export function spillTransaction(path: string): { readonly hold: unknown } {
-  const db = openWritable(path, 'delete', BUSY_MS)
+  const db = openWritable(path, 'delete', { busyMs: BUSY_MS })
   db.pragma('cache_size = 5')
   db.exec(`
     begin immediate;
@@ -24,7 +24,7 @@ export function spillTransaction(path: string): { readonly hold: unknown } {
 
 /** Nobody else can read the file until it is released. */
 export function lockOut(path: string): { release(): void } {
-  const db = openWritable(path, 'delete', BUSY_MS)
+  const db = openWritable(path, 'delete', { busyMs: BUSY_MS })
   db.exec('begin exclusive')
   return {
     release() {
