@@ -7,11 +7,12 @@ import { availableParallelism } from 'node:os'
 import { Bundler } from './catalog/bundle.ts'
 import { Functions } from './catalog/functions.ts'
 import { crashHook } from './failpoints.ts'
-import { type Clock, realClock } from './protocol/clock.ts'
+import { type Clock, coarse, realClock } from './protocol/clock.ts'
 import type { Config, WorkspacePlace } from './protocol/config.ts'
 import { errorText, NanoclawError } from './protocol/errors.ts'
 import type { Events } from './protocol/events.ts'
 import type { FunctionSpec } from './protocol/function.ts'
+import { LockConnections } from './store/sqlite/lock.ts'
 import { Turns } from './turns.ts'
 import { CodeWatcher } from './watch/code-watcher.ts'
 import { childEnv } from './workers/child-env.ts'
@@ -41,6 +42,8 @@ export function createRuntime(config: Config, events: Events, options: RuntimeOp
 
 /** Idle processes that do not leave on SIGTERM get SIGKILL after this: with the drain, a stop takes less than 8 s. */
 const IDLE_GRACE_MS = 300
+/** The process wakes this seldom for all folders that are at rest together. */
+const LATE_MS = 250
 
 export class Runtime {
   readonly #config: Config
@@ -56,7 +59,7 @@ export class Runtime {
   readonly #workspaces = new Map<string, Workspace>()
   /** Those that leave, until they have. */
   readonly #removals = new Map<string, Promise<void>>()
-  readonly #shared: Omit<WorkspaceParts, 'config' | 'turns' | 'onFatal'>
+  readonly #parts: Omit<WorkspaceParts, 'config' | 'turns' | 'onFatal'>
   readonly #turns: Turns
   #sources: CodeWatcher | undefined
   #runs = 0
@@ -102,14 +105,14 @@ export class Runtime {
     })
     const parts = { config, clock, events, bundler: this.#bundler, loader: this.#pool, env: limits.env }
     this.#functions = new Functions({ ...parts, onRetry: () => void this.reload() })
-    this.#shared = {
+    this.#parts = {
       clock,
       random,
       events,
       workers: this.#pool,
       functions: this.#functions,
       nextRunId: () => ++this.#runs,
-      isOneOfMany: this.#several,
+      shared: this.#several ? { locks: new LockConnections(), lateClock: coarse(clock, LATE_MS) } : undefined,
       // None, but in the crash soak.
       reach: crashHook(process.env.NANOCLAW_CRASH_AT),
     }
@@ -258,7 +261,7 @@ export class Runtime {
   #make(place: WorkspacePlace): Workspace {
     const { workspace: name, paths } = place
     const workspace: Workspace = new Workspace({
-      ...this.#shared,
+      ...this.#parts,
       config: { ...this.#config, workspace: name, paths },
       turns: this.#turns.join(),
       onFatal: (error) => this.#failed(workspace, error),
@@ -321,7 +324,7 @@ export class Runtime {
   }
 
   async #stop(): Promise<void> {
-    const { reach } = this.#shared
+    const { reach } = this.#parts
     this.#functions.stop()
     for (const workspace of this.#workspaces.values()) workspace.cancel()
     if (![...this.#workspaces.values()].some(({ isRunning }) => isRunning)) await this.#pool.stop(true)

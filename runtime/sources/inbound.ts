@@ -80,8 +80,8 @@ export interface InboundSourceParts {
   readonly checkpoint: Checkpoint
   readonly maxContentBytes: number
   readonly pollMs: number
-  /** The same while the file is quiet, where events tell of changes. */
-  readonly quietPollMs?: () => number
+  /** Asked before each poll: a later one will do, since nothing happens and events tell of changes. */
+  readonly pollLater?: (poll: () => void) => Timer | undefined
   readonly classify: RetryingReaderParts['classify']
   /** inbound.db, for people. */
   readonly path: string
@@ -96,8 +96,6 @@ export const INBOUND_LIMITS: InboundLimits = {
   namelessMax: 10_000,
 }
 const CHECKPOINT_EVERY_MS = 1_000
-/** Without any change for so long a file is quiet. */
-const QUIET_AFTER_MS = 30_000
 /** With so many in the lanes the scan goes on at leisure, a page in each pause: what waits for long costs the garbage collector. */
 const [AHEAD, LEISURE_MS] = [2_000, 10]
 
@@ -137,17 +135,17 @@ export class InboundSource implements MessageSource {
   readonly #rescanPassedOver = new PassedOver()
   #rescanned: Cursor
   #rescanTo: Cursor
-  #changedAtMs: number
+  #changedAtMs = Number.NEGATIVE_INFINITY
   #keptAtMs = 0
   #kept: Place
   #step: Timer | undefined
   #pollTimer: Timer | undefined
+  #pollsLater = false
   #stopped = false
 
   constructor(parts: InboundSourceParts, router: Router) {
     this.#parts = parts
     this.#router = router
-    this.#changedAtMs = parts.clock.monotonic()
     this.#scanned = { ...parts.start, seq: parts.checkpoint.seq, id: parts.checkpoint.id }
     this.#lapFrom = parts.start
     this.#rescanned = parts.start
@@ -176,6 +174,8 @@ export class InboundSource implements MessageSource {
     this.#dispatcher = dispatcher
     this.#admission.start(dispatcher)
     this.poll('now')
+    // A folder in which there is nothing to do comes to rest before the next one is opened.
+    if (this.#parts.pollLater) this.#reader.do(this.#rescanNow)
     this.#armPoll()
   }
 
@@ -192,10 +192,10 @@ export class InboundSource implements MessageSource {
     return this.#reader.waitingFor
   }
 
-  /** The file can be read, all of it was, and nothing has changed in it for a while. */
-  get isQuiet(): boolean {
+  /** How long ago all of the file was read and nothing has changed since; 0: something may be left to find. */
+  get quietForMs(): number {
     const busy = this.#scanning || this.#rescanning || this.#rescanAgain || this.#beyond || this.waitingFor
-    return !busy && this.#parts.clock.monotonic() - this.#changedAtMs >= QUIET_AFTER_MS
+    return busy ? 0 : this.#parts.clock.monotonic() - this.#changedAtMs
   }
 
   /** `now`: an event says that the file has changed (see RetryingReader); `doubt`: without one, so look with fresh eyes. */
@@ -298,9 +298,11 @@ export class InboundSource implements MessageSource {
     this.#doubt = false
     if (changed === 'replaced') this.#startOver()
     if (changed !== 'no') {
-      this.#changedAtMs = this.#parts.clock.monotonic()
+      // What was there at the start has not changed.
+      if (this.#startedUpTo) this.#changedAtMs = this.#parts.clock.monotonic()
       this.#rescanAgain = true
       this.#scanning = true
+      if (this.#pollsLater) this.#armPoll()
     } else this.#goOn()
     this.#scan()
   }
@@ -522,12 +524,16 @@ export class InboundSource implements MessageSource {
 
   #armPoll(): void {
     if (this.#stopped) return
-    const { clock, pollMs, quietPollMs } = this.#parts
-    this.#pollTimer = clock.after((this.isQuiet && quietPollMs?.()) || pollMs, () => {
+    const { clock, pollMs, pollLater } = this.#parts
+    const poll = () => {
       this.poll('doubt')
       this.#reader.do(this.#rescanNow)
       this.#armPoll()
-    })
+    }
+    this.#pollTimer?.cancel()
+    this.#pollTimer = this.quietForMs > 0 ? pollLater?.(poll) : undefined
+    this.#pollsLater = this.#pollTimer !== undefined
+    this.#pollTimer ??= clock.after(pollMs, poll)
   }
 }
 

@@ -27,6 +27,11 @@ import { OutboundRetention } from './retention-queries.ts'
 /** Who wants to know how far an open transaction is: see crash-point.ts. */
 type Reach = (point: 'in-claim' | 'in-finish-after-reply' | 'in-finish-before-commit' | 'in-recovery') => void
 
+interface Past {
+  readonly epoch: number
+  readonly claims: Claims
+}
+
 export class Outbox implements Store {
   readonly #db: WritableDb
   readonly #sql: Statements
@@ -52,10 +57,14 @@ export class Outbox implements Store {
     }
   }
 
-  /** Goes on where another handle on the same file had to stop. */
-  follow(before: Outbox): this {
-    this.#epoch = before.#epoch
-    this.#claims = before.#claims
+  /** What another handle on the same file needs in order to go on. */
+  get past(): Past {
+    return { epoch: this.#epoch, claims: this.#claims }
+  }
+
+  follow({ epoch, claims }: Past): this {
+    this.#epoch = epoch
+    this.#claims = claims
     return this
   }
 
