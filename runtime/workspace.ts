@@ -123,6 +123,8 @@ export class Workspace {
   #statusTimer: Timer | undefined
   /** When something was last under way. */
   #busyAtMs = Number.NEGATIVE_INFINITY
+  /** What the status file of a folder at rest says; undefined: it is not at rest. */
+  #shown: { readonly functions: RuntimeStatus['functions']; readonly parked: number | undefined } | undefined
   #ending = false
   #failed = false
   /** Ends a drain: nothing more will be written. */
@@ -342,7 +344,9 @@ export class Workspace {
           if (!this.#rest() || !watch || isBlind) return undefined
           return this.#late?.after(Math.max(pollMs, RESTING_MS), () => {
             poll()
-            if (source.quietForMs >= REST_AFTER_MS || ++missed < MISSED_MAX) return
+            if (source.quietForMs >= REST_AFTER_MS) return
+            this.#woke()
+            if (++missed < MISSED_MAX) return
             goBlind(`${missed} changes of ${paths.inbound} came without an event`)
           })
         },
@@ -400,6 +404,7 @@ export class Workspace {
           onHint: () => {
             missed = 0
             source.poll('now')
+            if (source.quietForMs < REST_AFTER_MS) this.#woke()
           },
           onDegraded: goBlind,
         })
@@ -448,11 +453,26 @@ export class Workspace {
     if (this.#ending) return
     if (this.#running && !this.#isInPlace(this.#running.outbox)) return
     if (!this.#keepLock()) return
-    this.#writeStatus(this.#running?.source.waitingFor === undefined ? 'running' : 'waiting')
+    const isResting = this.#rest()
+    const now = { functions: this.#parts.functions.list, parked: this.#running?.queue.count('parked') }
+    const isShown = isResting && isDeepStrictEqual(this.#shown, now)
+    if (!isShown || !this.#statusFile.touch(this.#clock.now()))
+      this.#writeStatus(this.#running?.source.waitingFor === undefined ? 'running' : 'waiting')
+    this.#shown = isResting ? now : undefined
+    this.#armStatus(isResting)
+  }
+
+  /** A folder that has come from its rest shows so as soon as every other. */
+  #woke(): void {
+    if (!this.#shown) return
+    this.#shown = undefined
+    this.#statusTimer?.cancel()
+    this.#armStatus(false)
+  }
+
+  #armStatus(isResting: boolean): void {
     const keep = () => this.#keepStatus()
-    this.#statusTimer = this.#rest()
-      ? this.#late?.after(RESTING_MS, keep)
-      : this.#clock.after(STATUS_MS, keep)
+    this.#statusTimer = isResting ? this.#late?.after(RESTING_MS, keep) : this.#clock.after(STATUS_MS, keep)
   }
 
   /** Closes both files while nothing happens; what needs them opens them again. False: something does happen. */

@@ -46,6 +46,7 @@ export class Functions {
   readonly #news: FaultNews
   #catalog = new Catalog([])
   #built: readonly Built[] = []
+  #list: RuntimeStatus['functions'] = []
   #retry: Timer | undefined
   #failures = 0
   #stopped = false
@@ -65,13 +66,9 @@ export class Functions {
     return this.#catalog.names.flatMap((name) => this.#catalog.get(name) ?? [])
   }
 
-  /** Every function, and what is wrong with it, if anything. `stillServed`: its last good version goes on answering. */
+  /** Every function, and what is wrong with it, if anything; another array after each change. `stillServed`: its last good version goes on answering. */
   get list(): RuntimeStatus['functions'] {
-    return this.#built.map(({ source: { name, file }, spec, fault }) => {
-      const rule = spec && { rule: spec.rule }
-      if (!fault) return { name, file, ...rule }
-      return { name, file, broken: fault.text, ...rule, ...(spec && { stillServed: true }) }
-    })
+    return this.#list
   }
 
   /** How long a run of this function may last, from its claim until its process is killed. */
@@ -197,6 +194,7 @@ export class Functions {
     this.#tellCapped(specs.filter((spec) => this.#catalog.get(spec.name) !== spec))
     this.#catalog = new Catalog(specs, broken)
     this.#built = built
+    this.#list = built.map(shown)
     this.#parts.loader.keepOnly(new Set(specs.map(({ bundle }) => bundle)))
     if (this.#news.any(built)) this.#failures = 0
     return this.#news.tell(built, this.#tryAgainLater())
@@ -217,4 +215,10 @@ export class Functions {
     this.#retry = this.#parts.clock.after(retryMs, this.#parts.onRetry)
     return retryMs
   }
+}
+
+function shown({ source: { name, file }, spec, fault }: Built): RuntimeStatus['functions'][number] {
+  const rule = spec && { rule: spec.rule }
+  if (!fault) return { name, file, ...rule }
+  return { name, file, broken: fault.text, ...rule, ...(spec && { stillServed: true }) }
 }
