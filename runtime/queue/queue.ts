@@ -1,6 +1,7 @@
-// Every message in memory, by id. The states are in message.ts; here a message changes its state and its place in the indexes
-// together, so that they cannot disagree: lanes (what stands in line), the two time queues (what waits for its time), and the
-// counters. Nothing here must survive a crash: all of it is found again in the two files.
+// Every message in memory, by id. The states are in message.ts; here a message changes its state and its
+// place in the indexes together, so that they cannot disagree: lanes (what stands in line), the two time
+// queues (what waits for its time), and the counters. Nothing here must survive a crash: all of it is found
+// again in the two files.
 import { type Clock, steady } from '../protocol/clock.ts'
 import { Lanes } from './lanes.ts'
 import type { MessageSource } from './message.ts'
@@ -49,7 +50,10 @@ export type Place =
 /** What is known of a message before it has its place in a lane. */
 export type EntryFacts = Omit<Entry, 'message' | 'order'>
 
-/** A message that waits in a time queue. It counts only as long as the message is in the very state that put it there. */
+/**
+ * A message that waits in a time queue. It counts only as long as the message is in the very state that put
+ * it there.
+ */
 interface Waiting {
   readonly message: Message
   readonly state: MessageState
@@ -126,12 +130,18 @@ export class Queue {
     return counts
   }
 
-  /** Messages up to a seq that are not finished. What is rejected is, in the transaction that keeps the checkpoint. */
+  /**
+   * Messages up to a seq that are not finished. What is rejected is, in the transaction that keeps the
+   * checkpoint.
+   */
   unfinishedUpTo(seq: number): Message[] {
     return [...this.#messages.values()].filter((each) => each.seq <= seq && each.state.type !== 'rejected')
   }
 
-  /** Gives a message its place, in memory already or not. Where there is no room for it, the rescan finds it again. */
+  /**
+   * Gives a message its place, in memory already or not. Where there is no room for it, the rescan finds it
+   * again.
+   */
   place(id: string, seq: number, source: MessageSource, place: Place): void {
     const message = this.#messages.get(id) ?? this.#found(id, seq, source)
     this.move(message, stateAt(message, place))
@@ -165,7 +175,9 @@ export class Queue {
     return entries
   }
 
-  /** All that waits in lanes or has no function is to be read again; returns it, in the order of the lanes. */
+  /**
+   * All that waits in lanes or has no function is to be read again; returns it, in the order of the lanes.
+   */
   rereadWaiting(): Message[] {
     const entries = this.#lanes.empty()
     this.#retrying.clear()
@@ -176,7 +188,10 @@ export class Queue {
     return [...entries.map(({ message }) => message), ...parked]
   }
 
-  /** Another file stands at the path: what was read from the old one and is not on its way to disk is not in memory any more. */
+  /**
+   * Another file stands at the path: what was read from the old one and is not on its way to disk is not in
+   * memory any more.
+   */
   startOver(): void {
     this.#lanes.empty()
     this.#scheduled.clear()
@@ -205,7 +220,9 @@ export class Queue {
     this.#retrying.clear()
   }
 
-  /** What does not agree: the states say one thing, an index another. For the simulation, after every step. */
+  /**
+   * What does not agree: the states say one thing, an index another. For the simulation, after every step.
+   */
   disagreements(): string[] {
     const counted: Partial<Record<StateName, number>> = {}
     const found: string[] = []

@@ -54,7 +54,9 @@ export interface InboundFile {
 export interface InboundLimits {
   /** Rows read in one go. */
   readonly pageRows: number
-  /** Ids that the scan reads in one go where most messages are finished: 2 ms. The rescan keeps to `pageRows`. */
+  /**
+   * Ids that the scan reads in one go where most messages are finished: 2 ms. The rescan keeps to `pageRows`.
+   */
   readonly skimRows: number
   /** Entries in lanes; above that the scan waits. About 300 bytes each, content not included. */
   readonly readyMax: number
@@ -96,7 +98,10 @@ export const INBOUND_LIMITS: InboundLimits = {
   namelessMax: 10_000,
 }
 const CHECKPOINT_EVERY_MS = 1_000
-/** With so many in the lanes the scan goes on at leisure, a page in each pause: what waits for long costs the garbage collector. */
+/**
+ * With so many in the lanes the scan goes on at leisure, a page in each pause: what waits for long costs the
+ * garbage collector.
+ */
 const [AHEAD, LEISURE_MS] = [2_000, 10]
 
 export class InboundSource implements MessageSource {
@@ -123,7 +128,9 @@ export class InboundSource implements MessageSource {
   #checkpointRead = false
   /** Where the file ended when it was first read to its end. */
   #startedUpTo: Cursor | undefined
-  /** Rows up to here may be on record in outbound.db already; those behind it are new. undefined: all may be. */
+  /**
+   * Rows up to here may be on record in outbound.db already; those behind it are new. undefined: all may be.
+   */
   #recordedUpTo: Cursor | undefined
   /** The last page of recorded rows held finished messages for the most part. */
   #skims = false
@@ -192,13 +199,18 @@ export class InboundSource implements MessageSource {
     return this.#reader.waitingFor
   }
 
-  /** How long ago all of the file was read and nothing has changed since; 0: something may be left to find. */
+  /**
+   * How long ago all of the file was read and nothing has changed since; 0: something may be left to find.
+   */
   get quietForMs(): number {
     const busy = this.#scanning || this.#rescanning || this.#rescanAgain || this.#beyond || this.waitingFor
     return busy ? 0 : this.#parts.clock.monotonic() - this.#changedAtMs
   }
 
-  /** `now`: an event says that the file has changed (see RetryingReader); `doubt`: without one, so look with fresh eyes. */
+  /**
+   * `now`: an event says that the file has changed (see RetryingReader); `doubt`: without one, so look with
+   * fresh eyes.
+   */
   poll(why: 'now' | 'doubt'): void {
     this.#doubt ||= why === 'doubt'
     this.#reader.do(this.#pollNow, why === 'doubt' ? 'in-turn' : why)
@@ -213,7 +225,9 @@ export class InboundSource implements MessageSource {
     this.#stepSoon()
   }
 
-  /** Functions of which more waits in the file than is taken in for now; empty while there is room for all. */
+  /**
+   * Functions of which more waits in the file than is taken in for now; empty while there is room for all.
+   */
   get crowded(): readonly Crowded[] {
     const {
       queue: { lanes },
@@ -383,7 +397,10 @@ export class InboundSource implements MessageSource {
     this.#stepSoon()
   }
 
-  /** Some function that was passed over has room again, or the scan has come on, so that what waited for its key may go. */
+  /**
+   * Some function that was passed over has room again, or the scan has come on, so that what waited for its
+   * key may go.
+   */
   #beginLap(): boolean {
     const {
       clock,
@@ -409,8 +426,8 @@ export class InboundSource implements MessageSource {
   }
 
   /**
-   * A full stop of the scan for lack of room ends when half of the lanes' entries are gone, or when there is some room and
-   * nothing in the lanes can run now: what waits there for its next attempt may wait for hours.
+   * A full stop of the scan for lack of room ends when half of the lanes' entries are gone, or when there is
+   * some room and nothing in the lanes can run now: what waits there for its next attempt may wait for hours.
    */
   #goOn(): void {
     // Asked for each message that ends: as a rule nothing waits for room.
@@ -508,8 +525,8 @@ export class InboundSource implements MessageSource {
   }
 
   /**
-   * A longer page that leaves out what is finished, with one look-up for all of it. Undefined where a page of whole rows does as
-   * well: most is unfinished, or something is there that only its row tells how to treat.
+   * A longer page that leaves out what is finished, with one look-up for all of it. Undefined where a page of
+   * whole rows does as well: most is unfinished, or something is there that only its row tells how to treat.
    */
   #skim(after: Cursor, skimRows: number): Page | undefined {
     const { inbound, limits, unfinished } = this.#parts
@@ -556,7 +573,10 @@ function isAt(a: Place, b: Place): boolean {
   return a.seq === b.seq && a.seqRowid === b.seqRowid
 }
 
-/** The first of these by seq, as many as `max`; of those that share a seq all or none, so that they end at one. */
+/**
+ * The first of these by seq, as many as `max`; of those that share a seq all or none, so that they end at
+ * one.
+ */
 function firstOf(unfinished: Message[], max: number): Message[] {
   unfinished.sort((a, b) => a.seq - b.seq)
   const nextSeq = unfinished[max]!.seq

@@ -1,6 +1,7 @@
-// Forgetting: what outbound.db keeps of a message goes when the host has recorded all of it (the message's end in its own
-// column or by removing its row, each reply in `delivered`) and `retention` has passed since. Never by age alone: an ack
-// that the host has not read would run its message again, a reply that it has not delivered would be lost.
+// Forgetting: what outbound.db keeps of a message goes when the host has recorded all of it (the message's
+// end in its own column or by removing its row, each reply in `delivered`) and `retention` has passed since.
+// Never by age alone: an ack that the host has not read would run its message again, a reply that it has not
+// delivered would be lost.
 import type { Clock, Timer } from '../protocol/clock.ts'
 import { isoTime } from '../protocol/time.ts'
 import type { RetentionQueries } from './store.ts'
@@ -20,24 +21,39 @@ export interface RetentionParts {
   readonly pauseMs?: (pauseMs: number) => number
   /** Whether an error is a lock of another process, which is gone in a moment. */
   readonly isLock: (error: unknown) => boolean
-  /** An error of no file. What the files do is told by those who cannot wait for them; here it is only tried again later. */
+  /**
+   * An error of no file. What the files do is told by those who cannot wait for them; here it is only tried
+   * again later.
+   */
   readonly onBug: (error: unknown) => void
 }
 
 /** Acks looked at in one go: a few milliseconds. */
 const PAGE = 500
-/** After a page of which something was forgotten: fast enough for 10,000 messages a second, and four fifths of the time is others'. */
+/**
+ * After a page of which something was forgotten: fast enough for 10,000 messages a second, and four fifths of
+ * the time is others'.
+ */
 const BUSY_PAUSE_MS = 50
-/** After a page of which nothing was: the files are as the host left them, and looking costs nothing to speak of. */
+/**
+ * After a page of which nothing was: the files are as the host left them, and looking costs nothing to speak
+ * of.
+ */
 const IDLE_PAUSE_MS = 5_000
 /** Everything that is old enough has been looked at, or a file cannot be used. */
 export const LAP_PAUSE_MS = 60_000
 /** After a lock: a host that commits 125 times a second holds one in every second try. */
 const LOCK_PAUSE_MS = 20
-/** A try may have waited for the lock itself, and stopped the event loop meanwhile: four fifths of the time are for others. */
+/**
+ * A try may have waited for the lock itself, and stopped the event loop meanwhile: four fifths of the time
+ * are for others.
+ */
 const LOCK_PAUSE_SHARE = 4
 
-/** A page of ended messages. What has been read of it is kept while a lock is in the way: each of these facts stays true. */
+/**
+ * A page of ended messages. What has been read of it is kept while a lock is in the way: each of these facts
+ * stays true.
+ */
 interface Found {
   readonly last: number
   readonly old: readonly string[]

@@ -1,5 +1,6 @@
-// What a session reads and keeps, by count and order: time would say more about the machine. Real inbound.db, in time that the
-// test owns; nothing runs, so everything that is read stays. `npm run scale` has the figures.
+// What a session reads and keeps, by count and order: time would say more about the machine. Real inbound.db,
+// in time that the test owns; nothing runs, so everything that is read stays. `npm run scale` has the
+// figures.
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import fc from 'fast-check'

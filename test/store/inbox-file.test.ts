@@ -1,5 +1,5 @@
-// inbound.db as a file that belongs to somebody else: it changes, goes away, comes back as another, is locked or broken.
-// Whatever it is, the runtime says what it is, writes nothing, and reads on when it can.
+// inbound.db as a file that belongs to somebody else: it changes, goes away, comes back as another, is locked
+// or broken. Whatever it is, the runtime says what it is, writes nothing, and reads on when it can.
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

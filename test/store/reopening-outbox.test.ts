@@ -1,5 +1,5 @@
-// outbound.db over the life of a runtime: what the handle remembers is not believed after the disk has failed once.
-// The damage is done by another process, since a descriptor closed in this one would drop its locks.
+// outbound.db over the life of a runtime: what the handle remembers is not believed after the disk has failed
+// once. The damage is done by another process, since a descriptor closed in this one would drop its locks.
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, renameSync } from 'node:fs'
 import { join } from 'node:path'

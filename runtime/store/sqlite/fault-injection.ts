@@ -1,4 +1,5 @@
-// What hosts do to inbound.db when they are slow or die, for `conform`: it plays such a host to see how a runtime takes it.
+// What hosts do to inbound.db when they are slow or die, for `conform`: it plays such a host to see how a
+// runtime takes it.
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
@@ -7,8 +8,9 @@ import { openWritable } from './open.ts'
 const BUSY_MS = 5_000
 
 /**
- * Begins a transaction that outgrows a tiny cache, so that half of it is in the file before its commit. Whoever is killed
- * while it is open leaves a journal that only a writer may play back. It is open for as long as `hold` keeps it.
+ * Begins a transaction that outgrows a tiny cache, so that half of it is in the file before its commit.
+ * Whoever is killed while it is open leaves a journal that only a writer may play back. It is open for as
+ * long as `hold` keeps it.
  */
 export function spillTransaction(path: string): { readonly hold: unknown } {
   const db = openWritable(path, 'delete', { busyMs: BUSY_MS })
@@ -35,8 +37,8 @@ export function lockOut(path: string): { release(): void } {
 }
 
 /**
- * The bytes of a database and of what lies beside it, in one text. Only for a file that this process has no handle on:
- * closing a descriptor of it would drop the locks of that handle.
+ * The bytes of a database and of what lies beside it, in one text. Only for a file that this process has no
+ * handle on: closing a descriptor of it would drop the locks of that handle.
  */
 export function fingerprint(path: string): string {
   const beside = readdirSync(dirname(path)).filter((name) => name.startsWith(`${basename(path)}-`))

@@ -1,7 +1,7 @@
-// The runtime's eyes on inbound.db, a file that the host alone writes: every handle here is read-only, every read is short.
-// A look costs the same whatever the history: it walks forward by seq (rows without one: by rowid) through an index, reads
-// light rows, and tells a message whole when it is about to run, so that what runs is what the file says now: it is read again,
-// unless nobody has committed since a look read it.
+// The runtime's eyes on inbound.db, a file that the host alone writes: every handle here is read-only, every
+// read is short. A look costs the same whatever the history: it walks forward by seq (rows without one: by
+// rowid) through an index, reads light rows, and tells a message whole when it is about to run, so that what
+// runs is what the file says now: it is read again, unless nobody has committed since a look read it.
 import type { RawId } from '../../protocol/commit-batch.ts'
 import { classifyRead } from './classify.ts'
 import { FreshRows } from './fresh-rows.ts'
@@ -22,14 +22,19 @@ import {
 export type { MessageRow, PendingRow } from './message-rows.ts'
 export { type Cursor, type Page, START } from './page.ts'
 
-/** After so many reads in a row that met a lock, one waits for it (READ_BUSY_MS) instead of trying its luck. */
+/**
+ * After so many reads in a row that met a lock, one waits for it (READ_BUSY_MS) instead of trying its luck.
+ */
 const IMPATIENT_READS = 40
 
 export class Inbox {
   readonly #path: string
   readonly #onWal: ((file: { readonly path: string }) => void) | undefined
   #open: InboundFile | undefined
-  /** The file that `changed` spoke of last. Another one is `replaced`, however long there is none, or none to be read, in between. */
+  /**
+   * The file that `changed` spoke of last. Another one is `replaced`, however long there is none, or none to
+   * be read, in between.
+   */
   #met: Pick<InboundFile, 'ino' | 'dev'> | undefined
   #replaced = false
   /** Of a file that is at rest: as long as it looks like this, nothing was committed. */
@@ -43,9 +48,10 @@ export class Inbox {
   }
 
   /**
-   * Whether anything was committed since the last call; the first call says yes. `replaced`: another file now stands at
-   * this path, so every cursor is void. `doubt`: when the file's times moved and the handle saw nothing of it, meet the
-   * file afresh; on a mount between two kernels an old handle may serve old pages for ever.
+   * Whether anything was committed since the last call; the first call says yes. `replaced`: another file now
+   * stands at this path, so every cursor is void. `doubt`: when the file's times moved and the handle saw
+   * nothing of it, meet the file afresh; on a mount between two kernels an old handle may serve old pages for
+   * ever.
    * @throws SqliteError (see classifyRead), NanoclawError `not_readable_yet` or `inbound_unusable`
    */
   changed(doubt = false): 'no' | 'yes' | 'replaced' {
@@ -66,7 +72,8 @@ export class Inbox {
       if (this.#met?.ino !== open.ino || this.#met.dev !== open.dev) this.#mode(open)
       this.#met = { ino: open.ino, dev: open.dev }
       this.#replaced = false
-      // Noted only with what the handle has seen: one that serves old pages must not make the new times look known.
+      // Noted only with what the handle has seen: one that serves old pages must not make the new times look
+      // known.
       if (file && answer !== 'no') Object.assign(open, { mtimeMs: file.mtimeMs, size: file.size })
       open.seen = version
       return answer
@@ -87,7 +94,9 @@ export class Inbox {
     return this.#read((open) => idsOf(open, after, limit))
   }
 
-  /** The place of the row that a walk ended on, as far as numbers go; undefined when it is not in this file. */
+  /**
+   * The place of the row that a walk ended on, as far as numbers go; undefined when it is not in this file.
+   */
   placeOf(seq: number, id: string): Place | undefined {
     return this.#read((open) => placeOfRow(open, seq, id))
   }
@@ -154,9 +163,9 @@ export class Inbox {
   }
 
   /**
-   * Closes the file until something reads it, or its stamp has changed: an open file costs 260 KiB. Returns whether it is at rest:
-   * not while there is something that `changed` has not spoken of, nor where the host has written within `quietMs`, since
-   * times are coarse and two commits in a row may leave the same one.
+   * Closes the file until something reads it, or its stamp has changed: an open file costs 260 KiB. Returns
+   * whether it is at rest: not while there is something that `changed` has not spoken of, nor where the host
+   * has written within `quietMs`, since times are coarse and two commits in a row may leave the same one.
    */
   rest(nowMs: number, quietMs: number): boolean {
     if (!this.#open) return this.#rested !== undefined
@@ -178,7 +187,10 @@ export class Inbox {
     this.#fresh.clear()
   }
 
-  /** Where there is no descriptor for another handle, the old one has to do: without it, nothing could be read any more. */
+  /**
+   * Where there is no descriptor for another handle, the old one has to do: without it, nothing could be read
+   * any more.
+   */
   #meetAfresh(): void {
     let open: InboundFile
     try {
@@ -190,13 +202,18 @@ export class Inbox {
     this.#open = open
   }
 
-  /** A file that is new here: in WAL mode SQLite makes files beside it, and a mount between two machines tears it. */
+  /**
+   * A file that is new here: in WAL mode SQLite makes files beside it, and a mount between two machines tears
+   * it.
+   */
   #mode({ db }: InboundFile): void {
     const [mode] = db.prepare('pragma journal_mode').get() as [string]
     if (mode === 'wal') this.#onWal?.({ path: this.#path })
   }
 
-  /** All that a read sees is one state of the file, whose tables are those that the statements were made for. */
+  /**
+   * All that a read sees is one state of the file, whose tables are those that the statements were made for.
+   */
   #snapshot<T>(busyMs: number, read: (open: InboundFile) => T): T {
     for (;;) {
       const open = (this.#open ??= openInbound(this.#path, busyMs))
@@ -209,8 +226,9 @@ export class Inbox {
   }
 
   /**
-   * A read waits for no lock, since waiting would stop the whole event loop on each commit of the host; whoever reads
-   * tries again in a moment. Only against a host that commits without a pause does it wait, once in a while.
+   * A read waits for no lock, since waiting would stop the whole event loop on each commit of the host;
+   * whoever reads tries again in a moment. Only against a host that commits without a pause does it wait,
+   * once in a while.
    */
   #read<T>(read: (open: InboundFile) => T): T {
     const patient = this.#busyInARow >= IMPATIENT_READS
@@ -230,7 +248,10 @@ export class Inbox {
   }
 }
 
-/** A host may change its tables at any time: a column that was missing when the statements were made may be there now. */
+/**
+ * A host may change its tables at any time: a column that was missing when the statements were made may be
+ * there now.
+ */
 const SCHEMA_CHANGED = Symbol('schema changed')
 
 /** What a commit changes at least one of. */

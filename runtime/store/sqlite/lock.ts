@@ -1,9 +1,9 @@
-// One runtime per workspace. The lock is SQLite's exclusive lock on a database file of its own: the kernel frees it when its
-// holder dies in whatever way, and keeps it for a holder that is only stopped. No pid is trusted, no file grows old.
-// Never open a lock that is there with `fs`: closing a descriptor of it would drop the lock. A link in its place is refused: it
-// could lead to inbound.db, and an exclusive transaction there would keep the host out.
-// Its one table keeps which stop was orderly though outbound.db took no writes: what that runtime had claimed was not cut off
-// by its death, and the next start must not count one.
+// One runtime per workspace. The lock is SQLite's exclusive lock on a database file of its own: the kernel
+// frees it when its holder dies in whatever way, and keeps it for a holder that is only stopped. No pid is
+// trusted, no file grows old. Never open a lock that is there with `fs`: closing a descriptor of it would
+// drop the lock. A link in its place is refused: it could lead to inbound.db, and an exclusive transaction
+// there would keep the host out. Its one table keeps which stop was orderly though outbound.db took no
+// writes: what that runtime had claimed was not cut off by its death, and the next start must not count one.
 import { closeSync, constants, lstatSync, openSync } from 'node:fs'
 import { basename } from 'node:path'
 import type Database from 'better-sqlite3'
@@ -15,14 +15,16 @@ import { denialOf } from './rights.ts'
 
 /** One small page in memory, and no journal: an empty file is written to as soon as it is locked for that. */
 const SETTINGS = ['page_size = 512', 'cache_size = 1', 'journal_mode = memory', 'locking_mode = exclusive']
-/** Whoever looks whether it is held keeps a starter out for a moment; a holder keeps it for longer than this. */
+/**
+ * Whoever looks whether it is held keeps a starter out for a moment; a holder keeps it for longer than this.
+ */
 const LOOKED_AT_MS = 500
 /** SQLite attaches no more to a connection (SQLITE_MAX_ATTACHED as better-sqlite3 is built). */
 const LOCKS_OF_A_CONNECTION = 10
 
 /**
- * The connections behind the locks of one process. A connection costs 80 KiB whatever it has open, so each holds the locks of
- * several folders, as attached databases in exclusive locking mode.
+ * The connections behind the locks of one process. A connection costs 80 KiB whatever it has open, so each
+ * holds the locks of several folders, as attached databases in exclusive locking mode.
  */
 export class LockConnections {
   readonly #open = new Map<Database.Database, number>()
@@ -87,7 +89,8 @@ export class Lock {
   /**
    * @param holder says who holds it, for the error; asked only when somebody does
    * @param connections of this process, where it has several locks
-   * @throws NanoclawError `locked` when another runtime serves this workspace, `outbound_unusable` when no lock can be made
+   * @throws NanoclawError `locked` when another runtime serves this workspace, `outbound_unusable` when no
+   *   lock can be made
    */
   static acquire(path: string, holder: () => string, connections = new LockConnections()): Lock {
     try {
@@ -98,7 +101,8 @@ export class Lock {
       try {
         refuseOther(db, path, name)
         for (const setting of SETTINGS) db.pragma(`${name}.${setting}`)
-        // What was locked stays locked in this mode, so that the next file can be attached. Nothing is written.
+        // What was locked stays locked in this mode, so that the next file can be attached. Nothing is
+        // written.
         db.exec('begin exclusive; rollback')
         refuseContent(db, path, name)
         return new Lock(attached, path)
@@ -128,7 +132,10 @@ export class Lock {
     return isAt(this.#path, this.#file)
   }
 
-  /** The epoch of the last runtime that stopped in order and could not write that down in outbound.db; 0: none. */
+  /**
+   * The epoch of the last runtime that stopped in order and could not write that down in outbound.db; 0:
+   * none.
+   */
   get stoppedEpoch(): number {
     if (!this.#attached) return 0
     const { db, name } = this.#attached
@@ -185,7 +192,10 @@ export function isLocked(path: string): boolean {
 /** What stands at the lock's path is not the lock of a workspace. */
 class NotOurs extends Error {}
 
-/** Made here, because SQLite would make what a link leads to. The descriptor is of a file that no lock can be on yet. */
+/**
+ * Made here, because SQLite would make what a link leads to. The descriptor is of a file that no lock can be
+ * on yet.
+ */
 function make(path: string): void {
   try {
     closeSync(openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o644))

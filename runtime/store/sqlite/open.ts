@@ -1,6 +1,6 @@
-// Opening database files. A reader gets a handle that has no way to write.
-// Two rules that SQLite's locking forces on everybody in this process: never open, read or copy a database file with `fs`
-// while a handle is open on it (closing any descriptor drops the process's POSIX locks), and never keep a reader's cursor open.
+// Opening database files. A reader gets a handle that has no way to write. Two rules that SQLite's locking
+// forces on everybody in this process: never open, read or copy a database file with `fs` while a handle is
+// open on it (closing any descriptor drops the process's POSIX locks), and never keep a reader's cursor open.
 import { lstatSync, realpathSync, type Stats, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import type Database from 'better-sqlite3'
@@ -14,7 +14,10 @@ export interface ReadStatement {
   all(...values: unknown[]): unknown[]
 }
 
-/** What a reader may do. Rows come as arrays, in the order of the named columns: measured three times faster than objects. */
+/**
+ * What a reader may do. Rows come as arrays, in the order of the named columns: measured three times faster
+ * than objects.
+ */
 export interface ReadonlyDb {
   prepare(sql: string): ReadStatement
   /** All reads in it see the file in one state, and take its lock once. */
@@ -23,8 +26,9 @@ export interface ReadonlyDb {
 }
 
 /**
- * better-sqlite3 stops the whole event loop while it waits for a lock, so the wait is short and the caller tries again.
- * Zero would be too short: against a host that commits back to back, nine of ten reads then fail.
+ * better-sqlite3 stops the whole event loop while it waits for a lock, so the wait is short and the caller
+ * tries again. Zero would be too short: against a host that commits back to back, nine of ten reads then
+ * fail.
  */
 export const READ_BUSY_MS = 25
 /** Readers of outbound.db hold their lock for about a millisecond; a commit may wait for them a little. */
@@ -32,7 +36,8 @@ export const WRITE_BUSY_MS = 100
 
 /**
  * Opens an existing database for reading only.
- * @throws NanoclawError `not_readable_yet` when nothing is there yet, or something that is no regular file (a FIFO would
+ * @throws NanoclawError `not_readable_yet` when nothing is there yet, or something that is no regular file (a
+ *   FIFO would
  * hang the process); SqliteError otherwise, see classifyRead.
  */
 export function openReadonly(path: string, busyMs: number = READ_BUSY_MS): ReadonlyDb {
@@ -64,7 +69,8 @@ export function openReadonly(path: string, busyMs: number = READ_BUSY_MS): Reado
 
 /**
  * Opens (and makes, when missing) a database for writing; the first open plays back a dead writer's journal.
- * `synchronous` is always FULL and said so: in WAL mode better-sqlite3 would otherwise not sync at all on commit.
+ * `synchronous` is always FULL and said so: in WAL mode better-sqlite3 would otherwise not sync at all on
+ * commit.
  */
 export function openWritable(
   path: string,
@@ -95,8 +101,9 @@ export function openWritable(
 }
 
 /**
- * Where a link at the path has led, if there was one when it was opened. SQLite resolves links first and then opens what it
- * found without following any, so the name that it keeps tells: no look before the open can be deceived in between.
+ * Where a link at the path has led, if there was one when it was opened. SQLite resolves links first and then
+ * opens what it found without following any, so the name that it keeps tells: no look before the open can be
+ * deceived in between.
  */
 export function openedBehindLink(db: Database.Database, path: string, schema = 'main'): string | undefined {
   const opened = db.pragma('database_list') as { readonly name: string; readonly file: string }[]
@@ -119,7 +126,10 @@ export function identityAt(path: string): Pick<Stats, 'ino' | 'dev'> | undefined
   return file && { ino: file.ino, dev: file.dev }
 }
 
-/** Whether this very file stands at a path; yes as well while the path cannot be looked at (a mount that fails for a moment). */
+/**
+ * Whether this very file stands at a path; yes as well while the path cannot be looked at (a mount that fails
+ * for a moment).
+ */
 export function isAt(path: string, known: Pick<Stats, 'ino' | 'dev'> | undefined): boolean {
   let file: Stats | undefined
   try {
@@ -143,7 +153,10 @@ export function hasTable(db: ReadonlyDb, name: string): boolean {
   return db.prepare(`select 1 from sqlite_schema where type = 'table' and name = ?`).get(name) !== undefined
 }
 
-/** Most statements of a file are never needed; making all of them costs ten times as much as opening the file does. */
+/**
+ * Most statements of a file are never needed; making all of them costs ten times as much as opening the file
+ * does.
+ */
 export function onFirstUse(db: ReadonlyDb, sql: string): ReadStatement {
   let made: ReadStatement | undefined
   const statement = () => (made ??= db.prepare(sql))

@@ -8,8 +8,9 @@ import type { WritableDb } from './open.ts'
 /** Ends that the handler is not charged for. */
 const UNCHARGED = `('interrupted', 'cancelled')`
 /**
- * The death of a process counts against a message only where it is certain whose it was: an outcome of the first kind is
- * given in no other case, and a run that the runtime did not live to end was alone in its process.
+ * The death of a process counts against a message only where it is certain whose it was: an outcome of the
+ * first kind is given in no other case, and a run that the runtime did not live to end was alone in its
+ * process.
  */
 const DEATH = `(r.outcome in ('exited', 'killed', 'out-of-memory') or (r.outcome = 'interrupted' and r.alone = 1))`
 
@@ -42,7 +43,10 @@ const TEXTS = {
   addListed: 'insert into nanoclaw_unfinished (message_id) select value from json_each(?)',
   maxSeq: `select max(seq) from messages_out where seq <= ${Number.MAX_SAFE_INTEGER}`,
 
-  /** An object: id → run. Refused, so not returned: a message with an ack, or with a run on record that the claim does not know of. */
+  /**
+   * An object: id → run. Refused, so not returned: a message with an ack, or with a run on record that the
+   * claim does not know of.
+   */
   claim: `insert into processing_ack (message_id, status, status_changed)
     select c.key, 'processing', ? from json_each(?) c
     where not exists (select 1 from nanoclaw_run r where r.message_id = c.key and r.run >= c.value)

@@ -1,7 +1,8 @@
-// The store port on outbound.db, a file that this runtime alone writes. A commit batch goes to disk in ONE transaction: the
-// acks and replies of runs that ended, the claims of runs that are about to begin. So a message's replies and its ack are
-// there together or not at all, and no run starts that is not on disk.
-// Each commit checks the epoch: a runtime that was replaced while it was stopped finds another number and writes nothing.
+// The store port on outbound.db, a file that this runtime alone writes. A commit batch goes to disk in ONE
+// transaction: the acks and replies of runs that ended, the claims of runs that are about to begin. So a
+// message's replies and its ack are there together or not at all, and no run starts that is not on disk. Each
+// commit checks the epoch: a runtime that was replaced while it was stopped finds another number and writes
+// nothing.
 
 import { type Backoff, backoffMs } from '../../protocol/backoff.ts'
 import type {
@@ -151,7 +152,10 @@ export class Outbox implements Store {
     return this.#sql.unfinished.all(JSON.stringify(ids), limit) as string[]
   }
 
-  /** Claims messages for one's own loop: `processing` for each that has no ack yet. Returns the ids that were claimed. */
+  /**
+   * Claims messages for one's own loop: `processing` for each that has no ack yet. Returns the ids that were
+   * claimed.
+   */
   markProcessing(ids: readonly string[], nowMs: number): string[] {
     const names = [...new Set(ids)]
     const history = this.history(names)
@@ -163,7 +167,10 @@ export class Outbox implements Store {
     return names.filter((id) => !refused.has(id))
   }
 
-  /** Ends a claimed message as completed together with its replies, or does nothing and returns false when the claim is gone. */
+  /**
+   * Ends a claimed message as completed together with its replies, or does nothing and returns false when the
+   * claim is gone.
+   */
   markCompleted(id: string, replies: readonly Reply[], nowMs: number, inboundSeq = 0): boolean {
     const said = { next: { type: 'completed', replies }, outcome: 'replied', reason: null } as const
     return this.#markEnded({ ...said, id, error: null, durationMs: 0 }, nowMs, inboundSeq)
@@ -197,7 +204,9 @@ export class Outbox implements Store {
       )
   }
 
-  /** `held`: the claims of these results, one for each. Returns the messages whose claim was no longer there. */
+  /**
+   * `held`: the claims of these results, one for each. Returns the messages whose claim was no longer there.
+   */
   #finish(
     results: readonly RunResult[],
     held: readonly (HeldClaim | undefined)[],
@@ -270,8 +279,9 @@ export class Outbox implements Store {
   }
 
   /**
-   * When a message may run again that a stop has interrupted; null: at once. A handler that stops its runtime looks like one
-   * that meets a deploy, so it is never given up for that; but it waits longer each time, and others get their turn.
+   * When a message may run again that a stop has interrupted; null: at once. A handler that stops its runtime
+   * looks like one that meets a deploy, so it is never given up for that; but it waits longer each time, and
+   * others get their turn.
    */
   #afterStop(id: string, run: number, nowMs: number): number | null {
     const delayMs = restartDelayMs((this.#sql.stops.get(id) as number) + 1)
@@ -295,7 +305,10 @@ export class Outbox implements Store {
     )
   }
 
-  /** Returns the messages whose claim was refused; one with runs on record comes again when its record has been read. */
+  /**
+   * Returns the messages whose claim was refused; one with runs on record comes again when its record has
+   * been read.
+   */
   #claim(claims: readonly Claim[], { iso }: Stamps): Set<string> {
     const refused = new Set<string>()
     if (claims.length === 0) return refused
@@ -351,7 +364,10 @@ function isAlike(a: Omit<EndedRuns, 'durations'>, b: Omit<EndedRuns, 'durations'
   )
 }
 
-/** The first death is answered at once, since most are nobody's fault; a message that goes on killing waits longer each time. */
+/**
+ * The first death is answered at once, since most are nobody's fault; a message that goes on killing waits
+ * longer each time.
+ */
 function restartDelayMs(deaths: number): number {
   return deaths <= 1 ? 0 : backoffMs(RESTART, deaths - 1)
 }

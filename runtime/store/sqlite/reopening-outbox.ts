@@ -1,6 +1,7 @@
-// The outbox of a runtime's life. A disk that failed leaves a handle whose memory of the file may be wrong, so the handle is
-// closed at once; the next use opens the file afresh, which plays back the journal, and looks through it before anything
-// is written. The file must be the one that was taken over, and still ours by its epoch. Nothing is ever repaired here.
+// The outbox of a runtime's life. A disk that failed leaves a handle whose memory of the file may be wrong,
+// so the handle is closed at once; the next use opens the file afresh, which plays back the journal, and
+// looks through it before anything is written. The file must be the one that was taken over, and still ours
+// by its epoch. Nothing is ever repaired here.
 
 import Database from 'better-sqlite3'
 import type { CommitBatch, CommitResult, History } from '../../protocol/commit-batch.ts'
@@ -52,8 +53,9 @@ export class ReopeningOutbox implements Store {
   }
 
   /**
-   * SQLite looks for itself at each commit with a rollback journal. In WAL mode it does not: what is committed to a deleted
-   * file is lost without an error. A runtime without work commits nothing, and has to look now and then.
+   * SQLite looks for itself at each commit with a rollback journal. In WAL mode it does not: what is
+   * committed to a deleted file is lost without an error. A runtime without work commits nothing, and has to
+   * look now and then.
    * @throws SqliteError SQLITE_READONLY_DBMOVED when another file stands at its path, or none
    */
   checkPlace(): void {
@@ -61,8 +63,8 @@ export class ReopeningOutbox implements Store {
   }
 
   /**
-   * Closes the file until it is used: an open one costs 320 KiB. Not in WAL mode: SQLite then removes the files without which no
-   * host on a read-only mount can read it.
+   * Closes the file until it is used: an open one costs 320 KiB. Not in WAL mode: SQLite then removes the
+   * files without which no host on a read-only mount can read it.
    */
   rest(): void {
     if (this.#journal === 'delete') this.#leave()
@@ -78,7 +80,10 @@ export class ReopeningOutbox implements Store {
     return this.#read((outbox) => outbox.unfinished(ids, limit))
   }
 
-  /** What the last commit left half done is undone first: nobody else may do that, so until then nobody could read the file. */
+  /**
+   * What the last commit left half done is undone first: nobody else may do that, so until then nobody could
+   * read the file.
+   */
   close(): void {
     try {
       if (this.#doubted) this.#outbox ??= this.#openAgain()
