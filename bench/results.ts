@@ -38,11 +38,13 @@ export function documents(): { readonly path: string; readonly text: string }[] 
   const bench = read<Result>('bench')
   const peers = read<Result>('peers')
   const profile = read<Profiled>('profile')
+  const workspaces = read<Result>('workspaces')
   return [
     fill('README.md', { figures: peers && inShort(peers) }),
     fill('docs/performance.md', {
       bench: bench && `${markdown(bench.rows)}\n\n${measuredOn(bench)}`,
       peers: peers && `${markdown(peers.rows)}\n\n${measuredOn(peers)}`,
+      workspaces: workspaces && `${markdown(workspaces.rows)}\n\n${measuredOn(workspaces)}`,
       profile:
         profile && `${profile.title}:\n\n${pipes(PROFILE_HEAD, profile.rows)}\n\n${measuredOn(profile)}`,
     }),

@@ -1,9 +1,9 @@
 // The loop, for all messages that are at the same point at once. One turn:
-//   take      ready messages from their lanes for free workers, as queue/scheduler.ts plans            → claiming
+//   take      ready messages from their lanes for free workers, as queue/scheduler.ts plans   → claiming
 //   read      them afresh: one that the host has paused or cancelled meanwhile is dropped here
-//   commit    ONE batch: how the runs of before have ended (acks with their replies), and the claims of what runs next
-//   run       each in its worker; every message comes back as exactly one Outcome                       → running
-//   decide    what follows (done, failed, retry, released); the next commit writes it                   → finishing
+//   commit    ONE batch: how runs have ended (acks with their replies), and the claims of the next ones
+//   run       each in its worker; every message comes back as exactly one Outcome             → running
+//   decide    what follows (done, failed, retry, released); the next commit writes it         → finishing
 // A batch that cannot be committed changes nothing: results are kept, what was taken goes back to its lane.
 // While a commit is under way nothing is taken; results that arrive meanwhile wait for the next one.
 import type { Clock, Timer } from './protocol/clock.ts'

@@ -9,11 +9,12 @@ import { Bundler } from './catalog/bundle.ts'
 import { Functions } from './catalog/functions.ts'
 import type { Config } from './config/options.ts'
 import type { Failpoints } from './failpoints.ts'
-import { type Clock, realClock } from './protocol/clock.ts'
+import { type Clock, coarse, realClock } from './protocol/clock.ts'
 import { errorText, NanoclawError } from './protocol/errors.ts'
 import type { Events } from './protocol/events.ts'
 import type { WorkspacePlace } from './protocol/files.ts'
 import type { FunctionSpec } from './protocol/function.ts'
+import { LockConnections } from './store/sqlite/lock.ts'
 import { Turns } from './turns.ts'
 import { CodeWatcher } from './watch/code-watcher.ts'
 import { childEnv } from './workers/child-env.ts'
@@ -52,6 +53,8 @@ export function createRuntime(config: Config, events: Events, options: RuntimeOp
  * 8 s.
  */
 const IDLE_GRACE_MS = 300
+/** The process wakes this seldom for all folders that are at rest together. */
+const LATE_MS = 250
 
 export class Runtime {
   readonly #config: Config
@@ -67,7 +70,7 @@ export class Runtime {
   readonly #workspaces = new Map<string, Workspace>()
   /** Those that leave, until they have. */
   readonly #removals = new Map<string, Promise<void>>()
-  readonly #shared: Omit<WorkspaceParts, 'config' | 'turns' | 'onFatal'>
+  readonly #parts: Omit<WorkspaceParts, 'config' | 'turns' | 'onFatal'>
   readonly #turns: Turns
   #sources: CodeWatcher | undefined
   #runs = 0
@@ -114,14 +117,14 @@ export class Runtime {
     })
     const parts = { config, clock, events, bundler: this.#bundler, loader: this.#pool, env: limits.env }
     this.#functions = new Functions({ ...parts, onRetry: () => void this.reload() })
-    this.#shared = {
+    this.#parts = {
       clock,
       random,
       events,
       workers: this.#pool,
       functions: this.#functions,
       nextRunId: () => ++this.#runs,
-      isOneOfMany: this.#several,
+      shared: this.#several ? { locks: new LockConnections(), lateClock: coarse(clock, LATE_MS) } : undefined,
       failpoints,
     }
   }
@@ -276,7 +279,7 @@ export class Runtime {
   #make(place: WorkspacePlace): Workspace {
     const { workspace: name, paths } = place
     const workspace: Workspace = new Workspace({
-      ...this.#shared,
+      ...this.#parts,
       config: { ...this.#config, workspace: name, paths },
       turns: this.#turns.join(),
       onFatal: (error) => this.#failed(workspace, error),
@@ -354,7 +357,7 @@ export class Runtime {
     const impatience = this.#clock.after(IDLE_GRACE_MS, () => void this.#pool.stop(true))
     await this.#pool.stop(false)
     impatience.cancel()
-    this.#shared.failpoints?.reach('in-shutdown')
+    this.#parts.failpoints?.reach('in-shutdown')
     for (const workspace of this.#workspaces.values()) workspace.release()
     await this.#bundler.release()
     this.#events.emit('stopped')

@@ -21,7 +21,7 @@ import { Queue } from './queue/queue.ts'
 import type { Workers } from './queue/workers.ts'
 import { INBOUND_LIMITS, InboundSource } from './sources/inbound.ts'
 import { OpenWithRetry } from './store/open-with-retry.ts'
-import { Retention } from './store/retention.ts'
+import { LAP_PAUSE_MS, Retention } from './store/retention.ts'
 import {
   classifyWrite,
   explain,
@@ -31,7 +31,7 @@ import {
   writeTrouble,
 } from './store/sqlite/classify.ts'
 import { Inbox, START } from './store/sqlite/inbox.ts'
-import { Lock } from './store/sqlite/lock.ts'
+import { Lock, type LockConnections } from './store/sqlite/lock.ts'
 import { ReopeningOutbox } from './store/sqlite/reopening-outbox.ts'
 import type { Recovery } from './store/store.ts'
 import { TimeoutDeclaration } from './store/timeout-declaration.ts'
@@ -54,11 +54,21 @@ export interface WorkspaceParts {
   }
   readonly turns: TurnOrder
   readonly nextRunId: () => number
-  /** One of several: it costs little while nothing happens in it. */
-  readonly isOneOfMany: boolean
+  /**
+   * Of a runtime of several, in which a folder costs little while nothing happens in it; undefined: this is
+   * the only one.
+   */
+  readonly shared: Shared | undefined
   readonly failpoints: Failpoints | undefined
   /** It cannot go on, and does nothing more by itself. */
   readonly onFatal: (error: Error, exitCode: 75 | 78 | 1) => void
+}
+
+/** What the workspaces of one runtime have together. */
+export interface Shared {
+  readonly locks: LockConnections
+  /** Its calls come together, and a little late. */
+  readonly lateClock: Clock
 }
 
 /** What ends the processes that run messages of this workspace when a drain takes too long. */
@@ -93,10 +103,25 @@ const QUEUE_LIMITS = { scheduledMax: 20_000, parkedMax: 10_000 }
  */
 const STATUS_MS = 1_000
 /**
- * Of many folders those in which nothing happens are polled and touched this seldom, or all of them together
- * would cost several per cent of a core. Events of the folder still tell of a message at once.
+ * Of many folders those that are at rest are polled and touched this seldom, or all of them together would
+ * cost several per cent of a core; health checks allow 15 s. Events of the folder still tell of a message at
+ * once.
  */
-const QUIET_MS = 5_000
+const RESTING_MS = 10_000
+/**
+ * So many changes in a row that only a poll has found are no chance: no events come, as on some mounts, or
+ * through a link.
+ */
+const MISSED_MAX = 2
+/**
+ * A folder comes to rest when neither side has written for so long; a time of a file may be two seconds off.
+ */
+const REST_AFTER_MS = 5_000
+/**
+ * A folder at rest opens its files this seldom to see what has become old enough to be forgotten: `retention`
+ * is counted in days.
+ */
+const RETENTION_MS = 3_600_000
 /**
  * After the drain's time is up, its last commits have this long, tried every few milliseconds: with the
  * default drain a stop takes less than 8 s, after which some containers are killed.
@@ -108,6 +133,7 @@ export class Workspace {
   readonly name: string
   readonly #parts: WorkspaceParts
   readonly #clock: Clock
+  readonly #late: Clock | undefined
   readonly #events: Events
   readonly #statusFile: StatusFile
   #startedAt = ''
@@ -115,6 +141,10 @@ export class Workspace {
   #open: Open | undefined
   #running: Running | undefined
   #statusTimer: Timer | undefined
+  /** When something was last under way. */
+  #busyAtMs = Number.NEGATIVE_INFINITY
+  /** What the status file of a folder at rest says; undefined: it is not at rest. */
+  #shown: { readonly functions: RuntimeStatus['functions']; readonly parked: number | undefined } | undefined
   #ending = false
   #failed = false
   /** Ends a drain: nothing more will be written. */
@@ -130,6 +160,7 @@ export class Workspace {
     this.#parts = parts
     this.name = parts.config.workspace
     this.#clock = guarded(parts.clock, (error) => this.#fatal(error))
+    this.#late = parts.shared && guarded(parts.shared.lateClock, (error) => this.#fatal(error))
     this.#events = labelled(parts.events, this.name)
     this.#statusFile = new StatusFile(parts.config.paths.lock, this.#events)
   }
@@ -143,7 +174,7 @@ export class Workspace {
     const { config, clock } = this.#parts
     this.#startedAt = isoTime(clock.now())
     makeFolders(config)
-    const lock = Lock.acquire(config.paths.lock, () => this.#statusFile.holder())
+    const lock = this.#acquireLock()
     this.#lock = lock
     this.#releases.push(() => this.#lock?.release(this.#stoppedEpoch))
     const { outbox, recovery } = await this.#openOutbox(lock.stoppedEpoch)
@@ -257,6 +288,11 @@ export class Workspace {
     for (const release of this.#releases.splice(0).reverse()) release()
   }
 
+  #acquireLock(): Lock {
+    const { config, shared } = this.#parts
+    return Lock.acquire(config.paths.lock, () => this.#statusFile.holder(), shared?.locks)
+  }
+
   async #openOutbox(stoppedEpoch: number): Promise<{ outbox: ReopeningOutbox; recovery: Recovery }> {
     const { clock, failpoints, config } = this.#parts
     const { paths, journal, crashLimit } = config
@@ -286,6 +322,12 @@ export class Workspace {
     const { paths, crashLimit, maxContentBytes, pollMs, watch } = config
     const [clock, events] = [this.#clock, this.#events]
     let isBlind = false
+    let missed = 0
+    const goBlind = (reason: string) => {
+      if (isBlind) return
+      isBlind = true
+      events.emit('watch-degraded', { reason })
+    }
     const store = new TimeoutDeclaration(outbox, (name) => functions.limitMsOf(name))
     const own: DispatcherPorts = { inbound: inbox, store, workers }
     const ports = failpoints?.around(own) ?? own
@@ -311,8 +353,16 @@ export class Workspace {
         checkpoint: recovery.checkpoint,
         maxContentBytes,
         pollMs,
-        quietPollMs: () =>
-          this.#parts.isOneOfMany && watch && !isBlind ? Math.max(pollMs, QUIET_MS) : pollMs,
+        pollLater: (poll) => {
+          if (!this.#rest() || !watch || isBlind) return undefined
+          return this.#late?.after(Math.max(pollMs, RESTING_MS), () => {
+            poll()
+            if (source.quietForMs >= REST_AFTER_MS) return
+            this.#woke()
+            if (++missed < MISSED_MAX) return
+            goBlind(`${missed} changes of ${paths.inbound} came without an event`)
+          })
+        },
         // Where all of the workspace has gone, that inbound.db is missing says less.
         classify: (error) => (this.#isInPlace(outbox) ? readTrouble(error, paths.inbound) : { retry: true }),
         path: paths.inbound,
@@ -341,6 +391,7 @@ export class Workspace {
       },
       claimed: () => {
         turns.served()
+        this.#busyAtMs = clock.monotonic()
         heartbeat.beat()
       },
       classify: writeTrouble,
@@ -350,6 +401,10 @@ export class Workspace {
     const retention = new Retention({
       clock,
       retentionMs: config.retentionMs,
+      pauseMs: (pauseMs) =>
+        this.#rest() && pauseMs === LAP_PAUSE_MS
+          ? Math.max(pauseMs, Math.min(config.retentionMs, RETENTION_MS))
+          : pauseMs,
       past: outbox.retention,
       host: inbox,
       isLock: (error) => classifyWrite(error) === 'retry',
@@ -359,11 +414,12 @@ export class Workspace {
       ? new InboundWatcher({
           clock,
           path: paths.inbound,
-          onHint: () => source.poll('now'),
-          onDegraded: (reason) => {
-            isBlind = true
-            events.emit('watch-degraded', { reason })
+          onHint: () => {
+            missed = 0
+            source.poll('now')
+            if (source.quietForMs < REST_AFTER_MS) this.#woke()
           },
+          onDegraded: goBlind,
         })
       : undefined
     return { ...open, queue, source, dispatcher, retention, trigger }
@@ -388,7 +444,7 @@ export class Workspace {
     const lock = this.#lock
     if (!lock || lock.isInPlace) return true
     try {
-      this.#lock = Lock.acquire(this.#parts.config.paths.lock, () => this.#statusFile.holder())
+      this.#lock = this.#acquireLock()
       lock.release()
     } catch (error) {
       // That it cannot be made for now is no reason to end: outbound.db has an epoch as well.
@@ -413,9 +469,40 @@ export class Workspace {
     if (this.#ending) return
     if (this.#running && !this.#isInPlace(this.#running.outbox)) return
     if (!this.#keepLock()) return
-    this.#writeStatus(this.#running?.source.waitingFor === undefined ? 'running' : 'waiting')
-    const isQuiet = this.#parts.isOneOfMany && this.#running?.source.isQuiet
-    this.#statusTimer = this.#clock.after(isQuiet ? QUIET_MS : STATUS_MS, () => this.#keepStatus())
+    const isResting = this.#rest()
+    const now = { functions: this.#parts.functions.list, parked: this.#running?.queue.count('parked') }
+    const isShown = isResting && isDeepStrictEqual(this.#shown, now)
+    if (!isShown || !this.#statusFile.touch(this.#clock.now()))
+      this.#writeStatus(this.#running?.source.waitingFor === undefined ? 'running' : 'waiting')
+    this.#shown = isResting ? now : undefined
+    this.#armStatus(isResting)
+  }
+
+  /** A folder that has come from its rest shows so as soon as every other. */
+  #woke(): void {
+    if (!this.#shown) return
+    this.#shown = undefined
+    this.#statusTimer?.cancel()
+    this.#armStatus(false)
+  }
+
+  #armStatus(isResting: boolean): void {
+    const keep = () => this.#keepStatus()
+    this.#statusTimer = isResting ? this.#late?.after(RESTING_MS, keep) : this.#clock.after(STATUS_MS, keep)
+  }
+
+  /**
+   * Closes both files while nothing happens; what needs them opens them again. False: something does happen.
+   */
+  #rest(): boolean {
+    if (!this.#late || !this.#running || this.#ending) return false
+    const { source, queue, inbox, outbox } = this.#running
+    const nowMs = this.#clock.monotonic()
+    if (!queue.isWaiting) this.#busyAtMs = nowMs
+    if (Math.min(source.quietForMs, nowMs - this.#busyAtMs) < REST_AFTER_MS) return false
+    if (!inbox.rest(this.#clock.now(), REST_AFTER_MS)) return false
+    outbox.rest()
+    return true
   }
 
   #writeStatus(state: 'running' | 'waiting' | 'draining'): void {

@@ -48,6 +48,7 @@ export class Functions {
   readonly #news: FaultReporter
   #catalog = new Catalog([])
   #built: readonly BuiltFunction[] = []
+  #list: RuntimeStatus['functions'] = []
   #retry: Timer | undefined
   #failures = 0
   #stopped = false
@@ -67,13 +68,12 @@ export class Functions {
     return this.#catalog.names.flatMap((name) => this.#catalog.get(name) ?? [])
   }
 
-  /** Every function with its fault, if any. `stillServed`: its last good version stays in use. */
+  /**
+   * Every function with its fault, if any; another array after each change. `stillServed`: its last good
+   * version stays in use.
+   */
   get list(): RuntimeStatus['functions'] {
-    return this.#built.map(({ source: { name, file }, spec, fault }) => {
-      const rule = spec && { rule: spec.rule }
-      if (!fault) return { name, file, ...rule }
-      return { name, file, broken: fault.text, ...rule, ...(spec && { stillServed: true }) }
-    })
+    return this.#list
   }
 
   /** Upper bound of a run of this function, from its claim until its process is killed. */
@@ -205,6 +205,7 @@ export class Functions {
     this.#tellCapped(specs.filter((spec) => this.#catalog.get(spec.name) !== spec))
     this.#catalog = new Catalog(specs, broken)
     this.#built = built
+    this.#list = built.map(shown)
     this.#parts.loader.keepOnly(new Set(specs.map(({ bundle }) => bundle)))
     if (this.#news.any(built)) this.#failures = 0
     return this.#news.tell(built, this.#tryAgainLater())
@@ -225,4 +226,10 @@ export class Functions {
     this.#retry = this.#parts.clock.after(retryMs, this.#parts.onRetry)
     return retryMs
   }
+}
+
+function shown({ source: { name, file }, spec, fault }: BuiltFunction): RuntimeStatus['functions'][number] {
+  const rule = spec && { rule: spec.rule }
+  if (!fault) return { name, file, ...rule }
+  return { name, file, broken: fault.text, ...rule, ...(spec && { stillServed: true }) }
 }

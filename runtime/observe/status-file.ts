@@ -35,7 +35,7 @@ export class StatusFile {
     const holds = this.#holdsFor !== undefined && { state: 'holding', waitingFor: this.#holdsFor }
     const text = `${JSON.stringify({ pid: process.pid, host: hostname(), ...note, ...holds }, null, 2)}\n`
     try {
-      if (text === this.#written) return this.#touch(nowMs / 1000)
+      if (text === this.#written) return this.#setTime(nowMs)
       // Replaces the file each time: writing in place would follow a link.
       rmSync(`${this.#path}.new`, { force: true })
       writeFileSync(`${this.#path}.new`, text, { mode: 0o600, flag: 'wx' })
@@ -46,9 +46,19 @@ export class StatusFile {
     }
   }
 
+  /** It says what it is to say. False: it is to be written again. */
+  touch(nowMs: number): boolean {
+    try {
+      this.#setTime(nowMs)
+      return true
+    } catch {
+      return false
+    }
+  }
+
   /** lutimes: does not follow a link. */
-  #touch(seconds: number): void {
-    lutimesSync(this.#path, seconds, seconds)
+  #setTime(nowMs: number): void {
+    lutimesSync(this.#path, nowMs / 1000, nowMs / 1000)
   }
 
   /** Text about the holder of the lock, for error messages. */

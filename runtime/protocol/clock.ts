@@ -62,6 +62,45 @@ export function guarded(clock: Clock, caught: (error: unknown) => void, soon?: C
   }
 }
 
+/**
+ * Calls that may come up to `stepMs` late, and come together: a thousand folders that each look at their
+ * files every few seconds would otherwise wake the process hundreds of times a second.
+ */
+export function coarse(clock: Clock, stepMs: number): Clock {
+  const steps = new Map<number, Set<() => void>>()
+  let armed: { readonly step: number; readonly timer: Timer } | undefined
+  const arm = () => {
+    const step = Math.min(...steps.keys())
+    if (armed?.step === step) return
+    armed?.timer.cancel()
+    armed = undefined
+    if (steps.size === 0) return
+    const timer = clock.after(step * stepMs - clock.monotonic(), () => {
+      const calls = steps.get(step) ?? []
+      steps.delete(step)
+      armed = undefined
+      for (const call of calls) call()
+      arm()
+    })
+    armed = { step, timer }
+  }
+  return {
+    ...clock,
+    after(delayMs, fn) {
+      const step = Math.ceil((clock.monotonic() + delayMs) / stepMs)
+      const call = () => fn()
+      const calls = steps.get(step) ?? new Set()
+      steps.set(step, calls.add(call))
+      arm()
+      return {
+        cancel: () => {
+          if (calls.delete(call) && calls.size === 0 && steps.delete(step)) arm()
+        },
+      }
+    },
+  }
+}
+
 const nothing = new Int32Array(new SharedArrayBuffer(4))
 
 /**

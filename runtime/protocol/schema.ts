@@ -136,8 +136,8 @@ export const OWN_VERSION = 3
  *   nanoclaw_runtime  one row. `epoch` rises by one at each start and is checked in every commit: a runtime
  *                     that finds another number has been replaced and writes no more. `checkpoint_seq`: every
  *                     message with a seq up to it is finished, or listed in nanoclaw_unfinished, or has a
- *                     `next_at`, so a start need not read history. `checkpoint_id`: of the row with that seq; a file that has
- *                     another row there is read from its beginning.
+ *                     `next_at`, so a start need not read history. `checkpoint_id`: of the row with that
+ *                     seq; a file that has another row there is read from its beginning.
  *   nanoclaw_unfinished  messages up to the checkpoint that are not finished: due later, ready, without a
  *                        function; also each that had a `next_at` and was claimed since.
  *   nanoclaw_batch    what was given to a process together, while any of it runs; `runs`: JSON, a [message

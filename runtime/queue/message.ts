@@ -3,7 +3,7 @@
 // and ends the runtime.
 //
 //   found ──► scheduled | parked | rejected | ready | retrying        its row was read (sources/)
-//   scheduled, parked, ready, retrying ──► rereading ──► as found     its time has come, or something about it has changed
+//   scheduled, parked, ready, retrying ──► rereading ──► as found     its time has come, or it has changed
 //   retrying ──► ready ──► claiming ──► running ──► finishing         dispatcher.ts
 //   claiming ──► ready                                                the commit failed
 //   finishing ──► ready (released) | retrying | rereading | gone      the commit is on disk

@@ -128,6 +128,12 @@ export class Queue {
     return this.#lanes
   }
 
+  /** Nothing is to be done before a time comes or functions change. */
+  get isWaiting(): boolean {
+    const waiting = (['scheduled', 'parked', 'retrying'] as const).map((state) => this.count(state))
+    return this.#messages.size === waiting.reduce((sum, count) => sum + count)
+  }
+
   get(id: string): Message | undefined {
     return this.#messages.get(id)
   }

@@ -1,11 +1,11 @@
 // inbound.db as a source of messages. It is another program's file: read, never written.
 //
-//   poll         has anything been committed? if so, scan on from where the last scan ended, page by page  (event, poll)
-//   beyond       while the lanes have no room, other functions go on beyond the scan                       (beyond.ts)
-//   set aside    lanes whose first message waits for its next attempt leave memory when the room is wanted (set-aside.ts)
-//   refill       they come back when it is due, and what stands behind it in the file after that           (refill.ts)
-//   rescan       what the scan has passed is read again, slowly                                (rescan.ts)  (poll)
-//   checkpoint   how far the scan has come, kept in outbound.db, so that the next start need not begin at the beginning
+//   poll         at an event, or at times: has anything been committed? if so, it scans on, page by page
+//   beyond       beyond.ts: while the lanes have no room, other functions go on beyond the scan
+//   set aside    set-aside.ts: lanes whose head waits for its next attempt leave memory for others
+//   refill       refill.ts: they come back when it is due, and then what stands behind it in the file
+//   rescan       rescan.ts: what the scan has passed is read again, slowly
+//   checkpoint   checkpoint.ts: how far the scan has come, kept in outbound.db for the next start
 //
 // What becomes of a row that is found stands in admission.ts.
 import type { Clock, Timer } from '../protocol/clock.ts'
@@ -63,8 +63,8 @@ export interface InboundSourceParts {
   readonly checkpoint: Checkpoint
   readonly maxContentBytes: number
   readonly pollMs: number
-  /** The same while the file is quiet, where events tell of changes. */
-  readonly quietPollMs?: () => number
+  /** Asked before each poll: a later one will do, since nothing happens and events tell of changes. */
+  readonly pollLater?: (poll: () => void) => Timer | undefined
   readonly classify: RetryingReaderParts['classify']
   /** inbound.db, for people. */
   readonly path: string
@@ -79,8 +79,6 @@ export const INBOUND_LIMITS: InboundLimits = {
   unfinishedMax: 1_000,
   namelessMax: 10_000,
 }
-/** Without any change for so long a file is quiet. */
-const QUIET_AFTER_MS = 30_000
 /**
  * With so many in the lanes the scan goes on at leisure, a page in each pause: what waits for long costs the
  * garbage collector.
@@ -116,10 +114,11 @@ export class InboundSource implements MessageSource {
    * Rows up to here may be on record in outbound.db already; those behind it are new. undefined: all may be.
    */
   #recordedUpTo: Cursor | undefined
-  #changedAtMs: number
+  #changedAtMs = Number.NEGATIVE_INFINITY
   #setsAsideAtMs = Number.NEGATIVE_INFINITY
   #step: Timer | undefined
   #pollTimer: Timer | undefined
+  #pollsLater = false
   #stopped = false
 
   constructor(parts: InboundSourceParts, router: Router) {
@@ -127,7 +126,6 @@ export class InboundSource implements MessageSource {
     const { pageRows } = limits
     this.#parts = parts
     this.#router = router
-    this.#changedAtMs = clock.monotonic()
     this.#scanned = { ...start, seq: checkpoint.seq, id: checkpoint.id }
     this.#reader = new RetryingReader({
       ...parts,
@@ -182,6 +180,8 @@ export class InboundSource implements MessageSource {
     this.#dispatcher = dispatcher
     this.#admission.start(dispatcher)
     this.poll('now')
+    // A folder in which there is nothing to do comes to rest before the next one is opened.
+    if (this.#parts.pollLater) this.#reader.do(this.#rescanNow)
     this.#armPoll()
   }
 
@@ -199,10 +199,12 @@ export class InboundSource implements MessageSource {
     return this.#reader.waitingFor
   }
 
-  /** The file can be read, all of it was, and nothing has changed in it for a while. */
-  get isQuiet(): boolean {
+  /**
+   * How long ago all of the file was read and nothing has changed since; 0: something may be left to find.
+   */
+  get quietForMs(): number {
     const isIdle = !this.#scanning && this.#rescan.isDone && !this.#beyond.upTo && !this.#isRefilling
-    return isIdle && !this.waitingFor && this.#parts.clock.monotonic() - this.#changedAtMs >= QUIET_AFTER_MS
+    return isIdle && !this.waitingFor ? this.#parts.clock.monotonic() - this.#changedAtMs : 0
   }
 
   /**
@@ -300,9 +302,11 @@ export class InboundSource implements MessageSource {
     this.#doubt = false
     if (changed === 'replaced') this.#startOver()
     if (changed !== 'no') {
-      this.#changedAtMs = this.#parts.clock.monotonic()
+      // What was there at the start has not changed.
+      if (this.#startedUpTo) this.#changedAtMs = this.#parts.clock.monotonic()
       this.#rescan.again()
       this.#scanning = true
+      if (this.#pollsLater) this.#armPoll()
     } else this.#goOn()
     this.#scan()
   }
@@ -452,11 +456,15 @@ export class InboundSource implements MessageSource {
 
   #armPoll(): void {
     if (this.#stopped) return
-    const { clock, pollMs, quietPollMs } = this.#parts
-    this.#pollTimer = clock.after((this.isQuiet && quietPollMs?.()) || pollMs, () => {
+    const { clock, pollMs, pollLater } = this.#parts
+    const poll = () => {
       this.poll('doubt')
       this.#reader.do(this.#rescanNow)
       this.#armPoll()
-    })
+    }
+    this.#pollTimer?.cancel()
+    this.#pollTimer = this.quietForMs > 0 ? pollLater?.(poll) : undefined
+    this.#pollsLater = this.#pollTimer !== undefined
+    this.#pollTimer ??= clock.after(pollMs, poll)
   }
 }

@@ -8,9 +8,9 @@ import type { Events } from '../protocol/events.ts'
 import { ReportOnce } from '../protocol/report-once.ts'
 
 /**
- * retry  somebody has a lock
- * hold   the disk takes no writes, and may again whenever it likes
- * doubt  the disk fails to do what it was told, or reads what nobody has written: it has a few chances to be right again
+ * retry  another process has a lock
+ * hold   the disk takes no writes for now
+ * doubt  the disk failed in a write, or returned what was never written: it is tried a few times more
  */
 export type Passing = 'retry' | 'hold' | 'doubt'
 

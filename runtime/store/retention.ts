@@ -17,6 +17,8 @@ export interface RetentionParts {
     /** Those of these replies that the host has recorded as delivered. */
     delivered(ids: readonly string[]): ReadonlySet<string>
   }
+  /** Asked before a longer pause than between two pages with work: how long it is to be. */
+  readonly pauseMs?: (pauseMs: number) => number
   /** Whether an error is a lock of another process, which is gone in a moment. */
   readonly isLock: (error: unknown) => boolean
   /**
@@ -39,7 +41,7 @@ const BUSY_PAUSE_MS = 50
  */
 const IDLE_PAUSE_MS = 5_000
 /** Everything that is old enough has been looked at, or a file cannot be used. */
-const LAP_PAUSE_MS = 60_000
+export const LAP_PAUSE_MS = 60_000
 /** After a lock: a host that commits 125 times a second holds one in every second try. */
 const LOCK_PAUSE_MS = 20
 /**
@@ -86,7 +88,8 @@ export class Retention {
     this.#timer = clock.after(pauseMs, () => {
       const startMs = clock.monotonic()
       try {
-        this.#again(this.#page())
+        const pauseMs = this.#page()
+        this.#again(pauseMs > BUSY_PAUSE_MS ? (this.#parts.pauseMs?.(pauseMs) ?? pauseMs) : pauseMs)
       } catch (error) {
         if (!isOfAFile(error)) return onBug(error)
         if (isLock(error))

@@ -63,7 +63,7 @@ function sourceOn(
     limits = INBOUND_LIMITS,
     scheduledMax = QUEUE_LIMITS.scheduledMax,
     router = ROUTER,
-    quietPollMs = 250,
+    laterPollMs = 0,
   } = {},
 ) {
   const [clock, events, inbox] = [new FakeClock(), createEvents(), new Inbox(path)]
@@ -108,7 +108,7 @@ function sourceOn(
       checkpoint: { seq: START.seq, id: null, unfinished: [] },
       maxContentBytes: 1_000,
       pollMs: 250,
-      quietPollMs: () => quietPollMs,
+      pollLater: (poll) => (laterPollMs > 0 ? clock.after(laterPollMs, poll) : undefined),
       classify: readTrouble,
       path,
     },
@@ -404,7 +404,7 @@ describe('when one function fills the lanes', () => {
   })
 })
 
-test('a file without changes for half a minute is polled as seldom as is said, and after a change as often as ever', () => {
+test('a file that was read to its end is polled as seldom as its folder asks, and after a change as often as ever', () => {
   const path = join(tempDir(), 'inbound.db')
   const db = headInbound(path)
   let polls = 0
@@ -412,22 +412,20 @@ test('a file without changes for half a minute is polled as seldom as is said, a
     polls++
     return undefined as never
   }
-  const { clock, source, lanes } = sourceOn(path, { page: () => undefined, changed }, { quietPollMs: 5_000 })
+  const { clock, source, lanes } = sourceOn(path, { page: () => undefined, changed }, { laterPollMs: 5_000 })
   const pollsIn = (ms: number) => {
     polls = 0
     clock.advance(ms)
     return polls
   }
-  expect(pollsIn(20_000)).toBe(80)
-  clock.advance(20_000)
-  expect(source.isQuiet).toBe(true)
+  expect(source.quietForMs).toBeGreaterThan(0)
   expect(pollsIn(20_000)).toBe(4)
   insertMessage(db, { kind: 'f' })
   source.poll('now')
   expect(lanes.size).toBe(1)
-  expect(source.isQuiet).toBe(false)
-  clock.advance(5_000)
-  expect(pollsIn(10_000)).toBe(40)
+  expect(source.quietForMs).toBe(0)
+  expect(pollsIn(1_000)).toBe(1)
+  expect(source.quietForMs).toBe(1_000)
 })
 
 test('a row that a table without a key has twice is one message, and what is on record about it counts once', () => {

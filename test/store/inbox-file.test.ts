@@ -8,7 +8,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { readTrouble } from '../../runtime/store/sqlite/classify.ts'
 import { Inbox, START } from '../../runtime/store/sqlite/inbox.ts'
 import { READ_BUSY_MS } from '../../runtime/store/sqlite/open.ts'
-import { type Db, headInbound, insertMessage, openDb, tempDir } from '../support/files.ts'
+import { type Db, descriptors, headInbound, insertMessage, openDb, tempDir } from '../support/files.ts'
 import { leaveHotJournal } from '../support/hot-journal.ts'
 import { until } from '../support/runtime.ts'
 
@@ -43,6 +43,132 @@ function errorOf(work: () => unknown): unknown {
   }
   throw new Error('nothing was thrown')
 }
+
+describe('at rest', () => {
+  const isOpen = (path: string) => descriptors().includes(path)
+  /** A file that was written a minute ago, read and left. */
+  function atRest() {
+    const { path, dir, inbox, db } = withFile()
+    insertMessage(db, { id: 'm' })
+    age(path)
+    inbox.changed()
+    return { path, dir, inbox, db, rest: () => inbox.rest(Date.now(), 5_000) }
+  }
+  const age = (path: string) => utimesSync(path, Date.now() / 1_000 - 60, Date.now() / 1_000 - 60)
+
+  test('the file is closed, and looking whether it has changed does not open it', () => {
+    const { path, inbox, db, rest } = atRest()
+    db.close()
+    expect(isOpen(path)).toBe(true)
+    expect([rest(), rest(), isOpen(path)]).toEqual([true, true, false])
+    expect([inbox.changed(), inbox.changed(true), isOpen(path)]).toEqual(['no', 'no', false])
+  })
+
+  test('a commit is seen, once, whatever its kind', () => {
+    const { path, inbox, db, rest } = atRest()
+    for (const write of [
+      () => insertMessage(db, { id: 'next' }),
+      () => db.exec("update messages_in set status = 'paused' where id = 'next'"),
+      () => db.pragma('user_version = 7'),
+    ]) {
+      expect(rest()).toBe(true)
+      write()
+      expect([inbox.changed(), inbox.changed()]).toEqual(['yes', 'no'])
+      age(path)
+    }
+  })
+
+  test('a commit to a write-ahead log is seen, and one that the log is emptied of', () => {
+    const { path, inbox, db } = withFile()
+    db.pragma('journal_mode = wal')
+    inbox.changed()
+    const past = () => [path, `${path}-wal`].forEach(age)
+    const rest = () => inbox.rest(Date.now(), 5_000)
+    for (let n = 0; n < 3; n++) {
+      insertMessage(db)
+      expect([inbox.changed(), rest()]).toEqual(['yes', false])
+      past()
+      expect(rest()).toBe(true)
+      insertMessage(db)
+      expect([inbox.changed(), inbox.changed()]).toEqual(['yes', 'no'])
+      past()
+      expect(rest()).toBe(true)
+      db.pragma('wal_checkpoint(truncate)')
+      expect(inbox.changed()).toBe('yes')
+    }
+  })
+
+  test.each(['persist', 'truncate'])(
+    'a journal that stays, as with journal_mode=%s, keeps it from nothing',
+    (mode) => {
+      const { path, inbox, db, rest } = atRest()
+      db.pragma(`journal_mode = ${mode}`)
+      for (let n = 0; n < 2; n++) {
+        insertMessage(db)
+        expect([inbox.changed(), rest()]).toEqual(['yes', false])
+        for (const file of [path, `${path}-journal`]) age(file)
+        expect([rest(), inbox.changed()]).toEqual([true, 'no'])
+      }
+    },
+  )
+
+  test('a read opens it, and is no change; a commit before or behind it is one', () => {
+    const { path, inbox, db, rest } = atRest()
+    expect(rest()).toBe(true)
+    expect([inbox.getMessages(['m']).size, inbox.changed(), inbox.changed()]).toEqual([1, 'no', 'no'])
+    expect(rest()).toBe(true)
+    insertMessage(db)
+    expect([ids(inbox).length, inbox.changed(), inbox.changed()]).toEqual([2, 'yes', 'no'])
+    age(path)
+    expect(rest()).toBe(true)
+    ids(inbox)
+    insertMessage(db)
+    expect([inbox.changed(), inbox.changed()]).toEqual(['yes', 'no'])
+  })
+
+  test.each(['straight away', 'after a while without any'])('another file is replaced: %s', (when) => {
+    const { path, dir, inbox, rest } = atRest()
+    const other = another(dir, 'x')
+    age(other)
+    expect(rest()).toBe(true)
+    if (when !== 'straight away') {
+      rmSync(path)
+      expect(() => inbox.changed()).toThrow('does not exist yet')
+    }
+    renameSync(other, path)
+    expect([inbox.changed(), ids(inbox), inbox.changed()]).toEqual(['replaced', ['x'], 'no'])
+  })
+
+  test('it is not left while the host commits, has just committed, or has committed what was not seen', () => {
+    const { path, inbox, db, rest } = atRest()
+    insertMessage(db)
+    age(path)
+    expect(rest(), 'not seen').toBe(false)
+    inbox.changed()
+    utimesSync(path, Date.now() / 1_000 - 3, Date.now() / 1_000 - 3)
+    expect(rest(), 'just now').toBe(false)
+    age(path)
+    writeFileSync(`${path}-journal`, 'begun')
+    expect(rest(), 'a journal').toBe(false)
+    rmSync(`${path}-journal`)
+    expect([isOpen(path), rest()]).toEqual([true, true])
+  })
+
+  test('a journal that its writer has left behind says that the file is not readable, as it does while it is open', async () => {
+    const { path, inbox, db, rest } = atRest()
+    db.exec(`with recursive n(i) as (select 1 union all select i + 1 from n where i < 3000)
+      insert into messages_in (id, seq, kind, timestamp, content) select 'm' || i, i * 2 + 2, 'chat', '', printf('%200d', i) from n`)
+    db.close()
+    inbox.changed()
+    age(path)
+    expect(rest()).toBe(true)
+    await leaveHotJournal(path, "update messages_in set content = 'torn'")
+    for (let n = 0; n < 2; n++)
+      expect(errorOf(() => inbox.changed())).toMatchObject({ code: 'SQLITE_READONLY_ROLLBACK' })
+    openDb(path).prepare('select count(*) from messages_in').get()
+    expect(inbox.changed()).toBe('yes')
+  })
+})
 
 describe('whether anything has changed', () => {
   test('yes at first, then no, and yes once after each commit', () => {

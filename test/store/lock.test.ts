@@ -1,10 +1,10 @@
 // One runtime per workspace, held by the kernel: whoever dies loses it, whoever sleeps keeps it.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { existsSync, linkSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
-import { isLocked, Lock } from '../../runtime/store/sqlite/lock.ts'
+import { isLocked, Lock, LockConnections } from '../../runtime/store/sqlite/lock.ts'
 import { attacker } from '../support/attacker.ts'
 import { headInbound, tempDir } from '../support/files.ts'
 import { until } from '../support/runtime.ts'
@@ -15,9 +15,9 @@ const lockPath = () => join(tempDir(), '.runtime.lock')
 /** Another process at the lock; `says` waits for its next word. */
 function other(
   what: 'hold' | 'probe',
-  path: string,
+  ...paths: string[]
 ): { child: ChildProcess; says: (word: string) => Promise<void> } {
-  const child = spawn(process.execPath, ['--import', 'tsx', CHILD, what, path], {
+  const child = spawn(process.execPath, ['--import', 'tsx', CHILD, what, ...paths], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   onTestFinished(() => {
@@ -166,6 +166,45 @@ test('nor does a link lock the host out that comes and goes while the lock is ta
       expect(error).toMatchObject({ code: 'outbound_unusable' })
     }
   }
+})
+
+test('locks of one process that share connections are taken, refused and freed one by one, and write nothing', async () => {
+  const connections = new LockConnections()
+  const paths = Array.from({ length: 25 }, lockPath)
+  const { child, says } = other('hold', paths[12]!)
+  await says('held')
+  const take = (path: string) => {
+    const lock = Lock.acquire(path, () => 'the test', connections)
+    onTestFinished(() => lock.release())
+    return lock
+  }
+  const locks = paths.map((path, n) => (n === 12 ? undefined : take(path)))
+  const held = () => paths.map(isLocked)
+  const all = paths.map(() => true)
+  expect(() => take(paths[12]!)).toThrow(expect.objectContaining({ code: 'locked' }))
+  expect(() => take(paths[3]!)).toThrow(expect.objectContaining({ code: 'locked' }))
+  expect(held()).toEqual(all)
+  for (const n of [0, 7, 24]) {
+    locks[n]!.release()
+    expect(held()).toEqual(all.map((_, at) => at !== n))
+    locks[n] = take(paths[n]!)
+  }
+  expect(held()).toEqual(all)
+  for (const path of paths) expect([statSync(path).size, existsSync(`${path}-journal`)]).toEqual([0, false])
+  locks[5]!.release(7)
+  expect(take(paths[5]!).stoppedEpoch).toBe(7)
+  child.kill('SIGKILL')
+  await until(() => !isLocked(paths[12]!))
+  expect(held()).toEqual(all.map((_, at) => at !== 12))
+})
+
+test('a process that has several locks on one connection loses them all, and no earlier, when it is killed', async () => {
+  const paths = [lockPath(), lockPath(), lockPath()]
+  const { child, says } = other('hold', ...paths)
+  await says('held held held')
+  expect(paths.map(isLocked)).toEqual([true, true, true])
+  child.kill('SIGKILL')
+  for (const path of paths) await until(() => !isLocked(path))
 })
 
 test('two workspaces have nothing to do with each other', () => {

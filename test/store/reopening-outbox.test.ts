@@ -4,11 +4,11 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { OutboundUnreadable, writeTrouble } from '../../runtime/store/sqlite/classify.ts'
 import { ReopeningOutbox } from '../../runtime/store/sqlite/reopening-outbox.ts'
 import { compiled } from '../support/compiled.ts'
-import { openDb, tempDir } from '../support/files.ts'
+import { descriptors, openDb, tempDir } from '../support/files.ts'
 import { acks, claim, completed, NOW, reply, turn } from '../support/outbox.ts'
 import { canTrace, tracer } from '../support/strace.ts'
 
@@ -62,6 +62,70 @@ test('pages that read wrongly stop every turn, also those that it would not touc
   expect(outbox.commit(end)).toEqual({ refused: new Set(), lost: new Set() })
   expect(acks(openDb(path))).toEqual({ a: 'completed', long: 'completed' })
   expect(openDb(path).pragma('integrity_check', { simple: true })).toBe('ok')
+})
+
+const isOpen = (path: string) => descriptors().some((file) => file.startsWith(path))
+
+describe('at rest', () => {
+  test('the file is closed, each use opens it, and what was claimed before can be ended', () => {
+    const { path, outbox, end } = taken()
+    expect(isOpen(path)).toBe(true)
+    for (let n = 0; n < 2; n++) {
+      outbox.rest()
+      expect(isOpen(path)).toBe(false)
+      expect(outbox.history(['a'])).toEqual(new Map([['a', expect.objectContaining({ done: false })]]))
+      expect(isOpen(path)).toBe(true)
+    }
+    outbox.rest()
+    expect(outbox.commit(end)).toEqual({ refused: new Set(), lost: new Set() })
+    expect(acks(openDb(path))).toEqual({ a: 'completed' })
+    outbox.rest()
+    outbox.close()
+    outbox.rest()
+    expect(writeTrouble(errorOf(() => outbox.commit(end)))).toBe('fatal')
+  })
+
+  test('a runtime that takes it over meanwhile fences the one that was at rest', () => {
+    const { path, outbox, end } = taken()
+    outbox.rest()
+    const other = new ReopeningOutbox(path, 'delete')
+    other.recover(NOW, 3)
+    other.close()
+    expect(errorOf(() => outbox.commit(end))).toMatchObject({ code: 'fenced' })
+  })
+
+  test.each<[string, (path: string) => void]>([
+    ['was moved away', (path) => renameSync(path, `${path}.moved`)],
+    [
+      'is another one',
+      (path) => {
+        execFileSync('cp', [path, `${path}.copy`])
+        renameSync(`${path}.copy`, path)
+      },
+    ],
+  ])('a file that %s is noticed, and none is made or written in its place', (_, change) => {
+    const { path, outbox, end } = taken()
+    outbox.rest()
+    change(path)
+    const before = existsSync(path) && readFileSync(path)
+    for (const use of [
+      () => outbox.commit(end),
+      () => outbox.retention.endedAfter(0, 10),
+      () => outbox.checkPlace(),
+    ])
+      expect(errorOf(use)).toMatchObject({ code: 'SQLITE_READONLY_DBMOVED' })
+    expect(existsSync(path) && readFileSync(path)).toEqual(before)
+  })
+
+  test('in WAL mode it stays open: hosts on a read-only mount need the files beside it', () => {
+    const path = join(tempDir(), 'outbound.db')
+    const outbox = new ReopeningOutbox(path, 'wal')
+    onTestFinished(() => outbox.close())
+    outbox.recover(NOW, 3)
+    outbox.rest()
+    expect(isOpen(path)).toBe(true)
+    expect(existsSync(`${path}-wal`)).toBe(true)
+  })
 })
 
 test('when the file has gone meanwhile, none is made in its place [74]', () => {

@@ -60,10 +60,11 @@ function past(count = 1) {
     },
     soon: () => ({ cancel: () => undefined }),
   })
-  const retentionOn = (of: Clock, retentionMs = 7 * DAY_MS) =>
+  const retentionOn = (of: Clock, retentionMs = 7 * DAY_MS, pauseMs?: (pauseMs: number) => number) =>
     new Retention({
       clock: of,
       retentionMs,
+      pauseMs,
       past: open.outbox.retention,
       host: inbox,
       isLock: (error) => classifyWrite(error) === 'retry',
@@ -84,6 +85,21 @@ function past(count = 1) {
   }
   return { ...open, inboundPath: path, inbound, ids, host, laps, step, retentionOn, clock }
 }
+
+it('waits as long as its folder says after a lap, and after a page of which nothing was forgotten; not while there is more', () => {
+  const { ids, host, step, retentionOn, clock } = past(501)
+  host.consumes(...ids.slice(0, 10))
+  const asked: number[] = []
+  const retention = retentionOn(clock(NOW + 8 * DAY_MS), 7 * DAY_MS, (pauseMs) => {
+    asked.push(pauseMs)
+    return pauseMs * 60
+  })
+  retention.start()
+  // Of the first page some are forgotten, of the second none; then the lap is over.
+  expect([step(), step(), step()]).toEqual([50, 300_000, 3_600_000])
+  expect(asked).toEqual([5_000, 60_000])
+  retention.stop()
+})
 
 it('is deleted when the host has recorded the end and every delivery, and the time has passed', () => {
   const { db, ids, host, laps } = past(3)

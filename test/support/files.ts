@@ -1,5 +1,5 @@
 // Real files in the shapes that hosts in the field make, for every test that needs one.
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
@@ -24,6 +24,19 @@ export function tempDir(atEnd: AtEnd = endOfTest): string {
 }
 
 /** Any database file; the handle is closed at the end, if it is still open then. */
+/** The files that a process has open. */
+export function descriptors(pid: number | 'self' = 'self'): string[] {
+  const folder = `/proc/${pid}/fd`
+  return readdirSync(folder).flatMap((name) => {
+    try {
+      return readlinkSync(join(folder, name))
+    } catch {
+      // The one of the folder itself.
+      return []
+    }
+  })
+}
+
 export function openDb(path: string, options: Database.Options = {}, atEnd: AtEnd = endOfTest): Db {
   const db = new Database(path, options)
   atEnd(() => db.close())

@@ -1,22 +1,25 @@
-// Another process at a lock. `hold`: says `locked` while somebody else has it, then takes it, says `held` and
-// keeps it. `probe`: asks for it over and over, as `status` does.
-import { isLocked, Lock } from '../../runtime/store/sqlite/lock.ts'
+// Another process at locks. `hold`: says `locked` while another process has one, then takes it, says `held`
+// and keeps it. `probe`: asks for it over and over, as `status` does.
+import { isLocked, Lock, LockConnections } from '../../runtime/store/sqlite/lock.ts'
 
-const [, , what, path] = process.argv as [string, string, string, string]
+const [, , what, ...paths] = process.argv
+const connections = new LockConnections()
+let held = ''
 
-function hold(): void {
+function hold(path: string): void {
   try {
-    Lock.acquire(path, () => 'the test')
-    console.log('held')
+    Lock.acquire(path, () => 'the test', connections)
+    held += held ? ' held' : 'held'
+    console.log(held)
     setInterval(() => {}, 1_000)
   } catch (error) {
     console.log((error as { code?: unknown }).code)
-    setTimeout(hold, 50)
+    setTimeout(() => hold(path), 50)
   }
 }
 
-if (what === 'hold') hold()
+if (what === 'hold') for (const path of paths) hold(path)
 else {
   console.log('probing')
-  for (;;) isLocked(path)
+  for (;;) for (const path of paths) isLocked(path)
 }

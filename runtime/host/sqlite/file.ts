@@ -91,7 +91,7 @@ export class HostFile {
  */
 export function createOutbound(path: string): void {
   if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0) return
-  const db = openWritable(path, 'delete', HOST_BUSY_MS)
+  const db = openWritable(path, 'delete', { busyMs: HOST_BUSY_MS })
   try {
     db.transaction(() => db.exec(WIRE_TABLES)).immediate()
   } finally {
@@ -100,7 +100,7 @@ export function createOutbound(path: string): void {
 }
 
 function open(path: string): WritableDb {
-  const db = openWritable(path, 'delete', HOST_BUSY_MS)
+  const db = openWritable(path, 'delete', { busyMs: HOST_BUSY_MS })
   db.pragma(`cache_size = -${CACHE_KIB}`)
   return db
 }

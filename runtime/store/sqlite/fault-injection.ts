@@ -13,7 +13,7 @@ const BUSY_MS = 5_000
  * long as `hold` keeps it.
  */
 export function spillTransaction(path: string): { readonly hold: unknown } {
-  const db = openWritable(path, 'delete', BUSY_MS)
+  const db = openWritable(path, 'delete', { busyMs: BUSY_MS })
   db.pragma('cache_size = 5')
   db.exec(`
     begin immediate;
@@ -26,7 +26,7 @@ export function spillTransaction(path: string): { readonly hold: unknown } {
 
 /** Nobody else can read the file until it is released. */
 export function lockOut(path: string): { release(): void } {
-  const db = openWritable(path, 'delete', BUSY_MS)
+  const db = openWritable(path, 'delete', { busyMs: BUSY_MS })
   db.exec('begin exclusive')
   return {
     release() {

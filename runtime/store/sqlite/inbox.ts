@@ -29,6 +29,8 @@ export class Inbox {
    */
   #met: Pick<OpenInbound, 'ino' | 'dev'> | undefined
   #replaced = false
+  /** Of a file that is at rest: as long as it looks like this, nothing was committed. */
+  #rested: Stamp | undefined
   readonly #fresh = new FreshRows()
   #busyInARow = 0
 
@@ -45,6 +47,8 @@ export class Inbox {
    * @throws SqliteError (see classifyRead), NanoclawError `not_readable_yet` or `inbound_unusable`
    */
   changed(doubt = false): 'no' | 'yes' | 'replaced' {
+    const rested = this.#rested
+    if (rested && !this.#open && isSame(rested, stampOf(this.#path))) return 'no'
     const file = fileAt(this.#path)
     if (this.#met && (file?.ino !== this.#met.ino || file.dev !== this.#met.dev)) this.#replaced = true
     const known = this.#open
@@ -53,6 +57,9 @@ export class Inbox {
     else if (doubt && moved) this.#meetAfresh()
     return this.#read((open) => {
       const version = versionOf(open)
+      // Something has made a read meanwhile, and the host has committed nothing.
+      if (rested && open.seen < 0 && isSame(rested, stampOf(this.#path))) open.seen = version
+      this.#rested = undefined
       const answer = this.#replaced ? 'replaced' : version === open.seen ? 'no' : 'yes'
       if (this.#met?.ino !== open.ino || this.#met.dev !== open.dev) this.#mode(open)
       this.#met = { ino: open.ino, dev: open.dev }
@@ -149,6 +156,25 @@ export class Inbox {
     return this.#read((open) => (open.maxSeq.get() as [number | null])[0] ?? 0)
   }
 
+  /**
+   * Closes the file until something reads it, or its stamp has changed: an open file costs 260 KiB. Returns
+   * whether it is at rest: not while there is something that `changed` has not spoken of, nor where the host
+   * has written within `quietMs`, since times are coarse and two commits in a row may leave the same one.
+   */
+  rest(nowMs: number, quietMs: number): boolean {
+    if (!this.#open) return this.#rested !== undefined
+    const stamp = stampOf(this.#path)
+    if (!stamp?.timesMs.every((timeMs) => Math.abs(nowMs - timeMs) >= quietMs)) return false
+    try {
+      if (this.#read((open) => versionOf(open) !== open.seen || open.ino !== stamp.ino)) return false
+    } catch {
+      return false
+    }
+    this.close()
+    this.#rested = stamp
+    return true
+  }
+
   close(): void {
     this.#open?.db.close()
     this.#open = undefined
@@ -221,6 +247,41 @@ export class Inbox {
  * there now.
  */
 const SCHEMA_CHANGED = Symbol('schema changed')
+
+/** What a commit changes at least one of. */
+interface Stamp {
+  readonly ino: number
+  readonly dev: number
+  readonly sizes: readonly number[]
+  readonly timesMs: readonly number[]
+}
+
+/** Undefined: no file is there. */
+function stampOf(path: string): Stamp | undefined {
+  const file = fileAt(path)
+  if (!file) return undefined
+  // An empty log comes and goes with those that only read; an empty journal is one of no commit.
+  const beside = [fileAt(`${path}-journal`), fileAt(`${path}-wal`)].map((each) =>
+    each?.size ? each : undefined,
+  )
+  const files = [file, ...beside]
+  const { ino, dev } = file
+  return {
+    ino,
+    dev,
+    sizes: files.map((each) => each?.size ?? 0),
+    timesMs: files.map((each) => each?.mtimeMs ?? 0),
+  }
+}
+
+function isSame(a: Stamp, b: Stamp | undefined): boolean {
+  return (
+    a.ino === b?.ino &&
+    a.dev === b.dev &&
+    a.sizes.every((size, n) => size === b.sizes[n]) &&
+    a.timesMs.every((timeMs, n) => timeMs === b.timesMs[n])
+  )
+}
 
 /** Another one after each commit of somebody else's, as this handle sees it. */
 function versionOf({ dataVersion }: OpenInbound): number {

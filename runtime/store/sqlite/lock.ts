@@ -1,4 +1,4 @@
-// One runtime per workspace. The lock is an exclusive transaction on a database file of its own: the kernel
+// One runtime per workspace. The lock is SQLite's exclusive lock on a database file of its own: the kernel
 // frees it when its holder dies in whatever way, and keeps it for a holder that is only stopped. No pid is
 // trusted, no file grows old. Never open a lock that is there with `fs`: closing a descriptor of it would
 // drop the lock. A link in its place is refused: it could lead to inbound.db, and an exclusive transaction
@@ -10,43 +10,105 @@ import type Database from 'better-sqlite3'
 import { NanoclawError } from '../../protocol/errors.ts'
 import { sqliteCode } from './classify.ts'
 import { openDatabase } from './driver.ts'
-import { fileAt, isAt, openedBehindLink } from './open.ts'
+import { identityAt, isAt, openedBehindLink } from './open.ts'
 import { denialOf } from './rights.ts'
 
+/** One small page in memory, and no journal: an empty file is written to as soon as it is locked for that. */
+const SETTINGS = ['page_size = 512', 'cache_size = 1', 'journal_mode = memory', 'locking_mode = exclusive']
 /**
  * Whoever looks whether it is held keeps a starter out for a moment; a holder keeps it for longer than this.
  */
 const LOOKED_AT_MS = 500
+/** SQLite attaches no more to a connection (SQLITE_MAX_ATTACHED as better-sqlite3 is built). */
+const LOCKS_OF_A_CONNECTION = 10
+
+/**
+ * The connections behind the locks of one process. A connection costs 80 KiB whatever it has open, so each
+ * holds the locks of several folders, as attached databases in exclusive locking mode.
+ */
+export class LockConnections {
+  readonly #open = new Map<Database.Database, number>()
+  #named = 0
+
+  /** Attaches a file under a name of its own. @throws SqliteError */
+  attach(path: string): Attached {
+    const db = this.#withRoom()
+    const name = `lock${++this.#named}`
+    try {
+      db.prepare(`attach ? as ${name}`).run(path)
+      this.#open.set(db, (this.#open.get(db) ?? 0) + 1)
+      return { db, name, detach: () => this.#detach(db, name) }
+    } catch (error) {
+      this.#closeUnused(db)
+      throw error
+    }
+  }
+
+  #withRoom(): Database.Database {
+    for (const [db, count] of this.#open) if (count < LOCKS_OF_A_CONNECTION) return db
+    // Without the right to make a file: what is attached must be there.
+    const db = openDatabase(':memory:', { timeout: LOOKED_AT_MS, fileMustExist: true })
+    db.pragma('page_size = 512')
+    this.#open.set(db, 0)
+    return db
+  }
+
+  #detach(db: Database.Database, name: string): void {
+    const count = this.#open.get(db)
+    if (count === undefined) return
+    db.exec(`detach ${name}`)
+    this.#open.set(db, count - 1)
+    this.#closeUnused(db)
+  }
+
+  #closeUnused(db: Database.Database): void {
+    if (this.#open.get(db) !== 0) return
+    this.#open.delete(db)
+    db.close()
+  }
+}
+
+interface Attached {
+  readonly db: Database.Database
+  readonly name: string
+  /** Frees the lock. */
+  detach(): void
+}
 
 export class Lock {
-  readonly #db: Database.Database
+  #attached: Attached | undefined
   readonly #path: string
-  readonly #file: ReturnType<typeof fileAt>
+  readonly #file: ReturnType<typeof identityAt>
 
-  private constructor(db: Database.Database, path: string) {
-    this.#db = db
+  private constructor(attached: Attached, path: string) {
+    this.#attached = attached
     this.#path = path
-    this.#file = fileAt(path)
+    this.#file = identityAt(path)
   }
 
   /**
    * @param holder says who holds it, for the error; asked only when somebody does
+   * @param connections of this process, where it has several locks
    * @throws NanoclawError `locked` when another runtime serves this workspace, `outbound_unusable` when no
    *   lock can be made
    */
-  static acquire(path: string, holder: () => string): Lock {
+  static acquire(path: string, holder: () => string, connections = new LockConnections()): Lock {
     try {
       make(path)
       refuseLink(path)
-      const db = openDatabase(path, { timeout: LOOKED_AT_MS, fileMustExist: true })
+      const attached = connections.attach(path)
+      const { db, name } = attached
       try {
-        refuseOther(db, path)
-        db.pragma('synchronous = full')
-        db.exec('begin exclusive')
-        refuseContent(db, path)
-        return new Lock(db, path)
+        refuseOther(db, path, name)
+        for (const setting of SETTINGS) db.pragma(`${name}.${setting}`)
+        // What was locked stays locked in this mode, so that the next file can be attached. Nothing is
+        // written.
+        db.exec('begin exclusive; rollback')
+        refuseContent(db, path, name)
+        return new Lock(attached, path)
       } catch (error) {
-        db.close()
+        if (db.inTransaction) db.exec('rollback')
+        attached.detach()
         throw error
       }
     } catch (error) {
@@ -75,8 +137,10 @@ export class Lock {
    * none.
    */
   get stoppedEpoch(): number {
+    if (!this.#attached) return 0
+    const { db, name } = this.#attached
     try {
-      return (this.#db.prepare('select max(epoch) from stopped').pluck().get() as number | null) ?? 0
+      return (db.prepare(`select max(epoch) from ${name}.stopped`).pluck().get() as number | null) ?? 0
     } catch {
       return 0
     }
@@ -84,22 +148,28 @@ export class Lock {
 
   /** `stoppedEpoch`: of a runtime whose claims are left in outbound.db, on disk before the lock is free. */
   release(stoppedEpoch?: number): void {
-    if (!this.#db.open) return
+    const attached = this.#attached
+    this.#attached = undefined
+    if (!attached) return
     try {
-      if (stoppedEpoch !== undefined) this.#note(stoppedEpoch)
+      if (stoppedEpoch !== undefined) note(attached, stoppedEpoch)
     } catch {
       // Then they count as deaths, as after a kill.
     } finally {
-      this.#db.close()
+      attached.detach()
     }
   }
+}
 
-  #note(epoch: number): void {
-    this.#db.exec('create table if not exists stopped (epoch integer primary key)')
-    this.#db.exec('delete from stopped')
-    this.#db.prepare('insert into stopped (epoch) values (?)').run(epoch)
-    this.#db.exec('commit')
-  }
+function note({ db, name }: Attached, stoppedEpoch: number): void {
+  // The end of the transaction then frees the lock, and removes the journal.
+  for (const setting of ['locking_mode = normal', 'journal_mode = delete', 'synchronous = full'])
+    db.pragma(`${name}.${setting}`)
+  db.transaction(() => {
+    db.exec(`create table if not exists ${name}.stopped (epoch integer primary key)`)
+    db.exec(`delete from ${name}.stopped`)
+    db.prepare(`insert into ${name}.stopped (epoch) values (?)`).run(stoppedEpoch)
+  })()
 }
 
 /** Whether a runtime is alive behind this lock (it may be stopped by a signal, but it lives). */
@@ -142,14 +212,14 @@ function refuseLink(path: string): void {
   if (found.isFile() && found.nlink > 1) throw new NotOurs('it is a hard link to another file')
 }
 
-function refuseOther(db: Database.Database, path: string): void {
-  const opened = openedBehindLink(db, path)
+function refuseOther(db: Database.Database, path: string, name = 'main'): void {
+  const opened = openedBehindLink(db, path, name)
   if (opened !== undefined) throw new NotOurs(`it leads to ${opened}`)
 }
 
 /** A lock has one table at most; any other holds data that is not ours. */
-function refuseContent(db: Database.Database, path: string): void {
-  if (db.prepare("select name from sqlite_schema where name <> 'stopped'").get() !== undefined)
+function refuseContent(db: Database.Database, path: string, name: string): void {
+  if (db.prepare(`select name from ${name}.sqlite_schema where name <> 'stopped'`).get() !== undefined)
     throw new NotOurs(`${basename(path)} is a database with other tables`)
 }
 

@@ -78,7 +78,7 @@ export function openReadonly(path: string, busyMs: number = READ_BUSY_MS): Reado
 export function openWritable(
   path: string,
   journal: 'delete' | 'wal',
-  busyMs: number = WRITE_BUSY_MS,
+  { busyMs = WRITE_BUSY_MS, mustExist = false } = {},
 ): WritableDb {
   const file = lstatOf(path)
   if (file && !file.isFile())
@@ -86,7 +86,7 @@ export function openWritable(
       'outbound_unusable',
       `${path} is not a regular file; expected an SQLite database or nothing there. Move it away.`,
     )
-  const db = openDatabase(path, { timeout: busyMs })
+  const db = openDatabase(path, { timeout: busyMs, fileMustExist: mustExist })
   try {
     const opened = openedBehindLink(db, path)
     if (opened !== undefined)
@@ -108,8 +108,9 @@ export function openWritable(
  * opens what it found without following any, so the name that it keeps tells: no look before the open can be
  * deceived in between.
  */
-export function openedBehindLink(db: Database.Database, path: string): string | undefined {
-  const [{ file } = { file: '' }] = db.pragma('database_list') as { readonly file: string }[]
+export function openedBehindLink(db: Database.Database, path: string, schema = 'main'): string | undefined {
+  const opened = db.pragma('database_list') as { readonly name: string; readonly file: string }[]
+  const file = opened.find(({ name }) => name === schema)?.file ?? ''
   return file === join(realpathSync(dirname(path)), basename(path)) ? undefined : file
 }
 
@@ -120,6 +121,12 @@ export function fileAt(path: string): Stats | undefined {
   } catch {
     return undefined
   }
+}
+
+/** Which file stands at a path: less to keep than all that is known of it. */
+export function identityAt(path: string): Pick<Stats, 'ino' | 'dev'> | undefined {
+  const file = fileAt(path)
+  return file && { ino: file.ino, dev: file.dev }
 }
 
 /**

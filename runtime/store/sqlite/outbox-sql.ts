@@ -28,27 +28,9 @@ export interface Left {
 
 export type Statements = Readonly<Record<keyof typeof TEXTS, Statement>>
 
+/** Each is made when it is used first: a folder in which nothing happens needs six of them. */
 export function prepareOutbox(db: WritableDb): Statements {
-  const plucked = new Set([
-    'epoch',
-    'raiseEpoch',
-    'listed',
-    'maxSeq',
-    'stops',
-    'claim',
-    'finish',
-    'release',
-    'unfinished',
-    'unacknowledged',
-    'seqOf',
-    'ackPlace',
-    'endedBetween',
-  ])
-  const entries = Object.entries(TEXTS).map(([name, sql]) => [
-    name,
-    plucked.has(name) ? db.prepare(sql).pluck() : db.prepare(sql),
-  ])
-  return Object.fromEntries(entries)
+  return Object.create(LAZY, { [DB]: { value: db } })
 }
 
 const TEXTS = {
@@ -141,3 +123,36 @@ const TEXTS = {
     where not exists (select 1 from processing_ack a where a.message_id = j.value)`,
   seqOf: 'select seq from messages_out where id = ?',
 } as const
+
+const DB = Symbol('db')
+const PLUCKED = new Set([
+  'epoch',
+  'raiseEpoch',
+  'listed',
+  'maxSeq',
+  'stops',
+  'claim',
+  'finish',
+  'release',
+  'unfinished',
+  'unacknowledged',
+  'seqOf',
+  'ackPlace',
+  'endedBetween',
+])
+
+const LAZY = Object.defineProperties(
+  {},
+  Object.fromEntries(
+    Object.entries(TEXTS).map(([name, sql]) => [
+      name,
+      {
+        get(this: Statements & { readonly [DB]: WritableDb }) {
+          const value = PLUCKED.has(name) ? this[DB].prepare(sql).pluck() : this[DB].prepare(sql)
+          Object.defineProperty(this, name, { value })
+          return value
+        },
+      },
+    ]),
+  ),
+)

@@ -36,6 +36,11 @@ export interface OutboundMessage {
   readonly reply: Reply
 }
 
+interface Past {
+  readonly epoch: number
+  readonly claims: Claims
+}
+
 export class Outbox implements Store {
   readonly #db: WritableDb
   readonly #sql: Statements
@@ -61,10 +66,14 @@ export class Outbox implements Store {
     }
   }
 
-  /** Goes on where another handle on the same file had to stop. */
-  follow(before: Outbox): this {
-    this.#epoch = before.#epoch
-    this.#claims = before.#claims
+  /** What another handle on the same file needs in order to go on. */
+  get past(): Past {
+    return { epoch: this.#epoch, claims: this.#claims }
+  }
+
+  follow({ epoch, claims }: Past): this {
+    this.#epoch = epoch
+    this.#claims = claims
     return this
   }
 
