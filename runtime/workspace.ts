@@ -353,16 +353,18 @@ export class Workspace {
         checkpoint: recovery.checkpoint,
         maxContentBytes,
         pollMs,
-        pollLater: (poll) => {
-          if (!this.#rest() || !watch || isBlind) return undefined
-          return this.#late?.after(Math.max(pollMs, RESTING_MS), () => {
-            poll()
-            if (source.quietForMs >= REST_AFTER_MS) return
-            this.#woke()
-            if (++missed < MISSED_MAX) return
-            goBlind(`${missed} changes of ${paths.inbound} came without an event`)
-          })
-        },
+        pollLater:
+          this.#late &&
+          ((poll) => {
+            if (!this.#rest() || !watch || isBlind) return undefined
+            return this.#late?.after(Math.max(pollMs, RESTING_MS), () => {
+              poll()
+              if (source.quietForMs >= REST_AFTER_MS) return
+              this.#woke()
+              if (++missed < MISSED_MAX) return
+              goBlind(`${missed} changes of ${paths.inbound} came without an event`)
+            })
+          }),
         // Where all of the workspace has gone, that inbound.db is missing says less.
         classify: (error) => (this.#isInPlace(outbox) ? readTrouble(error, paths.inbound) : { retry: true }),
         path: paths.inbound,

@@ -1,78 +1,18 @@
 // One process for several folders: real processes, real files.
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs'
-import { basename, dirname, join } from 'node:path'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
 import { enter, found } from '../../runtime/queue/message.ts'
 import { type Config, createEvents, createRuntime, type RuntimeOptions } from '../../runtime/runtime.ts'
 import { isLocked } from '../../runtime/store/sqlite/lock.ts'
-import { nanoclaw, startNanoclaw } from '../cli/cli.ts'
-import {
-  type Db,
-  descriptors,
-  headInbound,
-  insertMessage,
-  type MessageColumns,
-  openDb,
-  tempDir,
-} from '../support/files.ts'
+import { nanoclaw } from '../cli/cli.ts'
+import { openDb } from '../support/files.ts'
 import { project, testConfig, until } from '../support/runtime.ts'
-import { acksAt } from '../support/serve.ts'
+import { type Session, session, started } from '../support/sessions.ts'
 
 const SLOW = `export default ({ content }) => new Promise((end) => setTimeout(() => end('done'), content.ms))`
 const WHO = `export default () => String(process.ppid)`
 const HANGS = `export default () => new Promise(() => setInterval(() => {}, 1000))`
-
-/** A session folder as its host sees it. */
-interface Session {
-  readonly folder: string
-  readonly inbound: Db
-  send(kind: string, content?: unknown, columns?: MessageColumns): string
-  ack(id: string): string | undefined
-  /** How many messages have ended. */
-  ended(): number
-  replies(): string[]
-}
-
-function session(root: string, name: string): Session {
-  const folder = join(root, name)
-  mkdirSync(folder, { recursive: true })
-  const inbound = headInbound(join(folder, 'inbound.db'))
-  const outbound = join(folder, 'outbound.db')
-  return {
-    folder,
-    inbound,
-    send: (kind, content = {}, columns = {}) => insertMessage(inbound, { kind, content, ...columns }).id,
-    ack: (id) => acksAt(outbound)[id],
-    ended: () => Object.values(acksAt(outbound)).filter((ack) => ack !== 'processing').length,
-    replies: () => {
-      const db = openDb(outbound, { readonly: true })
-      const rows = db.prepare('select content from messages_out').pluck().all() as string[]
-      db.close()
-      return rows.map((content) => JSON.parse(content).text)
-    },
-  }
-}
-
-function started(root: string, ...args: string[]) {
-  const { child, stderr, ended } = startNanoclaw(root, ['start', ...args])
-  const lines = () =>
-    stderr()
-      .split('\n')
-      .flatMap((line) => (line.startsWith('{') && line.endsWith('}') ? (JSON.parse(line) as any) : []))
-  const said = (msg: string, workspace: string) =>
-    lines().some((line) => line.msg === msg && line.workspace === workspace)
-  return { child, lines, said, ended, stderr }
-}
 
 /** A runtime in this process, and the results of its workspaces. */
 function several(
@@ -332,125 +272,4 @@ test.each([
   expect(ended.code).toBe(code)
   expect(ended.stderr).toMatch(says)
   expect(existsSync(join(root, 'a'))).toBe(false)
-})
-
-describe('a folder in which nothing happens', () => {
-  const LONG_AGO = new Date(Date.now() - 60_000)
-  /** What this process has open in this folder. */
-  const openIn = (pid: number | undefined, { folder }: Session) =>
-    descriptors(pid)
-      .filter((file) => dirname(file) === folder)
-      .map((file) => basename(file))
-  /** Folders that their host wrote a minute ago, at rest in a runtime of several. */
-  async function atRest(sources: Record<string, string>, before: (a: Session) => void = () => undefined) {
-    const root = project([], sources)
-    const [a, b] = [session(root, 'a'), session(root, 'b')]
-    before(a)
-    for (const { folder } of [a, b]) utimesSync(join(folder, 'inbound.db'), LONG_AGO, LONG_AGO)
-    const runtime = started(root, '--workspace', 'a', '--workspace', 'b')
-    const { pid } = runtime.child
-    const isAtRest = (each: Session) => openIn(pid, each).join() === '.runtime.lock'
-    await until(
-      () => [a, b].every((each) => runtime.said('started', each.folder) && isAtRest(each)),
-      () => `open: ${[a, b].map((each) => openIn(pid, each))}\n${runtime.stderr()}`,
-    )
-    return { root, a, b, ...runtime, isAtRest: () => isAtRest(a) }
-  }
-
-  test('has its lock open and no other file; a message wakes it, and it comes to rest again', async () => {
-    const { a, b, child, isAtRest } = await atRest({ 'who.js': WHO })
-    for (let n = 0; n < 2; n++) {
-      const id = a.send('who')
-      await until(() => a.ack(id) === 'completed')
-      expect(openIn(child.pid, a).sort()).toEqual(['.runtime.lock', 'inbound.db', 'outbound.db'])
-      expect(openIn(child.pid, b)).toEqual(['.runtime.lock'])
-      await until(isAtRest)
-    }
-    expect(a.replies()).toHaveLength(2)
-  })
-
-  test('runs a message when its time comes', async () => {
-    const dueAtMs = Date.now() + 4_000
-    let id = ''
-    const { a, isAtRest } = await atRest({ 'who.js': WHO }, (before) => {
-      id = before.send('who', {}, { process_after: new Date(dueAtMs).toISOString() })
-    })
-    expect([isAtRest(), a.ack(id)]).toEqual([true, undefined])
-    await until(() => a.ack(id) === 'completed')
-    expect(Date.now()).toBeGreaterThanOrEqual(dueAtMs)
-  })
-
-  test('is served by its runtime alone: another one does not start, and status says that it runs', async () => {
-    const { root, a, child, isAtRest } = await atRest({ 'who.js': WHO })
-    const second = await nanoclaw(root, ['start', '--workspace', 'a'])
-    expect(second.code).toBe(75)
-    expect(second.stderr).toContain(`process ${child.pid}`)
-    const status = await nanoclaw(root, ['status', '--workspace', 'a', '--json'])
-    expect(JSON.parse(status.stdout)).toMatchObject({ runtime: { running: true } })
-    expect([isAtRest(), isLocked(join(a.folder, '.runtime.lock'))]).toEqual([true, true])
-  })
-
-  test.each<[string, (path: string) => void]>([
-    ['deleted', (path) => rmSync(path)],
-    [
-      'replaced',
-      (path) => {
-        copyFileSync(path, `${path}.copy`)
-        renameSync(`${path}.copy`, path)
-      },
-    ],
-  ])('fails when its outbound.db is %s, with the reason', async (_, change) => {
-    const { a, b, lines, said } = await atRest({ 'who.js': WHO })
-    change(join(a.folder, 'outbound.db'))
-    const failure = 'workspace cannot be served; the others go on'
-    await until(() => said(failure, a.folder))
-    expect(lines().find(({ msg }) => msg === failure)).toMatchObject({
-      code: 'outbound_unusable',
-      message: expect.stringContaining(
-        'the file was moved or deleted while in use; put it back, or start again',
-      ),
-    })
-    expect(said(failure, b.folder)).toBe(false)
-  })
-
-  test('notices that its inbound.db is gone, and reads the one that comes instead', async () => {
-    const { root, a, said } = await atRest({ 'who.js': WHO })
-    const other = session(root, 'other')
-    const id = other.send('who')
-    other.inbound.close()
-    rmSync(join(a.folder, 'inbound.db'))
-    await until(() => said('waiting for inbound.db', a.folder))
-    renameSync(join(other.folder, 'inbound.db'), join(a.folder, 'inbound.db'))
-    await until(() => a.ack(id) === 'completed')
-  })
-
-  test('is polled as often as ever once two messages have come without an event of the file system', async () => {
-    const { a, lines, isAtRest } = await atRest({ 'who.js': WHO }, ({ folder, inbound }) => {
-      // Events come from the folder of the link.
-      const elsewhere = tempDir()
-      inbound.close()
-      renameSync(join(folder, 'inbound.db'), join(elsewhere, 'inbound.db'))
-      symlinkSync(join(elsewhere, 'inbound.db'), join(folder, 'inbound.db'))
-    })
-    const inbound = openDb(join(a.folder, 'inbound.db'))
-    const isBlind = () => lines().some(({ msg }) => msg.startsWith('no file events'))
-    for (let n = 0; n < 2; n++) {
-      await until(isAtRest)
-      expect(isBlind()).toBe(false)
-      const { id } = insertMessage(inbound, { kind: 'who' })
-      await until(() => a.ack(id) === 'completed')
-    }
-    await until(isBlind)
-  })
-
-  test('stops writing when another runtime has taken it over meanwhile', async () => {
-    const { a, lines, said } = await atRest({ 'who.js': WHO })
-    const outbound = openDb(join(a.folder, 'outbound.db'))
-    outbound.exec('update nanoclaw_runtime set epoch = epoch + 1')
-    const id = a.send('who')
-    const failure = 'workspace cannot be served; the others go on'
-    await until(() => said(failure, a.folder))
-    expect(lines().find(({ msg }) => msg === failure)).toMatchObject({ code: 'fenced', exitCode: 75 })
-    expect(a.ack(id)).toBeUndefined()
-  })
 })

@@ -5,12 +5,12 @@ import { NanoclawError } from '../../protocol/errors.ts'
 import { denialOf, type Use } from './rights.ts'
 
 /**
- * retry      somebody else holds the lock: again in a moment
+ * retry      another process holds the lock: again in a moment
  * wait       not readable yet, and only the other side can change that: missing, empty, hot journal
- * hold       the disk takes no writes, or this process opens no files: keep what is finished, claim nothing, try again
- * damaged    the bytes are wrong (or the disk reads wrongly): no message is blamed, nothing is rewritten
- * misplaced  the file is not ours to write, or no longer the one at this path: a person must mend it
- * bug        our own mistake: let it crash with its cause
+ * hold       the disk takes no writes, or this process cannot open files: results are kept, nothing is claimed
+ * damaged    the bytes are wrong, or the disk reads wrongly: no message is charged, nothing is rewritten
+ * misplaced  the file is not ours to write, or no longer the one at this path: an operator must repair it
+ * bug        a mistake in this code: it ends with its cause
  */
 export type Verdict = 'retry' | 'wait' | 'hold' | 'damaged' | 'misplaced' | 'bug'
 
