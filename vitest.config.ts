@@ -19,7 +19,7 @@ export default defineConfig({
     pool: 'forks',
     // Most tests wait for processes; one worker on two cores, the default, would leave half of the machine
     // idle.
-    maxWorkers: 3,
+    maxWorkers: 4,
     isolate: false,
     globalSetup: 'test/support/build.ts',
     setupFiles: 'test/support/properties.ts',

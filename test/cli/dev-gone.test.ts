@@ -4,11 +4,16 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { initProject, nanoclaw, startNanoclaw } from './cli.ts'
 
-/** The runtime may write a file there in the middle of it. */
-const DELETED = { recursive: true, maxRetries: 20 } as const
-
-test.each<[string, (workspace: string) => void]>([
-  ['deleted', (workspace) => rmSync(workspace, DELETED)],
+test.each<[string, (workspace: string, pid: number) => void]>([
+  [
+    'deleted',
+    (workspace, pid) => {
+      // A file that the runtime writes there in the middle of it would keep the folder.
+      process.kill(pid, 'SIGSTOP')
+      rmSync(workspace, { recursive: true })
+      process.kill(pid, 'SIGCONT')
+    },
+  ],
   ['moved', (workspace) => renameSync(workspace, `${workspace}.old`)],
   [
     'exchanged for an empty folder',
@@ -25,7 +30,7 @@ test.each<[string, (workspace: string) => void]>([
   expect(await nanoclaw(dir, ['send', 'chat', 'one', '--wait'])).toMatchObject({ code: 0 })
   await dev.says('→ You said: one')
   const before = dev.stdout()
-  take(join(dir, '.nanoclaw'))
+  take(join(dir, '.nanoclaw'), dev.child.pid!)
   await dev.says('an empty one replaces it')
   expect(await nanoclaw(dir, ['send', 'chat', 'two', '--wait'])).toMatchObject({
     code: 0,

@@ -6,8 +6,8 @@ import { denialOf, type Use } from './rights.ts'
 
 /**
  * retry      another process holds the lock: again in a moment
- * wait       not readable yet, and only the other side can change that: missing, empty, hot journal
- * hold       the disk takes no writes, or this process cannot open files: results are kept, nothing is claimed
+ * wait       not readable yet, which only the other side can change: missing, empty, hot journal
+ * hold       the disk takes no writes, or no file can be opened: results are kept, nothing is claimed
  * damaged    the bytes are wrong, or the disk reads wrongly: no message is charged, nothing is rewritten
  * misplaced  the file is not ours to write, or no longer the one at this path: an operator must repair it
  * bug        a mistake in this code: it ends with its cause
