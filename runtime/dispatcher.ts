@@ -178,6 +178,7 @@ export class Dispatcher {
       waiting: lanes.waiting(spec.name),
       lanes: lanes.readyLanes(spec.name),
       batchMax: this.#batchSize.max(spec.name),
+      mayBeQuick: this.#batchSize.mayBeQuick(spec.name),
     }))
   }
 

@@ -13,6 +13,8 @@ export interface Demand {
   readonly lanes: number
   /** Messages that may travel together. */
   readonly batchMax: number
+  /** Only one run of it is known, and that was short. */
+  readonly mayBeQuick: boolean
   /** The message whose turn it is runs with nothing beside it. */
   readonly isolated: boolean
 }
@@ -97,8 +99,8 @@ function inTurns(demand: readonly Demand[], servedLast: string): readonly Demand
   return [...demand.slice(next), ...demand.slice(0, next)]
 }
 
-function busyMax({ spec, batchMax }: Demand, { quickMax }: Capacity): number {
-  return batchMax >= QUICK_BATCH ? Math.min(spec.concurrency, quickMax) : spec.concurrency
+function busyMax({ spec, batchMax, mayBeQuick }: Demand, { quickMax }: Capacity): number {
+  return batchMax >= QUICK_BATCH || mayBeQuick ? Math.min(spec.concurrency, quickMax) : spec.concurrency
 }
 
 /** Workers of an earlier bundle of the function count, too. */

@@ -27,6 +27,17 @@ describe('after one run of', () => {
   })
 })
 
+test('the first run, which compiles the function, counts only until there is a second one', () => {
+  const size = new BatchSize()
+  expect(size.mayBeQuick('f')).toBe(false)
+  size.learn('f', 4)
+  expect([size.max('f'), size.mayBeQuick('f')]).toEqual([1, true])
+  size.learn('f', 0.05)
+  expect([size.max('f'), size.mayBeQuick('f')]).toEqual([100, false])
+  size.learn('slow', 10)
+  expect(size.mayBeQuick('slow')).toBe(false)
+})
+
 test('a quick function that becomes slow is down to one at a time after a few runs, before a batch can pile up', () => {
   const size = new BatchSize()
   for (let n = 0; n < 1_000; n++) size.learn('f', 0.005)

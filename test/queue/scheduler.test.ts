@@ -12,6 +12,7 @@ const wants = (name: string, { concurrency = 100, bundle = name, ...other }: Wan
   waiting: 10,
   lanes: 10,
   batchMax: 1,
+  mayBeQuick: false,
   isolated: false,
   ...other,
 })
@@ -159,6 +160,12 @@ test.each<
     [wants('echo', { waiting: 640, batchMax: 15 }), wants('other', { waiting: 0 })],
     pool(['idle echo', 'idle echo', 'idle echo'], { quickMax: 2, concurrency: 3 }),
     ['echo×15 in 1', 'echo×15 in 2', 'echo×15 in 3'],
+  ],
+  [
+    'no more busy workers than cores for a function of which one short run is known',
+    [wants('echo', { waiting: 640, batchMax: 2, mayBeQuick: true })],
+    pool(['idle echo'], { quickMax: 2 }),
+    ['echo×2 in 1', 'start echo×1'],
   ],
 
   // Turns.

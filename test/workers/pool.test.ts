@@ -58,7 +58,14 @@ function poolOf(change: Partial<typeof LIMITS> = {}) {
   /** As the dispatcher does: follows a plan of this one function; the slots that are free for it. */
   const offer = (name: string, lanes: number, spec: Partial<FunctionSpec> = {}, quick = false) => {
     const all = { name, bundle: `${name}.cjs`, concurrency: 8, ...spec } as FunctionSpec
-    const demand = { spec: all, waiting: 10_000, lanes, batchMax: quick ? 16 : 1, isolated: false }
+    const demand = {
+      spec: all,
+      waiting: 10_000,
+      lanes,
+      batchMax: quick ? 16 : 1,
+      mayBeQuick: false,
+      isolated: false,
+    }
     return plan([demand], '', pool.capacity()).flatMap((step) => {
       if (step.type === 'batch') return pool.slot(step.pid) ?? []
       pool.start(step.spec, step.count)
