@@ -324,7 +324,7 @@ export class Dispatcher {
 
   /** Undefined: there is nothing to write. */
   #batchOf(
-    results: DecidedRun[],
+    results: readonly DecidedRun[],
     rejected: readonly Rejected[],
     assignments: readonly Assignment[],
   ): CommitBatch | undefined {
@@ -343,10 +343,9 @@ export class Dispatcher {
     if (results.length + rejected.length + claims.length === 0) return undefined
     const nowMs = clock.now()
     const aheadMs = nowMs - clock.monotonic()
-    for (let at = 0; at < results.length; at++) results[at] = byTheClock(results[at]!, aheadMs)
     return {
       nowMs,
-      results: results.map(resultOf),
+      results: results.map((result) => resultOf(byTheClock(result, aheadMs))),
       claims,
       rejections: rejected.map(({ rejection }) => rejection),
       inboundSeq: this.#maxSeqFor(results),

@@ -53,6 +53,8 @@ export interface Told {
   outcome: Outcome | undefined
   endedAtMs: number
   replies: readonly string[]
+  /** Of these the reply that its store has kept from before it was forgotten, by its place among all of them. */
+  left: ReadonlyMap<number, string>
   /** The host has delivered so many of them. */
   delivered: number
   /** The store knows nothing of it any more; whether a row that stands there still runs again is open. */
@@ -109,6 +111,7 @@ export function messageOf(from: NewMessage, nowMs: number): Told {
     outcome: undefined,
     endedAtMs: 0,
     replies: [],
+    left: new Map(),
     delivered: 0,
     forgotten: false,
     started: 0,
