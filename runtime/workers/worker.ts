@@ -70,8 +70,10 @@ export interface Out {
 interface Head {
   readonly n: number
   readonly timeoutMs: number
-  /** Its start, as far as the runtime knows. */
-  readonly sinceMs: number
+  /** Its start, as far as the runtime knows; or the end of the runtime's last absence. */
+  sinceMs: number
+  /** Absences of the runtime that it was not charged with. */
+  absences: number
   /** It runs so long that the process has returned the messages behind it. */
   handedBack: boolean
 }
@@ -129,6 +131,11 @@ const STEPS: Readonly<Record<StepName, readonly StepName[]>> = {
  * this time.
  */
 const LAST_WORDS_MS = 100
+
+/** No turn of the event loop takes as long. */
+const ABSENT_MS = 100
+/** With more of them the machine is too slow for this handler, and its timeout has to mean something. */
+const ABSENCES_MAX = 3
 
 const CHANNEL_LOST = 'closed its channel to the runtime without exiting'
 
@@ -314,6 +321,7 @@ export class Worker {
       n: first.dispatch.n,
       timeoutMs: first.dispatch.timeoutMs,
       sinceMs,
+      absences: 0,
       handedBack: false,
     }
   }
@@ -364,14 +372,26 @@ export class Worker {
   #watch(): void {
     const state = this.#state
     if (!isWorking(state) || state.timer || !this.#head) return
-    const leftMs = this.#head.sinceMs + this.#head.timeoutMs - this.#clock.monotonic()
-    state.timer = this.#clock.after(leftMs, () => {
+    const nowMs = this.#clock.monotonic()
+    const dueMs = this.#head.sinceMs + this.#head.timeoutMs
+    state.timer = this.#clock.after(dueMs - nowMs, () => {
       if (!isWorking(this.#state)) return
       this.#state.timer = undefined
       const head = this.#head
+      this.#excuse(head, this.#clock.monotonic() - Math.max(dueMs, nowMs))
       if (head && this.#clock.monotonic() >= head.sinceMs + head.timeoutMs) this.#timeout(head)
       else this.#watch()
     })
+  }
+
+  /**
+   * A timer that fires so late shows that this process stood still, and perhaps the handler with it: its
+   * message has its whole time again. An answer that came meanwhile is read before.
+   */
+  #excuse(head: Head | undefined, lateMs: number): void {
+    if (!head || lateMs < ABSENT_MS || head.absences >= ABSENCES_MAX) return
+    head.absences++
+    head.sinceMs = this.#clock.monotonic()
   }
 
   #timeout({ n, timeoutMs }: Head): void {

@@ -273,7 +273,8 @@ export class Books {
     const before = this.#before(told).find((each) => !each.replied)
     // One that the host has numbered anew keeps the place that it had; and what has begun comes first in any
     // case.
-    const exempt = told.renumbered || (told.started > 1 && !told.strict)
+    // One that was claimed before its host took it away may begin after that, beside those of another file.
+    const exempt = told.renumbered || told.status === 'deleted' || (told.started > 1 && !told.strict)
     if (before && !exempt)
       this.fail(`${told.id} (seq ${told.seq}) begins before ${before.id} (seq ${before.seq})`)
     return fate

@@ -53,7 +53,7 @@ export interface Told {
   outcome: Outcome | undefined
   endedAtMs: number
   replies: readonly string[]
-  /** Of these the reply that its store has kept from before it was forgotten, by its place among all of them. */
+  /** Of these the one that its store has kept when it forgot the message, by its place among all. */
   left: ReadonlyMap<number, string>
   /** The host has delivered so many of them. */
   delivered: number

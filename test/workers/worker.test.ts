@@ -139,6 +139,21 @@ test('a result after the timeout counts while the process lives; an error then i
   expect(throws.outcome(1)).toEqual({ type: 'timed-out', afterMs: 1_050 })
   expect(throws.killed()).toBe('SIGTERM')
 })
+test('a runtime that stood still does not charge a message with that time, but a few times at most', () => {
+  const it = child()
+  it.run(1, false)
+  for (let absence = 0; absence < 3; absence++) {
+    it.clock.sleep(5_000)
+    it.clock.advance(999)
+    expect(it.outcome(1)).toBeUndefined()
+  }
+  it.clock.sleep(5_000)
+  it.clock.advance(0)
+  it.clock.advance(200)
+  it.dies()
+  expect(it.outcome(1)).toMatchObject({ type: 'timed-out' })
+})
+
 test('a retired process still times out its message', () => {
   const it = child()
   it.run(1, false)
