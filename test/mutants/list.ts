@@ -511,12 +511,6 @@ export const MUTANTS: readonly Mutant[] = [
     'if (tailFrom !== null) return scanned',
   ),
   one('a start does not look for what waits', CHECKPOINT, '      admit(page.map(({ id }) => id))\n', ''),
-  one(
-    'who was suspected is not after a pause out of memory',
-    ADMISSION,
-    '(last ?? back)?.isolated === true ||',
-    'last?.isolated === true ||',
-  ),
 ]
 
 function one(name: string, file: string, from: string, to: string): Mutant {

@@ -75,18 +75,17 @@ export const KNOWN: readonly Known[] = [
   },
   {
     title: 'a stop before the file has been read does not unsay what is open',
-    runs: [
-      [
-        { do: 'pass', ms: 300 },
-        { do: 'insert', messages: [failsLate], hint: 'now' },
-        { do: 'pass', ms: 150 },
-        { do: 'unreadable', how: 'gone', ms: 2_000 },
-        { do: 'stop', downMs: 10 },
-        { do: 'pass', ms: 60 },
-        { do: 'stop', downMs: 10 },
-        { do: 'pass', ms: 60 },
-      ],
-    ],
+    // What waits for its next attempt is on record; the checkpoint lists the one behind it.
+    runs: [[failsLate], [failsLate, replies]].map((messages) => [
+      { do: 'pass', ms: 300 },
+      { do: 'insert', messages, hint: 'now' },
+      { do: 'pass', ms: 150 },
+      { do: 'unreadable', how: 'gone', ms: 2_000 },
+      { do: 'stop', downMs: 10 },
+      { do: 'pass', ms: 60 },
+      { do: 'stop', downMs: 10 },
+      { do: 'pass', ms: 60 },
+    ]),
   },
   {
     title:

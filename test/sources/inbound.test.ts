@@ -446,3 +446,38 @@ test('a row that a table without a key has twice is one message, and what is on 
   expect(lanes.size).toBe(1)
   expect(asked.filter((ids) => ids.length > 0)).toContainEqual(['twice'])
 })
+
+test('a message that leaves memory while it waits for its next attempt stays isolated', () => {
+  const path = join(tempDir(), 'inbound.db')
+  const inbound = headInbound(path)
+  insertMessage(inbound, { id: 'a', kind: 'f' })
+  const record = {
+    done: false,
+    runs: 1,
+    attempts: 1,
+    turnedAwaySinceMs: null,
+    crashes: 0,
+    interrupted: false,
+  }
+  const waits = { nextAtMs: null, waitMs: null }
+  const store = {
+    history: (ids: readonly string[]) => new Map(ids.includes('a') ? [['a', { ...record, ...waits }]] : []),
+    unfinished: (ids: readonly string[]) => ids,
+    waiting: () => [],
+  }
+  const limits = { ...INBOUND_LIMITS, readyMax: 2, shareMax: 1, pageRows: 1 }
+  const { queue, source, clock } = sourceOn(path, { page: () => undefined, store }, { limits })
+  clock.advance(300)
+  const message = queue.get('a')!
+  const [entry] = queue.take('f', 1, 1_000, true)
+  Object.assign(entry!, { isolated: true, runs: 1, attempts: 1 })
+  queue.move(message, { type: 'running', entry: entry! })
+  queue.move(message, { type: 'finishing', entry: entry! })
+  queue.move(message, { type: 'retrying', entry: entry!, untilMs: clock.now() + 10_000 })
+  for (const id of ['b', 'c', 'd', 'e']) insertMessage(inbound, { id, kind: 'f' })
+  source.poll('now')
+  clock.advance(1_000)
+  expect(queue.get('a')).toBeUndefined()
+  clock.advance(10_000)
+  expect(queue.get('a')?.state).toMatchObject({ type: 'ready', entry: { isolated: true } })
+})
