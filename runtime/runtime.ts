@@ -14,6 +14,7 @@ import { errorText, NanoclawError } from './protocol/errors.ts'
 import type { Events } from './protocol/events.ts'
 import type { WorkspacePlace } from './protocol/files.ts'
 import type { FunctionSpec } from './protocol/function.ts'
+import type { InboundLimits } from './sources/inbound.ts'
 import { LockConnections } from './store/sqlite/lock.ts'
 import { Turns } from './turns.ts'
 import { CodeWatcher } from './watch/code-watcher.ts'
@@ -42,6 +43,8 @@ export interface RuntimeOptions {
   readonly mayBeEmpty?: boolean
   /** For tests that end the process at a named place. */
   readonly failpoints?: Failpoints
+  /** Of what a workspace keeps in memory; what is left out is INBOUND_LIMITS. */
+  readonly limits?: Partial<InboundLimits>
 }
 
 export function createRuntime(config: Config, events: Events, options: RuntimeOptions = {}): Runtime {
@@ -89,6 +92,7 @@ export class Runtime {
       workspaces,
       mayBeEmpty = false,
       failpoints,
+      limits: inboundLimits,
     } = options
     this.#config = config
     this.#tolerant = tolerant
@@ -126,6 +130,7 @@ export class Runtime {
       nextRunId: () => ++this.#runs,
       shared: this.#several ? { locks: new LockConnections(), lateClock: coarse(clock, LATE_MS) } : undefined,
       failpoints,
+      limits: inboundLimits,
     }
   }
 

@@ -19,7 +19,7 @@ import type { RuntimeStatus } from './protocol/status-file.ts'
 import { isoTime } from './protocol/time.ts'
 import { Queue } from './queue/queue.ts'
 import type { Workers } from './queue/workers.ts'
-import { INBOUND_LIMITS, InboundSource } from './sources/inbound.ts'
+import { INBOUND_LIMITS, type InboundLimits, InboundSource } from './sources/inbound.ts'
 import { OpenWithRetry } from './store/open-with-retry.ts'
 import { LAP_PAUSE_MS, Retention } from './store/retention.ts'
 import {
@@ -60,6 +60,7 @@ export interface WorkspaceParts {
    */
   readonly shared: Shared | undefined
   readonly failpoints: Failpoints | undefined
+  readonly limits: Partial<InboundLimits> | undefined
   /** It cannot go on, and does nothing more by itself. */
   readonly onFatal: (error: Error, exitCode: 75 | 78 | 1) => void
 }
@@ -349,7 +350,7 @@ export class Workspace {
         unfinished: (ids, limit) => outbox.unfinished(ids, limit),
         waiting: (after, limit) => outbox.waiting(after, limit),
         start: START,
-        limits: INBOUND_LIMITS,
+        limits: { ...INBOUND_LIMITS, ...this.#parts.limits },
         checkpoint: recovery.checkpoint,
         maxContentBytes,
         pollMs,

@@ -135,12 +135,12 @@ test('a process that swaps a file for a link all the time gets no secret sent [1
     typeof handOver
   >[1]
   const seen = new Set<string>()
-  for (let round = 0; round < ROUNDS; round++) {
+  // Until both ends were seen: which of them a round meets is the other process's doing.
+  for (let round = 0; round < ROUNDS || !seen.has('of the reply'); round++) {
     const { reply, close } = handOver(dir, row)
     for (const file of reply.files) seen.add(await file.bytes().then(String, () => 'refused'))
     close()
   }
-  expect(seen).toContain('of the reply')
   expect(seen).not.toContain('of the host')
 })
 

@@ -1,15 +1,31 @@
 // More messages than a runtime keeps in memory: whatever keeps them, every other conversation goes on.
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
-import { INBOUND_LIMITS } from '../../runtime/sources/inbound.ts'
+import { expect, onTestFinished, test } from 'vitest'
 import { readStatus } from '../../runtime/store/sqlite/inspect.ts'
 import { tempDir } from '../support/files.ts'
-import { until, type Workbench, workbench, workbenchAt } from '../support/runtime.ts'
+import { benchOf, project, testConfig, until, type Workbench } from '../support/runtime.ts'
 
-const { readyMax } = INBOUND_LIMITS
+/** Less than a runtime has, so that its lanes are full soon. */
+const LIMITS = { readyMax: 2_000, shareMax: 200 }
+const { readyMax } = LIMITS
 /** As at any other time, but for a busy machine. */
 const AT_ONCE_MS = 10_000
+
+async function workbenchAt(root: string, change: Parameters<typeof testConfig>[1] = {}): Promise<Workbench> {
+  const bench = benchOf(testConfig(root, change), undefined, { limits: LIMITS })
+  onTestFinished(() => bench.runtime.stop())
+  await bench.runtime.start()
+  return bench
+}
+
+function workbench(
+  fixtures: readonly string[],
+  change: Parameters<typeof testConfig>[1],
+  sources: Readonly<Record<string, string>>,
+): Promise<Workbench> {
+  return workbenchAt(project(fixtures, sources), change)
+}
 
 /** `thread`: of all of them; left out, each is a conversation of its own. */
 function fill(bench: Workbench, kind: string, rows: number, thread?: string): void {
@@ -35,7 +51,7 @@ const LATER = `export default { retry: { attempts: 2, minDelay: '1h' }, handler(
   throw new Error('not now')
 } }`
 
-test('20,500 messages in a retry pause keep no other conversation waiting, of another function or the same [137]', async () => {
+test('2,500 messages in a retry pause keep no other conversation waiting, of another function or the same [137]', async () => {
   const bench = await workbench(['echo'], {}, { 'later.js': LATER })
   fill(bench, 'later', readyMax + 500)
   await until(() => countRuns(bench) >= readyMax)
@@ -56,7 +72,7 @@ test('20,500 messages in a retry pause keep no other conversation waiting, of an
   expect([behind, after].map((id) => next.ack(id))).toEqual([undefined, undefined])
 })
 
-test('20,500 messages behind the first of their conversation, which waits for its retry, keep no other one waiting', async () => {
+test('2,500 messages behind the first of their conversation, which waits for its retry, keep no other one waiting', async () => {
   const bench = await workbench(['echo'], {}, { 'later.js': LATER })
   fill(bench, 'later', readyMax + 500, 'a long one')
   await until(() => countRuns(bench) === 1)
@@ -92,7 +108,7 @@ test('when the first one is through, what stood behind it in the file follows in
   expect(numbers).toEqual(Array.from({ length: rows + 1 }, (_, n) => String(n)))
 })
 
-test('20,500 messages of a function whose processes do not start keep no other conversation waiting', async () => {
+test('2,500 messages of a function whose processes do not start keep no other conversation waiting', async () => {
   const loads = join(tempDir(), 'loads')
   writeFileSync(loads, '')
   const source = `import { existsSync } from 'node:fs'
@@ -109,7 +125,7 @@ test('20,500 messages of a function whose processes do not start keep no other c
   expect(crowdedOf(bench)).toMatchObject([{ name: 'gone' }])
 })
 
-test('a backlog of 21,000 of one slow function delays no other function [138]', async () => {
+test('a backlog of 3,000 of one slow function delays no other function [138]', async () => {
   const source = `export default { handler: () => new Promise((resolve) => setTimeout(resolve, 200)) }`
   const bench = await workbench(['echo'], {}, { 'slow.js': source })
   fill(bench, 'slow', readyMax + 1_000)
