@@ -29,6 +29,8 @@ describe('through the newest host', () => {
     const root = project([], sources, (end) => void ends.push(end))
     const dir = join(root, 'session')
     process.env.NANOCLAW_WORKSPACE = dir
+    // The tests of other files run in this process, too.
+    ends.push(() => delete process.env.NANOCLAW_WORKSPACE)
     const change = { drainMs: 100, abortGraceMs: 100, env: ['NANOCLAW_WORKSPACE'] }
     host = new HeadHost(dir, new RuntimeContainer(root, dir, change), CHAT)
     ends.push(() => host.container.stop())
