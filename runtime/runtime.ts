@@ -33,8 +33,8 @@ export interface RuntimeOptions {
   /** 0 ≤ random < 1; spreads retries. */
   readonly random?: () => number
   /**
-   * A function that is wrong at the start is told and left out, until its source is right; without it the
-   * start fails.
+   * The runtime reports a function that is wrong at the start and leaves it out, until its source is right;
+   * without it the start fails.
    */
   readonly tolerant?: boolean
   /** In place of the one workspace of the config: several, each with the same settings. */
@@ -164,7 +164,7 @@ export class Runtime {
 
   /**
    * Builds the functions again; what runs finishes on the code that it began with. Never rejects: what is
-   * wrong is told as an event.
+   * wrong becomes an event.
    */
   reload(): Promise<void> {
     this.#reloading = this.#reloading.then(async () => {

@@ -1,4 +1,4 @@
-// A peer runs in a process of its own, as its users would run it, and is told by the benchmark what to do.
+// A peer runs in a process of its own, as its users would run it; the benchmark sends it what to do.
 // This is both ends of that pipe.
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,5 +1,6 @@
 // The servers that peers need, started for this run in a scratch folder, on a socket there and no port. Each
-// is durable: what was acknowledged is on the disk. A machine that has none, and cannot get one, is told so.
+// is durable: what was acknowledged is on the disk. A machine that has none, and cannot get one, gets the
+// reason.
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, realpathSync, rmSync } from 'node:fs'

@@ -1,5 +1,5 @@
 // What the host pays for being watched: its own commit time, in turns on a folder that the runtime watches
-// and on one that nobody does. The rows are of a kind that no function takes, so that the runtime looks at
+// and on one without a watcher. The rows are of a kind that no function takes, so that the runtime looks at
 // them and does nothing more.
 import { enqueue, type Lab, lab, NOOP, pause, withRuntime } from '../lab.ts'
 import { percentile, type Row, round, spread } from '../table.ts'

@@ -133,7 +133,7 @@ export function stamps(bench: Lab): Map<string, bigint> {
 }
 
 /**
- * Waits for replies as a host would that is told by the system when a commit is over. It looks a millisecond
+ * Waits for replies as a host would to which the system reports each commit. It looks a millisecond
  * later: at once, it would take a processor from the handler whose claim was just committed, and that is
  * measured here, too.
  */

@@ -71,8 +71,8 @@ export function decideNext(outcome: Outcome, facts: RunFacts): Next {
 }
 
 /**
- * The first death is answered at once, as that of the runtime is: most are nobody's fault. From the second on
- * it may be the message.
+ * The first death is answered at once, as that of the runtime is: most have a cause outside the function.
+ * From the second on it may be the message.
  */
 function died(reason: FailReason, facts: RunFacts): Next {
   if (facts.crashes + 1 >= facts.crashLimit) return { type: 'failed', reason: 'crash_limit' }

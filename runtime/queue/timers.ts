@@ -1,7 +1,7 @@
 // Things that wait for their time: a heap by due time and one timer for the earliest. It remembers at most
 // `max` things: when there are more it forgets the farthest half and keeps a horizon, the earliest time of
-// anything forgotten; whoever owns the queue finds those again when the horizon comes. So memory is bounded
-// by a number, not by the calendar.
+// anything forgotten; the source of the messages finds those again when the horizon comes. So memory is
+// bounded by a number, not by the calendar.
 import { type Clock, LONGEST_WAIT_MS, type Timer } from '../protocol/clock.ts'
 
 interface Item<T> {

@@ -41,7 +41,7 @@ export class Refill {
 
   /** A page of what is due: as much again as the lanes have room for, whatever they are full of. */
   comeBack(): boolean {
-    const { queue, setAside, admission, pageRows, readyMax } = this.#parts
+    const { queue, setAside, pageRows, readyMax } = this.#parts
     if (setAside.due.size === 0 || queue.lanes.size >= 2 * readyMax) return false
     const lanes: SetAsideLane[] = []
     let messages = 0
@@ -50,7 +50,7 @@ export class Refill {
       lanes.push(lane)
       messages += lane.begun.length
     }
-    this.#bring(lanes, admission)
+    this.#bring(lanes)
     return setAside.due.size > 0
   }
 
@@ -59,10 +59,10 @@ export class Refill {
    * scanned anew.
    */
   comeBackAll(): number | undefined {
-    const { setAside, admission } = this.#parts
+    const { setAside } = this.#parts
     const { tailFrom } = setAside
     setAside.hurry()
-    this.#bring([...setAside.due], admission)
+    this.#bring([...setAside.due])
     this.clear()
     setAside.clear()
     return tailFrom
@@ -129,8 +129,8 @@ export class Refill {
     return !lackedRoom || hasMuch || lanes.readyHeads().next().done === true
   }
 
-  #bring(lanes: readonly SetAsideLane[], admission: Admission): void {
-    admission.comeBack(lanes.flatMap(({ begun }) => begun))
+  #bring(lanes: readonly SetAsideLane[]): void {
+    this.#parts.admission.comeBack(lanes.flatMap(({ begun }) => begun))
     for (const lane of lanes) {
       this.#parts.setAside.isBack(lane)
       if (lane.tailFrom === undefined && lane.key !== null) this.#parts.onOpen(lane)

@@ -1,9 +1,9 @@
-// Reading a file that somebody else writes: it may be locked for a moment, or not readable for as long as
+// Reading a file that another process writes: it may be locked for a moment, or not readable for as long as
 // only its writer can change that. A read that could not be done stays and is done before every later one,
 // since what it was to find comes before what they find: after a lock shortly, otherwise with the next read
-// that anybody wants. What keeps the file from being read is said once, and once when it is gone. Where a
-// mount carries no locks, a read may meet a half-written file; such trouble is over in moments, so it is said
-// only when it stays, and counted when it does not.
+// that a caller starts. An event reports the obstacle once, and its end once. Where a
+// mount carries no locks, a read may meet a half-written file; such trouble is over in moments, so an event
+// reports it only when it stays, and a counter counts it when it does not.
 import { type Backoff, backoffMs } from '../protocol/backoff.ts'
 import type { Clock, Timer } from '../protocol/clock.ts'
 import type { Events } from '../protocol/events.ts'

@@ -1,5 +1,5 @@
-// The SQL of the outbox, prepared once. A statement that decides about messages takes all of
-// them at once, as JSON, and returns those for which it held.
+// The SQL of the outbox, each statement prepared at its first use. A statement that decides about messages
+// takes all of them at once, as JSON, and returns those for which it held.
 import type { Statement } from 'better-sqlite3'
 import { HAS_ENDED } from '../../protocol/ack.ts'
 import { LONG_TOOL, RUNNING } from '../../protocol/schema.ts'

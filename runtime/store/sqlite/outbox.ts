@@ -51,7 +51,7 @@ export class Outbox implements Store {
   #seq = 0
 
   /**
-   * `file`: where it lies, or a handle that somebody has opened.
+   * `file`: where it lies, or a handle that the caller has opened.
    * @throws NanoclawError `outbound_unusable`, SqliteError (see classifyWrite)
    */
   constructor(file: string | WritableDb, journal: 'delete' | 'wal', reach?: Reach) {
