@@ -2,7 +2,7 @@
 // one folder.
 //   npm run bench:workspaces -- [--folders 1000] [--seconds 10] [--save]
 // Each folder has an inbound.db of its host and is served for the second time, as after a restart: the first
-// start makes outbound.db, which is a matter of the disk. Hosts have written more than REST_AFTER_MS
+// start makes outbound.db, which is a matter of the disk. Hosts have written more than `afterMs` of REST_TIMES
 // (runtime/workspace.ts) ago.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

@@ -22,7 +22,14 @@ import { childEnv } from './workers/child-env.ts'
 import { Pool } from './workers/pool.ts'
 import { Prewarm } from './workers/prewarm.ts'
 import { nodeSpawner } from './workers/process.ts'
-import { exitCodeOf, type ProcessEnds, Workspace, type WorkspaceParts } from './workspace.ts'
+import {
+  exitCodeOf,
+  type ProcessEnds,
+  REST_TIMES,
+  type RestTimes,
+  Workspace,
+  type WorkspaceParts,
+} from './workspace.ts'
 
 export type { Config } from './config/options.ts'
 export { createEvents, type EndedRun, type Events, type RuntimeEvents } from './protocol/events.ts'
@@ -45,6 +52,8 @@ export interface RuntimeOptions {
   readonly failpoints?: Failpoints
   /** Of what a workspace keeps in memory; what is left out is INBOUND_LIMITS. */
   readonly limits?: Partial<InboundLimits>
+  /** Of several workspaces: when one of them is at rest. Default: REST_TIMES. */
+  readonly rest?: RestTimes
 }
 
 export function createRuntime(config: Config, events: Events, options: RuntimeOptions = {}): Runtime {
@@ -93,6 +102,7 @@ export class Runtime {
       mayBeEmpty = false,
       failpoints,
       limits: inboundLimits,
+      rest = REST_TIMES,
     } = options
     this.#config = config
     this.#tolerant = tolerant
@@ -128,7 +138,9 @@ export class Runtime {
       workers: this.#pool,
       functions: this.#functions,
       nextRunId: () => ++this.#runs,
-      shared: this.#several ? { locks: new LockConnections(), lateClock: coarse(clock, LATE_MS) } : undefined,
+      shared: this.#several
+        ? { locks: new LockConnections(), lateClock: coarse(clock, LATE_MS), rest }
+        : undefined,
       failpoints,
       limits: inboundLimits,
     }

@@ -70,7 +70,22 @@ export interface Shared {
   readonly locks: LockConnections
   /** Its calls come together, and a little late. */
   readonly lateClock: Clock
+  readonly rest: RestTimes
 }
+
+/** When a folder comes to rest, and what it costs then. */
+export interface RestTimes {
+  /** Neither side has written for so long; a time of a file may be two seconds off. */
+  readonly afterMs: number
+  /**
+   * Of many folders those that are at rest are polled and touched this seldom, or all of them together would
+   * cost several per cent of a core; health checks allow 15 s. An event of the folder reports a message at
+   * once.
+   */
+  readonly everyMs: number
+}
+
+export const REST_TIMES: RestTimes = { afterMs: 5_000, everyMs: 10_000 }
 
 /** What ends the processes that run messages of this workspace when a drain takes too long. */
 export interface ProcessEnds {
@@ -104,20 +119,10 @@ const QUEUE_LIMITS = { scheduledMax: 20_000, parkedMax: 10_000 }
  */
 const STATUS_MS = 1_000
 /**
- * Of many folders those that are at rest are polled and touched this seldom, or all of them together would
- * cost several per cent of a core; health checks allow 15 s. Events of the folder still tell of a message at
- * once.
- */
-const RESTING_MS = 10_000
-/**
  * So many changes in a row that only a poll has found are no chance: no events come, as on some mounts, or
  * through a link.
  */
 const MISSED_MAX = 2
-/**
- * A folder comes to rest when neither side has written for so long; a time of a file may be two seconds off.
- */
-const REST_AFTER_MS = 5_000
 /**
  * A folder at rest opens its files this seldom to see what has become old enough to be forgotten: `retention`
  * is counted in days.
@@ -135,6 +140,7 @@ export class Workspace {
   readonly #parts: WorkspaceParts
   readonly #clock: Clock
   readonly #late: Clock | undefined
+  readonly #rests: RestTimes
   readonly #events: Events
   readonly #statusFile: StatusFile
   #startedAt = ''
@@ -162,6 +168,7 @@ export class Workspace {
     this.name = parts.config.workspace
     this.#clock = guarded(parts.clock, (error) => this.#fatal(error))
     this.#late = parts.shared && guarded(parts.shared.lateClock, (error) => this.#fatal(error))
+    this.#rests = parts.shared?.rest ?? REST_TIMES
     this.#events = labelled(parts.events, this.name)
     this.#statusFile = new StatusFile(parts.config.paths.lock, this.#events)
   }
@@ -358,9 +365,9 @@ export class Workspace {
           this.#late &&
           ((poll) => {
             if (!this.#rest() || !watch || isBlind) return undefined
-            return this.#late?.after(Math.max(pollMs, RESTING_MS), () => {
+            return this.#late?.after(Math.max(pollMs, this.#rests.everyMs), () => {
               poll()
-              if (source.quietForMs >= REST_AFTER_MS) return
+              if (source.quietForMs >= this.#rests.afterMs) return
               this.#woke()
               if (++missed < MISSED_MAX) return
               goBlind(`${missed} changes of ${paths.inbound} came without an event`)
@@ -420,7 +427,7 @@ export class Workspace {
           onHint: () => {
             missed = 0
             source.poll('now')
-            if (source.quietForMs < REST_AFTER_MS) this.#woke()
+            if (source.quietForMs < this.#rests.afterMs) this.#woke()
           },
           onDegraded: goBlind,
         })
@@ -491,7 +498,9 @@ export class Workspace {
 
   #armStatus(isResting: boolean): void {
     const keep = () => this.#keepStatus()
-    this.#statusTimer = isResting ? this.#late?.after(RESTING_MS, keep) : this.#clock.after(STATUS_MS, keep)
+    this.#statusTimer = isResting
+      ? this.#late?.after(this.#rests.everyMs, keep)
+      : this.#clock.after(STATUS_MS, keep)
   }
 
   /**
@@ -502,8 +511,8 @@ export class Workspace {
     const { source, queue, inbox, outbox } = this.#running
     const nowMs = this.#clock.monotonic()
     if (!queue.isWaiting) this.#busyAtMs = nowMs
-    if (Math.min(source.quietForMs, nowMs - this.#busyAtMs) < REST_AFTER_MS) return false
-    if (!inbox.rest(this.#clock.now(), REST_AFTER_MS)) return false
+    if (Math.min(source.quietForMs, nowMs - this.#busyAtMs) < this.#rests.afterMs) return false
+    if (!inbox.rest(this.#clock.now(), this.#rests.afterMs)) return false
     outbox.rest()
     return true
   }

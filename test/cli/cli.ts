@@ -40,8 +40,18 @@ export interface Started {
 }
 
 /** Starts it; it is killed when the test ends, if it still runs then. */
-export function startNanoclaw(cwd: string, args: readonly string[], { env }: Options = {}): Started {
-  const child = spawn(process.execPath, [MAIN, ...args], {
+export function startNanoclaw(cwd: string, args: readonly string[], options: Options = {}): Started {
+  return startScript(MAIN, cwd, args, options)
+}
+
+/** The same for another script. */
+export function startScript(
+  script: string,
+  cwd: string,
+  args: readonly string[],
+  { env }: Options = {},
+): Started {
+  const child = spawn(process.execPath, [script, ...args], {
     cwd,
     env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
   })

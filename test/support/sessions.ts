@@ -1,7 +1,7 @@
 // Session folders as their host sees them, and `nanoclaw start` for several of them as a process of its own.
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { startNanoclaw } from '../cli/cli.ts'
+import { type Started, startNanoclaw } from '../cli/cli.ts'
 import { type Db, headInbound, insertMessage, type MessageColumns, openDb } from './files.ts'
 import { acksAt } from './serve.ts'
 
@@ -37,7 +37,11 @@ export function session(root: string, name: string): Session {
 }
 
 export function started(root: string, ...args: string[]) {
-  const { child, stderr, ended } = startNanoclaw(root, ['start', ...args])
+  return logged(startNanoclaw(root, ['start', ...args]))
+}
+
+/** A process with its log as objects. */
+export function logged({ child, stderr, ended }: Started) {
   const lines = () =>
     stderr()
       .split('\n')
