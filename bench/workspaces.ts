@@ -2,8 +2,8 @@
 // one folder.
 //   npm run bench:workspaces -- [--folders 1000] [--seconds 10] [--save]
 // Each folder has an inbound.db of its host and is served for the second time, as after a restart: the first
-// start makes outbound.db, which is a matter of the disk. Hosts have written more than `afterMs` of REST_TIMES
-// (runtime/workspace.ts) ago.
+// start makes outbound.db, which is a matter of the disk. The last commit of each host is older than
+// `afterMs` of REST_TIMES (runtime/workspace.ts).
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'

@@ -1,8 +1,8 @@
 // The command as users run it: a process of its own, from the build, without variables.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, symlinkSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished } from 'vitest'
 import { tempDir } from '../support/files.ts'
@@ -85,11 +85,26 @@ export function emptyProject(): string {
   return dir
 }
 
+/** What `init` makes, of which only the name in package.json depends on the folder. */
+let made: Promise<ReadonlyMap<string, string>> | undefined
+
 /** What `init` makes, with this very package installed. */
 export async function initProject(): Promise<string> {
+  made ??= init()
   const dir = tempDir()
-  expect(await nanoclaw(dir, ['init'])).toMatchObject({ code: 0 })
+  for (const [file, text] of await made) {
+    mkdirSync(dirname(join(dir, file)), { recursive: true })
+    writeFileSync(join(dir, file), text)
+  }
   mkdirSync(join(dir, 'node_modules'))
   symlinkSync(REPOSITORY, join(dir, 'node_modules/nanoclaw-functions'))
   return dir
+}
+
+async function init(): Promise<ReadonlyMap<string, string>> {
+  const dir = tempDir()
+  const { code, stdout } = await nanoclaw(dir, ['init', '--json'])
+  expect(code).toBe(0)
+  const { files } = JSON.parse(stdout) as { files: readonly string[] }
+  return new Map(files.map((file) => [file, readFileSync(join(dir, file), 'utf8')]))
 }

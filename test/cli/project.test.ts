@@ -7,33 +7,37 @@ import { initProject, nanoclaw, startNanoclaw } from './cli.ts'
 
 const BELOW = ['functions', 'functions/deep/er', '.nanoclaw', 'notes']
 
-test.each(BELOW)(
-  'in %s of a project, commands find the project above, and create no files there [127]',
-  async (below) => {
-    const dir = await initProject()
-    const folder = join(dir, below)
-    mkdirSync(folder, { recursive: true })
-    const before = readdirSync(folder)
-    const dev = startNanoclaw(folder, ['dev'])
-    await dev.says('Ctrl+C stops.')
-    expect(await nanoclaw(folder, ['send', 'chat', 'hello', '--id', 'm', '--wait'])).toMatchObject({
+test('from any folder of a project, commands find the project above, and create no files there [127]', async () => {
+  const dir = await initProject()
+  const folders = BELOW.map((below) => join(dir, below))
+  for (const folder of folders) mkdirSync(folder, { recursive: true })
+  const listings = () =>
+    folders.filter((folder) => !folder.endsWith('.nanoclaw')).map((folder) => readdirSync(folder))
+  const before = listings()
+  for (const [n, folder] of folders.entries()) {
+    const command = n % 2 === 0 ? 'dev' : 'start'
+    const other = n % 2 === 0 ? 'start' : 'dev'
+    const served = startNanoclaw(folder, [command])
+    await expect.poll(() => served.stdout() + served.stderr()).toMatch(/Ctrl\+C stops\.|"msg":"started"/)
+    expect(await nanoclaw(folder, ['send', 'chat', 'hello', '--id', `m-${n}`, '--wait'])).toMatchObject({
       code: 0,
-      stdout: 'm\nYou said: hello\n',
+      stdout: `m-${n}\nYou said: hello\n`,
     })
-    expect((await nanoclaw(folder, ['show', 'm'])).stdout).toContain('completed')
+    expect((await nanoclaw(folder, ['show', `m-${n}`])).stdout).toContain('completed')
     expect((await nanoclaw(folder, ['status'])).stdout).toMatch(/^workspace +.*\n.*running/)
     expect((await nanoclaw(folder, ['conform'])).code).toBe(0)
-    dev.child.kill('SIGINT')
-    expect((await dev.ended()).code).toBe(0)
-    const start = startNanoclaw(folder, ['start'])
-    await expect.poll(() => start.stderr()).toContain('"msg":"started"')
-    start.child.kill('SIGINT')
-    await start.ended()
-    if (below !== '.nanoclaw') expect(readdirSync(folder)).toEqual(before)
-    const inbound = openDb(join(dir, '.nanoclaw/inbound.db'), { readonly: true })
-    expect(inbound.prepare('select id from messages_in').pluck().all()).toEqual(['m'])
-  },
-)
+    const second = await nanoclaw(folder, [other])
+    expect(second.code).toBe(75)
+    expect(second.stderr).toContain(`process ${served.child.pid} on`)
+    served.child.kill('SIGINT')
+    expect((await served.ended()).code).toBe(0)
+  }
+  expect(listings()).toEqual(before)
+  const inbound = openDb(join(dir, '.nanoclaw/inbound.db'), { readonly: true })
+  expect(inbound.prepare('select id from messages_in order by seq').pluck().all()).toEqual(
+    BELOW.map((_, n) => `m-${n}`),
+  )
+})
 
 test('a project without a config file is found from its functions folder [127]', async () => {
   const dir = tempDir()
@@ -119,7 +123,7 @@ test.each(['yaml', 'yml', 'toml', 'json5', 'jsonc', 'tsx', 'TS', ''])(
     mkdirSync(join(dir, 'functions'))
     const name = ending === '' ? 'nanoclaw.config' : `nanoclaw.config.${ending}`
     writeFileSync(join(dir, name), '')
-    for (const command of [['start'], ['status'], ['send', 'chat']]) {
+    for (const command of ending === 'yaml' ? [['start'], ['status'], ['send', 'chat']] : [['status']]) {
       const { code, stderr } = await nanoclaw(dir, command)
       expect(code).toBe(78)
       expect(stderr).toContain(`${name} in ${dir} is not read; expected one that ends in .ts,`)
@@ -136,13 +140,9 @@ test('two config files are named, with exit code 78, also when one of them has a
   expect(stderr).toContain('nanoclaw.config.ts and nanoclaw.config.cjs both exist')
 })
 
-test.each([
-  'nanoclaw.config.ts.bak',
-  'nanoclaw.config.example',
-  'nanoclaw.config.d.ts',
-  'nanoclaw.config.ts~',
-])('%s beside the config is ignored', async (name) => {
+test('copies, examples and declarations beside the config are ignored', async () => {
   const dir = await initProject()
-  writeFileSync(join(dir, name), 'x')
+  for (const ending of ['ts.bak', 'example', 'd.ts', 'ts~'])
+    writeFileSync(join(dir, `nanoclaw.config.${ending}`), 'x')
   expect(await nanoclaw(dir, ['status'])).toMatchObject({ code: 0, stderr: '' })
 })

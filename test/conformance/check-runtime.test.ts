@@ -13,7 +13,7 @@ import { until } from '../support/runtime.ts'
 
 const STRANGER = fileURLToPath(new URL('../fixtures/conform/runtime.mjs', import.meta.url))
 const CHECK_ONE = fileURLToPath(new URL('../fixtures/conform/check-one.mjs', import.meta.url))
-const OURS = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+const OURS = fileURLToPath(new URL('../../dist/bin/main.js', import.meta.url))
 const WIDTH = 80
 /** How long to wait for what a broken runtime never does. */
 const WAIT_MS = 1_500

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Host, type HostOptions, openHost } from 'nanoclaw-functions/host'
 import { expect, onTestFinished, test } from 'vitest'
+import { compiled } from '../support/compiled.ts'
 import { type Db, openDb, tempDir } from '../support/files.ts'
 
 const NOW = Date.UTC(2026, 10, 24, 6, 2, 20, 123)
@@ -283,9 +284,9 @@ test('process_after is due by the text comparison of the oldest hosts and by the
 
 test('two hosts in two processes that enqueue at the same time lose nothing and never share a number [W9]', async () => {
   const dir = tempDir()
-  const script = fileURLToPath(new URL('../support/enqueue-child.ts', import.meta.url))
+  const script = await compiled(fileURLToPath(new URL('../support/enqueue-child.ts', import.meta.url)))
   const exits = ['a', 'b'].map(async (name) => {
-    const child = spawn(process.execPath, ['--import', 'tsx', script, dir, name, '150'], {
+    const child = spawn(process.execPath, [script, dir, name, '150'], {
       stdio: ['ignore', 'inherit', 'inherit'],
     })
     return (await once(child, 'exit'))[0]

@@ -6,6 +6,7 @@ import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Adapter, NonRetryableError, RetryAfterError } from 'nanoclaw-functions/host'
 import { expect, test } from 'vitest'
+import { compiled } from '../support/compiled.ts'
 import { delivered, reply, settled, start } from '../support/deliver.ts'
 import { hostFixture } from '../support/host.ts'
 
@@ -117,9 +118,9 @@ test('an attempt that takes too long is aborted and counts as failed', async () 
 test('a host that is killed after a send and before its record sends again under the same key, and no other reply twice [W35]', async () => {
   const fixture = hostFixture()
   for (let n = 0; n < 6; n++) reply(fixture, `r-${n}`)
-  const script = fileURLToPath(new URL('../support/deliver-child.ts', import.meta.url))
+  const script = await compiled(fileURLToPath(new URL('../support/deliver-child.ts', import.meta.url)))
   const run = async (killAt: string) => {
-    const child = spawn(process.execPath, ['--import', 'tsx', script, fixture.dir, killAt], {
+    const child = spawn(process.execPath, [script, fixture.dir, killAt], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     let keys = ''

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
 import { isLocked, Lock, LockConnections } from '../../runtime/store/sqlite/lock.ts'
 import { attacker } from '../support/attacker.ts'
+import { compiled } from '../support/compiled.ts'
 import { headInbound, tempDir } from '../support/files.ts'
 import { until } from '../support/runtime.ts'
 
@@ -13,11 +14,11 @@ const CHILD = fileURLToPath(new URL('../support/lock-child.ts', import.meta.url)
 const lockPath = () => join(tempDir(), '.runtime.lock')
 
 /** Another process at the lock; `says` waits for its next word. */
-function other(
+async function other(
   what: 'hold' | 'probe',
   ...paths: string[]
-): { child: ChildProcess; says: (word: string) => Promise<void> } {
-  const child = spawn(process.execPath, ['--import', 'tsx', CHILD, what, ...paths], {
+): Promise<{ child: ChildProcess; says: (word: string) => Promise<void> }> {
+  const child = spawn(process.execPath, [await compiled(CHILD), what, ...paths], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   onTestFinished(() => {
@@ -48,7 +49,7 @@ test('one process at a time: kept while it only sleeps, free for the next one wh
   expect(isLocked(path)).toBe(false)
   const lock = acquire(path)
   expect(isLocked(path), 'seen from the same process').toBe(true)
-  const { child, says } = other('hold', path)
+  const { child, says } = await other('hold', path)
   await says('locked')
   lock.release()
   lock.release()
@@ -91,7 +92,8 @@ test('nobody is asked who holds it while nobody does', () => {
 test('somebody who only looks keeps nobody from starting', async () => {
   const path = lockPath()
   acquire(path).release()
-  await other('probe', path).says('probing')
+  const { says } = await other('probe', path)
+  await says('probing')
   for (let n = 0; n < 30; n++) acquire(path).release()
 })
 
@@ -171,7 +173,7 @@ test('nor does a link lock the host out that comes and goes while the lock is ta
 test('locks of one process that share connections are taken, refused and freed one by one, and write nothing', async () => {
   const connections = new LockConnections()
   const paths = Array.from({ length: 25 }, lockPath)
-  const { child, says } = other('hold', paths[12]!)
+  const { child, says } = await other('hold', paths[12]!)
   await says('held')
   const take = (path: string) => {
     const lock = Lock.acquire(path, () => 'the test', connections)
@@ -200,7 +202,7 @@ test('locks of one process that share connections are taken, refused and freed o
 
 test('a process that has several locks on one connection loses them all, and no earlier, when it is killed', async () => {
   const paths = [lockPath(), lockPath(), lockPath()]
-  const { child, says } = other('hold', ...paths)
+  const { child, says } = await other('hold', ...paths)
   await says('held held held')
   expect(paths.map(isLocked)).toEqual([true, true, true])
   child.kill('SIGKILL')

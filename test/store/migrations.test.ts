@@ -81,7 +81,7 @@ test('a file that is opened again is not written', () => {
 })
 
 test('a process that is killed in the middle leaves version 2, whole, and the next start brings it along [180]', async () => {
-  const script = await compiled(CHILD, tempDir())
+  const script = await compiled(CHILD)
   const many = `with recursive n (i) as (select 1 union all select i + 1 from n where i < 2000)
     insert into nanoclaw_run select 'n-' || i, 1, 0, 1, '', null, 0, 0, 0, null, 'refused', 'bad_id', '', null from n;`
   let torn = 0

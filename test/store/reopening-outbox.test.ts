@@ -144,7 +144,7 @@ test.skipIf(!canTrace())(
   'a close after a commit whose journal could not be removed undoes that commit, so that a host can read (needs strace) [73]',
   async () => {
     const dir = tempDir()
-    const script = await compiled(CHILD, dir)
+    const script = await compiled(CHILD)
     /** Its word, and how often it removed a journal. */
     function close(path: string, when: string) {
       const trace = join(dir, 'trace')

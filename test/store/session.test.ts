@@ -340,7 +340,7 @@ describe('owning a folder', () => {
   it('what a process claimed that died is pending again, and is failed after crashLimit such deaths', async () => {
     const dir = tempDir()
     insertMessage(headInbound(join(dir, 'inbound.db')), { id: 'a' })
-    const script = await compiled(CHILD, tempDir())
+    const script = await compiled(CHILD)
     for (const interrupted of [0, 1]) {
       const child = spawnSync(process.execPath, [script, dir, '2'], { encoding: 'utf8' })
       expect([child.signal, JSON.parse(child.stdout)]).toEqual(['SIGKILL', { interrupted, claimed: ['a'] }])

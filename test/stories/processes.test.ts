@@ -17,8 +17,7 @@ const shared = sharedBench(
   { concurrency: 4, maxMessagesPerWorker: 2, warmMax: 8 },
   {
     'buffers.js': `import { execFileSync } from 'node:child_process'
-    import { chmodSync, chownSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+    import { readFileSync } from 'node:fs'
     export default { retry: { attempts: 1 }, handler() {
       const kb = Number(/VmData:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1])
       execFileSync('prlimit', ['--pid', String(process.pid), '--data=' + (kb * 1024 + 200_000_000)])

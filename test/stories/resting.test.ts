@@ -2,7 +2,7 @@
 import { copyFileSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { isLocked } from '../../runtime/store/sqlite/lock.ts'
 import type { RestTimes } from '../../runtime/workspace.ts'
 import { nanoclaw, startScript } from '../cli/cli.ts'
@@ -11,6 +11,7 @@ import { descriptors, insertMessage, openDb, tempDir } from '../support/files.ts
 import { project, until } from '../support/runtime.ts'
 import { logged, type Session, session } from '../support/sessions.ts'
 
+const CHILD = fileURLToPath(new URL('../support/resting-child.ts', import.meta.url))
 const WHO = `export default () => String(process.ppid)`
 /** Runs until its test makes a file. */
 const HELD = `
@@ -24,11 +25,6 @@ export default async ({ content }) => {
 const SOON: RestTimes = { afterMs: 400, everyMs: 500 }
 
 describe('a folder in which nothing happens', () => {
-  const dir = tempDir(afterAll)
-  let script = ''
-  beforeAll(async () => {
-    script = await compiled(fileURLToPath(new URL('../support/resting-child.ts', import.meta.url)), dir)
-  })
   const LONG_AGO = new Date(Date.now() - 60_000)
   /** What this process has open in this folder. */
   const openIn = (pid: number | undefined, { folder }: Session) =>
@@ -41,6 +37,7 @@ describe('a folder in which nothing happens', () => {
     const [a, b] = [session(root, 'a'), session(root, 'b')]
     before(a)
     for (const { folder } of [a, b]) utimesSync(join(folder, 'inbound.db'), LONG_AGO, LONG_AGO)
+    const script = await compiled(CHILD)
     const runtime = logged(startScript(script, root, [JSON.stringify(SOON), a.folder, b.folder]))
     const { pid } = runtime.child
     const isAtRest = (each: Session) => openIn(pid, each).join() === '.runtime.lock'

@@ -236,7 +236,7 @@ it('a host that commits 125 times a second does not prevent retention [118]', as
   all.inbound.exec(
     `insert into delivered (message_out_id, status, delivered_at) select id || ':0', 'delivered', '' from messages_in`,
   )
-  const script = await compiled(BUSY_HOST, tempDir())
+  const script = await compiled(BUSY_HOST)
   const host = spawn(process.execPath, [script, all.inboundPath, '8'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })

@@ -5,7 +5,6 @@ import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { compiled } from '../support/compiled.ts'
-import { tempDir } from '../support/files.ts'
 import { project } from '../support/runtime.ts'
 import { HANDLER } from './hosts/container.ts'
 
@@ -15,8 +14,7 @@ const reports = new Map<string, any>()
 const ends: (() => unknown)[] = []
 
 beforeAll(async () => {
-  const dir = tempDir((end) => void ends.push(end))
-  const script = await compiled(fileURLToPath(new URL('./hosts/drive.ts', import.meta.url)), dir)
+  const script = await compiled(fileURLToPath(new URL('./hosts/drive.ts', import.meta.url)))
   const drives = Object.keys(ZONES).map(async (zone) => reports.set(zone, await drive(script, zone)))
   await Promise.all(drives)
 })

@@ -5,6 +5,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
+import { compiled } from '../support/compiled.ts'
 import { insertRow, openDb } from '../support/files.ts'
 import { until } from '../support/runtime.ts'
 import { session } from '../support/supervise.ts'
@@ -19,8 +20,8 @@ interface Said {
 }
 
 /** A host in a process of its own, and its output. */
-function host(folder: string, limits: Record<string, number>) {
-  const child = spawn(process.execPath, ['--import', 'tsx', CHILD, folder, JSON.stringify(limits)], {
+async function host(folder: string, limits: Record<string, number>) {
+  const child = spawn(process.execPath, [await compiled(CHILD), folder, JSON.stringify(limits)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   let text = ''
@@ -44,7 +45,7 @@ function host(folder: string, limits: Record<string, number>) {
 test('after a suspension its runtime gets the whole time again, and the usual rules apply afterwards [156]', async () => {
   const folder = session()
   const claimMs = 1_000
-  const { child, latest } = host(folder, { claimMs, awayMs: 300, staleGraceMs: 50, pauseMinMs: 60_000 })
+  const { child, latest } = await host(folder, { claimMs, awayMs: 300, staleGraceMs: 50, pauseMinMs: 60_000 })
   await until(() => latest('starting')?.pid !== undefined)
   const runtime = latest('starting')!.pid!
   const claimedAtMs = Date.now()
@@ -70,7 +71,7 @@ test('after a suspension its runtime gets the whole time again, and the usual ru
 test('messages that became due in its absence do not count as messages without a function [156]', async () => {
   const folder = session()
   const leftAloneMs = 1_000
-  const { child, latest } = host(folder, {
+  const { child, latest } = await host(folder, {
     leftAloneMs,
     idleMs: leftAloneMs,
     awayMs: 300,

@@ -4,12 +4,13 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
+import { compiled } from './compiled.ts'
 
 const CHILD = fileURLToPath(new URL('./swap-child.ts', import.meta.url))
 
 /** Resolves once it is at work. */
 export async function attacker(...args: readonly string[]): Promise<ChildProcess> {
-  const child = spawn(process.execPath, ['--import', 'tsx', CHILD, ...args], {
+  const child = spawn(process.execPath, [await compiled(CHILD), ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   onTestFinished(async () => {

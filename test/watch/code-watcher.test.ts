@@ -143,13 +143,15 @@ it('sources are read although a file beside them is written without a pause', as
   await bench.until('new')
 })
 
-/** A runtime that watches. `until` sends messages until one is answered so. */
+/** A runtime that watches. `until` sends a message after each change, until one is answered so. */
 async function watched(sources: Readonly<Record<string, string>>, prepare = (_root: string) => {}) {
   const root = project([], sources)
   prepare(root)
   const bench = benchOf(testConfig(root), undefined, { tolerant: true })
   const broken: string[] = []
   bench.events.on('function-broken', ({ functionName }) => broken.push(functionName))
+  let changes = 0
+  bench.events.on('functions-changed', () => changes++)
   onTestFinished(() => bench.runtime.stop())
   await bench.runtime.start()
   bench.runtime.watchSources()
@@ -163,14 +165,12 @@ async function watched(sources: Readonly<Record<string, string>>, prepare = (_ro
     },
     async until(answer: string, kind = 'talk') {
       const answers = new Set<string>()
-      let last: string | undefined
+      let last: { readonly id: string; readonly changes: number } | undefined
       await until(
         () => {
-          if (last === undefined) last = bench.send(kind)
-          if (bench.ack(last) !== 'completed') return false
-          const [reply] = bench.replies(last)
-          answers.add(reply?.content.text)
-          last = undefined
+          if (last?.changes !== changes) last = { id: bench.send(kind), changes }
+          if (bench.ack(last.id) !== 'completed') return false
+          answers.add(bench.replies(last.id)[0]?.content.text)
           return answers.has(answer)
         },
         () => `answers: ${[...answers].join(', ')}; broken: ${broken.join(', ')}`,

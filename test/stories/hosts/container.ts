@@ -80,7 +80,7 @@ export class ProcessContainer implements Container {
     const command =
       this.crashAt === undefined
         ? [CLI, 'start', '--log-level', 'error']
-        : [await compiled(ENTRY, this.#root), JSON.stringify({ logLevel: 'error' }), this.crashAt]
+        : [await compiled(ENTRY), JSON.stringify({ logLevel: 'error' }), this.crashAt]
     this.#child = spawn(process.execPath, ['--trace-exit', ...command], {
       cwd: this.#root,
       env: { ...process.env, NANOCLAW_WORKSPACE: this.#workspace, ...this.env },
