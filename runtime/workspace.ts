@@ -12,7 +12,7 @@ import { makeFolder } from './folder.ts'
 import { Heartbeat } from './observe/heartbeat.ts'
 import { StatusFile } from './observe/status-file.ts'
 import { type Clock, guarded, type Timer } from './protocol/clock.ts'
-import type { Checkpoint } from './protocol/commit-batch.ts'
+import { type Checkpoint, EMPTY_BATCH } from './protocol/commit-batch.ts'
 import { NanoclawError } from './protocol/errors.ts'
 import { type Events, labelled } from './protocol/events.ts'
 import type { RuntimeStatus } from './protocol/status-file.ts'
@@ -271,12 +271,11 @@ export class Workspace {
       this.#events.emit('unwritten', left)
     }
     if (end !== true) return
-    const nothing = { results: [], claims: [], rejections: [], inboundSeq: 0 }
     const checkpoint = source.currentCheckpoint()
     // Of a thousand folders most have done nothing, and a commit in each would take longer than a stop may.
     if (this.#keptCheckpoint === undefined && isDeepStrictEqual(checkpoint, recovery.checkpoint)) return
     try {
-      outbox.commit({ ...nothing, nowMs: clock.now(), checkpoint })
+      outbox.commit({ ...EMPTY_BATCH, nowMs: clock.now(), checkpoint })
     } catch {
       // Only a shortcut for the next start is lost.
     }

@@ -80,6 +80,16 @@ export interface CommitBatch {
   readonly longestRunMs?: number | null
 }
 
+/** Nothing to write; a caller replaces what it has, and the time. */
+export const EMPTY_BATCH: CommitBatch = {
+  nowMs: 0,
+  results: [],
+  claims: [],
+  rejections: [],
+  inboundSeq: 0,
+  checkpoint: null,
+}
+
 export interface CommitResult {
   /**
    * Claims that were not made: the message has an ack already, or runs on record that the claim did not know

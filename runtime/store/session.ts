@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import { resolve } from 'node:path'
 import { type Clock, realClock } from '../protocol/clock.ts'
-import type { CommitBatch, History, RunResult } from '../protocol/commit-batch.ts'
+import { type CommitBatch, EMPTY_BATCH, type History, type RunResult } from '../protocol/commit-batch.ts'
 import { NanoclawError } from '../protocol/errors.ts'
 import { filesIn, lockPath, touchHeartbeat } from '../protocol/files.ts'
 import { statusPath } from '../protocol/status-file.ts'
@@ -336,7 +336,6 @@ export class Session {
 }
 
 const CANCELLED = { outcome: 'cancelled', reason: 'shutdown' } as const
-const EMPTY_BATCH = { results: [], claims: [], rejections: [], checkpoint: null } as const
 
 function isReady(
   { status, onWake, processAfter }: InboundRow,

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { EMPTY_BATCH } from '../../runtime/protocol/commit-batch.ts'
 import { filesIn } from '../../runtime/protocol/files.ts'
 import { OWN_TABLES } from '../../runtime/protocol/schema.ts'
 import { Lock } from '../../runtime/store/sqlite/lock.ts'
@@ -177,8 +178,7 @@ test('a run whose runtime was killed is shown as interrupted until the next star
   const outbound = new ReopeningOutbox(paths.outbound, 'delete')
   outbound.recover(Date.now(), 1)
   const claim = { id: 'cut', run: 1, attempt: 1, functionName: 'chat', worker: 4711, alone: true }
-  const nothing = { results: [], rejections: [], inboundSeq: 0, checkpoint: null }
-  outbound.commit({ ...nothing, nowMs: Date.now(), claims: [claim] })
+  outbound.commit({ ...EMPTY_BATCH, nowMs: Date.now(), claims: [claim] })
   const lock = Lock.acquire(join(dir, '.nanoclaw/.runtime.lock'), () => 'nobody')
   const alive = await nanoclaw(dir, ['show', 'cut'])
   expect(alive.stdout).toMatch(/^ {2}#1 .* running +process 4711$/m)

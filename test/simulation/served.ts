@@ -4,7 +4,7 @@
 import type { Catalog } from '../../runtime/catalog/catalog.ts'
 import { Dispatcher } from '../../runtime/dispatcher.ts'
 import { type Clock, guarded, type Timer } from '../../runtime/protocol/clock.ts'
-import type { CommitBatch, CommitResult } from '../../runtime/protocol/commit-batch.ts'
+import { type CommitBatch, type CommitResult, EMPTY_BATCH } from '../../runtime/protocol/commit-batch.ts'
 import { NanoclawError } from '../../runtime/protocol/errors.ts'
 import { createEvents } from '../../runtime/protocol/events.ts'
 import { Queue, type QueueLimits } from '../../runtime/queue/queue.ts'
@@ -314,7 +314,7 @@ export class Served {
     const checkpoint = this.#source.currentCheckpoint()
     const nowMs = this.#home.clock.now()
     try {
-      this.#write({ nowMs, results: [], claims: [], rejections: [], inboundSeq: 0, checkpoint })
+      this.#write({ ...EMPTY_BATCH, nowMs, checkpoint })
     } catch (error) {
       if (error instanceof Crash || error instanceof Violation) throw error
     }

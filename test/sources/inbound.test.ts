@@ -21,7 +21,7 @@ import { Inbox, START } from '../../runtime/store/sqlite/inbox.ts'
 import type { Store } from '../../runtime/store/store.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { headInbound, insertMessage, tempDir } from '../support/files.ts'
-import { openOutbox } from '../support/outbox.ts'
+import { openOutbox, RAN_ONCE } from '../support/outbox.ts'
 
 const PENDING = 100_000
 const SPEC: FunctionSpec = {
@@ -451,17 +451,8 @@ test('a message that leaves memory while it waits for its next attempt stays iso
   const path = join(tempDir(), 'inbound.db')
   const inbound = headInbound(path)
   insertMessage(inbound, { id: 'a', kind: 'f' })
-  const record = {
-    done: false,
-    runs: 1,
-    attempts: 1,
-    turnedAwaySinceMs: null,
-    crashes: 0,
-    interrupted: false,
-  }
-  const waits = { nextAtMs: null, waitMs: null }
   const store = {
-    history: (ids: readonly string[]) => new Map(ids.includes('a') ? [['a', { ...record, ...waits }]] : []),
+    history: (ids: readonly string[]) => new Map(ids.includes('a') ? [['a', RAN_ONCE]] : []),
     unfinished: (ids: readonly string[]) => ids,
     waiting: () => [],
   }

@@ -1,6 +1,7 @@
 import { readdirSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { EMPTY_BATCH } from '../../runtime/protocol/commit-batch.ts'
 import type { Paths } from '../../runtime/protocol/files.ts'
 import { OWN_TABLES } from '../../runtime/protocol/schema.ts'
 import { isoTime, sqliteTime } from '../../runtime/protocol/time.ts'
@@ -213,7 +214,7 @@ describe('status of a workspace', () => {
       return { id, rawId: { bytes, isText: n === 1 }, reason: 'bad_id', detail: 'the id is not UTF-8 text' }
     })
     outbound.recover(NOW_MS, 1)
-    outbound.commit({ nowMs: NOW_MS, results: [], claims: [], rejections, inboundSeq: 0, checkpoint: null })
+    outbound.commit({ ...EMPTY_BATCH, nowMs: NOW_MS, rejections })
     outbound.close()
     expect(statusOf(paths).failures).toMatchObject([
       { id: '\ufffd\0', reason: 'bad_id', error: { message: 'the id is not UTF-8 text' } },

@@ -11,6 +11,7 @@ import {
   NOW,
   type OpenOutbox,
   openOutbox,
+  RAN_ONCE,
   reply,
   runs,
   seqs,
@@ -156,45 +157,9 @@ test('what had ended is left as it was, replies and all', () => {
   expect([acks(after.db), seqs(after)]).toEqual([{ done: 'completed', failed: 'failed' }, [1, 3]])
   expect(after.outbox.history(['done', 'failed', 'waiting', 'new'])).toEqual(
     new Map([
-      [
-        'done',
-        {
-          done: true,
-          runs: 1,
-          attempts: 1,
-          turnedAwaySinceMs: null,
-          crashes: 0,
-          interrupted: false,
-          nextAtMs: null,
-          waitMs: null,
-        },
-      ],
-      [
-        'failed',
-        {
-          done: true,
-          runs: 1,
-          attempts: 1,
-          turnedAwaySinceMs: null,
-          crashes: 0,
-          interrupted: false,
-          nextAtMs: null,
-          waitMs: null,
-        },
-      ],
-      [
-        'waiting',
-        {
-          done: false,
-          runs: 1,
-          attempts: 1,
-          turnedAwaySinceMs: null,
-          crashes: 0,
-          interrupted: false,
-          nextAtMs: NOW + 90_000,
-          waitMs: 90_000,
-        },
-      ],
+      ['done', { ...RAN_ONCE, done: true }],
+      ['failed', { ...RAN_ONCE, done: true }],
+      ['waiting', { ...RAN_ONCE, nextAtMs: NOW + 90_000, waitMs: 90_000 }],
     ]),
   )
   after.outbox.commit(turn({ claims: [claim('next')] }))

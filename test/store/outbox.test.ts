@@ -12,6 +12,7 @@ import {
   everything,
   NOW,
   openOutbox,
+  RAN_ONCE,
   reply,
   running,
   runs,
@@ -131,16 +132,7 @@ describe('a message that is', () => {
     const open = claimed('a')
     open.outbox.commit(turn({ results: [ending('a', { type: 'retry', nextAtMs: NOW + 500 })] }))
     expect(acks(open.db)).toEqual({})
-    expect(open.outbox.history(['a']).get('a')).toEqual({
-      done: false,
-      runs: 1,
-      attempts: 1,
-      turnedAwaySinceMs: null,
-      crashes: 0,
-      interrupted: false,
-      nextAtMs: NOW + 500,
-      waitMs: 500,
-    })
+    expect(open.outbox.history(['a']).get('a')).toEqual({ ...RAN_ONCE, nextAtMs: NOW + 500, waitMs: 500 })
     open.outbox.commit(turn({ claims: [claim('a', { run: 2, attempt: 2 })] }))
     expect(runs(open.db, 'a').map((run) => run.next_at)).toEqual([null])
     expect(running(open.db, 'a')).toEqual([expect.objectContaining({ run: 2, attempt: 2 })])

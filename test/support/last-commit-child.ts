@@ -1,18 +1,12 @@
 // The last two commits of a runtime that stops, and its close; says what the second of them came to.
+import { EMPTY_BATCH } from '../../runtime/protocol/commit-batch.ts'
 import { ReopeningOutbox } from '../../runtime/store/sqlite/reopening-outbox.ts'
 
 const [, , path = ''] = process.argv
 const outbox = new ReopeningOutbox(path, 'delete')
 outbox.recover(0, 3)
 const marked = (seq: number) =>
-  outbox.commit({
-    nowMs: 0,
-    results: [],
-    claims: [],
-    rejections: [],
-    inboundSeq: 0,
-    checkpoint: { seq, id: null, unfinished: [] },
-  })
+  outbox.commit({ ...EMPTY_BATCH, checkpoint: { seq, id: null, unfinished: [] } })
 marked(2)
 try {
   marked(4)

@@ -2,7 +2,13 @@
 // and a second handle that looks at the file as a host does.
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
-import type { Claim, CommitBatch, RunResult } from '../../runtime/protocol/commit-batch.ts'
+import {
+  type Claim,
+  type CommitBatch,
+  EMPTY_BATCH,
+  type History,
+  type RunResult,
+} from '../../runtime/protocol/commit-batch.ts'
 import type { Reply } from '../../runtime/protocol/outcome.ts'
 import { RUNNING } from '../../runtime/protocol/schema.ts'
 import { Outbox } from '../../runtime/store/sqlite/outbox.ts'
@@ -35,7 +41,19 @@ export function claimed(...ids: readonly string[]): OpenOutbox {
 }
 
 export function turn(parts: Partial<CommitBatch>): CommitBatch {
-  return { nowMs: NOW, results: [], claims: [], rejections: [], inboundSeq: 0, checkpoint: null, ...parts }
+  return { ...EMPTY_BATCH, nowMs: NOW, ...parts }
+}
+
+/** What is on record about a message after one attempt that did not end it. */
+export const RAN_ONCE: History = {
+  done: false,
+  runs: 1,
+  attempts: 1,
+  turnedAwaySinceMs: null,
+  crashes: 0,
+  interrupted: false,
+  nextAtMs: null,
+  waitMs: null,
 }
 
 export function claim(id: string, parts: Partial<Claim> = {}): Claim {
