@@ -5,6 +5,7 @@ import { CRON_FORMS } from '../protocol/cron.ts'
 import { DURATION_FORMS, parseDuration } from '../protocol/duration.ts'
 import { NanoclawError } from '../protocol/errors.ts'
 import { toJson } from '../protocol/json.ts'
+import { isStorableText, shownValue } from '../protocol/text.ts'
 import { isoTime, parseTime, sqliteTime } from '../protocol/time.ts'
 import { firstOccurrence, formatRecurrence, parseRecurrence } from './recurrence.ts'
 
@@ -21,7 +22,6 @@ export interface FieldContext {
 const ID_CHARS_MAX = 1024
 /** The last instant whose text form still sorts correctly: the year has four digits. */
 const TIME_MAX_MS = Date.UTC(9999, 11, 31)
-const FOUND_CHARS_MAX = 80
 /** A number above this is an instant and not a duration: every clock since 1971 shows more. */
 const LENGTH_MAX_MS = 366 * 86_400_000
 
@@ -36,11 +36,8 @@ export function idField(field: string, value: unknown): string {
   return text
 }
 
-/**
- * Text that the file returns unchanged: SQLite stores half surrogates as broken bytes, and C stops at NUL.
- */
 export function textField(field: string, value: unknown): string {
-  if (typeof value !== 'string' || value === '' || /\0|\p{Surrogate}/u.test(value))
+  if (!isStorableText(value))
     throw invalidField(field, value, 'non-empty text without NUL and without half a surrogate pair')
   return value
 }
@@ -118,12 +115,12 @@ export function recurrenceField(value: unknown, nowMs: number, timeZone: string)
 export function unknownField(name: string, known: Iterable<string>): NanoclawError {
   return new NanoclawError(
     'bad_message',
-    `there is no field ${shown(name)}; expected ${[...known].join(', ')}`,
+    `there is no field ${shownValue(name)}; expected ${[...known].join(', ')}`,
   )
 }
 
 export function invalidField(field: string, found: unknown, legal: string, cause?: unknown): NanoclawError {
-  const text = `${field} is ${shown(found)}; expected ${legal}`
+  const text = `${field} is ${shownValue(found)}; expected ${legal}`
   return new NanoclawError('bad_message', text, cause === undefined ? undefined : { cause })
 }
 
@@ -144,14 +141,4 @@ export function isInstant(value: unknown): boolean {
 
 export function didYouMean(value: unknown): string {
   return `Did you mean new Date(${Number(value)})?`
-}
-
-/** Any value as a short text; safe for hostile values. */
-function shown(value: unknown): string {
-  try {
-    const text = typeof value === 'string' ? JSON.stringify(value) : String(value)
-    return text.length > FOUND_CHARS_MAX ? `${text.slice(0, FOUND_CHARS_MAX)}…` : text
-  } catch {
-    return `a value of type ${typeof value} that cannot be shown`
-  }
 }

@@ -3,6 +3,7 @@
 import { NanoclawError } from '../protocol/errors.ts'
 import { nearest } from '../protocol/nearest.ts'
 import type { Reply } from '../protocol/outcome.ts'
+import { isStorableText, shownValue } from '../protocol/text.ts'
 
 /** A row for messages_out. */
 export interface NewReply extends Pick<Reply, 'kind' | 'content'>, Partial<Omit<Reply, 'kind' | 'content'>> {
@@ -17,7 +18,6 @@ const LIMIT_MAX = 10_000
 const CRASH_LIMIT_MAX = 1_000
 /** The last instant whose text still sorts: the year has four digits. */
 const TIME_MAX_MS = Date.UTC(9999, 11, 31)
-const FOUND_CHARS_MAX = 80
 
 const ID = 'text that is not empty, without NUL and without half a surrogate pair'
 const TEXT_OR_NULL = `${ID}, or null`
@@ -26,11 +26,11 @@ const FIELDS: Readonly<
   Record<keyof NewReply, { readonly isLegal: (value: unknown) => boolean; readonly legal: string }>
 > = {
   id: {
-    isLegal: (value) => value === undefined || isText(value),
+    isLegal: (value) => value === undefined || isStorableText(value),
     legal: `${ID}; or leave it out, and one is made`,
   },
   inReplyTo: { isLegal: isTextOrNone, legal: `the id of a message: ${TEXT_OR_NULL}` },
-  kind: { isLegal: isText, legal: `the kind, such as 'chat': ${ID}` },
+  kind: { isLegal: isStorableText, legal: `the kind, such as 'chat': ${ID}` },
   content: { isLegal: isJson, legal: 'JSON text; write JSON.stringify({ text: … })' },
   platformId: { isLegal: isTextOrNone, legal: TEXT_OR_NULL },
   channelType: { isLegal: isTextOrNone, legal: TEXT_OR_NULL },
@@ -42,7 +42,7 @@ const FIELDS: Readonly<
 }
 
 export function checkFolder(value: unknown): string {
-  if (isText(value)) return value
+  if (isStorableText(value)) return value
   throw wrong('openSession', 'folder', value, 'the path of a session folder, such as ./sessions/alice')
 }
 
@@ -62,7 +62,7 @@ export function checkLimit(call: string, value: unknown): void {
 }
 
 export function checkId(call: string, name: string, value: unknown): void {
-  if (!isText(value)) throw wrong(call, name, value, ID)
+  if (!isStorableText(value)) throw wrong(call, name, value, ID)
 }
 
 /** Each id once, in the order given. */
@@ -71,13 +71,14 @@ export function checkIds(call: string, value: unknown): string[] {
     throw wrong(call, 'ids', value, `an array of message ids; write ${call}([message.id])`)
   const ids: unknown[] = value
   ids.forEach((id, at) => {
-    if (!isText(id)) throw wrong(call, `ids[${at}]`, id, `the id of a message: ${ID}; take message.id`)
+    if (!isStorableText(id))
+      throw wrong(call, `ids[${at}]`, id, `the id of a message: ${ID}; take message.id`)
   })
   return [...new Set(ids as string[])]
 }
 
 export function checkReason(value: unknown): string {
-  if (isText(value)) return value
+  if (isStorableText(value)) return value
   throw wrong('markFailed', 'reason', value, `${ID}, such as 'no_such_room'; or leave it out`)
 }
 
@@ -98,7 +99,7 @@ export function checkReply(call: string, name: string, value: unknown): void {
     const remedy = meant === undefined ? 'leave it out' : `write ${meant}`
     throw new NanoclawError(
       'bad_usage',
-      `${call}: ${name} has no field ${shown(field)}; expected ${names.join(', ')}; ${remedy}`,
+      `${call}: ${name} has no field ${shownValue(field)}; expected ${names.join(', ')}; ${remedy}`,
     )
   }
   for (const field of names) {
@@ -108,17 +109,12 @@ export function checkReply(call: string, name: string, value: unknown): void {
   }
 }
 
-/** Text that comes back from the file as it went in. */
-function isText(value: unknown): value is string {
-  return typeof value === 'string' && value !== '' && !/\0|\p{Surrogate}/u.test(value)
-}
-
 function isTextOrNone(value: unknown): boolean {
-  return value === undefined || value === null || isText(value)
+  return value === undefined || value === null || isStorableText(value)
 }
 
 function isJson(value: unknown): boolean {
-  if (!isText(value)) return false
+  if (!isStorableText(value)) return false
   try {
     JSON.parse(value)
     return true
@@ -132,16 +128,5 @@ function isWhole(value: unknown, least: number, most: number): boolean {
 }
 
 function wrong(call: string, argument: string, found: unknown, legal: string): NanoclawError {
-  return new NanoclawError('bad_usage', `${call}: ${argument} is ${shown(found)}; expected ${legal}`)
-}
-
-/** Any value in a few characters, hostile ones included. */
-function shown(value: unknown): string {
-  try {
-    const text =
-      typeof value === 'string' ? JSON.stringify(value) : Array.isArray(value) ? 'an array' : String(value)
-    return text.length > FOUND_CHARS_MAX ? `${text.slice(0, FOUND_CHARS_MAX)}…` : text
-  } catch {
-    return `a value of type ${typeof value}`
-  }
+  return new NanoclawError('bad_usage', `${call}: ${argument} is ${shownValue(found)}; expected ${legal}`)
 }
