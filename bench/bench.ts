@@ -1,6 +1,6 @@
 // The table of docs/performance.md: ours and what the machine itself can do, in turns, in one run.
 //   npm run bench -- [--only name,name] [--rounds n] [--scale x] [--save]
-// `--scale 0.01` is for those who work on a benchmark; `--save` keeps the rows in results/, and in the
+// `--scale 0.01` is for work on a benchmark; `--save` keeps the rows in results/, and in the
 // documents.
 import { parseArgs } from 'node:util'
 import { machine } from './limits.ts'

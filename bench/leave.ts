@@ -1,4 +1,4 @@
-// Nothing of a benchmark outlives it, also when somebody ends it in the middle: processes, folders.
+// Nothing of a benchmark outlives it, also when a signal ends it in the middle: processes, folders.
 const left = new Set<() => void>()
 
 /** Called when this process ends; the function that is returned takes it back. */

@@ -1,4 +1,4 @@
-// What Linux says about a process in /proc: memory, processor time, children.
+// What Linux shows of a process in /proc: memory, processor time, children.
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 
 export const HAS_PROC = existsSync('/proc/self/smaps_rollup')

@@ -78,7 +78,7 @@ function timesOf({ nodes, samples, timeDeltas }: Profile, fromUs: number): Map<s
 function placeOf(frame: Frame | undefined): string | undefined {
   if (!frame) return undefined
   if (frame.url.endsWith('better-sqlite3/lib/methods/transaction.js')) return 'COMMIT'
-  // A closure is told by the function that it stands in.
+  // A closure counts as the function that contains it.
   return frame.url.includes('/dist/') && frame.functionName !== '' ? frame.functionName : undefined
 }
 

@@ -35,7 +35,7 @@ interface Case {
 }
 
 const ORDERED = "printf('m-%07d', i)"
-/** Every message waits for an hour after its first attempt, unless it says otherwise. */
+/** Every message waits for an hour after its first attempt, unless its content asks for something else. */
 const LATER = `export default { retry: { attempts: 2, minDelay: '1h' }, handler({ content }) {
   if (content.now) return 'done'
   throw new Error('not now')

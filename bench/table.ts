@@ -1,8 +1,7 @@
 // A row of a benchmark: what was measured, what it is held against, what was asked for. Everything that is
-// made of rows (the table on the screen, the Markdown of docs/) is made here, so that all of them say the
-// same.
+// made of rows (the table on the screen, the Markdown of docs/) is made here, so that all of them agree.
 
-/** Median with minimum and maximum: how every figure is told. */
+/** Median with minimum and maximum: the form of every figure. */
 export interface Spread {
   readonly median: number
   readonly min: number

@@ -18,7 +18,7 @@ export class World {
   readonly #scale: number
   readonly #histories = new Map<string, Lab>()
 
-  /** `scale`: 1 is what the figures are told for; less is for those who develop a benchmark. */
+  /** `scale`: 1 for figures that are kept; less while a benchmark is being developed. */
   constructor(scale: number, rounds: number) {
     this.#scale = scale
     this.rounds = rounds
@@ -33,7 +33,7 @@ export class World {
   }
 
   /**
-   * A workspace in which so many messages have been answered long ago. Not to be closed by those who use it.
+   * A workspace in which so many messages have been answered long ago. Its users must not close it.
    */
   async history(rows: number, ids: Ids): Promise<Lab> {
     const key = `${rows} ${ids}`

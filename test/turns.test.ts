@@ -14,7 +14,7 @@ function dispatchers(...names: string[]) {
   return { clock, all, order: () => order.splice(0).join('') }
 }
 
-test('the one that got a worker longest ago has its turn first, whoever asked first', () => {
+test('the one that got a worker longest ago has its turn first, in whatever order they asked', () => {
   const { clock, all, order } = dispatchers('a', 'b', 'c')
   const [a, b, c] = all
   a!.served()

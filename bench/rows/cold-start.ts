@@ -1,5 +1,5 @@
-// From the spawn of a child to its first result, in turns with an empty Node program that says one word: what
-// is Node's own time, and what is ours.
+// From the spawn of a child to its first result, in turns with an empty Node program that prints one word:
+// what is Node's own time, and what is ours.
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'

@@ -6,7 +6,7 @@ import { percentile, type Row, round, spread } from '../table.ts'
 import type { Benchmark } from '../world.ts'
 
 const COMMITS = 400
-/** Between two commits: the looks after one of them fall into the next ones. */
+/** Between two commits: the polls after one commit fall into the next ones. */
 const PAUSE_MS = 5
 
 export const hostCommit: Benchmark = {
@@ -52,6 +52,6 @@ async function measure(watchedLab: Lab, other: Lab, count: number) {
 
 function commitMs(bench: Lab): number {
   const startMs = performance.now()
-  enqueue(bench.inbound, 1, () => ({ kind: 'nobody' }))
+  enqueue(bench.inbound, 1, () => ({ kind: 'unroutable' }))
   return performance.now() - startMs
 }

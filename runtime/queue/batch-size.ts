@@ -38,7 +38,7 @@ export class BatchSize {
     else learned.averageMs += (durationMs - learned.averageMs) * LEARNING
   }
 
-  /** Only its first run is known, and it was short: the next one tells whether it is quick. */
+  /** Only its first run is known, and it was short: the next one shows whether it is quick. */
   mayBeQuick(functionName: string): boolean {
     const learned = this.#learned.get(functionName)
     return learned?.isFirst === true && learned.averageMs < FIRST_QUICK_MS

@@ -26,7 +26,7 @@ export class Lanes {
   readonly #counts = new Map<string, number>()
   readonly #takenMax: number
 
-  /** `takenMax`: entries given out at once, whoever asks; a process that is to serve so many gets no more. */
+  /** `takenMax`: the most entries that one `take` gives out: some processes serve only so many. */
   constructor(takenMax = Number.POSITIVE_INFINITY) {
     this.#takenMax = takenMax
   }
@@ -41,7 +41,7 @@ export class Lanes {
     return this.#counts.get(functionName) ?? 0
   }
 
-  /** How many entries of a function wait for their next attempt; looks at every entry there is. */
+  /** How many entries of a function wait for their next attempt; goes through all entries. */
   retrying(functionName: string): number {
     let retrying = 0
     for (const entry of this.#laneOf.keys()) if (entry.spec.name === functionName && waits(entry)) retrying++

@@ -148,7 +148,7 @@ export interface MessageSource {
   readFailed(error: unknown): void
   /** Whether its function is still the one that it was taken up for. */
   isCurrent(entry: Entry): boolean
-  /** The source, or its function, says something else about it by now: the source finds it its place anew. */
+  /** Its row or its function has changed: the source finds it its place anew. */
   reread(entry: Entry): void
   /** It has left the queue for good. */
   onFinished(message: Message): void

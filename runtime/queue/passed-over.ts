@@ -1,4 +1,4 @@
-// What a look into the file beyond the lanes' room has passed over: of which functions, and of which ordering
+// What reading beyond the scan has passed over: of which functions, and of which ordering
 // keys, so that no later message of such a key is let in before the earlier one. Keys are kept in a Bloom
 // filter: its size does not grow, it forgets no key, and one that it takes for another by mistake only waits
 // until the walk itself has come to its message. A lap over what was passed over finds anew which keys wait;

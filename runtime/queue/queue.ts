@@ -120,7 +120,7 @@ export class Queue {
     })
   }
 
-  /** What stands in line: for the scheduler to look at. */
+  /** What stands in the lanes, for the scheduler. */
   get lanes(): Pick<
     Lanes,
     'size' | 'count' | 'has' | 'retrying' | 'functions' | 'readyHeads' | 'readyLanes' | 'waiting'
@@ -270,7 +270,7 @@ export class Queue {
   }
 
   /**
-   * What does not agree: the states say one thing, an index another. For the simulation, after every step.
+   * What does not agree: a state and an index. For the simulation, after every step.
    */
   disagreements(): string[] {
     const counted: Partial<Record<StateName, number>> = {}

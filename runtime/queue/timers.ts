@@ -73,7 +73,7 @@ export class TimeQueue<T> {
     if (atMs === Number.POSITIVE_INFINITY || (this.#timer && this.#timerAtMs <= atMs)) return
     this.#timer?.cancel()
     this.#timerAtMs = atMs
-    // The wall clock may jump, and a machine may sleep: looking again each minute heals both.
+    // The wall clock may jump, and a machine may sleep: a check each minute is right again after both.
     const waitMs = Math.min(atMs - this.#options.clock.now(), LONGEST_WAIT_MS)
     this.#timer = this.#options.clock.after(waitMs, () => this.#fire())
   }

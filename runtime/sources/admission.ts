@@ -86,7 +86,7 @@ interface Over {
   readonly by: 'lap' | 'beyond'
 }
 
-/** Who takes what admission decides. */
+/** What receives the decisions of admission. */
 export interface AdmissionListener {
   reject(rejection: Rejection, message?: Message): void
   nudge(): void
@@ -184,7 +184,7 @@ export class Admission {
   }
 
   /**
-   * The file, or its function, says something else about it by now. Its lane waits until it has been read
+   * Its row or its function has changed. Its lane waits until it has been read
    * again.
    */
   reread(last: Entry): void {

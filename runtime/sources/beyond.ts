@@ -24,7 +24,7 @@ export interface BeyondParts {
 export class Beyond {
   readonly #parts: BeyondParts
   #upTo: Cursor | undefined
-  /** Where the lap is that looks again at what was passed over in between. */
+  /** How far the lap is that reads again what was passed over. */
   #lap: Cursor | undefined
   #lapFrom: Cursor | undefined
   #lapBeganMs = 0

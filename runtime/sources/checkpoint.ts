@@ -54,7 +54,7 @@ export class CheckpointKeeper {
   read(origin: Origin): Cursor {
     const { checkpoint, start } = this.#parts
     const place = checkpoint.seq === start.seq ? start : this.#placeOf(checkpoint)
-    // Without a place the checkpoint was made for another file: what it says has no meaning in this one.
+    // Without a place the checkpoint was made for another file: its list does not fit this one.
     const isKnown = place && (place === start || this.#readUnfinished({ ...start, ...place }, origin))
     const from = isKnown ? { ...start, ...place } : start
     this.#kept = from
@@ -75,7 +75,7 @@ export class CheckpointKeeper {
 
   upTo(scanned: SeqPosition): Checkpoint {
     const { checkpoint, unfinishedMax, start, queue, setAside } = this.#parts
-    // What the checkpoint says of this file has not been read yet; a stop at this point must not undo it.
+    // The messages that the checkpoint lists have not been read yet; a stop at this point must keep the list.
     if (!this.#isRead) return checkpoint
     const reached = this.#reached(scanned)
     const unfinished: Known[] = [...queue.unfinishedUpTo(reached.seq), ...setAside.unlistedUpTo(reached.seq)]

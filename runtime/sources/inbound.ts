@@ -41,7 +41,7 @@ export interface InboundLimits {
   readonly shareMax: number
   /** Messages that may wait for their next attempt outside of the lanes. About 250 bytes each. */
   readonly asideMax: number
-  /** Messages up to the checkpoint that may be unfinished: a start looks at each of them. */
+  /** Messages up to the checkpoint that may be unfinished: a start reads each of them. */
   readonly unfinishedMax: number
   /** Rows without a proper id that are remembered as rejected. */
   readonly namelessMax: number
@@ -63,7 +63,7 @@ export interface InboundSourceParts {
   readonly checkpoint: Checkpoint
   readonly maxContentBytes: number
   readonly pollMs: number
-  /** Asked before each poll: a later one will do, since nothing happens and events tell of changes. */
+  /** Called before each poll. Returns a later timer where the folder is at rest and events report changes. */
   readonly pollLater?: (poll: () => void) => Timer | undefined
   readonly classify: RetryingReaderParts['classify']
   /** inbound.db, for people. */
@@ -80,13 +80,13 @@ export const INBOUND_LIMITS: InboundLimits = {
   namelessMax: 10_000,
 }
 /**
- * With so many in the lanes the scan goes on at leisure, a page in each pause: what waits for long costs the
+ * With so many in the lanes the scan slows down to a page in each pause: what waits for long costs the
  * garbage collector.
  */
 const [AHEAD, LEISURE_MS] = [2_000, 10]
 /** A shorter pause is not worth to be read again. */
 const SET_ASIDE_FROM_MS = 1_000
-/** That look is at each message that waits for its next attempt. */
+/** Setting aside goes through each message that waits for its next attempt. */
 const SET_ASIDE_EVERY_MS = 100
 
 export class InboundSource implements MessageSource {
@@ -208,8 +208,8 @@ export class InboundSource implements MessageSource {
   }
 
   /**
-   * `now`: an event says that the file has changed (see RetryingReader); `doubt`: without one, so look with
-   * fresh eyes.
+   * `now`: an event says that the file has changed (see RetryingReader); `doubt`: without one, so the
+   * file is opened again where its times have changed.
    */
   poll(why: 'now' | 'doubt'): void {
     this.#doubt ||= why === 'doubt'
@@ -427,7 +427,7 @@ export class InboundSource implements MessageSource {
     if (tailFrom === undefined) return
     if (this.#recordedUpTo) this.#recordedUpTo = furthest(this.#recordedUpTo, this.#scanned)
     const { start } = this.#parts
-    // A checkpoint that is made now says that everything up to this seq is known.
+    // A checkpoint that is made now covers everything up to this seq.
     const before = { ...start, seq: tailFrom - 1, seqRowid: Number.POSITIVE_INFINITY }
     this.#scanned = before.seq < this.#scanned.seq ? before : { ...this.#scanned, rowid: start.rowid }
     this.#scanning = true

@@ -62,7 +62,7 @@ export class PageReader {
 
   /**
    * A longer page that leaves out what is finished, with one look-up for all of it. Undefined where a page of
-   * whole rows does as well: most is unfinished, or something is there that only its row tells how to treat.
+   * whole rows does as well: most is unfinished, or a message is there that needs its whole row.
    */
   #skim(after: Cursor, skimRows: number): Page | undefined {
     const { inbound, admission, pageRows, unfinished } = this.#parts

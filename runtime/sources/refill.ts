@@ -75,7 +75,7 @@ export class Refill {
     const nowMs = clock.monotonic()
     if (setAside.back.size === 0 || nowMs < this.#restsUntilMs) return false
     for (const lane of setAside.back) if (this.#isReady(lane)) return true
-    // That look was at each of them.
+    // It went through each of them.
     this.#restsUntilMs = nowMs + setAside.back.size / LOOKS_PER_MS
     return false
   }

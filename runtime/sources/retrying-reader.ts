@@ -76,13 +76,13 @@ export class RetryingReader {
     if (!this.#timer || when === 'now') this.#readOn()
   }
 
-  /** A read of somebody else's ended in this error; `onReadable` is called when it is worth another try. */
+  /** A read by another part ended in this error; `onReadable` is called when it is worth another try. */
   failed(error: unknown): void {
     if (this.#stopped) return
     const meaning = this.#parts.classify(error)
     const { path = this.#parts.path } = meaning
     if (meaning.retry) {
-      if (this.#staysLocked()) this.#wait(path, 'somebody keeps it locked')
+      if (this.#staysLocked()) this.#wait(path, 'another process keeps it locked')
       return this.#soon()
     }
     if (this.#mayPass(meaning)) return this.#soon()

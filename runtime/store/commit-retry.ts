@@ -1,7 +1,7 @@
 // A commit that failed is tried again: soon when it met a lock, later when the disk takes no writes, after a
-// growing pause in both cases. Until then nothing is lost: what has ended is held, and nothing new is
-// claimed. A lock is somebody's for a moment as a rule, so it is told only when it lasts; a disk at once.
-// Either is told once, and once when it is over.
+// growing pause in both cases. Until then nothing is lost: results are held, and nothing new is claimed. Most
+// locks last for a moment, so a lock is reported only when it stays; a disk that takes no writes at once.
+// Each is reported once, and once when it is over.
 import { type Backoff, backoffMs } from '../protocol/backoff.ts'
 import type { Clock, Timer } from '../protocol/clock.ts'
 import type { Events } from '../protocol/events.ts'

@@ -2,7 +2,7 @@
 import type { Clock } from '../protocol/clock.ts'
 import { classifyWrite, outboundError } from './sqlite/classify.ts'
 
-/** A start that meets somebody's lock on outbound.db tries again for about five seconds. */
+/** A start that meets a lock on outbound.db tries again for about five seconds. */
 const OPEN_TRIES = 50
 const OPEN_PAUSE_MS = 100
 
@@ -11,7 +11,7 @@ export class OpenWithRetry {
   readonly #path: string
   readonly #isOver: () => boolean
 
-  /** `isOver`: nobody wants the file any more. */
+  /** `isOver`: the start was cancelled, and no further try is made. */
   constructor(clock: Clock, path: string, isOver: () => boolean) {
     this.#clock = clock
     this.#path = path

@@ -22,8 +22,8 @@ export interface RetentionParts {
   /** Whether an error is a lock of another process, which is gone in a moment. */
   readonly isLock: (error: unknown) => boolean
   /**
-   * An error of no file. What the files do is told by those who cannot wait for them; here it is only tried
-   * again later.
+   * An error that is not about a file. The dispatcher and the source report faults of the files; retention
+   * only tries again later.
    */
   readonly onBug: (error: unknown) => void
 }

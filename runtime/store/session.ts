@@ -160,7 +160,7 @@ export class Session {
     if (wanted.length === 0) return []
     this.#forgetLost(wanted)
     const history = this.#use((outbox) => outbox.history(wanted))
-    // The death of this process can be the doing of one message only where no other one was in it.
+    // A message is charged with the death of this process only where it was alone in it.
     const alone = wanted.length === 1 && this.#claimed.size === 0
     const claims = wanted.map((id) => {
       const { runs, attempts } = history.get(id) ?? { runs: 0, attempts: 0 }

@@ -192,7 +192,7 @@ describe('a message of a broken function', () => {
       'chat',
     ],
     ['of another kind is not concerned', [spec('all', {})], { kind: 'push' }, 'all', undefined],
-    ['and one that nobody takes are not the same', [], { kind: 'push' }, undefined, undefined],
+    ['and one that no function takes are not the same', [], { kind: 'push' }, undefined, undefined],
   ]
   test.each(rules)('%s', (_what, specs, fields, name, broken) => {
     const catalog = new Catalog(specs, ['chat', 'unused'])
@@ -400,10 +400,10 @@ describe('a message of kind chat-sdk', () => {
     ],
     ['to chat, before one that takes everything', [spec('all', {}), spec('chat')], [], 'chat'],
     ['to one that takes everything, where none takes chat', [spec('all', {}), spec('other')], [], 'all'],
-    ['to nobody otherwise', [spec('other')], [], undefined],
-    ['to nobody while chat is broken', [spec('all', {})], ['chat'], undefined],
+    ['to no function otherwise', [spec('other')], [], undefined],
+    ['to no function while chat is broken', [spec('all', {})], ['chat'], undefined],
     ['to its own function, though chat is broken', [spec('chat-sdk')], ['chat'], 'chat-sdk'],
-    ['to nobody while its own function is broken', [spec('chat')], ['chat-sdk'], undefined],
+    ['to no function while its own function is broken', [spec('chat')], ['chat-sdk'], undefined],
   ])('%s', (_, specs, broken, name) => {
     for (const ordered of [specs, specs.toReversed()])
       expect(new Catalog(ordered, broken).route(sdk)?.name).toBe(name)

@@ -42,7 +42,7 @@ test('each setting has the value of its highest origin, whatever the others are'
         cwd,
         env: given('variable', variableOf),
         flags: given('flag', flagKeyOf),
-        evaluate: () => Promise.reject(new Error('JSON needs nobody to run it')),
+        evaluate: () => Promise.reject(new Error('JSON needs no process to run it')),
       })
       for (const name of NAMES) {
         const [field, fallback] = NUMBERS[name]

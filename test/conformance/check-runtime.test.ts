@@ -53,19 +53,19 @@ const root = tempDir((end) => void ends.push(end))
 const stopping = new AbortController()
 let ours: Promise<Ended>
 let stranger: Promise<Ended>
-let nobody: Promise<Ended>
+let unanswered: Promise<Ended>
 let mutants: readonly Promise<readonly CheckName[]>[] = []
 
 beforeAll(() => {
   ours = conform('--wait', '60s', '--command', `node '${OURS}' start`)
   stranger = conform('--json', '--wait', '60s', '--command', `node '${STRANGER}' {dir}`)
-  nobody = conform('--wait', '1s', '--command', 'sh -c "echo no luck; exit 3"')
+  unanswered = conform('--wait', '1s', '--command', 'sh -c "echo no luck; exit 3"')
   mutants = MUTANTS.map(failures)
 })
 
 afterAll(async () => {
   stopping.abort()
-  await Promise.allSettled([ours, stranger, nobody, ...mutants])
+  await Promise.allSettled([ours, stranger, unanswered, ...mutants])
   for (const end of ends) await end()
 })
 
@@ -84,7 +84,7 @@ test('so does another runtime, which gets its folder by {dir}', async () => {
 })
 
 test('a command that never answers fails its checks, with its last output and exit code 1', async () => {
-  const { code, stdout, stderr } = await nobody
+  const { code, stdout, stderr } = await unanswered
   expect(stdout).toMatch(/FAIL {2}answers .*\n +seen .*ended with code 3; its\n +last line: no luck/)
   expect(stdout).toMatch(/skip {2}burst .*no answer/)
   expect(code).toBe(1)

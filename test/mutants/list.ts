@@ -121,7 +121,7 @@ export const MUTANTS: readonly Mutant[] = [
     'const waitMs = 0',
   ),
   one(
-    'a pause is as long as somebody sets the clock',
+    'a pause changes when the clock is set',
     'queue/run-result.ts',
     `if (next.type !== 'retry' || `,
     `if (next.type === 'retry' || `,
@@ -295,7 +295,7 @@ export const MUTANTS: readonly Mutant[] = [
     '\n',
   ),
   one(
-    'nobody looks again at what the host has changed',
+    'what the host has changed is not read again',
     INBOUND,
     '      this.#rescan.again()\n      this.#scanning = true',
     '      this.#scanning = true',

@@ -1,4 +1,4 @@
-// Order, case by case; test/queue/lanes-model.test.ts looks for the cases that nobody thought of.
+// Order, case by case; test/queue/lanes-model.test.ts looks for further cases.
 import { describe, expect, test } from 'vitest'
 import type { FunctionSpec } from '../../runtime/protocol/function.ts'
 import { Lanes } from '../../runtime/queue/lanes.ts'
@@ -156,7 +156,7 @@ describe('several keys', () => {
       expect(served.filter((each) => each === key)).toHaveLength(3)
   })
 
-  test('a function that nobody can run keeps no other from running', () => {
+  test('a function that cannot run keeps no other from running', () => {
     // Both lanes wait for f; then g’s message comes to stand before f’s in the second one.
     const lanes = lanesOf(entry(2, 'a'), entry(6, 'b'), entry(4, 'b', { spec: G }))
     expect(ready(lanes)).toEqual(['f', 'g'])

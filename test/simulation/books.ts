@@ -225,7 +225,7 @@ export class Books {
     for (const { id, verdict } of list) {
       const { ack } = this.#told(id)
       if ((verdict === 'done' && ack !== 'completed') || (verdict === 'failed' && ack !== 'failed'))
-        this.fail(`${id} is told to be ${verdict}, its ack is ${ack}`)
+        this.fail(`${id} was reported as ${verdict}, its ack is ${ack}`)
     }
   }
 
@@ -389,14 +389,14 @@ export class Books {
     }
   }
 
-  /** Not before this instant; nor before so long a time has passed, if somebody sets the clock meanwhile. */
+  /** Not before this instant; nor before so long a time has passed, if the clock is set meanwhile. */
   #mayStart(told: Told, wallMs = 0, waitMs = Number.POSITIVE_INFINITY): void {
     const { clock } = this.#parts
     told.notBefore = { wallMs, ms: clock.monotonic() + Math.min(wallMs - clock.now(), waitMs) }
   }
 
   #told(id: string): Told {
-    return this.#messages.get(id) ?? this.fail(`nobody has inserted ${id}`)
+    return this.#messages.get(id) ?? this.fail(`the host has not inserted ${id}`)
   }
 
   /** Those of its lane that have to come first and are not over. */

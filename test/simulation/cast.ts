@@ -22,7 +22,7 @@ export interface Fate {
   readonly replies: number
   /** The event loop of its process stands still meanwhile. */
   readonly blocks: boolean
-  /** Ends when it is told to abort. */
+  /** Ends when its signal aborts. */
   readonly heeds: boolean
   /** Its process answers a second time for it. */
   readonly twice: boolean
@@ -76,7 +76,7 @@ function specOf(name: keyof typeof POLICIES, version: number): FunctionSpec {
   }
 }
 
-/** Of messages that nobody takes, too. */
+/** Of messages that no function takes, too. */
 export function policyOf(kind: Kind): RetryPolicy {
   return POLICIES[kind === 'nobody' ? 'quick' : kind]
 }

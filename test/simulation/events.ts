@@ -104,7 +104,7 @@ export type Happening =
   | { readonly do: 'stop'; readonly downMs: number }
   /** Another runtime takes the workspace over, and this one does not know. */
   | { readonly do: 'take-over' }
-  /** Somebody else has a lock, after so many reads that had none. */
+  /** Another process has a lock, after so many reads that met none. */
   | { readonly do: 'busy-reads'; readonly after: number; readonly times: number }
   | { readonly do: 'busy-commits'; readonly times: number }
   /** inbound.db has a hot journal, or is not there at all. */

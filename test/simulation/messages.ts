@@ -1,4 +1,4 @@
-// A message as somebody knows it who sees everything: what stands in inbound.db, what is on record about it
+// A message as the judge knows it: what stands in inbound.db, what is on record about it
 // in outbound.db, and what its handler has done. The simulated host writes the first part, the books keep the
 // rest.
 import type { Outcome } from '../../runtime/protocol/outcome.ts'

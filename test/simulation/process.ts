@@ -204,7 +204,7 @@ export class SimulatedProcess implements Process {
     }
   }
 
-  /** The handler ends its process. One that throws where nobody catches it runs on until somebody ends it. */
+  /** The handler ends its process. One that throws where nothing catches it runs on until it is ended. */
   #perish(how: Fate['end'] | 'bad-message'): void {
     if (how === 'exits') return this.#die(0, null)
     if (how === 'is-killed') return this.#die(null, 'SIGSEGV')
@@ -285,7 +285,7 @@ export class SimulatedProcess implements Process {
     if (report.type === 'loaded') this.#loaded = true
     const { clock, delayMs } = this.#stage
     this.#reportAtMs = Math.max(this.#reportAtMs, clock.monotonic() + delayMs())
-    // As JSON, so that nobody on the other side shares an object with this one.
+    // As JSON, so that the two sides share no object.
     const text = JSON.stringify(report)
     clock.after(this.#reportAtMs - clock.monotonic(), () => this.#report(JSON.parse(text)))
   }

@@ -42,7 +42,7 @@ const SMALL_LIMITS = {
  * next attempt.
  */
 const HORIZON_MS = 600_000
-/** Whoever watches over a runtime that does not start tries again after this. */
+/** A supervisor starts a runtime again after this when it did not start. */
 const RESTART_MS = 100
 /** Calls that so little time may bring. */
 const CALLS_MAX = 5_000

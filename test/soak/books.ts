@@ -50,7 +50,7 @@ export class Books {
 
   /**
    * I1, I2, I3, I11 of these messages.
-   * @param known how messages had ended when somebody last looked; those that have ended since are added
+   * @param known how messages had ended at the last check; those that have ended since are added
    */
   checkAcks(acks: readonly Ack[], known: Map<string, string>): void {
     for (const { id, status, changed } of acks) {
@@ -80,7 +80,7 @@ export class Books {
     return rows.at(-1)?.[0] ?? rowid
   }
 
-  /** I7: what handlers say that they have started is on record. */
+  /** I7: the starts that handlers have written down are on record. */
   checkStarts(ids: Iterable<string>, trace: Trace): void {
     const runs = this.#outbound
       .prepare(`select (select count(*) from nanoclaw_run where message_id = :id)

@@ -32,7 +32,7 @@ export interface Report {
   readonly hotOutbound: boolean
 }
 
-/** What may lie in a workspace while nobody runs. */
+/** What may lie in a workspace while no runtime runs. */
 const FILES =
   /^((in|out)bound\.db(-journal)?|\.heartbeat|\.runtime\.(lock(-journal)?|json(\.new)?)|inbox|outbox)$/
 
@@ -45,7 +45,7 @@ let epoch = 0
 
 serveCalls({
   /**
-   * After each kill, while the runtime is dead and the host says nothing: what is new since the last call.
+   * After each kill, while the runtime is dead and the host does not write: what is new since the last call.
    */
   cheap: (question: Question) => look(question),
   /** All of it, from the beginning. */
@@ -55,7 +55,7 @@ serveCalls({
     look(question, (all, violations) => {
       checkAll(all, violations)
       all.checkNothingOpen(known)
-      checkNobodyLeft(question.life, violations)
+      checkNoProcessLeft(question.life, violations)
       const strays = readdirSync(workspace).filter((name) => !FILES.test(name))
       if (strays.length > 0)
         violations.push({ invariant: 'I9', text: `left in the workspace: ${strays.join(', ')}` })
@@ -64,7 +64,7 @@ serveCalls({
 
 type Deeper = (all: Books, violations: Violation[]) => void
 
-/** @param deeper looks at copies, so that nobody waits for it */
+/** @param deeper reads copies, so neither host nor runtime waits for it */
 async function look({ life, started }: Question, deeper?: Deeper): Promise<Report> {
   const scratch = mkdtempSync(join(tmpdir(), 'nanoclaw-soak-look-'))
   const violations: Violation[] = []
@@ -124,9 +124,9 @@ function checkOrphans(life: number, violations: Violation[]): void {
 }
 
 /**
- * A runtime that stopped as it was told has left nothing, also not of what handlers had started themselves.
+ * A runtime that stopped in order has left no process, and none that a handler had started.
  */
-function checkNobodyLeft(life: number | undefined, violations: Violation[]): void {
+function checkNoProcessLeft(life: number | undefined, violations: Violation[]): void {
   for (const each of processesOf(lane)) if (each.isWorker || each.life === life) violations.push(orphan(each))
 }
 

@@ -1,6 +1,6 @@
-// The two files as somebody sees them who is neither host nor runtime. What a killed writer has left cannot
-// be read without playing its journal back, which is that side's own affair: it is done on a private copy of
-// file and journal.
+// The two files as a process reads them that is neither host nor runtime. What a killed writer has left
+// cannot be read before its journal is played back. Only the owner of the file may do that, so it is done
+// on a copy of file and journal.
 import { copyFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'

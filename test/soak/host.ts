@@ -59,7 +59,7 @@ serveCalls({
       }
     })
   },
-  /** Shuts everybody out of inbound.db for a while, without writing. */
+  /** Keeps every other process out of inbound.db for a while, without writing. */
   async lock(ms: number) {
     db.exec('begin exclusive')
     await setTimeout(ms)

@@ -1,5 +1,5 @@
-// One workspace and those who work on it: host, runtime, checker. A round is one life of the runtime: the
-// host writes, the runtime starts and works, something befalls it, it is killed, the checker looks. The
+// One workspace and its processes: host, runtime, checker. A round is one life of the runtime: the
+// host writes, the runtime starts and works, a fault hits it, it is killed, the checker reads both files. The
 // folder is kept over the rounds, so history grows. What a round finds broken, it returns; a round that does
 // not go as planned throws Unplanned.
 import { cpSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
@@ -133,7 +133,7 @@ export class Lane {
       await this.#write(round.messages, random)
     }
     const nemesis = this.#befall(round, runtime)
-    // Whoever waits for it hears of its failure; nobody may be waiting when it fails.
+    // `await nemesis` reports its failure; it may fail before that line.
     nemesis.catch(() => undefined)
     await this.#end({ round, runtime, random, traced, nemesis })
     await nemesis
@@ -145,7 +145,7 @@ export class Lane {
   }
 
   /**
-   * Faults off: everything ends, and the runtime stops as it is told.
+   * Faults off: everything ends, and the runtime stops in order.
    * @param poisoned what brings its process down each time has to end, too
    */
   async drain(round: number, poisoned: boolean): Promise<Violation[]> {
@@ -263,7 +263,7 @@ export class Lane {
   }
 
   async #exitOf(runtime: RuntimeProcess, what: string): Promise<Exit> {
-    // Nobody waits for the timer when the runtime has ended, at the end of the soak neither.
+    // The timer keeps no process alive: the soak ends without waiting for it.
     const ended = await Promise.race([runtime.exit, setTimeout(STEP_MS, undefined, { ref: false })])
     if (ended) return ended
     runtime.signal('SIGKILL')
@@ -313,7 +313,7 @@ export class Lane {
     return report
   }
 
-  /** Each failure is told once, whatever dies. */
+  /** Each failure is reported once, whichever process dies. */
   #hearFailures({ failures }: RuntimeProcess): Violation[] {
     for (const id of failures) add(this.#reported, id)
     return failures
@@ -360,7 +360,7 @@ export class Lane {
 }
 
 /**
- * A commit is over before a timer could tell: this one spins, and gives up when there is none for a while.
+ * A commit is over before a timer fires: this one spins, and gives up when there is none for a while.
  */
 function awaitCommit(path: string, thenMs: number): void {
   const endMs = performance.now() + COMMIT_WAIT_MS

@@ -60,7 +60,7 @@ function fill(path: string): void {
   try {
     writeFileSync(path, Buffer.alloc(bavail * bsize))
   } catch (error) {
-    // Somebody took the last page first: full is full.
+    // Another process took the last page first: the disk is full all the same.
     if (!(error instanceof Error && 'code' in error && error.code === 'ENOSPC')) throw error
   }
 }

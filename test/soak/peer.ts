@@ -59,7 +59,7 @@ export class Peer {
 
   call<T>(method: string, argument: unknown = null): Promise<T> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null)
-      return Promise.reject(new Error(`${this.#name} is gone; nobody answers ${method}`))
+      return Promise.reject(new Error(`${this.#name} has ended, so nothing answers ${method}`))
     const n = ++this.#calls
     return new Promise((resolve, reject) => {
       this.#waiting.set(n, { resolve, reject })

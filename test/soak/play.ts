@@ -1,5 +1,5 @@
 // A whole soak: rounds drawn from a seed, shared by lanes that work side by side, then a drain in each. The
-// first finding ends it: what comes after a broken round says nothing.
+// first finding ends it: what comes after a broken round proves nothing.
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { keepEvidence } from './evidence.ts'

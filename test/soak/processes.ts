@@ -1,4 +1,4 @@
-// Processes of this machine that belong to one lane of the soak, told by a variable that every worker and
+// Processes of this machine that belong to one lane of the soak, known by a variable that every worker and
 // whatever it starts inherits, and the runtime that they come from. Linux only: elsewhere nothing is found.
 import { readdirSync, readFileSync } from 'node:fs'
 
@@ -21,7 +21,7 @@ export function processesOf(lane: string): Found[] {
       if (!environment.includes(`NANOCLAW_SOAK_LANE=${lane}`)) return []
       const command = read(`/proc/${name}/cmdline`).split('\0').join(' ').trim()
       const isWorker = command.includes('functionName')
-      // A worker is told its parent, and a handler tells its grandchild.
+      // A worker has its parent as an argument, and a handler gives that number to its grandchild.
       const life = isWorker
         ? /"parent":(\d+)/.exec(command)?.[1]
         : environment.find((each) => each.startsWith('NANOCLAW_SOAK_LIFE='))?.split('=')[1]
@@ -42,7 +42,7 @@ export function sizeOf(
   }
 }
 
-/** A process may end while one looks at it. */
+/** A process may end while it is read. */
 function read(path: string): string {
   try {
     return readFileSync(path, 'utf8')

@@ -1,5 +1,5 @@
 // The runtime under test, in a process of its own (entry.ts). Its log is read for what it says of its state,
-// and kept for whoever has to understand how it died.
+// and kept as evidence of how it died.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { ENVIRONMENT } from './environment.ts'

@@ -1,4 +1,4 @@
-// What has happened so far, over all lanes, and how it is told at the end.
+// What has happened so far, over all lanes, and the summary of it at the end.
 import { CRASH_POINTS, type CrashPoint } from './failpoints.ts'
 import { leastHits, NEMESES, type Nemesis } from './plan.ts'
 import { INVARIANTS, type Invariant } from './violation.ts'

@@ -1,11 +1,11 @@
-// The handlers' own account of what ran, beside everything that SQLite says: a file of short lines, each
+// The handlers' own account of what ran, independent of SQLite: a file of short lines, each
 // appended whole. Read on from where the last reading ended; what lines say of order, overlap and time is
 // judged as they come.
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import type { Violation } from './violation.ts'
 import { ATTEMPTS_MAX } from './workload.ts'
 
-/** What inbound.db says of a message. */
+/** What inbound.db has of a message. */
 export interface About {
   readonly seq: number
   readonly key: string | null
@@ -56,9 +56,9 @@ export class Trace {
   }
 
   /**
-   * Starts of a message that must be on record. A process that a message brings down takes others' answers
-   * with it, and what ran in it beside others is not charged to anybody: starts in such a process need not
-   * be.
+   * Starts of a message that must be on record. A process that a message ends takes the answers of other
+   * messages with it, and a message that ran beside others is not charged: starts in such a process need not
+   * be on record.
    */
   startsToAccountFor(id: string): number {
     return (this.#starts.get(id) ?? []).filter(({ pid }) => !this.#died.has(pid)).length

@@ -1,4 +1,4 @@
-// Whether anybody has touched inbound.db: its bytes and what lies beside it, seen by a process that has no
+// Whether a process has touched inbound.db: its bytes and what lies beside it, seen by a process that has no
 // handle on it.
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'

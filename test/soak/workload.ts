@@ -1,6 +1,6 @@
 // The messages of the soak, and what must become of each. The host writes a task as content, the handler
-// (test/fixtures/soak/work.ts) obeys it, and the checker reads it again in inbound.db: nobody remembers
-// anything.
+// (test/fixtures/soak/work.ts) obeys it, and the checker reads it again in inbound.db: none of them
+// keeps it in memory.
 import type { Random } from './random.ts'
 
 export type Task =

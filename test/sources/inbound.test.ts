@@ -140,7 +140,7 @@ test('100,000 waiting messages: the first page can run at once, and no more is r
   })
   expect([read.pages, lanes.size]).toEqual([1, INBOUND_LIMITS.pageRows])
 
-  // What is far from running is read at leisure: nobody else's turn waits for it.
+  // What is far from running is read slowly: no other folder's turn waits for it.
   clock.advance(0)
   expect(lanes.size).toBeLessThan(INBOUND_LIMITS.readyMax / 4)
 

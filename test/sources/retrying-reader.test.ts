@@ -36,7 +36,7 @@ function reader() {
   return { clock, file, said, reading }
 }
 
-test('a journal that stays is told once, when it has stayed, and once when it is gone [47]', () => {
+test('a journal that stays is reported once, when it has stayed, and once when it is gone [47]', () => {
   const { clock, file, said, reading } = reader()
   file.error = JOURNAL
   clock.advance(60_000)
@@ -48,7 +48,7 @@ test('a journal that stays is told once, when it has stayed, and once when it is
   expect(reading.waitingFor).toBeUndefined()
 })
 
-test('a lock that stays is told once after a second, under the name of the file that is locked; one of a moment is not [52]', () => {
+test('a lock that stays is reported once after a second, under the name of the file that is locked; one of a moment is not [52]', () => {
   const { clock, file, said } = reader()
   const busy = new Database.SqliteError('database is locked', 'SQLITE_BUSY')
   file.error = busy
@@ -63,9 +63,9 @@ test('a lock that stays is told once after a second, under the name of the file 
     clock.advance(1_000)
   }
   expect(said).toEqual([
-    'waits for inbound.db: somebody keeps it locked',
+    'waits for inbound.db: another process keeps it locked',
     'reads inbound.db',
-    'waits for outbound.db: somebody keeps it locked',
+    'waits for outbound.db: another process keeps it locked',
     'reads outbound.db',
   ])
 })
@@ -84,7 +84,7 @@ test('trouble that is over in a moment is read through in silence; a warning nam
   expect(said).toEqual(['flickered 10 times'])
 })
 
-test('what keeps outbound.db from being read is told under its own name', () => {
+test('what keeps outbound.db from being read is reported under its own name', () => {
   const { clock, file, said } = reader()
   file.error = new OutboundUnreadable(
     'outbound.db',

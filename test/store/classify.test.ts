@@ -104,7 +104,7 @@ test.each(Object.entries(FAMILIES))(
   },
 )
 
-test('a family is told by its whole name: NOTADB is no member of NOTFOUND, nor the other way round', () => {
+test('a family is known by its whole name: NOTADB is no member of NOTFOUND, nor the other way round', () => {
   expect([classifyRead(error('SQLITE_NOTFOUND')), classifyRead(error('SQLITE_NOTADB'))]).toEqual([
     'bug',
     'damaged',
@@ -118,7 +118,7 @@ describe('what is no error of SQLite is our own mistake', () => {
     ['a system error', Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' })],
     ['a code that is no text', Object.assign(new Error('m'), { code: 5 })],
     ['an object that looks like one', { code: 'SQLITE_BUSY', message: 'database is locked' }],
-    ['a code unknown to everybody', error('SQLITE_WHATEVER')],
+    ['a code that SQLite does not have', error('SQLITE_WHATEVER')],
     ['text', 'SQLITE_BUSY'],
     ['nothing', undefined],
   ])('%s', (_, thrown) => {
@@ -126,7 +126,7 @@ describe('what is no error of SQLite is our own mistake', () => {
   })
 })
 
-test('a folder that is missing is told without a code, and understood all the same', () => {
+test('an error for a missing folder has no code, and is classified all the same', () => {
   let thrown: unknown
   try {
     new Database(join(tempDir(), 'no', 'such', 'inbound.db'))

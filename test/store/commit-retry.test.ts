@@ -35,14 +35,14 @@ test('a lock of a moment is tried again at once, and never spoken of', () => {
   })
 })
 
-test('a lock that stays is told once after a second, tried ever less often, and told once when it is gone', () => {
+test('a lock that stays is reported once after a second, tried ever less often, and reported once when it is gone', () => {
   const { triesMs, told, recovered } = play('retry', 'SQLITE_BUSY', 20)
   expect(told).toEqual(['SQLITE_BUSY 3 at 1270'])
   expect(recovered).toEqual([3])
   expect(triesMs.slice(-3).map((ms, at, all) => ms - (all[at - 1] ?? ms))).toEqual([0, 1_000, 1_000])
 })
 
-test('a full disk is told at once, and waited for however long it takes [69]', () => {
+test('a full disk is reported at once, and waited for however long it takes [69]', () => {
   const { told, givenUp, triesMs } = play('hold', 'SQLITE_FULL', 500)
   expect([told, givenUp]).toEqual([['SQLITE_FULL 3 at 0'], false])
   expect(triesMs.at(-1)! - triesMs.at(-2)!).toBe(5_000)

@@ -59,7 +59,7 @@ test.each<[string, (db: Database.Database) => void, Partial<InboundRow> | undefi
   ['given other content', (db) => db.exec("update messages_in set content = '9'"), { content: '9' }],
   ['removed', (db) => db.exec('delete from messages_in'), undefined],
   ['left alone', () => undefined, { content: '1', status: 'pending' }],
-])('a message that is %s between the look and its run is told as it is then', (_what, change, expected) => {
+])('a message that is %s between the scan and its run is read as it is then', (_what, change, expected) => {
   const { inbox, db } = looked({ id: 'a', content: '1' })
   change(db)
   const row = inbox.getMessageIn('a')
@@ -79,9 +79,9 @@ test('another file at the path: what was read of the old one is not told of the 
 
 test.each<[string, Record<string, unknown>]>([
   ['every column', { process_after: '2026-01-01', platform_id: 'p', thread_id: 't', trigger: 0, on_wake: 1 }],
-  ['numbers that nobody expects', { trigger: 2, on_wake: 2, tries: 7, seq: -4 }],
-  ['types that nobody expects', { trigger: 'x', on_wake: 'x', tries: 1.5, content: Buffer.from('"ü"') }],
-])('a message with %s is told as a handle tells it that reads it anew', (_what, row) => {
+  ['unexpected numbers', { trigger: 2, on_wake: 2, tries: 7, seq: -4 }],
+  ['unexpected types', { trigger: 'x', on_wake: 'x', tries: 1.5, content: Buffer.from('"ü"') }],
+])('a message with %s is read as by a handle that reads it anew', (_what, row) => {
   const { inbox, db } = looked({ id: 'a', ...row })
   const anew = new Inbox(db.name)
   onTestFinished(() => anew.close())

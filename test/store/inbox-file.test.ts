@@ -1,4 +1,4 @@
-// inbound.db as a file that belongs to somebody else: it changes, goes away, comes back as another, is locked
+// inbound.db as a file that belongs to the host: it changes, goes away, comes back as another, is locked
 // or broken. Whatever it is, the runtime says what it is, writes nothing, and reads on when it can.
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
@@ -273,7 +273,7 @@ test('a file that is moved away in the very moment in which it is opened is wait
   )
 })
 
-/** Moves a file to and fro, as fast as it can, beside whoever opens it. */
+/** Moves a file to and fro, as fast as it can, beside a process that opens it. */
 const MOVER = `
   const { renameSync } = require('node:fs')
   const { workerData: path } = require('node:worker_threads')

@@ -364,7 +364,7 @@ describe('one message', () => {
     ])
   })
 
-  test('that does not exist is told apart from a file that is not readable', () => {
+  test('that does not exist differs from a file that is not readable', () => {
     const paths = workspace()
     expect(readMessage(paths, 'x')).toMatchObject({ inbound: { readable: false }, message: null })
     headInbound(paths.inbound)

@@ -1,4 +1,4 @@
-// One runtime per workspace, held by the kernel: whoever dies loses it, whoever sleeps keeps it.
+// One runtime per workspace, held by the kernel: a process that dies loses it, one that sleeps keeps it.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { existsSync, linkSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -79,17 +79,17 @@ test('the refusal names the holder and says what to do', () => {
         'Another runtime serves this workspace: pid 4711, since noon. Stop it, or use another --workspace.',
     }),
   )
-  expect(isLocked(path), 'whoever was refused has not let it go').toBe(true)
+  expect(isLocked(path), 'a refused process has not let it go').toBe(true)
 })
 
-test('nobody is asked who holds it while nobody does', () => {
+test('the holder is not asked for while no process holds it', () => {
   const lock = Lock.acquire(lockPath(), () => {
     throw new Error('asked')
   })
   lock.release()
 })
 
-test('somebody who only looks keeps nobody from starting', async () => {
+test('a process that only checks the lock keeps no runtime from starting', async () => {
   const path = lockPath()
   acquire(path).release()
   const { says } = await other('probe', path)

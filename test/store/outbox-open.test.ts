@@ -133,7 +133,7 @@ describe('in the place of outbound.db is refused at once, and left alone:', () =
 
   test('something that is no database', () => {
     const path = join(tempDir(), 'outbound.db')
-    writeFileSync(path, 'notes that somebody keeps here, and that are longer than any header of a file')
+    writeFileSync(path, 'notes of a user that are kept here, and that are longer than any header of a file')
     expect(() => new Outbox(path, 'delete')).toThrow(expect.objectContaining({ code: 'SQLITE_NOTADB' }))
     expect(readFileSync(path, 'utf8')).toMatch(/^notes/)
   })

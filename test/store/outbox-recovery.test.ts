@@ -28,7 +28,7 @@ const died = (id: string, run: number, outcome = 'exited') =>
   turn({ results: [ending(id, { type: 'retry', nextAtMs: NOW + 1 }, { run, outcome })] })
 
 describe('a run that the runtime did not live to end', () => {
-  test('is on record as interrupted and charged to nobody, and its message may be claimed again', () => {
+  test('is on record as interrupted and charged to no handler, and its message may be claimed again', () => {
     const { outbox, db, recovery } = restart(claimed('a'))
     expect(recovery).toMatchObject({ epoch: 2, interrupted: 1, quarantined: [] })
     expect(acks(db)).toEqual({})
@@ -89,7 +89,7 @@ describe('a run that the runtime did not live to end', () => {
     )
   })
 
-  test('with another that came into its process behind it blames nobody', () => {
+  test('with another that came into its process behind it charges neither', () => {
     const open = openOutbox()
     open.outbox.commit(turn({ claims: [claim('a', { alone: true })] }))
     open.outbox.commit(turn({ claims: [claim('behind')] }))

@@ -275,7 +275,7 @@ describe('the number of a reply', () => {
     expect(last).toBeGreaterThan(0)
   })
 
-  test('passes over what somebody else has written to the file meanwhile [W9]', () => {
+  test('passes over what another process has written to the file meanwhile [W9]', () => {
     const open = claimed('a', 'b')
     open.outbox.commit(turn({ results: [completed('a', reply())] }))
     insertRow(open.db, 'messages_out', { id: 'x', seq: 3, timestamp: '', kind: 'chat', content: '{}' })

@@ -22,7 +22,7 @@ const told = (db: Db) =>
 const toldMs = ({ db }: Pick<OpenOutbox, 'db'>) =>
   db.prepare('select tool_declared_timeout_ms from container_state').pluck().get()
 
-test('a run that may take more than a minute is told with its claim, and untold with its end', () => {
+test('a run that may take more than a minute is declared with its claim, until its end', () => {
   const { writer, db } = started()
   writer.commit(turn({ claims: [claim('a', { functionName: 'longer' })] }))
   expect(told(db)).toEqual([[1, 'Bash', 600_000, ISO, ISO]])
@@ -69,7 +69,7 @@ test('a claim that was not to be had is not told for longer than until the next 
   expect(toldMs(open)).toBeNull()
 })
 
-test('a turn that cannot be written leaves it as it was, and is told when it can', () => {
+test('a turn that cannot be written leaves it as it was, and declares it once it is written', () => {
   const open = started()
   const { writer, db } = open
   db.exec('begin exclusive')

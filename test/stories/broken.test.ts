@@ -180,7 +180,7 @@ it('a start names all faulty functions, each once', async () => {
   expect(['could both take', '"c d" cannot be', 'e.js cannot be bundled'].map(found)).toEqual([1, 1, 1])
 })
 
-it('one whose bundle somebody has tidied away is built again', async () => {
+it('a function whose bundle was removed is built again', async () => {
   const bench = await workbench([], { prewarm: false }, { 'goes.js': 'export default () => process.exit(1)' })
   for (const file of readdirSync(bench.config.cache)) rmSync(join(bench.config.cache, file))
   const id = bench.send('goes')

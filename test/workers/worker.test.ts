@@ -28,7 +28,7 @@ function child({ loads = true } = {}) {
   let why: string | undefined
   const clock = new FakeClock()
   const ended: RunEnd[] = []
-  const nobody = () => undefined
+  const nothing = () => undefined
   const child = new Worker(
     'echo',
     'echo.mjs',
@@ -39,10 +39,10 @@ function child({ loads = true } = {}) {
         spawn: () => ({
           pid: 1,
           alive: true,
-          send: nobody,
-          become: nobody,
+          send: nothing,
+          become: nothing,
           onReport: (listener) => (report = listener),
-          onData: nobody,
+          onData: nothing,
           onEnd: (listener) => (end = listener),
           onChannelLost: (listener) => (lose = listener),
           kill: (signal) => (killed = signal),
@@ -50,7 +50,13 @@ function child({ loads = true } = {}) {
         stop: async () => undefined,
       },
     },
-    { loaded: nobody, free: nobody, gone: (_child, exit) => (why = exit.why), output: nobody, log: nobody },
+    {
+      loaded: nothing,
+      free: nothing,
+      gone: (_child, exit) => (why = exit.why),
+      output: nothing,
+      log: nothing,
+    },
   )
   if (loads) report({ type: 'loaded', definition: {} })
   const run = (n: number, alone: boolean) =>

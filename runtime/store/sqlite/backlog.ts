@@ -9,7 +9,7 @@ import { columnsOf, type ReadonlyDb } from './open.ts'
 /** Messages that have not ended. */
 export interface Backlog {
   readonly due: number
-  /** Due messages by kind: beside the functions that exist it shows which kinds nobody takes. */
+  /** Due messages by kind: compared with the functions it shows which kinds have none. */
   readonly dueByKind: Readonly<Record<string, number>>
   readonly oldestDueAtMs: number | null
   readonly later: number

@@ -1,6 +1,6 @@
 // What a database error means for us, decided in one place. SQLite's codes come in families
 // (SQLITE_IOERR_FSYNC belongs to SQLITE_IOERR); a family has one meaning unless a member is named here. What
-// each looks like from outside stands in docs/operations.md.
+// a user sees of each is in docs/operations.md.
 import { NanoclawError } from '../../protocol/errors.ts'
 import { denialOf, type Use } from './rights.ts'
 
@@ -133,7 +133,7 @@ export function classifyWrite(error: unknown): Verdict {
   }
 }
 
-/** outbound.db cannot be read at the moment, which whoever reads inbound.db waits for as well. */
+/** outbound.db cannot be read at the moment; the source waits for it as it does for inbound.db. */
 export class OutboundUnreadable extends NanoclawError {
   readonly path: string
   constructor(path: string, cause: unknown) {
@@ -154,7 +154,7 @@ interface Unreadable {
 }
 
 /**
- * What a failed read of inbound.db means for whoever watches it. Throws what is a bug.
+ * What a failed read of inbound.db means for the source. Throws what is a bug.
  * @param inbound where it lies
  */
 export function readTrouble(
@@ -173,7 +173,7 @@ export function readTrouble(
   return { retry: false, reason: explain(error, file), flickers }
 }
 
-/** What a failed commit to outbound.db means for whoever has results to keep. */
+/** What a failed commit to outbound.db means for the dispatcher, which keeps the results. */
 export function writeTrouble(error: unknown): 'retry' | 'hold' | 'doubt' | 'fatal' {
   if (error instanceof NanoclawError) return 'fatal'
   if (isDoubtful(error)) return 'doubt'

@@ -1,5 +1,5 @@
-// Two files looked at from outside, for `conform`: read-only, in pages, and everything that a judge may want
-// to see of a row, as the file has it. Nothing is believed here: columns may be missing, ids may be no text.
+// The two files as `conform` reads them: read-only, in pages, with everything of a row that a check may need,
+// as the file has it. Nothing is taken for granted: columns may be missing, ids may be no text.
 import { readdirSync, statSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { type MessageColumn, messageColumn } from '../../protocol/schema.ts'
@@ -63,7 +63,7 @@ export class ExaminedFile {
     return this.#look.read((db) => columnsOf(db, table)) ?? new Set()
   }
 
-  /** `wal`, or `delete` for all kinds of rollback journal: which of them, a file does not say. */
+  /** `wal`, or `delete` for all kinds of rollback journal: a file does not show which of them. */
   journal(): string {
     return String(this.#look.read((db) => db.prepare('pragma journal_mode').get() as [string])?.[0])
   }

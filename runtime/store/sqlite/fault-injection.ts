@@ -9,8 +9,8 @@ const BUSY_MS = 5_000
 
 /**
  * Begins a transaction that outgrows a tiny cache, so that half of it is in the file before its commit.
- * Whoever is killed while it is open leaves a journal that only a writer may play back. It is open for as
- * long as `hold` keeps it.
+ * A process that is killed while it is open leaves a journal that only a writer may play back. It is open for
+ * as long as `hold` keeps it.
  */
 export function spillTransaction(path: string): { readonly hold: unknown } {
   const db = openWritable(path, 'delete', { busyMs: BUSY_MS })
@@ -24,7 +24,7 @@ export function spillTransaction(path: string): { readonly hold: unknown } {
   return { hold: db }
 }
 
-/** Nobody else can read the file until it is released. */
+/** No other handle can read the file until it is released. */
 export function lockOut(path: string): { release(): void } {
   const db = openWritable(path, 'delete', { busyMs: BUSY_MS })
   db.exec('begin exclusive')

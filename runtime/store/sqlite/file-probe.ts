@@ -1,4 +1,4 @@
-// One read-only look at a database file, for those who look from outside. A file that cannot be read is a
+// One read of a database file, for a process other than the runtime. A file that cannot be read is a
 // state with a reason, not an error: missing, waiting for its writer to play back a journal, damaged. Close
 // it when you have looked.
 import { NanoclawError } from '../../protocol/errors.ts'
@@ -12,7 +12,7 @@ export interface FileState {
   readonly reason: string | null
 }
 
-/** Nothing else runs in a process that only looks, so it may wait for a commit of the other side to pass. */
+/** Nothing else runs in a process that only reads, so it may wait for a commit of the other side to pass. */
 const BUSY_MS = 2_000
 
 export class FileProbe {
@@ -35,7 +35,7 @@ export class FileProbe {
     this.missing = missing
   }
 
-  /** Null when the file is not readable; `state` then says why. */
+  /** Null when the file is not readable; `state` then has the reason. */
   read<T>(work: (db: ReadonlyDb) => T): T | null {
     if (!this.#db) return null
     try {

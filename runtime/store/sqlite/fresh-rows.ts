@@ -1,4 +1,4 @@
-// Messages that a look has read whole, so that a message which runs soon after need not be read twice. They
+// Messages that a scan has read whole, so that a message which runs soon after need not be read twice. They
 // count only while the file is in the state in which they were read: SQLite counts the commits of others.
 import type { InboundRow, PendingMessage } from './message-rows.ts'
 
@@ -36,7 +36,7 @@ export class FreshRows {
   }
 }
 
-/** A number that we cannot say is told as the file has it, when the message runs. */
+/** A row with a value that did not fit is read from the file again when its message runs. */
 function isWhole(row: PendingMessage): row is PendingMessage & InboundRow {
   return row.id !== null && row.seq !== null && row.content !== null && row.contentBytes <= KEPT_CONTENT_MAX
 }

@@ -1,7 +1,7 @@
-// The runtime's eyes on inbound.db, a file that the host alone writes: every handle here is read-only, every
-// read is short. A look costs the same whatever the history: it walks forward by seq (rows without one: by
-// rowid) through an index, reads light rows, and tells a message whole when it is about to run, so that what
-// runs is what the file says now: it is read again, unless nobody has committed since a look read it.
+// The runtime's reads of inbound.db, a file that the host alone writes: every handle here is read-only, every
+// read is short. A scan costs the same whatever the history: it walks forward by seq (rows without one: by
+// rowid) through an index, and reads light rows. A message is read whole when it is about to run, so that
+// what runs is what the file says now; a row that a scan has read counts until the next commit of the host.
 import type { RawId } from '../../protocol/commit-batch.ts'
 import type { Cursor, SeqPosition } from '../../protocol/cursor.ts'
 import { classifyRead } from './classify.ts'
@@ -40,10 +40,9 @@ export class Inbox {
   }
 
   /**
-   * Whether anything was committed since the last call; the first call says yes. `replaced`: another file now
-   * stands at this path, so every cursor is void. `doubt`: when the file's times moved and the handle saw
-   * nothing of it, meet the file afresh; on a mount between two kernels an old handle may serve old pages for
-   * ever.
+   * Whether anything was committed since the last call; at the first one `yes`. `replaced`: another file now
+   * stands at this path, so every cursor is void. `doubt`: opens the file again when its times moved and the
+   * handle saw nothing of it; on a mount between two kernels an old handle may serve old pages for ever.
    * @throws SqliteError (see classifyRead), NanoclawError `not_readable_yet` or `inbound_unusable`
    */
   changed(doubt = false): 'no' | 'yes' | 'replaced' {
@@ -220,9 +219,9 @@ export class Inbox {
   }
 
   /**
-   * A read waits for no lock, since waiting would stop the whole event loop on each commit of the host;
-   * whoever reads tries again in a moment. Only against a host that commits without a pause does it wait,
-   * once in a while.
+   * A read waits for no lock, since waiting would stop the whole event loop on each commit of the host; its
+   * caller tries again in a moment. Only against a host that commits without a pause does it wait, once in a
+   * while.
    */
   #read<T>(read: (open: OpenInbound) => T): T {
     const patient = this.#busyInARow >= IMPATIENT_READS
@@ -283,7 +282,7 @@ function isSame(a: Stamp, b: Stamp | undefined): boolean {
   )
 }
 
-/** Another one after each commit of somebody else's, as this handle sees it. */
+/** A number that changes with each commit of another handle. */
 function versionOf({ dataVersion }: OpenInbound): number {
   return (dataVersion.get() as [number])[0]
 }

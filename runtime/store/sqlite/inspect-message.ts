@@ -1,5 +1,5 @@
-// One message as both files tell it, for `show`: its row, its ack, its runs, its replies. Read-only; works
-// with any of the tables missing, and says why when a file cannot be read.
+// One message as both files have it, for `show`: its row, its ack, its runs, its replies. Read-only; works
+// with any of the tables missing, and gives the reason when a file cannot be read.
 
 import type { ErrorInfo } from '../../protocol/errors.ts'
 import type { Paths } from '../../protocol/files.ts'

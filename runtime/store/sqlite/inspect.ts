@@ -12,7 +12,7 @@ import { type RunError, runError } from './inspect-message.ts'
 import { isLocked } from './lock.ts'
 import { columnsOf, type ReadonlyDb } from './open.ts'
 
-/** `running`: somebody holds the lock. Without it the note is that of a runtime that has ended. */
+/** `running`: a process holds the lock. If none does, the note is that of a runtime that has ended. */
 export interface RuntimeSeen {
   readonly running: boolean
   readonly note: RuntimeStatus | null
@@ -24,7 +24,7 @@ export interface Status {
   readonly runtime: RuntimeSeen
   readonly inbound: FileState
   readonly outbound: FileState
-  /** Null while it cannot be told: a file is not readable. */
+  /** Null while it is not known: a file is not readable. */
   readonly backlog: Backlog | null
   readonly ended: { readonly completed: number; readonly failed: number } | null
   /** The newest first. */

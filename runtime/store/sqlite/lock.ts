@@ -15,9 +15,7 @@ import { denialOf } from './rights.ts'
 
 /** One small page in memory, and no journal: an empty file is written to as soon as it is locked for that. */
 const SETTINGS = ['page_size = 512', 'cache_size = 1', 'journal_mode = memory', 'locking_mode = exclusive']
-/**
- * Whoever looks whether it is held keeps a starter out for a moment; a holder keeps it for longer than this.
- */
+/** A process that checks the lock has it for a moment; a runtime keeps it for longer than this. */
 const LOOKED_AT_MS = 500
 /** SQLite attaches no more to a connection (SQLITE_MAX_ATTACHED as better-sqlite3 is built). */
 const LOCKS_OF_A_CONNECTION = 10
@@ -87,7 +85,7 @@ export class Lock {
   }
 
   /**
-   * @param holder says who holds it, for the error; asked only when somebody does
+   * @param holder names the process that holds it, for the error; called only when one does
    * @param connections of this process, where it has several locks
    * @throws NanoclawError `locked` when another runtime serves this workspace, `outbound_unusable` when no
    *   lock can be made

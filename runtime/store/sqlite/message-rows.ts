@@ -6,7 +6,7 @@ import { MESSAGE_COLUMNS, type MessageColumn } from '../../protocol/schema.ts'
 /** A message as the file has it, content still text. */
 export type InboundRow = Omit<HandlerMessage, 'content' | 'rawContent'> & { readonly content: string }
 
-/** What a look reads of a pending message: all of it, but for content that is longer than was asked for. */
+/** What a scan reads of a pending message: all of it, but for content that is longer than was asked for. */
 export interface PendingMessage extends Omit<InboundRow, 'id' | 'content'> {
   /** null: see textId; such a row cannot be acked by name. */
   readonly id: string | null

@@ -1,5 +1,5 @@
 // Opening database files. A reader gets a handle that has no way to write. Two rules that SQLite's locking
-// forces on everybody in this process: never open, read or copy a database file with `fs` while a handle is
+// forces on all code in this process: never open, read or copy a database file with `fs` while a handle is
 // open on it (closing any descriptor drops the process's POSIX locks), and never keep a reader's cursor open.
 import { lstatSync, realpathSync, type Stats, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
@@ -114,7 +114,7 @@ export function openedBehindLink(db: Database.Database, path: string, schema = '
   return file === join(realpathSync(dirname(path)), basename(path)) ? undefined : file
 }
 
-/** What stands at the end of a path, links followed; undefined when nothing does, or nobody may know. */
+/** What stands at the end of a path, links followed; undefined when nothing does, or it may not be read. */
 export function fileAt(path: string): Stats | undefined {
   try {
     return statSync(path, { throwIfNoEntry: false })

@@ -96,8 +96,8 @@ export class ReopeningOutbox implements Store {
   }
 
   /**
-   * What the last commit left half done is undone first: nobody else may do that, so until then nobody could
-   * read the file.
+   * What the last commit left half done is undone first: only the runtime may do that, and until then no
+   * process can read the file.
    */
   close(): void {
     try {

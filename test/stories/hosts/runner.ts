@@ -104,7 +104,7 @@ export class UpstreamRunner {
     return this.write('chat-sdk', content, this.#ownRouting(), questionId)
   }
 
-  /** What its tools that wait for somebody look for, each half second or second; undefined: not there yet. */
+  /** What its tools wait for, each half second or second; undefined: not there yet. */
   waitedFor(key: 'questionId' | 'requestId', id: string): any {
     const row = this.#in((db) =>
       db

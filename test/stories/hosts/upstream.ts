@@ -178,7 +178,7 @@ export abstract class UpstreamHost {
     ) as Claim[]
   }
 
-  /** Somebody takes a message back. */
+  /** A user takes a message back. */
   forget(id: string): void {
     this.inbound((db) => db.prepare('DELETE FROM messages_in WHERE id = ?').run(id))
   }
