@@ -97,6 +97,12 @@ export const MUTANTS: readonly Mutant[] = [
     "addMissing(lost, ids, status === 'released' ?",
     "addMissing(lost, [], status === 'released' ?",
   ),
+  one(
+    'a run that never began is on record when its claim is gone',
+    OUTBOX,
+    "if (!claim || (next.type === 'released' && !next.keep)) return",
+    "if (!claim || (next.type === 'released' && !next.keep && !lost.has(id))) return",
+  ),
   {
     name: 'a start leaves the claims of the one before',
     changes: [

@@ -32,6 +32,14 @@ const failsOnceAtSecond = message(
 const replies = message('quick', ({ end, ms }) => end === 'replies' && ms === 0)
 const failsLate = message('slow', ({ end, ms }) => end === 'throws' && ms === 30)
 const failsFree = message('free', ({ end, ms }) => end === 'throws' && ms > 0)
+const quick = (plan: number, ms: number): NewMessage => ({
+  plan,
+  kind: 'quick',
+  address: 0,
+  due: 'now',
+  odd: 'no',
+  does: [{ ms }],
+})
 const nobodys = (plan: number): NewMessage => ({ plan, kind: 'nobody', address: 0, due: 'now', odd: 'no' })
 
 /** Is to come due, and then the host gives it an earlier time. */
@@ -152,6 +160,24 @@ export const KNOWN: readonly Known[] = [
       ],
     ],
   },
+  ...(['sqlite', 'memory'] as const).map(
+    (store): Known => ({
+      title: `a message that is handed back, and whose claim is gone, does not overtake its lane in ${store}`,
+      choices: { stores: [store], pollMs: 100 },
+      runs: [
+        [
+          { do: 'pass', ms: 300 },
+          // The function turns out to be quick, so that a process gets several messages.
+          { do: 'insert', messages: [0, 1, 2, 3].map((plan) => quick(plan, 0)), hint: 'now' },
+          { do: 'pass', ms: 300 },
+          { do: 'insert', messages: [quick(4, 280), quick(5, 0), quick(6, 0)], hint: 'now' },
+          { do: 'until', situation: 'running' },
+          { do: 'unclaim', pick: 2, all: false, backOff: false },
+          { do: 'pass', ms: 600 },
+        ],
+      ],
+    }),
+  ),
 ]
 
 /** @returns what does not hold, with all that happened */

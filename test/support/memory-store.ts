@@ -224,10 +224,12 @@ function endRun(of: Contents, result: RunResult, nowMs: number): boolean {
   if (claim?.run !== run) return false
   of.running.delete(id)
   const ours = of.acks.get(id)?.status === 'processing'
-  const ended = { run, alone: claim.alone, endedAtMs: nowMs }
-  if (!ours) addRun(of, id, { ...ended, outcome: 'cancelled', reason: 'claim_lost', nextAtMs: null })
-  else if (next.type !== 'released' || next.keep)
-    addRun(of, id, { ...ended, outcome, reason, nextAtMs: next.type === 'retry' ? next.nextAtMs : null })
+  const nextAtMs = next.type === 'retry' ? next.nextAtMs : null
+  const end = ours
+    ? { outcome, reason, nextAtMs }
+    : { outcome: 'cancelled', reason: 'claim_lost', nextAtMs: null }
+  if (next.type !== 'released' || next.keep)
+    addRun(of, id, { run, alone: claim.alone, endedAtMs: nowMs, ...end })
   if (!ours) return false
   if (next.type === 'completed' || next.type === 'failed')
     of.acks.set(id, { status: next.type, changed: isoTime(nowMs) })
