@@ -178,6 +178,20 @@ export const KNOWN: readonly Known[] = [
       ],
     }),
   ),
+  {
+    title: 'a runtime that dies in a commit after a reload does nothing more',
+    choices: { stores: ['memory'] },
+    runs: [
+      [
+        { do: 'pass', ms: 300 },
+        { do: 'insert', messages: [replies], hint: 'now' },
+        { do: 'until', situation: 'claims-asked' },
+        { do: 'reload', version: 2 },
+        { do: 'crash', afterEffects: 0, downMs: 10, before: 'a transaction' },
+        { do: 'pass', ms: 400 },
+      ],
+    ],
+  },
 ]
 
 /** @returns what does not hold, with all that happened */

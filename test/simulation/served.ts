@@ -350,12 +350,13 @@ export class Served {
     }
     this.#underWay = { batch, state: 'asked' }
     const answer = store === 'memory' ? this.#store.commit(batch) : this.#commitLate(batch, made)
-    return Promise.resolve(answer).then(
-      (result) => this.#answered(result),
-      (error) => {
-        throw this.#refused(error)
-      },
-    )
+    // A runtime that was killed gets no answer: what it would do with one is done in no process.
+    return new Promise((resolve, reject) => {
+      Promise.resolve(answer).then(
+        (result) => this.#alive && resolve(this.#answered(result)),
+        (error) => this.#alive && reject(this.#refused(error)),
+      )
+    })
   }
 
   #answered(result: CommitResult): CommitResult {
