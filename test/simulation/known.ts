@@ -40,6 +40,8 @@ const quick = (plan: number, ms: number): NewMessage => ({
   odd: 'no',
   does: [{ ms }],
 })
+const frees = (from: number, count: number, ms = 0): NewMessage[] =>
+  Array.from({ length: count }, (_, n) => ({ ...quick(from + n, ms), kind: 'free' }))
 const nobodys = (plan: number): NewMessage => ({ plan, kind: 'nobody', address: 0, due: 'now', odd: 'no' })
 
 /** Is to come due, and then the host gives it an earlier time. */
@@ -191,6 +193,17 @@ export const KNOWN: readonly Known[] = [
         { do: 'pass', ms: 400 },
       ],
     ],
+  },
+  {
+    title: 'a scan that is under way reads no row of another file before it has missed its own',
+    choices: { stores: ['sqlite'], small: true },
+    runs: [1, 2, 3, 4].map((calls) => [
+      { do: 'pass', ms: 300 },
+      { do: 'insert', messages: frees(0, 14), hint: 'now' },
+      ...Array.from({ length: calls }, (): Event => ({ do: 'call' })),
+      { do: 'swap', messages: frees(14, 10), goneMs: 2_000 },
+      { do: 'pass', ms: 500 },
+    ]),
   },
 ]
 

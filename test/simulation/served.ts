@@ -438,14 +438,15 @@ export class Served {
       if (!(error instanceof Crash) && classifyRead(error) !== 'retry') this.#inbox.close()
       throw error
     }
-    try {
-      const result = now()
-      this.#readFails = false
-      return result
-    } catch (error) {
-      if (faults.gone) faults.isSwapUnseen = false
-      throw error
-    }
+    const result = now()
+    this.#readFails = false
+    return result
+  }
+
+  /** From now on the inbox knows that the file was away. */
+  #missed(): void {
+    const { faults, books } = this.folder
+    if (faults.gone && this.epoch === books.epoch) faults.missed()
   }
 
   #watchedInbox() {
@@ -454,7 +455,14 @@ export class Served {
     const read = <T>(what: string, now: () => T) => this.#read(what, now)
     return {
       changed: (doubt: boolean) => {
-        const changed = read('a look', () => inbox.changed(doubt))
+        const changed = read('a look', () => {
+          try {
+            return inbox.changed(doubt)
+          } catch (error) {
+            this.#missed()
+            throw error
+          }
+        })
         if (changed === 'replaced') books.startsOver()
         return changed
       },
