@@ -221,6 +221,12 @@ export const MUTANTS: readonly Mutant[] = [
     'return begun && b.runs < 0',
   ),
   one(
+    'of a page the row that the source gives first gets the room',
+    'sources/pages.ts',
+    '? rows : [...rows].sort(bySeq)',
+    '? rows : rows',
+  ),
+  one(
     'a lane is open while its message is read again',
     ADMISSION,
     `{ type: 'rereading', last, holdsLane: true }`,

@@ -205,6 +205,25 @@ export const KNOWN: readonly Known[] = [
       { do: 'pass', ms: 500 },
     ]),
   },
+  {
+    title: 'a page that arrives with its last row first lets no row in before an earlier one of its key',
+    choices: { stores: ['sqlite'], small: true },
+    runs: [
+      [
+        { do: 'pass', ms: 300 },
+        // The lanes are full, and the source reads beyond the scan.
+        { do: 'insert', messages: frees(0, 10, 250), hint: 'now' },
+        { do: 'until', situation: 'running' },
+        { do: 'odd-pages', how: 'turns-round', times: 9 },
+        {
+          do: 'insert',
+          messages: [20, 21, 22].map((plan) => ({ ...quick(plan, 0), kind: 'slow' })),
+          hint: 'now',
+        },
+        { do: 'pass', ms: 500 },
+      ],
+    ],
+  },
 ]
 
 /** @returns what does not hold, with all that happened */
