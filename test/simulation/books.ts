@@ -216,7 +216,7 @@ export class Books {
       const replies = byMessage.get(told.id) ?? []
       if (replies.length > 1) this.fail(`${told.id} is forgotten, and [${replies}] are still there`)
       const left = new Map(replies.map((content) => [JSON.parse(content).index as number, content]))
-      Object.assign(told, { ...FORGOTTEN, replies, left, delivered: replies.length })
+      Object.assign(told, { ...FORGOTTEN, replies, left })
     }
   }
 

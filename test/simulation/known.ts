@@ -224,6 +224,24 @@ export const KNOWN: readonly Known[] = [
       ],
     ],
   },
+  {
+    title: 'a reply that the host has delivered once is delivered, though its message comes again',
+    choices: { retentionMs: 1_000 },
+    runs: [
+      [
+        { do: 'pass', ms: 300 },
+        { do: 'insert', messages: [quick(0, 0), quick(1, 0)], hint: 'now' },
+        { do: 'pass', ms: 300 },
+        { do: 'sync', prune: false, hint: 'now' },
+        { do: 'pass', ms: 90_000 },
+        { do: 'delete', pick: 0, hint: 'now' },
+        { do: 'again', pick: 0, hint: 'now' },
+        { do: 'pass', ms: 300 },
+        { do: 'delete', pick: 0, hint: 'now' },
+        { do: 'pass', ms: 90_000 },
+      ],
+    ],
+  },
 ]
 
 /** @returns what does not hold, with all that happened */
