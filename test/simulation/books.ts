@@ -83,6 +83,8 @@ export class Books {
   readonly #outlived = new Map<number, boolean>()
   #aborted = false
   #justClaimed = new Set<string>()
+  /** Acks as the commits that ended runs wrote them: one may be forgotten before the answer comes. */
+  readonly #written = new Map<string, Told['ack']>()
   #epoch = 0
   /** The last reply that has been seen on disk. */
   #repliesUpTo = 0
@@ -186,6 +188,7 @@ export class Books {
     this.#justClaimed = new Set()
     for (const ending of turn.results)
       this.#end(byTheClock(ending, setMs), setMs, committed.lost.has(ending.id))
+    for (const { id } of turn.results) this.#written.set(id, this.#told(id).ack)
     for (const rejection of turn.rejections) this.#reject(this.#told(rejection.id), rejection.ack)
     for (const claim of turn.claims) this.#claim(claim, turn.nowMs, made, committed.refused.has(claim.id))
     this.#checkDisk(turn, committed)
@@ -223,7 +226,7 @@ export class Books {
   settled(epoch: number, list: readonly EndedRun[]): void {
     if (epoch !== this.#epoch) return
     for (const { id, verdict } of list) {
-      const { ack } = this.#told(id)
+      const ack = this.#written.get(id)
       if ((verdict === 'done' && ack !== 'completed') || (verdict === 'failed' && ack !== 'failed'))
         this.fail(`${id} is told to be ${verdict}, its ack is ${ack}`)
     }

@@ -242,6 +242,21 @@ export const KNOWN: readonly Known[] = [
       ],
     ],
   },
+  {
+    title: 'a message may be forgotten between the commit of its end and the answer',
+    choices: { stores: ['late'], retentionMs: 1_000 },
+    runs: [
+      [
+        { do: 'pass', ms: 300 },
+        { do: 'insert', messages: [quick(0, 30)], hint: 'now' },
+        { do: 'until', situation: 'running' },
+        { do: 'slow-commit', writeMs: 5, answerMs: 9_000 },
+        { do: 'until', situation: 'ends-written' },
+        { do: 'sync', prune: false, hint: 'now' },
+        { do: 'pass', ms: 10_000 },
+      ],
+    ],
+  },
 ]
 
 /** @returns what does not hold, with all that happened */
