@@ -257,6 +257,22 @@ export const KNOWN: readonly Known[] = [
       ],
     ],
   },
+  {
+    title: 'a message that is inserted again in another file gets another number',
+    choices: { stores: ['sqlite'] },
+    runs: [
+      [
+        { do: 'pass', ms: 300 },
+        { do: 'insert', messages: [quick(1, 0)], hint: 'now' },
+        { do: 'pass', ms: 500 },
+        { do: 'swap', messages: [quick(2, 0)], goneMs: 2_000 },
+        { do: 'pass', ms: 1_100 },
+        { do: 'again', pick: 0, hint: 'now' },
+        { do: 'crash', afterEffects: 0, downMs: 10 },
+        { do: 'pass', ms: 3_000 },
+      ],
+    ],
+  },
 ]
 
 /** @returns what does not hold, with all that happened */
