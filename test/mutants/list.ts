@@ -206,6 +206,12 @@ export const MUTANTS: readonly Mutant[] = [
     'capacity.concurrency,',
   ),
   one(
+    'workers are started for what cannot be read',
+    DISPATCHER,
+    'const mayStart = !this.#isUnread ||',
+    'const mayStart = demand.length > 0 ||',
+  ),
+  one(
     'a function that has no worker is started none',
     SCHEDULER,
     "if (missing > 0) steps.push({ type: 'start', spec, count: missing })",

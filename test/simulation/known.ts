@@ -42,6 +42,7 @@ const quick = (plan: number, ms: number): NewMessage => ({
 })
 const frees = (from: number, count: number, ms = 0): NewMessage[] =>
   Array.from({ length: count }, (_, n) => ({ ...quick(from + n, ms), kind: 'free' }))
+const MANY_KINDS = ['quick', 'slow', 'free', 'user', 'stuck', 'late'] as const
 const nobodys = (plan: number): NewMessage => ({ plan, kind: 'nobody', address: 0, due: 'now', odd: 'no' })
 
 /** Is to come due, and then the host gives it an earlier time. */
@@ -270,6 +271,28 @@ export const KNOWN: readonly Known[] = [
         { do: 'again', pick: 0, hint: 'now' },
         { do: 'crash', afterEffects: 0, downMs: 10 },
         { do: 'pass', ms: 3_000 },
+      ],
+    ],
+  },
+  {
+    title: 'while inbound.db cannot be read, no processes are started for what waits in memory',
+    choices: { stores: ['sqlite'], small: false, pollMs: 1_000 },
+    runs: [
+      [
+        { do: 'reload', version: 1 },
+        { do: 'pass', ms: 300 },
+        {
+          do: 'insert',
+          messages: MANY_KINDS.flatMap((kind, n) =>
+            [0, 1, 2, 3].map((at) => ({ ...quick(4 * n + at, 0), kind, address: at })),
+          ),
+          hint: 'now',
+        },
+        { do: 'call' },
+        { do: 'call' },
+        { do: 'unreadable', how: 'gone', ms: 40_000 },
+        { do: 'hint' },
+        { do: 'pass', ms: 40_000 },
       ],
     ],
   },
