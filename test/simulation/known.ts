@@ -275,6 +275,21 @@ export const KNOWN: readonly Known[] = [
     ],
   },
   {
+    title: 'a message that runs while another file is put in place ends beside the rows of that file',
+    choices: { stores: ['sqlite'], pollMs: 100 },
+    runs: [
+      [
+        { do: 'pass', ms: 300 },
+        { do: 'insert', messages: [quick(0, 0), quick(1, 0), quick(2, 0)], hint: 'now' },
+        { do: 'pass', ms: 300 },
+        { do: 'insert', messages: [quick(3, 280)], hint: 'now' },
+        { do: 'until', situation: 'running' },
+        { do: 'swap', messages: [4, 5, 6, 7].map((plan) => quick(plan, 0)), goneMs: 5 },
+        { do: 'pass', ms: 600 },
+      ],
+    ],
+  },
+  {
     title: 'while inbound.db cannot be read, no processes are started for what waits in memory',
     choices: { stores: ['sqlite'], small: false, pollMs: 1_000 },
     runs: [
