@@ -87,6 +87,8 @@ export class Dispatcher {
   /** Reserved for the claims of the commit that is under way. */
   #reserved: readonly Slot[] = []
   #isShort = false
+  /** What was taken last could not be read: until it can be, no worker is missing. */
+  #isUnread = false
   #servedLast = ''
   #closed = false
   #maxSeq = 0
@@ -187,10 +189,13 @@ export class Dispatcher {
     const { queue, workers } = this.#parts
     const before = taken.size
     let isUnused = false
-    for (const step of plan(demand, this.#servedLast, workers.capacity())) {
+    const steps = plan(demand, this.#servedLast, workers.capacity())
+    // A worker is there, and gets nothing to run: one more would end another, and so on without an end.
+    const mayStart = !this.#isUnread || (before === 0 && steps.every(({ type }) => type === 'start'))
+    for (const step of steps) {
       const { spec } = step
       if (step.type === 'start') {
-        workers.start(spec, step.count)
+        if (mayStart) workers.start(spec, step.count)
         continue
       }
       const slot = workers.slot(step.pid)
@@ -231,12 +236,18 @@ export class Dispatcher {
   /** By source; one that cannot be read now is left out. */
   #rowsOf(taken: ReadonlyMap<Slot, readonly Entry[]>): Map<MessageSource, ReadonlyMap<string, MessageRow>> {
     const rowsOf = new Map<MessageSource, ReadonlyMap<string, MessageRow>>()
-    for (const [source, ids] of idsBySource(taken.values())) {
+    const sources = idsBySource(taken.values())
+    for (const [source, ids] of sources) {
       try {
         rowsOf.set(source, source.getMessages(ids))
       } catch (error) {
         source.readFailed(error)
       }
+    }
+    if (sources.size > 0) {
+      // Workers that were not started meanwhile are missing now.
+      if (this.#isUnread && rowsOf.size > 0) this.nudge()
+      this.#isUnread = rowsOf.size === 0
     }
     return rowsOf
   }

@@ -53,7 +53,7 @@ export class PageReader {
     const skimmed =
       origin.recorded && (this.#skims || origin.refills) ? this.#skim(after, skimRows) : undefined
     const page = skimmed ?? inbound.getPendingMessages(after, pageRows, admission.readsContent)
-    const rows = upTo ? page.rows.filter((row) => hasPassed(upTo, row)) : page.rows
+    const rows = inOrder(upTo ? page.rows.filter((row) => hasPassed(upTo, row)) : page.rows)
     const finished = admission.admit(rows, origin)
     if (!skimmed && origin.recorded && !origin.refills && rows.length > 0)
       this.#skims = finished > rows.length / 2
@@ -74,4 +74,18 @@ export class PageReader {
     const rows = left.length > 0 ? inbound.getPendingByIds(left, admission.readsContent) : []
     return rows.some(({ seq }) => seq === null) ? undefined : { rows, cursor, end }
   }
+}
+
+/**
+ * Earlier rows first, whatever order a source gives them in: where there is little room, the row that comes
+ * first gets it, and the later ones of its key wait.
+ */
+function inOrder(rows: readonly PendingRow[]): readonly PendingRow[] {
+  return rows.every((row, n) => n === 0 || bySeq(rows[n - 1]!, row) <= 0) ? rows : [...rows].sort(bySeq)
+}
+
+/** Rows without a number come last, in the order that they have. */
+function bySeq(a: PendingRow, b: PendingRow): number {
+  if (a.seq === b.seq) return a.seq === null ? 0 : a.rowid - b.rowid
+  return (a.seq ?? Number.POSITIVE_INFINITY) - (b.seq ?? Number.POSITIVE_INFINITY)
 }

@@ -123,7 +123,10 @@ describe.each([
       expect(lost).toEqual(new Set(['a']))
       expect(bench.acks()).toEqual({ b: 'completed' })
       expect(bench.replies().map(({ inReplyTo }) => inReplyTo)).toEqual(['b'])
-      expect(store.history(['a']).get('a')?.nextAtMs ?? null).toBeNull()
+      const { runs = 0, nextAtMs = null } = store.history(['a']).get('a') ?? {}
+      expect(nextAtMs).toBeNull()
+      const leavesNoTrace = next.type === 'released' && !next.keep
+      expect(runs, 'what has not begun must not stand before its lane').toBe(leavesNoTrace ? 0 : 1)
     },
   )
 

@@ -97,6 +97,12 @@ export const MUTANTS: readonly Mutant[] = [
     "addMissing(lost, ids, status === 'released' ?",
     "addMissing(lost, [], status === 'released' ?",
   ),
+  one(
+    'a run that never began is on record when its claim is gone',
+    OUTBOX,
+    "if (!claim || (next.type === 'released' && !next.keep)) return",
+    "if (!claim || (next.type === 'released' && !next.keep && !lost.has(id))) return",
+  ),
   {
     name: 'a start leaves the claims of the one before',
     changes: [
@@ -200,6 +206,12 @@ export const MUTANTS: readonly Mutant[] = [
     'capacity.concurrency,',
   ),
   one(
+    'workers are started for what cannot be read',
+    DISPATCHER,
+    'const mayStart = !this.#isUnread ||',
+    'const mayStart = demand.length > 0 ||',
+  ),
+  one(
     'a function that has no worker is started none',
     SCHEDULER,
     "if (missing > 0) steps.push({ type: 'start', spec, count: missing })",
@@ -213,6 +225,12 @@ export const MUTANTS: readonly Mutant[] = [
     LANES,
     'return begun === b.runs > 0 ? a.order < b.order : begun',
     'return begun && b.runs < 0',
+  ),
+  one(
+    'of a page the row that the source gives first gets the room',
+    'sources/pages.ts',
+    '? rows : [...rows].sort(bySeq)',
+    '? rows : rows',
   ),
   one(
     'a lane is open while its message is read again',

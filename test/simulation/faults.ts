@@ -35,7 +35,8 @@ export class Faults {
   #fullUntilMs = Number.NEGATIVE_INFINITY
   #fullFrom = 0
   #statements = 0
-  isSwapUnseen = false
+  /** Puts another file in place of the one that is away, until the runtime has missed that one. */
+  #swap: (() => void) | undefined
   #unreadable: { readonly how: Unreadable; readonly untilMs: number } | undefined
   /** How often each fault has struck. */
   readonly struck: Record<string, number> = {}
@@ -92,11 +93,22 @@ export class Faults {
 
   /**
    * Another file comes after a while, and not before a runtime has looked for this one in vain: it has the
-   * same inode here.
+   * same inode here, so a handle on this one would read the rows of the other one.
    */
-  swap(ms: number): void {
+  swap(ms: number, put: () => void): void {
     this.unreadable('gone', ms)
-    this.isSwapUnseen = true
+    this.#swap = put
+  }
+
+  get isSwapUnseen(): boolean {
+    return this.#swap !== undefined
+  }
+
+  /** The runtime has looked for inbound.db in vain. */
+  missed(): void {
+    const put = this.#swap
+    this.#swap = undefined
+    put?.()
   }
 
   /** Whether inbound.db is away. */
@@ -114,7 +126,7 @@ export class Faults {
     this.#odd = undefined
     this.#fullUntilMs = Number.NEGATIVE_INFINITY
     this.#unreadable = undefined
-    this.isSwapUnseen = false
+    this.missed()
   }
 
   /** Something is about to be done to the world. */

@@ -136,7 +136,10 @@ export class Host {
   #put(message: Told): void {
     if (message.seq !== null) {
       const last = Math.max(this.#sql.maxSeq.pluck().get() as number, this.#seqBelow)
+      const before = message.seq
       message.seq = this.#isLoose && last > this.#seqBelow && message.plan % 3 > 0 ? last : last + 2
+      // A file that has the row of the checkpoint at its number is taken for the one that was read.
+      if (message.seq === before) message.seq += 2
       if (message.seq <= this.#seqMax) message.strict = false
       this.#seqMax = Math.max(this.#seqMax, message.seq)
     }

@@ -32,6 +32,17 @@ const failsOnceAtSecond = message(
 const replies = message('quick', ({ end, ms }) => end === 'replies' && ms === 0)
 const failsLate = message('slow', ({ end, ms }) => end === 'throws' && ms === 30)
 const failsFree = message('free', ({ end, ms }) => end === 'throws' && ms > 0)
+const quick = (plan: number, ms: number): NewMessage => ({
+  plan,
+  kind: 'quick',
+  address: 0,
+  due: 'now',
+  odd: 'no',
+  does: [{ ms }],
+})
+const frees = (from: number, count: number, ms = 0): NewMessage[] =>
+  Array.from({ length: count }, (_, n) => ({ ...quick(from + n, ms), kind: 'free' }))
+const MANY_KINDS = ['quick', 'slow', 'free', 'user', 'stuck', 'late'] as const
 const nobodys = (plan: number): NewMessage => ({ plan, kind: 'nobody', address: 0, due: 'now', odd: 'no' })
 
 /** Is to come due, and then the host gives it an earlier time. */
@@ -149,6 +160,154 @@ export const KNOWN: readonly Known[] = [
         { do: 'pass', ms: 5 },
         { do: 'stop', downMs: 10 },
         { do: 'pass', ms: 200 },
+      ],
+    ],
+  },
+  ...(['sqlite', 'memory'] as const).map(
+    (store): Known => ({
+      title: `a message that is handed back, and whose claim is gone, does not overtake its lane in ${store}`,
+      choices: { stores: [store], pollMs: 100 },
+      runs: [
+        [
+          { do: 'pass', ms: 300 },
+          // The function turns out to be quick, so that a process gets several messages.
+          { do: 'insert', messages: [0, 1, 2, 3].map((plan) => quick(plan, 0)), hint: 'now' },
+          { do: 'pass', ms: 300 },
+          { do: 'insert', messages: [quick(4, 280), quick(5, 0), quick(6, 0)], hint: 'now' },
+          { do: 'until', situation: 'running' },
+          { do: 'unclaim', pick: 2, all: false, backOff: false },
+          { do: 'pass', ms: 600 },
+        ],
+      ],
+    }),
+  ),
+  {
+    title: 'a runtime that dies in a commit after a reload does nothing more',
+    choices: { stores: ['memory'] },
+    runs: [
+      [
+        { do: 'pass', ms: 300 },
+        { do: 'insert', messages: [replies], hint: 'now' },
+        { do: 'until', situation: 'claims-asked' },
+        { do: 'reload', version: 2 },
+        { do: 'crash', afterEffects: 0, downMs: 10, before: 'a transaction' },
+        { do: 'pass', ms: 400 },
+      ],
+    ],
+  },
+  {
+    title: 'a scan that is under way reads no row of another file before it has missed its own',
+    choices: { stores: ['sqlite'], small: true },
+    runs: [1, 2, 3, 4].map((calls) => [
+      { do: 'pass', ms: 300 },
+      { do: 'insert', messages: frees(0, 14), hint: 'now' },
+      ...Array.from({ length: calls }, (): Event => ({ do: 'call' })),
+      { do: 'swap', messages: frees(14, 10), goneMs: 2_000 },
+      { do: 'pass', ms: 500 },
+    ]),
+  },
+  {
+    title: 'a page that arrives with its last row first lets no row in before an earlier one of its key',
+    choices: { stores: ['sqlite'], small: true },
+    runs: [
+      [
+        { do: 'pass', ms: 300 },
+        // The lanes are full, and the source reads beyond the scan.
+        { do: 'insert', messages: frees(0, 10, 250), hint: 'now' },
+        { do: 'until', situation: 'running' },
+        { do: 'odd-pages', how: 'turns-round', times: 9 },
+        {
+          do: 'insert',
+          messages: [20, 21, 22].map((plan) => ({ ...quick(plan, 0), kind: 'slow' })),
+          hint: 'now',
+        },
+        { do: 'pass', ms: 500 },
+      ],
+    ],
+  },
+  {
+    title: 'a reply that the host has delivered once is delivered, though its message comes again',
+    choices: { retentionMs: 1_000 },
+    runs: [
+      [
+        { do: 'pass', ms: 300 },
+        { do: 'insert', messages: [quick(0, 0), quick(1, 0)], hint: 'now' },
+        { do: 'pass', ms: 300 },
+        { do: 'sync', prune: false, hint: 'now' },
+        { do: 'pass', ms: 90_000 },
+        { do: 'delete', pick: 0, hint: 'now' },
+        { do: 'again', pick: 0, hint: 'now' },
+        { do: 'pass', ms: 300 },
+        { do: 'delete', pick: 0, hint: 'now' },
+        { do: 'pass', ms: 90_000 },
+      ],
+    ],
+  },
+  {
+    title: 'a message may be forgotten between the commit of its end and the answer',
+    choices: { stores: ['late'], retentionMs: 1_000 },
+    runs: [
+      [
+        { do: 'pass', ms: 300 },
+        { do: 'insert', messages: [quick(0, 30)], hint: 'now' },
+        { do: 'until', situation: 'running' },
+        { do: 'slow-commit', writeMs: 5, answerMs: 9_000 },
+        { do: 'until', situation: 'ends-written' },
+        { do: 'sync', prune: false, hint: 'now' },
+        { do: 'pass', ms: 10_000 },
+      ],
+    ],
+  },
+  {
+    title: 'a message that is inserted again in another file gets another number',
+    choices: { stores: ['sqlite'] },
+    runs: [
+      [
+        { do: 'pass', ms: 300 },
+        { do: 'insert', messages: [quick(1, 0)], hint: 'now' },
+        { do: 'pass', ms: 500 },
+        { do: 'swap', messages: [quick(2, 0)], goneMs: 2_000 },
+        { do: 'pass', ms: 1_100 },
+        { do: 'again', pick: 0, hint: 'now' },
+        { do: 'crash', afterEffects: 0, downMs: 10 },
+        { do: 'pass', ms: 3_000 },
+      ],
+    ],
+  },
+  {
+    title: 'a message that runs while another file is put in place ends beside the rows of that file',
+    choices: { stores: ['sqlite'], pollMs: 100 },
+    runs: [
+      [
+        { do: 'pass', ms: 300 },
+        { do: 'insert', messages: [quick(0, 0), quick(1, 0), quick(2, 0)], hint: 'now' },
+        { do: 'pass', ms: 300 },
+        { do: 'insert', messages: [quick(3, 280)], hint: 'now' },
+        { do: 'until', situation: 'running' },
+        { do: 'swap', messages: [4, 5, 6, 7].map((plan) => quick(plan, 0)), goneMs: 5 },
+        { do: 'pass', ms: 600 },
+      ],
+    ],
+  },
+  {
+    title: 'while inbound.db cannot be read, no processes are started for what waits in memory',
+    choices: { stores: ['sqlite'], small: false, pollMs: 1_000 },
+    runs: [
+      [
+        { do: 'reload', version: 1 },
+        { do: 'pass', ms: 300 },
+        {
+          do: 'insert',
+          messages: MANY_KINDS.flatMap((kind, n) =>
+            [0, 1, 2, 3].map((at) => ({ ...quick(4 * n + at, 0), kind, address: at })),
+          ),
+          hint: 'now',
+        },
+        { do: 'call' },
+        { do: 'call' },
+        { do: 'unreadable', how: 'gone', ms: 40_000 },
+        { do: 'hint' },
+        { do: 'pass', ms: 40_000 },
       ],
     ],
   },

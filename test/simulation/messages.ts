@@ -55,7 +55,7 @@ export interface Told {
   replies: readonly string[]
   /** Of these the one that its store has kept when it forgot the message, by its place among all. */
   left: ReadonlyMap<number, string>
-  /** The host has delivered so many of them. */
+  /** The host has delivered so many of them, before they were forgotten too: their ids stay the same. */
   delivered: number
   /** The store knows nothing of it any more; whether a row that stands there still runs again is open. */
   forgotten: boolean

@@ -350,12 +350,13 @@ export class Served {
     }
     this.#underWay = { batch, state: 'asked' }
     const answer = store === 'memory' ? this.#store.commit(batch) : this.#commitLate(batch, made)
-    return Promise.resolve(answer).then(
-      (result) => this.#answered(result),
-      (error) => {
-        throw this.#refused(error)
-      },
-    )
+    // A runtime that was killed gets no answer: what it would do with one is done in no process.
+    return new Promise((resolve, reject) => {
+      Promise.resolve(answer).then(
+        (result) => this.#alive && resolve(this.#answered(result)),
+        (error) => this.#alive && reject(this.#refused(error)),
+      )
+    })
   }
 
   #answered(result: CommitResult): CommitResult {
@@ -437,14 +438,15 @@ export class Served {
       if (!(error instanceof Crash) && classifyRead(error) !== 'retry') this.#inbox.close()
       throw error
     }
-    try {
-      const result = now()
-      this.#readFails = false
-      return result
-    } catch (error) {
-      if (faults.gone) faults.isSwapUnseen = false
-      throw error
-    }
+    const result = now()
+    this.#readFails = false
+    return result
+  }
+
+  /** From now on the inbox knows that the file was away. */
+  #missed(): void {
+    const { faults, books } = this.folder
+    if (faults.gone && this.epoch === books.epoch) faults.missed()
   }
 
   #watchedInbox() {
@@ -453,7 +455,14 @@ export class Served {
     const read = <T>(what: string, now: () => T) => this.#read(what, now)
     return {
       changed: (doubt: boolean) => {
-        const changed = read('a look', () => inbox.changed(doubt))
+        const changed = read('a look', () => {
+          try {
+            return inbox.changed(doubt)
+          } catch (error) {
+            this.#missed()
+            throw error
+          }
+        })
         if (changed === 'replaced') books.startsOver()
         return changed
       },

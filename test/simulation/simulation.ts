@@ -187,8 +187,7 @@ class Simulation implements RunResult {
         return books.inserted(host.replace(event))
       case 'swap':
         host.away(true)
-        books.inserted(host.replace(event))
-        return faults.swap(event.goneMs)
+        return faults.swap(event.goneMs, () => books.inserted(host.replace(event)))
       case 'sync':
         host.sync(event)
         return this.#hint(folder, event.hint)

@@ -100,7 +100,7 @@ export class MemoryStore implements Store {
           endedAtMs: nowMs,
           outcome: died ? 'interrupted' : 'cancelled',
           reason: poison ? 'crash_limit' : died ? 'runtime_died' : 'shutdown',
-          nextAtMs: poison ? null : nowMs + waitMs,
+          nextAtMs: poison ? null : died ? nowMs + waitMs : afterStop(of.runs.get(id) ?? [], nowMs),
         })
         if (poison) of.acks.set(id, { status: 'failed', changed: isoTime(nowMs) })
         if (poison) quarantined.push(id)
@@ -224,15 +224,23 @@ function endRun(of: Contents, result: RunResult, nowMs: number): boolean {
   if (claim?.run !== run) return false
   of.running.delete(id)
   const ours = of.acks.get(id)?.status === 'processing'
-  const ended = { run, alone: claim.alone, endedAtMs: nowMs }
-  if (!ours) addRun(of, id, { ...ended, outcome: 'cancelled', reason: 'claim_lost', nextAtMs: null })
-  else if (next.type !== 'released' || next.keep)
-    addRun(of, id, { ...ended, outcome, reason, nextAtMs: next.type === 'retry' ? next.nextAtMs : null })
+  const pausedUntilMs = reason === 'shutdown' ? afterStop(of.runs.get(id) ?? [], nowMs) : null
+  const end = ours
+    ? { outcome, reason, nextAtMs: next.type === 'retry' ? next.nextAtMs : pausedUntilMs }
+    : { outcome: 'cancelled', reason: 'claim_lost', nextAtMs: null }
+  if (next.type !== 'released' || next.keep)
+    addRun(of, id, { run, alone: claim.alone, endedAtMs: nowMs, ...end })
   if (!ours) return false
   if (next.type === 'completed' || next.type === 'failed')
     of.acks.set(id, { status: next.type, changed: isoTime(nowMs) })
   else of.acks.delete(id)
   return true
+}
+
+/** When a message may run again that a stop has interrupted; null: at once, after the first one. */
+function afterStop(runs: readonly StoredRun[], nowMs: number): number | null {
+  const stops = runs.filter(({ outcome, reason }) => outcome === 'cancelled' && reason === 'shutdown').length
+  return stops === 0 ? null : nowMs + Math.min(1_000 * 2 ** (stops - 1), 60_000)
 }
 
 function reject(of: Contents, { id, rawId, reason, ack = 'failed' }: Rejection, nowMs: number): void {
