@@ -36,6 +36,12 @@ export class Findings {
   }
 }
 
+/** A batch that is on disk and was not answered, and what the answer was. */
+interface UnansweredBatch {
+  readonly batch: CommitBatch
+  readonly answer: CommitResult
+}
+
 interface Parts {
   /** Of the folder. */
   readonly name: string
@@ -84,6 +90,8 @@ export class Books {
   #aborted = false
   #justClaimed = new Set<string>()
   #epoch = 0
+  /** On disk, and not known to be. */
+  #unanswered: UnansweredBatch | undefined
   /** The last reply that has been seen on disk. */
   #repliesUpTo = 0
 
@@ -119,6 +127,7 @@ export class Books {
   #forget(): void {
     this.#running.clear()
     this.#dispatched.clear()
+    this.#unanswered = undefined
     this.#aborted = false
     for (const message of this.#messages.values()) {
       message.chargedSoon = 0
@@ -184,13 +193,41 @@ export class Books {
     const committed = commit()
     const setMs = Math.round(this.#parts.clock.now() - this.#parts.clock.monotonic() - made.aheadMs)
     this.#justClaimed = new Set()
-    for (const ending of turn.results)
-      this.#end(byTheClock(ending, setMs), setMs, committed.lost.has(ending.id))
+    const before = this.#takeBack()
+    const results = turn.results.filter((ending) => !this.#isRepeated(ending, before, committed))
+    for (const ending of results) this.#end(byTheClock(ending, setMs), setMs, committed.lost.has(ending.id))
     for (const rejection of turn.rejections) this.#reject(this.#told(rejection.id), rejection.ack)
     for (const claim of turn.claims) this.#claim(claim, turn.nowMs, made, committed.refused.has(claim.id))
-    this.#checkDisk(turn, committed)
+    for (const { id } of before?.batch.claims ?? []) this.#compareAck(id, this.#disk.ack(id))
+    this.#checkDisk({ ...turn, results }, committed)
     if (turn.checkpoint) this.#checkCheckpoint(turn.checkpoint)
     return committed
+  }
+
+  /** This batch is on disk, and the runtime gets an error. */
+  unanswered(batch: CommitBatch, answer: CommitResult): void {
+    this.#unanswered = { batch, answer }
+  }
+
+  /** The next batch is on disk: what the one without an answer has claimed is free again. */
+  #takeBack(): UnansweredBatch | undefined {
+    const before = this.#unanswered
+    this.#unanswered = undefined
+    for (const { id } of before?.batch.claims ?? []) {
+      const told = this.#told(id)
+      if (before?.answer.refused.has(id)) continue
+      told.run = undefined
+      if (told.ack === 'processing') told.ack = 'none'
+    }
+    return before
+  }
+
+  /** This end is on disk since the commit before, and the answer is what it was. */
+  #isRepeated({ id, run }: RunResult, before: UnansweredBatch | undefined, { lost }: CommitResult): boolean {
+    if (!before?.batch.results.some((each) => each.id === id && each.run === run)) return false
+    if (before.answer.lost.has(id) !== lost.has(id))
+      this.fail(`${id}: lost: ${lost.has(id)}, and it was not so when its end was written`)
+    return true
   }
 
   /** What the host has recorded goes, and it has recorded all of it. */
@@ -223,7 +260,9 @@ export class Books {
   settled(epoch: number, list: readonly EndedRun[]): void {
     if (epoch !== this.#epoch) return
     for (const { id, verdict } of list) {
-      const { ack } = this.#told(id)
+      const { ack, forgotten } = this.#told(id)
+      // It may be on disk, recorded and forgotten before the runtime knows of its end.
+      if (forgotten) continue
       if ((verdict === 'done' && ack !== 'completed') || (verdict === 'failed' && ack !== 'failed'))
         this.fail(`${id} is told to be ${verdict}, its ack is ${ack}`)
     }
@@ -274,7 +313,8 @@ export class Books {
     // One that the host has numbered anew keeps the place that it had; and what has begun comes first in any
     // case.
     // One that was claimed before its host took it away may begin after that, beside those of another file.
-    const exempt = told.renumbered || told.status === 'deleted' || (told.started > 1 && !told.strict)
+    const hasBegun = told.started > 1 || told.hasLost
+    const exempt = told.renumbered || told.status === 'deleted' || (hasBegun && !told.strict)
     if (before && !exempt)
       this.fail(`${told.id} (seq ${told.seq}) begins before ${before.id} (seq ${before.seq})`)
     return fate
@@ -341,6 +381,10 @@ export class Books {
    */
   checkOthersGoOn({ shareMax, asideMax }: { readonly shareMax: number; readonly asideMax: number }): void {
     const left = [...this.#messages.values()].filter((told) => !isOver(told) && told.status !== 'deleted')
+    const out = new Set([...this.#dispatched.values()].map(({ told }) => told))
+    for (const told of left)
+      if (told.run && told.status === 'paused' && !out.has(told) && !told.outcome)
+        this.fail(`${told.id} is paused, and has a claim without a run`)
     const fills = (kind: string) => left.filter((each) => each.kind === kind).length > shareMax
     // What waits for its next attempt takes no room, up to a number.
     const mayRun = left.filter(({ started }) => started > 0).length <= asideMax
@@ -428,6 +472,7 @@ export class Books {
     told.run = undefined
     told.outcome = undefined
     told.chargedSoon = 0
+    told.hasLost ||= lost
     if (lost) return
     const charged = isCharged(told, outcome)
     if (charged) told.charged++

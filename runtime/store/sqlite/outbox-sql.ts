@@ -58,6 +58,8 @@ const TEXTS = {
   waiting: `select next_at as nextAtMs, message_id as id from nanoclaw_run
     where next_at is not null and (next_at, message_id) > (?, ?) order by next_at, message_id limit ?`,
   beginBatch: `insert into nanoclaw_batch (batch, function, worker, alone, started_at, runs) values (?, ?, ?, ?, ?, ?)`,
+  hasBatch: 'select 1 from nanoclaw_batch where batch = ?',
+  isRunning: `select 1 from (${RUNNING}) where message_id = ? and run = ?`,
   endBatch: 'delete from nanoclaw_batch where batch = ?',
   /** Takes messages out of a batch that goes on without them. */
   strike: `update nanoclaw_batch set runs = (
