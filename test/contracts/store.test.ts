@@ -359,6 +359,21 @@ describe.each([
     expect(store.history(['a', 'b'])).toEqual(new Map())
   })
 
+  test('stores the new replies to an id that comes again, also beside the reply that was kept of the old ones [184]', async () => {
+    const { bench, store } = await started(['a'])
+    await store.commit(turn({ results: [completed('a', reply('old 0'), reply('old 1'))] }))
+    const replies = store.retention.repliesTo(['a'])
+    store.retention.forget(
+      ['a'],
+      replies.map(([id]) => id),
+    )
+    expect(bench.replies().map(({ content }) => content)).toEqual(['"old 1"'])
+    await store.commit(turn({ claims: [claim('a')] }))
+    await store.commit(turn({ results: [completed('a', reply('new 0'), reply('new 1'))] }))
+    expect(bench.replies().map(({ content }) => content)).toEqual(['"old 1"', '"new 0"', '"new 1"'])
+    expect(new Set(bench.replies().map(({ id }) => id)).size).toBe(3)
+  })
+
   describe('when a commit has taken effect and reported an error', () => {
     /** Commits, and no answer comes. */
     async function unanswered(bench: Bench, store: Store, batch: Partial<CommitBatch>) {

@@ -484,12 +484,8 @@ export class Books {
     told.ack = next.type === 'completed' || next.type === 'failed' ? next.type : 'none'
     // What is read from disk says the time as it was before the clock was set.
     if (next.type === 'retry') this.#mayStart(told, next.nextAtMs - Math.max(setMs, 0))
-    // A reply whose id is there already stays as it is.
     if (next.type === 'completed')
-      told.replies = [
-        ...told.left.values(),
-        ...next.replies.flatMap(({ content }, n) => (told.left.has(n) ? [] : content)),
-      ]
+      told.replies = [...told.left.values(), ...next.replies.map(({ content }) => content)]
     if (!isOver(told) || !told.strict) return
     const [before] = this.#before(told)
     if (before) this.fail(`${told.id} (seq ${told.seq}) is over before ${before.id} (seq ${before.seq})`)

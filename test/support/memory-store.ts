@@ -14,7 +14,7 @@ import type {
   WaitingPlace,
 } from '../../runtime/protocol/commit-batch.ts'
 import { NanoclawError } from '../../runtime/protocol/errors.ts'
-import { replyId } from '../../runtime/protocol/reply-id.ts'
+import { replyId, replyIdAgain } from '../../runtime/protocol/reply-id.ts'
 import { isoTime } from '../../runtime/protocol/time.ts'
 import type { EndedMessage, Recovery, RetentionQueries, Store } from '../../runtime/store/store.ts'
 
@@ -232,10 +232,12 @@ export class MemoryStore implements Store {
       else if (next.type === 'completed')
         next.replies.forEach(({ content }, n) => {
           if (content === this.#file.unwritable) throw new Error('this reply cannot be stored')
-          const reply = replyId(id, n)
           seq += seq % 2 === 0 ? 1 : 2
-          if (!of.replies.some((each) => each.id === reply))
-            of.replies.push({ id: reply, seq, inReplyTo: id, content })
+          const isTaken = of.replies.some((each) => each.id === replyId(id, n))
+          const runs = of.runs.get(id) ?? []
+          if (isTaken && runs.some((each) => each.run !== run && each.outcome === 'replied')) return
+          const reply = isTaken ? replyIdAgain(replyId(id, n), seq) : replyId(id, n)
+          of.replies.push({ id: reply, seq, inReplyTo: id, content })
         })
     }
     for (const rejection of batch.rejections) reject(of, rejection, batch.nowMs)

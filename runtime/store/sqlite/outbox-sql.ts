@@ -83,6 +83,8 @@ const TEXTS = {
   reply: `insert into messages_out (id, seq, in_reply_to, timestamp, deliver_after, kind, platform_id, channel_type,
       thread_id, content)
     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (id) do nothing`,
+  /** Whether another run of the message is on record that has replied. */
+  hasReplied: `select 1 from nanoclaw_run where message_id = ? and run <> ? and outcome = 'replied'`,
 
   reject: `insert into processing_ack (message_id, status, status_changed) values (?, ?, ?)
     on conflict (message_id) do nothing`,

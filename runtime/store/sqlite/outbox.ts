@@ -17,7 +17,7 @@ import type {
 } from '../../protocol/commit-batch.ts'
 import { NanoclawError } from '../../protocol/errors.ts'
 import type { Reply } from '../../protocol/outcome.ts'
-import { replyId } from '../../protocol/reply-id.ts'
+import { replyId, replyIdAgain } from '../../protocol/reply-id.ts'
 import { isoTime, sqliteTime } from '../../protocol/time.ts'
 import type { Recovery, RetentionQueries, Store } from '../store.ts'
 import { after, Claims, type HeldClaim } from './claims.ts'
@@ -262,11 +262,11 @@ export class Outbox implements Store {
   ): Set<string> {
     const lost = this.#endClaims(results, held, stamps)
     this.#endRuns(results, held, lost, stamps)
-    for (const { id, next } of results) {
+    for (const { id, run, next } of results) {
       const ours = !lost.has(id)
       if (ours && next.type === 'completed')
         for (let index = 0; index < next.replies.length; index++)
-          this.#insert(replyId(id, index), id, next.replies[index]!, stamps)
+          this.#reply(replyId(id, index), id, run, next.replies[index]!, stamps)
     }
     const { over, struck } = after(results, held)
     for (const batch of over) this.#sql.endBatch.run(batch)
@@ -337,9 +337,20 @@ export class Outbox implements Store {
     return pauseMs === 0 ? null : nowMs + jitterMs(pauseMs, spread(id, run))
   }
 
-  #insert(id: string, inReplyTo: string | null, reply: Reply, { sqlite }: Stamps): void {
+  /**
+   * The id is taken where an earlier run has replied; or where retention has kept a reply to a message whose
+   * id comes again. The host may have recorded that one as delivered, so this one gets an id of its own.
+   */
+  #reply(id: string, inReplyTo: string, run: number, reply: Reply, stamps: Stamps): void {
+    if (this.#insert(id, inReplyTo, reply, stamps)) return
+    if (this.#sql.hasReplied.get(inReplyTo, run) === undefined)
+      this.#insert(replyIdAgain(id, this.#seq), inReplyTo, reply, stamps)
+  }
+
+  /** False: there is a row with this id. */
+  #insert(id: string, inReplyTo: string | null, reply: Reply, { sqlite }: Stamps): boolean {
     this.#seq += this.#seq % 2 === 0 ? 1 : 2
-    this.#sql.reply.run(
+    const { changes } = this.#sql.reply.run(
       id,
       this.#seq,
       inReplyTo,
@@ -351,6 +362,7 @@ export class Outbox implements Store {
       reply.threadId,
       reply.content,
     )
+    return changes === 1
   }
 
   /**
