@@ -5,6 +5,8 @@
 //   run       each in its worker; every message comes back as exactly one Outcome             → running
 //   decide    what follows (done, failed, retry, released); the next commit writes it         → finishing
 // A batch that cannot be committed changes nothing: results are kept, what was taken goes back to its lane.
+// Where the disk has failed the batch may be written all the same: then a commit follows in any case, and the
+// store takes back the claims that are not made anew.
 // While a commit is under way nothing is taken; results that arrive meanwhile wait for the next one.
 import type { Clock, Timer } from './protocol/clock.ts'
 import type { Checkpoint, Claim, CommitBatch, CommitResult, Rejection } from './protocol/commit-batch.ts'
@@ -86,6 +88,8 @@ export class Dispatcher {
   #committing = false
   /** Reserved for the claims of the commit that is under way. */
   #reserved: readonly Slot[] = []
+  /** Claims that a commit may have written although it has failed; their runs do not begin. */
+  #doubtful = 0
   #isShort = false
   /** What was taken last could not be read: until it can be, no worker is missing. */
   #isUnread = false
@@ -114,7 +118,7 @@ export class Dispatcher {
     const { queue } = this.#parts
     const results = this.#results.filter(({ outcome }) => outcome.type !== 'cancelled').length
     const underWay = this.#committing ? queue.count('claiming') : 0
-    return { claims: this.running + underWay, results }
+    return { claims: this.running + underWay + this.#doubtful, results }
   }
 
   /** The last turn found no worker for some message that is ready. */
@@ -158,7 +162,7 @@ export class Dispatcher {
   #turn(): void {
     const assignments = this.#claiming ? this.#read(this.#take()) : []
     this.#commit(assignments)
-    if (this.running + this.#rejected.length === 0 && !this.#committing)
+    if (this.#doubtful === 0 && this.running + this.#rejected.length === 0 && !this.#committing)
       for (const resolve of this.#whenIdle.splice(0)) resolve()
   }
 
@@ -283,9 +287,10 @@ export class Dispatcher {
       this.#rejected = [...rejected, ...this.#rejected]
       for (const { runs } of assignments) for (const { entry } of runs) this.#putBack(entry)
       this.#release(assignments.map(({ slot }) => slot))
-      this.#commitFailed(error)
+      this.#commitFailed(error, batch)
     }
     const committed = (done: CommitResult) => {
+      this.#doubtful = 0
       this.#retry.healed(results.length)
       this.#finish(results, done.lost)
       for (const { message } of rejected) if (message) this.#parts.queue.remove(message)
@@ -351,7 +356,7 @@ export class Dispatcher {
           worker: slot.pid,
           alone,
         })
-    if (results.length + rejected.length + claims.length === 0) return undefined
+    if (results.length + rejected.length + claims.length + this.#doubtful === 0) return undefined
     const nowMs = clock.now()
     const aheadMs = nowMs - clock.monotonic()
     return {
@@ -485,9 +490,10 @@ export class Dispatcher {
     for (const slot of slots) slot.release()
   }
 
-  #commitFailed(error: unknown): void {
+  #commitFailed(error: unknown, { claims }: CommitBatch): void {
     const { classify, fatal } = this.#parts
     const meaning = classify(error)
+    if (meaning === 'doubt') this.#doubtful = Math.max(this.#doubtful, claims.length)
     if (meaning === 'fatal' || !this.#retry.begin(meaning, error, this.#results.length)) fatal(error)
   }
 }

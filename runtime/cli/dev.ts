@@ -144,16 +144,19 @@ class Syncing {
 
   #sync(): void {
     const { inbound, outbound } = this.#paths
+    // Looked at once, and before outbound.db: the workspace may go at any moment, and both files with it.
+    const isMissing = !existsSync(inbound)
     // Without both files the workspace is deleted: the runtime detects it, and dev starts again.
-    if (!existsSync(inbound) && !existsSync(outbound)) return
+    if (isMissing && !existsSync(outbound)) return
     try {
-      if (!existsSync(inbound)) {
+      if (isMissing) {
         this.#makeInbound()
         this.#tell(`${inbound} was moved or deleted; an empty one replaces it`)
       }
       this.#host.sync()
       this.#fault.over()
     } catch (error) {
+      if (!existsSync(inbound) && !existsSync(outbound)) return
       const fault = errorText(error)
       if (this.#fault.isNews(fault)) this.#tell(fault)
     }

@@ -25,6 +25,11 @@ export function replyId(messageId: string, index: number): string {
   return `${replyStems(messageId)[0]}:${index}`
 }
 
+/** Where that id is the one of a reply to an earlier message of the same id. `seq`: of the new reply. */
+export function replyIdAgain(replyId: string, seq: number): string {
+  return `${replyId}-${seq}`
+}
+
 /** The prefixes of the ids of a message's replies: the current one, and that of earlier versions. */
 export function replyStems(messageId: string): string[] {
   return PLAIN.test(messageId) ? [messageId] : [`~${hash(messageId)}`, messageId]

@@ -21,7 +21,14 @@ import {
   checkReply,
   type NewReply,
 } from './session-arguments.ts'
-import { classifyRead, classifyWrite, heartbeatError, outboundError, readTrouble } from './sqlite/classify.ts'
+import {
+  classifyRead,
+  classifyWrite,
+  heartbeatError,
+  isDoubtful,
+  outboundError,
+  readTrouble,
+} from './sqlite/classify.ts'
 import { type InboundRow, Inbox, START } from './sqlite/inbox.ts'
 import { Lock } from './sqlite/lock.ts'
 import type { OutboundMessage } from './sqlite/outbox.ts'
@@ -90,6 +97,8 @@ export class Session {
   readonly #parts: SessionParts
   /** Messages that this session has claimed and not ended, and the number of the run. */
   readonly #claimed = new Map<string, number>()
+  /** The disk has failed in a commit, which may have claimed messages all the same. */
+  #isUnsettled = false
   #isClosed = false
 
   constructor(paths: Readonly<Record<'inbound' | 'outbound' | 'heartbeat', string>>, parts: SessionParts) {
@@ -114,6 +123,7 @@ export class Session {
    */
   getPendingMessages(limit: number = PENDING_DEFAULT): InboundRow[] {
     checkLimit('getPendingMessages', limit)
+    this.#settle()
     const nowMs = this.#parts.clock.now()
     const found: InboundRow[] = []
     for (let [cursor, end] = [START, false]; !end && found.length < limit; ) {
@@ -145,6 +155,7 @@ export class Session {
    */
   findQuestionResponse(questionId: string): InboundRow | undefined {
     checkId('findQuestionResponse', 'questionId', questionId)
+    this.#settle()
     const responses = this.#read((inbox) => inbox.questionResponses(questionId))
     const [first] = this.#unacknowledged(responses.map(({ id }) => id))
     return responses.find(({ id }) => id === first)
@@ -290,7 +301,21 @@ export class Session {
   #commit(batch: Partial<CommitBatch>, messages: readonly OutboundMessage[] = []) {
     const inboundSeq = messages.length > 0 ? this.#maxSeq() : 0
     const nowMs = this.#parts.clock.now()
-    return this.#use((outbox) => outbox.commit({ ...EMPTY_BATCH, ...batch, nowMs, inboundSeq }, messages))
+    try {
+      const done = this.#use((outbox) =>
+        outbox.commit({ ...EMPTY_BATCH, ...batch, nowMs, inboundSeq }, messages),
+      )
+      this.#isUnsettled = false
+      return done
+    } catch (error) {
+      this.#isUnsettled ||= error instanceof NanoclawError && isDoubtful(error.cause)
+      throw error
+    }
+  }
+
+  /** Claims that this session does not know of are taken back before it looks what is claimed. */
+  #settle(): void {
+    if (this.#isUnsettled) this.#commit({})
   }
 
   /** 0 where there is no inbound.db yet: a message may be written before the first one comes. */

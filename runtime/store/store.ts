@@ -27,8 +27,12 @@ export interface Store {
   /**
    * Writes one batch, whole or not at all: results first, then rejections, claims, the checkpoint. A message
    * has one result and one claim in a batch at most. One commit is under way at a time.
-   * @throws NanoclawError `fenced` when another runtime has taken the store over. After any error nothing was
-   *   written.
+   *
+   * After an error nothing was written, or all of it: a disk can fail behind the commit point, a connection
+   * before the answer. No run of that batch begins. The next batch has its results again, perhaps with more,
+   * and what is still to be claimed. Where the first one was written, the next commit repeats for its results
+   * what the answer would have been, and takes those of its claims back that are not made anew.
+   * @throws NanoclawError `fenced` when another runtime has taken the store over; nothing was written.
    */
   commit(batch: CommitBatch): CommitResult | Promise<CommitResult>
 

@@ -14,7 +14,8 @@ export class TimeoutDeclaration implements Pick<Store, 'commit'> {
   readonly #limitMsOf: (functionName: string) => number
   /** Message → how long its run may take; only of those that hosts would not wait for. */
   #running = new Map<string, number>()
-  #declared: number | null = null
+  /** Undefined: a commit has failed, and may have been written. */
+  #declared: number | null | undefined = null
 
   constructor(store: Pick<Store, 'commit'>, limitMsOf: (functionName: string) => number) {
     this.#store = store
@@ -30,7 +31,9 @@ export class TimeoutDeclaration implements Pick<Store, 'commit'> {
       for (const id of result.refused) running.delete(id)
       return result
     }
-    const result = this.#store.commit(longestRunMs === this.#declared ? batch : { ...batch, longestRunMs })
+    const written = longestRunMs === this.#declared ? batch : { ...batch, longestRunMs }
+    this.#declared = undefined
+    const result = this.#store.commit(written)
     return result instanceof Promise ? result.then(committed) : committed(result)
   }
 

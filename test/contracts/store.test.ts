@@ -1,11 +1,13 @@
 // What every store must do, whatever it keeps its rows in: one suite for the SQLite store and for one in
 // memory that answers late.
 import { describe, expect, onTestFinished, test } from 'vitest'
+import type { CommitBatch, CommitResult } from '../../runtime/protocol/commit-batch.ts'
 import { ReopeningOutbox } from '../../runtime/store/sqlite/reopening-outbox.ts'
 import type { Store } from '../../runtime/store/store.ts'
 import { openDb, tempDir } from '../support/files.ts'
 import { MemoryFile, MemoryStore, type StoredReply } from '../support/memory-store.ts'
 import { claim, completed, ending, NOW, reply, turn } from '../support/outbox.ts'
+import { loseAnswer } from '../support/unanswered.ts'
 
 /** A store under test, and what stands in it, read and changed behind its back. */
 interface Bench {
@@ -17,6 +19,8 @@ interface Bench {
   setAck(id: string, status: string | null): void
   /** A reply with this content cannot be stored from now on. */
   breakOn(content: unknown): void
+  /** The next commit takes effect, and reports an error. */
+  loseAnswer(): void
 }
 
 function sqlite(): Bench {
@@ -40,13 +44,21 @@ function sqlite(): Bench {
     breakOn: (content) =>
       db.exec(`create trigger broken before insert on messages_out when new.content = '${JSON.stringify(content)}'
         begin select raise(abort, 'this reply cannot be stored'); end`),
+    loseAnswer,
   }
 }
 
 function memory(): Bench {
   const file = new MemoryFile()
+  let isLost = false
+  const around = (_: CommitBatch, write: () => CommitResult) => {
+    const answer = write()
+    if (!isLost) return answer
+    isLost = false
+    throw new Error('the connection has gone')
+  }
   return {
-    open: () => new MemoryStore(file),
+    open: () => new MemoryStore(file, { around }),
     acks: () => Object.fromEntries([...file.contents.acks].map(([id, { status }]) => [id, status])),
     replies: () => file.contents.replies,
     setAck(id, status) {
@@ -55,6 +67,9 @@ function memory(): Bench {
     },
     breakOn: (content) => {
       file.unwritable = JSON.stringify(content)
+    },
+    loseAnswer: () => {
+      isLost = true
     },
   }
 }
@@ -345,5 +360,177 @@ describe.each([
     expect(bench.acks()).toEqual({ running: 'processing' })
     expect(bench.replies().map(({ content }) => content)).toEqual(['2'])
     expect(store.history(['a', 'b'])).toEqual(new Map())
+  })
+
+  test('stores the new replies to an id that comes again, also beside the reply that was kept of the old ones [184]', async () => {
+    const { bench, store } = await started(['a'])
+    await store.commit(turn({ results: [completed('a', reply('old 0'), reply('old 1'))] }))
+    const replies = store.retention.repliesTo(['a'])
+    store.retention.forget(
+      ['a'],
+      replies.map(([id]) => id),
+    )
+    expect(bench.replies().map(({ content }) => content)).toEqual(['"old 1"'])
+    await store.commit(turn({ claims: [claim('a')] }))
+    await store.commit(turn({ results: [completed('a', reply('new 0'), reply('new 1'))] }))
+    expect(bench.replies().map(({ content }) => content)).toEqual(['"old 1"', '"new 0"', '"new 1"'])
+    expect(new Set(bench.replies().map(({ id }) => id)).size).toBe(3)
+  })
+
+  describe('when a commit has taken effect and reported an error', () => {
+    /** Commits, and no answer comes. */
+    async function unanswered(bench: Bench, store: Store, batch: Partial<CommitBatch>) {
+      bench.loseAnswer()
+      await expect((async () => store.commit(turn(batch)))()).rejects.toThrow()
+    }
+    const nothing = { lost: new Set(), refused: new Set() }
+    const charged = (store: Store, id: string) => store.history([id]).get(id)
+
+    test('takes the same batch again: one ack, each reply once, no claim refused, nothing charged twice [183]', async () => {
+      const { bench, store } = await started(['a', 'b', 'c', 'd', 'e', 'f', 'gone'])
+      await store.commit(turn({ results: [ending('f', retryAt(NOW + 5))] }))
+      bench.setAck('gone', null)
+      const batch = {
+        results: [
+          completed('a', reply(1), reply(2)),
+          ending('b', { type: 'failed' }),
+          ending('c', retryAt(NOW + 5)),
+          ending('d', released(true)),
+          ending('e', released(false)),
+          completed('gone', reply()),
+        ],
+        rejections: [{ id: 'bad', reason: 'bad_json', detail: '' }],
+        claims: [claim('new'), claim('f', { run: 2, attempt: 2 }), claim('e')],
+        checkpoint: { seq: 40, id: 'm', unfinished: ['c'] },
+      }
+      await unanswered(bench, store, batch)
+      const before = [bench.acks(), bench.replies()]
+      expect(await store.commit(turn(batch))).toEqual({ lost: new Set(['gone']), refused: new Set() })
+      expect([bench.acks(), bench.replies()]).toEqual(before)
+      expect(bench.acks()).toEqual({
+        a: 'completed',
+        b: 'failed',
+        bad: 'failed',
+        new: 'processing',
+        f: 'processing',
+        e: 'processing',
+      })
+      expect(bench.replies().map(({ content }) => content)).toEqual(['1', '2'])
+      expect(charged(store, 'c')).toMatchObject({ runs: 1, attempts: 1, nextAtMs: NOW + 5 })
+      expect(charged(store, 'd')).toMatchObject({ runs: 1, attempts: 0 })
+      expect(charged(store, 'f')).toMatchObject({ runs: 1, attempts: 1, nextAtMs: null })
+      expect(charged(store, 'bad')).toMatchObject({ runs: 1 })
+      const ends = [completed('new', reply(3)), { ...completed('f', reply(4)), run: 2 }, completed('e')]
+      expect(await store.commit(turn({ results: ends }))).toEqual(nothing)
+      expect(bench.acks()).toMatchObject({ new: 'completed', f: 'completed', e: 'completed' })
+      expect((await started([], bench)).recovery).toMatchObject({ interrupted: 0, quarantined: [] })
+    })
+
+    test('takes back a claim that does not come again, and leaves no trace of it', async () => {
+      const { bench, store } = await started()
+      await unanswered(bench, store, { claims: [claim('a'), claim('b', { alone: true, worker: 1 })] })
+      expect(bench.acks()).toEqual({ a: 'processing', b: 'processing' })
+      expect(await store.commit(turn({ claims: [claim('a', { worker: 99 })] }))).toEqual(nothing)
+      expect(bench.acks()).toEqual({ a: 'processing' })
+      expect([...store.history(['a', 'b']).keys()]).toEqual(['a'])
+      const next = await started([], bench, 1)
+      expect(next.recovery).toMatchObject({ interrupted: 1, quarantined: [] })
+      expect(next.store.history(['b'])).toEqual(new Map())
+    })
+
+    test('takes its claims back with a batch that is empty', async () => {
+      const { bench, store } = await started(['running'])
+      await unanswered(bench, store, { claims: [claim('a')] })
+      expect(await store.commit(turn({}))).toEqual(nothing)
+      expect(bench.acks()).toEqual({ running: 'processing' })
+      expect(await store.commit(turn({ claims: [claim('a')] }))).toEqual(nothing)
+    })
+
+    test('takes with the batch what has ended since, and what is claimed in place of it', async () => {
+      const { bench, store } = await started(['a', 'b', 'c'])
+      await unanswered(bench, store, { results: [completed('a', reply(1))], claims: [claim('d')] })
+      const batch = {
+        results: [completed('a', reply(1)), completed('b', reply(2))],
+        claims: [claim('e'), claim('d', { worker: 99 })],
+      }
+      expect(await store.commit(turn(batch))).toEqual(nothing)
+      expect(bench.acks()).toEqual({
+        a: 'completed',
+        b: 'completed',
+        c: 'processing',
+        d: 'processing',
+        e: 'processing',
+      })
+      expect(bench.replies().map(({ content }) => content)).toEqual(['1', '2'])
+      expect((await started([], bench)).recovery.interrupted).toBe(3)
+    })
+
+    test.each(['the same error', 'an error before it is written'])(
+      'holds when the next commit ends with %s',
+      async (how) => {
+        const { bench, store } = await started(['a', 'b'])
+        const first = { results: [completed('a', reply(1))], claims: [claim('c'), claim('d')] }
+        await unanswered(bench, store, first)
+        const second = {
+          ...first,
+          results: [...first.results, completed('b', reply(2))],
+          claims: [claim('c')],
+        }
+        if (how === 'the same error') await unanswered(bench, store, second)
+        else {
+          bench.breakOn(2)
+          await expect((async () => store.commit(turn(second)))()).rejects.toThrow('cannot be stored')
+          second.results[1] = completed('b', reply(3))
+        }
+        expect(await store.commit(turn(second))).toEqual(nothing)
+        expect(bench.acks()).toEqual({ a: 'completed', b: 'completed', c: 'processing' })
+        expect(bench.replies()).toHaveLength(2)
+        expect(await store.commit(turn({ results: [completed('c')], claims: [claim('d')] }))).toEqual(nothing)
+        expect((await started([], bench)).recovery.interrupted).toBe(1)
+      },
+    )
+
+    test('does so for that batch alone: a run that has ended once is lost the next time', async () => {
+      const { bench, store } = await started(['a'])
+      const batch = { results: [completed('a', reply(1))] }
+      await unanswered(bench, store, batch)
+      await store.commit(turn(batch))
+      expect((await store.commit(turn(batch))).lost).toEqual(new Set(['a']))
+      expect(bench.replies()).toHaveLength(1)
+    })
+
+    test('leaves to other programs what they have done to its claims since', async () => {
+      const { bench, store } = await started()
+      await unanswered(bench, store, { claims: [claim('ended'), claim('freed'), claim('left')] })
+      bench.setAck('ended', 'failed')
+      bench.setAck('freed', null)
+      const { refused } = await store.commit(turn({ claims: [claim('ended'), claim('freed')] }))
+      expect(refused).toEqual(new Set(['ended']))
+      expect(bench.acks()).toEqual({ ended: 'failed', freed: 'processing' })
+    })
+
+    test('forgets what that batch has ended, and takes it again all the same', async () => {
+      const { bench, store } = await started(['a', 'b'])
+      const batch = { results: [completed('a', reply(1)), completed('b', reply(2))] }
+      await unanswered(bench, store, batch)
+      const replies = store.retention.repliesTo(['a'])
+      store.retention.forget(
+        ['a'],
+        replies.map(([id]) => id),
+      )
+      expect(await store.commit(turn(batch))).toEqual(nothing)
+      expect(bench.acks()).toEqual({ b: 'completed' })
+      expect(bench.replies().map(({ content }) => content)).toEqual(['2'])
+    })
+
+    test('is fenced like any other when the store was taken over since', async () => {
+      const { bench, store } = await started(['a'])
+      const batch = { results: [completed('a', reply(1))], claims: [claim('b')] }
+      await unanswered(bench, store, batch)
+      const { recovery } = await started([], bench)
+      expect(recovery.interrupted).toBe(1)
+      await expect((async () => store.commit(turn(batch)))()).rejects.toMatchObject({ code: 'fenced' })
+      expect(bench.acks()).toEqual({ a: 'completed' })
+    })
   })
 })

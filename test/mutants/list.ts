@@ -20,6 +20,7 @@ const BACKOFF = 'queue/retry-policy.ts'
 const DISPATCHER = 'dispatcher.ts'
 const LANES = 'queue/lanes.ts'
 const OUTBOX = 'store/sqlite/outbox.ts'
+const UNANSWERED = 'store/sqlite/unanswered.ts'
 const INBOUND = 'sources/inbound.ts'
 const CHECKPOINT = 'sources/checkpoint.ts'
 const SET_ASIDE = 'sources/set-aside.ts'
@@ -76,6 +77,19 @@ export const MUTANTS: readonly Mutant[] = [
     DISPATCHER,
     '      for (const { runs } of assignments) for (const { entry } of runs) this.#putBack(entry)\n',
     '',
+  ),
+  one(
+    'a commit that has reported an error is not looked for on disk',
+    UNANSWERED,
+    'if (!last || !isOnDisk(last)) return undefined',
+    'if (last || !last) return undefined',
+  ),
+  one('claims that are on disk after an error are not taken back', OUTBOX, '      this.#takeBack()\n', ''),
+  one(
+    'claims that are on disk after an error stay there when nothing else is to be written',
+    DISPATCHER,
+    'claims.length + this.#doubtful === 0) return undefined',
+    'claims.length === 0) return undefined',
   ),
   one(
     'a runtime that was replaced goes on writing',
@@ -499,8 +513,8 @@ export const MUTANTS: readonly Mutant[] = [
   one(
     'a stop does not wait for rejections',
     DISPATCHER,
-    'if (this.running + this.#rejected.length === 0 &&',
-    'if (this.running === 0 &&',
+    'this.running + this.#rejected.length === 0 &&',
+    'this.running === 0 &&',
   ),
 
   // Lanes that leave memory while their head waits.

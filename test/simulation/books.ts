@@ -36,6 +36,12 @@ export class Findings {
   }
 }
 
+/** A batch that is on disk and was not answered, and what the answer was. */
+interface UnansweredBatch {
+  readonly batch: CommitBatch
+  readonly answer: CommitResult
+}
+
 interface Parts {
   /** Of the folder. */
   readonly name: string
@@ -86,6 +92,8 @@ export class Books {
   /** Acks as the commits that ended runs wrote them: one may be forgotten before the answer comes. */
   readonly #written = new Map<string, Told['ack']>()
   #epoch = 0
+  /** On disk, and not known to be. */
+  #unanswered: UnansweredBatch | undefined
   /** The last reply that has been seen on disk. */
   #repliesUpTo = 0
 
@@ -121,6 +129,7 @@ export class Books {
   #forget(): void {
     this.#running.clear()
     this.#dispatched.clear()
+    this.#unanswered = undefined
     this.#aborted = false
     for (const message of this.#messages.values()) {
       message.chargedSoon = 0
@@ -186,14 +195,42 @@ export class Books {
     const committed = commit()
     const setMs = Math.round(this.#parts.clock.now() - this.#parts.clock.monotonic() - made.aheadMs)
     this.#justClaimed = new Set()
-    for (const ending of turn.results)
-      this.#end(byTheClock(ending, setMs), setMs, committed.lost.has(ending.id))
+    const before = this.#takeBack()
+    const results = turn.results.filter((ending) => !this.#isRepeated(ending, before, committed))
+    for (const ending of results) this.#end(byTheClock(ending, setMs), setMs, committed.lost.has(ending.id))
     for (const { id } of turn.results) this.#written.set(id, this.#told(id).ack)
     for (const rejection of turn.rejections) this.#reject(this.#told(rejection.id), rejection.ack)
     for (const claim of turn.claims) this.#claim(claim, turn.nowMs, made, committed.refused.has(claim.id))
-    this.#checkDisk(turn, committed)
+    for (const { id } of before?.batch.claims ?? []) this.#compareAck(id, this.#disk.ack(id))
+    this.#checkDisk({ ...turn, results }, committed)
     if (turn.checkpoint) this.#checkCheckpoint(turn.checkpoint)
     return committed
+  }
+
+  /** This batch is on disk, and the runtime gets an error. */
+  unanswered(batch: CommitBatch, answer: CommitResult): void {
+    this.#unanswered = { batch, answer }
+  }
+
+  /** The next batch is on disk: what the one without an answer has claimed is free again. */
+  #takeBack(): UnansweredBatch | undefined {
+    const before = this.#unanswered
+    this.#unanswered = undefined
+    for (const { id } of before?.batch.claims ?? []) {
+      const told = this.#told(id)
+      if (before?.answer.refused.has(id)) continue
+      told.run = undefined
+      if (told.ack === 'processing') told.ack = 'none'
+    }
+    return before
+  }
+
+  /** This end is on disk since the commit before, and the answer is what it was. */
+  #isRepeated({ id, run }: RunResult, before: UnansweredBatch | undefined, { lost }: CommitResult): boolean {
+    if (!before?.batch.results.some((each) => each.id === id && each.run === run)) return false
+    if (before.answer.lost.has(id) !== lost.has(id))
+      this.fail(`${id}: lost: ${lost.has(id)}, and it was not so when its end was written`)
+    return true
   }
 
   /** What the host has recorded goes, and it has recorded all of it. */
@@ -277,7 +314,8 @@ export class Books {
     // One that the host has numbered anew keeps the place that it had; and what has begun comes first in any
     // case.
     // One that was claimed before its host took it away may begin after that, beside those of another file.
-    const exempt = told.renumbered || told.status === 'deleted' || (told.started > 1 && !told.strict)
+    const hasBegun = told.started > 1 || told.hasLost
+    const exempt = told.renumbered || told.status === 'deleted' || (hasBegun && !told.strict)
     if (before && !exempt)
       this.fail(`${told.id} (seq ${told.seq}) begins before ${before.id} (seq ${before.seq})`)
     return fate
@@ -344,6 +382,10 @@ export class Books {
    */
   checkOthersGoOn({ shareMax, asideMax }: { readonly shareMax: number; readonly asideMax: number }): void {
     const left = [...this.#messages.values()].filter((told) => !isOver(told) && told.status !== 'deleted')
+    const out = new Set([...this.#dispatched.values()].map(({ told }) => told))
+    for (const told of left)
+      if (told.run && told.status === 'paused' && !out.has(told) && !told.outcome)
+        this.fail(`${told.id} is paused, and has a claim without a run`)
     const fills = (kind: string) => left.filter((each) => each.kind === kind).length > shareMax
     // What waits for its next attempt takes no room, up to a number.
     const mayRun = left.filter(({ started }) => started > 0).length <= asideMax
@@ -431,6 +473,7 @@ export class Books {
     told.run = undefined
     told.outcome = undefined
     told.chargedSoon = 0
+    told.hasLost ||= lost
     if (lost) return
     const charged = isCharged(told, outcome)
     if (charged) told.charged++
@@ -442,12 +485,8 @@ export class Books {
     told.ack = next.type === 'completed' || next.type === 'failed' ? next.type : 'none'
     // What is read from disk says the time as it was before the clock was set.
     if (next.type === 'retry') this.#mayStart(told, next.nextAtMs - Math.max(setMs, 0))
-    // A reply whose id is there already stays as it is.
     if (next.type === 'completed')
-      told.replies = [
-        ...told.left.values(),
-        ...next.replies.flatMap(({ content }, n) => (told.left.has(n) ? [] : content)),
-      ]
+      told.replies = [...told.left.values(), ...next.replies.map(({ content }) => content)]
     // One that ran while another file was put in place ends beside the rows of that file.
     if (!isOver(told) || !told.strict || told.status === 'deleted') return
     const [before] = this.#before(told)

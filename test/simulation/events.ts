@@ -70,6 +70,8 @@ export type Happening =
   | { readonly do: 'odd-pages'; readonly how: Odd; readonly times: number }
   /** The disk of outbound.db fails in so many commits. */
   | { readonly do: 'failing-commits'; readonly times: number }
+  /** So many commits take effect and report an error of the disk. */
+  | { readonly do: 'unanswered-commits'; readonly times: number }
   /** A store that answers late takes so long for its next commit, and again for the answer. */
   | { readonly do: 'slow-commit'; readonly writeMs: number; readonly answerMs: number }
   /** Another file is put in place while the runtime is up, after so long a time without any. */
@@ -169,6 +171,8 @@ function randomEvent(random: Random, weights = WEIGHTS): Event {
       return { do: what, how: random.pick(['repeats', 'turns-round'] as const), times: 1 + random.int(3) }
     case 'failing-commits':
       return { do: what, times: 1 + random.int(14) }
+    case 'unanswered-commits':
+      return { do: what, times: 1 + random.int(3) }
     case 'slow-commit':
       return { do: what, writeMs: random.pick(TROUBLES), answerMs: random.pick(TROUBLES) }
     case 'swap':
@@ -243,6 +247,7 @@ const WEIGHTS: readonly (readonly [number, Event['do']])[] = [
   [0.8, 'reload'],
   [0.8, 'odd-pages'],
   [0.4, 'failing-commits'],
+  [0.8, 'unanswered-commits'],
   [0.5, 'slow-commit'],
   [0.3, 'swap'],
 ]

@@ -16,6 +16,8 @@ const HOT_JOURNAL = new Database.SqliteError(
 )
 const LOCKED = new Database.SqliteError('database is locked', 'SQLITE_BUSY')
 const FAILING = new Database.SqliteError('disk I/O error', 'SQLITE_IOERR_WRITE')
+/** The batch is on disk. */
+export const UNANSWERED = new Database.SqliteError('disk I/O error', 'SQLITE_IOERR_DELETE')
 const FULL = new Database.SqliteError('database or disk is full', 'SQLITE_FULL')
 
 type Unreadable = 'journal' | 'gone'
@@ -30,6 +32,7 @@ export class Faults {
   #busyReads = 0
   #busyCommits = 0
   #failingCommits = 0
+  #unansweredCommits = 0
   #slowMs: number[] = []
   #odd: { readonly how: Odd; times: number } | undefined
   #fullUntilMs = Number.NEGATIVE_INFINITY
@@ -64,6 +67,19 @@ export class Faults {
   /** The disk fails in so many commits: after a few of them the runtime gives up. */
   failingCommits(times: number): void {
     this.#failingCommits = times
+  }
+
+  /** So many commits take effect and report an error of the disk. */
+  unansweredCommits(times: number): void {
+    this.#unansweredCommits = times
+  }
+
+  /** Whether the commit that takes effect now is one of them. */
+  losesAnswer(): boolean {
+    if (this.#unansweredCommits === 0) return false
+    this.#unansweredCommits--
+    this.#strike('unanswered commit')
+    return true
   }
 
   /** Of the next commit of a store that answers late. */
@@ -122,6 +138,7 @@ export class Faults {
     this.#busyReads = 0
     this.#busyCommits = 0
     this.#failingCommits = 0
+    this.#unansweredCommits = 0
     this.#slowMs = []
     this.#odd = undefined
     this.#fullUntilMs = Number.NEGATIVE_INFINITY
@@ -185,7 +202,7 @@ export class Faults {
 
   /** It is one of these, and may end the service of the folder. */
   isPlanned(error: unknown): boolean {
-    return error === FAILING
+    return error === FAILING || error === UNANSWERED
   }
 
   get #troubled() {

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { HOST_TABLES } from '../../runtime/protocol/schema.ts'
 import { MemoryFile } from '../support/memory-store.ts'
-import type { Faults } from './faults.ts'
+import { type Faults, UNANSWERED } from './faults.ts'
 
 /**
  * outbound.db: the handle for the runtime, whose writing statements come by the faults, and the way past them
@@ -45,6 +45,8 @@ export class FolderFiles {
   readonly #inbounds: readonly Database.Database[]
   #inbound: Database.Database
   #faults: Faults | undefined
+  /** What the commit has returned whose answer is to be lost. */
+  #answer: { value?: unknown } | undefined
 
   constructor(folder: string) {
     mkdirSync(folder)
@@ -54,6 +56,7 @@ export class FolderFiles {
     const unwatched = db.prepare.bind(db) as Outbound['prepare']
     this.outbound = { db, prepare: once(unwatched) }
     db.prepare = once((sql) => this.#watched(unwatched(sql))) as typeof db.prepare
+    this.#watchTransactions(db)
   }
 
   get inbound(): Database.Database {
@@ -76,6 +79,34 @@ export class FolderFiles {
 
   close(): void {
     for (const db of [...this.#inbounds, this.outbound.db]) db.close()
+  }
+
+  /** This commit takes effect and throws; returns what it would have answered. */
+  unanswered(commit: () => unknown): unknown {
+    const answer: { value?: unknown } = (this.#answer = {})
+    try {
+      commit()
+    } catch (error) {
+      if (error !== UNANSWERED) throw error
+    } finally {
+      this.#answer = undefined
+    }
+    return answer.value
+  }
+
+  #watchTransactions(db: Database.Database): void {
+    const real = db.transaction.bind(db)
+    const watched = (work: () => unknown) => {
+      const transaction = real(work)
+      const immediate = () => {
+        const value = transaction.immediate()
+        if (!this.#answer) return value
+        this.#answer.value = value
+        throw UNANSWERED
+      }
+      return Object.assign(() => transaction(), { immediate })
+    }
+    db.transaction = watched as unknown as typeof db.transaction
   }
 
   #watched(statement: Database.Statement): Database.Statement {

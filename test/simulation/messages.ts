@@ -60,6 +60,8 @@ export interface Told {
   /** The store knows nothing of it any more; whether a row that stands there still runs again is open. */
   forgotten: boolean
 
+  /** The end of a run found its claim gone: on record it has begun, whether or not its handler has. */
+  hasLost: boolean
   /** How often its handler was called. */
   started: number
   /** Its handler has replied, and nothing has come in the way of that reply so far. */
@@ -114,6 +116,7 @@ export function messageOf(from: NewMessage, nowMs: number): Told {
     left: new Map(),
     delivered: 0,
     forgotten: false,
+    hasLost: false,
     started: 0,
     replied: false,
   }

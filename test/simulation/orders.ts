@@ -252,6 +252,43 @@ export const ORDERS: readonly Order[] = [
     ],
   },
   {
+    title: 'a claim and an end are written, and the disk reports an error',
+    mutant: 'a commit that has reported an error is not looked for on disk',
+    choices: ONE,
+    runs: [
+      [
+        up,
+        insert([message(1, [{ end: 'throws', ms: 20 }, {}]), message(2, [{ ms: 20 }], { address: BOB })]),
+        until('running'),
+        { do: 'unanswered-commits', times: 3 },
+        insert([message(3, [{}], { address: NONE })]),
+        pass(3_000),
+      ],
+    ],
+  },
+  {
+    title: 'the host pauses a message whose claim is written with an error',
+    mutant: 'claims that are on disk after an error stay there when nothing else is to be written',
+    choices: ONE,
+    runs: [
+      [
+        up,
+        { do: 'unanswered-commits', times: 1 },
+        insert([message(1)]),
+        pass(60),
+        { do: 'pause', pick: 0, hint: 'lost' },
+        pass(500),
+        { do: 'quiet' },
+      ],
+    ],
+  },
+  {
+    title: 'a message gets another process after its claim was written with an error',
+    mutant: 'claims that are on disk after an error are not taken back',
+    choices: ONE,
+    runs: [[up, { do: 'unanswered-commits', times: 2 }, insert([message(1), message(2)]), pass(1_000)]],
+  },
+  {
     title: 'a run ends while the commit of another end fails',
     mutant: 'ends that come while a commit fails are forgotten',
     choices: LATE,

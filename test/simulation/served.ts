@@ -25,7 +25,7 @@ import type { Store } from '../../runtime/store/store.ts'
 import type { TurnOrder } from '../../runtime/turns.ts'
 import { MemoryStore } from '../support/memory-store.ts'
 import { Violation } from './books.ts'
-import { Crash } from './faults.ts'
+import { Crash, UNANSWERED } from './faults.ts'
 import type { Folder } from './folder.ts'
 import { CONTENT_MAX } from './messages.ts'
 
@@ -377,20 +377,24 @@ export class Served {
     made = this.folder.books.made(batch),
     write: () => CommitResult = () => this.#store.commit(batch) as CommitResult,
   ): CommitResult {
-    const { faults, books } = this.folder
+    const { faults, books, files, store } = this.folder
     const { say } = this.#home
+    let isLost = false
     if (!this.#alive) throw new Error('the store is closed')
     say(() => `  turn ${told(batch)}`)
     const committed = books.commit(this.epoch, batch, made, () => {
       faults.begin()
-      if (this.folder.store === 'memory') faults.write()
-      const done = write()
-      say(() => `  on disk${committedText(done)}`)
+      if (store === 'memory') faults.write()
+      isLost = faults.losesAnswer()
+      const done = isLost && store !== 'memory' ? (files.unanswered(write) as CommitResult) : write()
+      say(() => `  on disk${committedText(done)}${isLost ? ', and reports an error' : ''}`)
       return done
     })
     if (this.#underWay) this.#underWay.state = 'written'
     faults.effect('what follows a commit')
-    return committed
+    if (!isLost) return committed
+    books.unanswered(batch, committed)
+    throw UNANSWERED
   }
 
   /**
@@ -422,7 +426,9 @@ export class Served {
     if (!this.#alive) return
     const isFenced = error instanceof NanoclawError && error.code === 'fenced'
     if (!isFenced && !this.folder.faults.isPlanned(error))
-      books.fail(`the runtime gives up: ${error instanceof Error ? error.stack : error}`)
+      books.fail(
+        `the runtime gives up: ${String(error instanceof Error ? error.stack : error).replaceAll('\n', ' ')}`,
+      )
     this.#home.say(() => `${this.folder.name} gives up in epoch ${this.epoch}: ${error}`)
     this.#home.gaveUp(this, isFenced ? 'fenced' : 'failed')
   }

@@ -15,6 +15,7 @@ const FAULTS = [
   'busy read',
   'busy commit',
   'failing commit',
+  'unanswered commit',
   'hot journal',
   'full disk',
   'fenced',

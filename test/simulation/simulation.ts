@@ -209,6 +209,8 @@ class Simulation implements RunResult {
         return faults.busyCommits(event.times)
       case 'failing-commits':
         return faults.failingCommits(event.times)
+      case 'unanswered-commits':
+        return faults.unansweredCommits(event.times)
       case 'slow-commit':
         return faults.slowCommit(event.writeMs, event.answerMs)
       case 'odd-pages':

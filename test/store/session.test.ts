@@ -12,6 +12,7 @@ import { HeadHost } from '../stories/hosts/head.ts'
 import type { Container } from '../stories/hosts/upstream.ts'
 import { compiled } from '../support/compiled.ts'
 import { headInbound, insertMessage, insertRow, openDb, seedInbound, tempDir } from '../support/files.ts'
+import { loseAnswer } from '../support/unanswered.ts'
 
 const CHAT = { channel_type: 'slack', platform_id: 'C1', thread_id: 't' }
 const PLACE = { channelType: 'slack', platformId: 'C1', threadId: 't' }
@@ -326,6 +327,39 @@ describe('owning a folder', () => {
     reader.exec('commit')
     expect(session.markCompleted(['a'], [reply])).toEqual(['a'])
     expect([view(dir).acks(), view(dir).messages().length]).toEqual([[['a', 'completed']], 1])
+  })
+
+  it('a call that took effect and reported an error of the disk does the same once when it is made again [183]', () => {
+    const { db, dir, session } = withInbound()
+    for (const id of ['a', 'b', 'c']) insertMessage(db, { id })
+    const fails = (call: () => unknown) => {
+      loseAnswer()
+      expect(call).toThrow(expect.objectContaining({ code: 'outbound_unusable' }))
+    }
+    fails(() => session.markProcessing(['a', 'b']))
+    expect(view(dir).acks()).toEqual([
+      ['a', 'processing'],
+      ['b', 'processing'],
+    ])
+    expect(session.markProcessing(['a', 'b'])).toEqual(['a', 'b'])
+    const replies = [{ kind: 'chat', content: '"done"' }]
+    fails(() => session.markCompleted(['a', 'b'], replies))
+    expect(session.markCompleted(['a', 'b'], replies)).toEqual(['a', 'b'])
+    fails(() => session.markProcessing(['c']))
+    expect(ids(session.getPendingMessages()), 'a loop that looks first finds it again').toEqual(['c'])
+    fails(() => session.writeMessageOut({ id: 'own', kind: 'chat', content: '1' }))
+    session.writeMessageOut({ id: 'own', kind: 'chat', content: '1' })
+    session.close()
+    expect(view(dir).acks()).toEqual([
+      ['a', 'completed'],
+      ['b', 'completed'],
+    ])
+    expect(view(dir).runs()).toEqual([
+      ['a', 1, 'replied', null],
+      ['b', 1, 'replied', null],
+    ])
+    expect(view(dir).messages()).toHaveLength(2)
+    expect(open(dir).interrupted).toBe(0)
   })
 
   it('a session that lost its folder writes nothing more', () => {

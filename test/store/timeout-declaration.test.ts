@@ -4,6 +4,7 @@ import { expect, test } from 'vitest'
 import { TimeoutDeclaration } from '../../runtime/store/timeout-declaration.ts'
 import type { Db } from '../support/files.ts'
 import { claim, completed, ending, NOW, type OpenOutbox, openOutbox, turn } from '../support/outbox.ts'
+import { loseAnswer } from '../support/unanswered.ts'
 
 const LIMITS: Readonly<Record<string, number>> = { quick: 60_000, long: 60_001, longer: 600_000 }
 
@@ -80,6 +81,16 @@ test('a turn that cannot be written leaves it as it was, and declares it once it
   expect(toldMs(open)).toBeNull()
   writer.commit(long)
   expect(toldMs(open)).toBe(60_001)
+})
+
+test('what a commit has told that took effect and reported an error is told anew with the next one [183]', () => {
+  const open = started()
+  const long = turn({ claims: [claim('a', { functionName: 'long' })] })
+  loseAnswer()
+  expect(() => open.writer.commit(long)).toThrow(/disk/)
+  expect(toldMs(open)).toBe(60_001)
+  open.writer.commit(turn({ claims: [claim('b', { functionName: 'quick' })] }))
+  expect(toldMs(open)).toBeNull()
 })
 
 test('a start unsays what a runtime that is gone had told', () => {

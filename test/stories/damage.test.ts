@@ -16,7 +16,8 @@ const ROWS = (n: number, kind: string) => `
 it('a hot journal beside a running runtime stops new work only, and an empty one stops none [48, 49]', async () => {
   const bench = await workbench(['echo', 'slow'], { pollMs: 50 })
   const [waits, reads] = [[] as string[], [] as string[]]
-  bench.events.on('waiting', ({ reason }) => waits.push(reason))
+  // The writer may keep its lock for more than a second before it is killed, which is an obstacle of its own.
+  bench.events.on('waiting', ({ reason }) => void (reason.includes('keeps it locked') || waits.push(reason)))
   bench.events.on('readable', ({ path }) => reads.push(path))
   const { inbound } = bench.config.paths
 

@@ -14,7 +14,7 @@ import type {
   WaitingPlace,
 } from '../../runtime/protocol/commit-batch.ts'
 import { NanoclawError } from '../../runtime/protocol/errors.ts'
-import { replyId } from '../../runtime/protocol/reply-id.ts'
+import { replyId, replyIdAgain } from '../../runtime/protocol/reply-id.ts'
 import { isoTime } from '../../runtime/protocol/time.ts'
 import type { EndedMessage, Recovery, RetentionQueries, Store } from '../../runtime/store/store.ts'
 
@@ -34,6 +34,14 @@ export interface StoredReply {
   readonly content: string
 }
 
+/** The last commit of a runtime: what it answers, or would have answered. */
+interface Committed {
+  readonly number: number
+  readonly results: readonly RunResult[]
+  readonly claims: readonly Claim[]
+  readonly answer: CommitResult
+}
+
 /** What outlives a runtime. */
 interface Contents {
   epoch: number
@@ -42,6 +50,14 @@ interface Contents {
   readonly running: Map<string, Claim>
   readonly runs: Map<string, StoredRun[]>
   replies: StoredReply[]
+  committed: Committed
+}
+
+const NOTHING: Committed = {
+  number: 0,
+  results: [],
+  claims: [],
+  answer: { lost: new Set(), refused: new Set() },
 }
 
 export class MemoryFile {
@@ -52,6 +68,7 @@ export class MemoryFile {
     running: new Map(),
     runs: new Map(),
     replies: [],
+    committed: NOTHING,
   }
   /** A reply with this content cannot be stored. */
   unwritable: string | undefined
@@ -72,6 +89,8 @@ export class MemoryStore implements Store {
   readonly #later: () => Promise<unknown>
   readonly #around: NonNullable<MemoryStoreParts['around']>
   #epoch = 0
+  /** The number of the last commit whose answer has come. */
+  #answered = 0
   #committing = false
   #closed = false
 
@@ -108,6 +127,8 @@ export class MemoryStore implements Store {
       of.running.clear()
       for (const [id, { status }] of of.acks) if (status === 'processing') of.acks.delete(id)
       this.#epoch = ++of.epoch
+      of.committed = NOTHING
+      this.#answered = 0
       return { epoch: of.epoch, checkpoint: of.checkpoint, interrupted: left.length, quarantined }
     })
   }
@@ -119,6 +140,7 @@ export class MemoryStore implements Store {
       await this.#later()
       const result = this.#around(batch, () => this.#write((of) => this.#writeBatch(of, batch)))
       await this.#later()
+      this.#answered = this.#file.contents.committed.number
       return result
     } finally {
       this.#committing = false
@@ -197,24 +219,41 @@ export class MemoryStore implements Store {
 
   #writeBatch(of: Contents, batch: CommitBatch): CommitResult {
     this.#checkEpoch(of)
+    const { committed } = of
+    const before = committed.number > this.#answered ? committed : NOTHING
+    for (const claim of before.claims) takeBack(of, claim)
     const [lost, refused] = [new Set<string>(), new Set<string>()]
     let seq = Math.ceil(Math.max(0, batch.inboundSeq, ...of.replies.map((reply) => reply.seq)))
     for (const result of batch.results) {
-      if (!endRun(of, result, batch.nowMs)) lost.add(result.id)
-      else if (result.next.type === 'completed')
-        result.next.replies.forEach(({ content }, n) => {
+      const { id, run, next } = result
+      if (before.results.some((each) => each.id === id && each.run === run)) {
+        if (before.answer.lost.has(id)) lost.add(id)
+      } else if (!endRun(of, result, batch.nowMs)) lost.add(id)
+      else if (next.type === 'completed')
+        next.replies.forEach(({ content }, n) => {
           if (content === this.#file.unwritable) throw new Error('this reply cannot be stored')
-          const id = replyId(result.id, n)
           seq += seq % 2 === 0 ? 1 : 2
-          if (!of.replies.some((reply) => reply.id === id))
-            of.replies.push({ id, seq, inReplyTo: result.id, content })
+          const isTaken = of.replies.some((each) => each.id === replyId(id, n))
+          const runs = of.runs.get(id) ?? []
+          if (isTaken && runs.some((each) => each.run !== run && each.outcome === 'replied')) return
+          const reply = isTaken ? replyIdAgain(replyId(id, n), seq) : replyId(id, n)
+          of.replies.push({ id: reply, seq, inReplyTo: id, content })
         })
     }
     for (const rejection of batch.rejections) reject(of, rejection, batch.nowMs)
     for (const claim of batch.claims) if (!begin(of, claim, batch.nowMs)) refused.add(claim.id)
     if (batch.checkpoint) of.checkpoint = batch.checkpoint
-    return { lost, refused }
+    const answer = { lost, refused }
+    const claims = batch.claims.filter(({ id }) => !refused.has(id))
+    of.committed = { number: committed.number + 1, results: batch.results, claims, answer }
+    return answer
   }
+}
+
+/** A claim whose commit was not answered, so that its run has not begun. */
+function takeBack(of: Contents, { id }: Claim): void {
+  of.running.delete(id)
+  if (of.acks.get(id)?.status === 'processing') of.acks.delete(id)
 }
 
 /** False: its claim is not there. */

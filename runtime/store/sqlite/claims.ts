@@ -72,6 +72,11 @@ export class Claims {
     }
   }
 
+  /** Their numbers are taken, and they will not run. */
+  passed(batches: readonly NewBatch[]): void {
+    this.#batches = batches.at(-1)?.batch ?? this.#batches
+  }
+
   clear(): void {
     this.#held.clear()
   }

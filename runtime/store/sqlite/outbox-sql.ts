@@ -58,6 +58,8 @@ const TEXTS = {
   waiting: `select next_at as nextAtMs, message_id as id from nanoclaw_run
     where next_at is not null and (next_at, message_id) > (?, ?) order by next_at, message_id limit ?`,
   beginBatch: `insert into nanoclaw_batch (batch, function, worker, alone, started_at, runs) values (?, ?, ?, ?, ?, ?)`,
+  hasBatch: 'select 1 from nanoclaw_batch where batch = ?',
+  isRunning: `select 1 from (${RUNNING}) where message_id = ? and run = ?`,
   endBatch: 'delete from nanoclaw_batch where batch = ?',
   /** Takes messages out of a batch that goes on without them. */
   strike: `update nanoclaw_batch set runs = (
@@ -81,6 +83,8 @@ const TEXTS = {
   reply: `insert into messages_out (id, seq, in_reply_to, timestamp, deliver_after, kind, platform_id, channel_type,
       thread_id, content)
     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (id) do nothing`,
+  /** Whether another run of the message is on record that has replied. */
+  hasReplied: `select 1 from nanoclaw_run where message_id = ? and run <> ? and outcome = 'replied'`,
 
   reject: `insert into processing_ack (message_id, status, status_changed) values (?, ?, ?)
     on conflict (message_id) do nothing`,

@@ -17,7 +17,7 @@ import type {
 } from '../../protocol/commit-batch.ts'
 import { NanoclawError } from '../../protocol/errors.ts'
 import type { Reply } from '../../protocol/outcome.ts'
-import { replyId } from '../../protocol/reply-id.ts'
+import { replyId, replyIdAgain } from '../../protocol/reply-id.ts'
 import { isoTime, sqliteTime } from '../../protocol/time.ts'
 import type { Recovery, RetentionQueries, Store } from '../store.ts'
 import { after, Claims, type HeldClaim } from './claims.ts'
@@ -25,6 +25,7 @@ import { makeTables } from './migrations.ts'
 import { openWritable, type WritableDb } from './open.ts'
 import { type Left, prepareOutbox, type Statements } from './outbox-sql.ts'
 import { OutboundRetention } from './retention-queries.ts'
+import { Unanswered, type Written } from './unanswered.ts'
 
 /** Called at places inside of an open transaction: see failpoints.ts. */
 type Reach = (point: 'in-claim' | 'in-finish-after-reply' | 'in-finish-before-commit' | 'in-recovery') => void
@@ -39,6 +40,7 @@ export interface OutboundMessage {
 interface Past {
   readonly epoch: number
   readonly claims: Claims
+  readonly unanswered: Unanswered
 }
 
 export class Outbox implements Store {
@@ -46,6 +48,7 @@ export class Outbox implements Store {
   readonly #sql: Statements
   readonly #reach: Reach | undefined
   #claims = new Claims()
+  #unanswered = new Unanswered()
   #epoch = 0
   /** The highest number of both files, while a batch is written. */
   #seq = 0
@@ -68,17 +71,19 @@ export class Outbox implements Store {
 
   /** What another handle on the same file needs in order to go on. */
   get past(): Past {
-    return { epoch: this.#epoch, claims: this.#claims }
+    return { epoch: this.#epoch, claims: this.#claims, unanswered: this.#unanswered }
   }
 
-  follow({ epoch, claims }: Past): this {
+  follow({ epoch, claims, unanswered }: Past): this {
     this.#epoch = epoch
     this.#claims = claims
+    this.#unanswered = unanswered
     return this
   }
 
   recover(nowMs: number, crashLimit: number, stoppedEpoch = 0): Recovery {
     this.#claims.clear()
+    this.#unanswered.clear()
     return this.#db
       .transaction(() => {
         const left = this.#sql.running.all() as Left[]
@@ -118,20 +123,27 @@ export class Outbox implements Store {
 
   /**
    * `run` of a result is that of its claim. `messages` are written in the same transaction; one that is in
-   * reply to a message whose claim is lost is left out, and so is one whose id is there already.
+   * reply to a message whose claim is lost is left out, and so is one whose id is there already. They were
+   * written before where all of the results were.
    * @throws NanoclawError `fenced`; SqliteError, see classifyWrite
    */
   commit(batch: CommitBatch, messages: readonly OutboundMessage[] = []): CommitResult {
     const { nowMs, results, rejections, claims, longestRunMs, checkpoint } = batch
     const stamps = { nowMs, iso: isoTime(nowMs), sqlite: sqliteTime(nowMs) }
-    const held = results.map((result) => this.#claims.of(result))
+    let written: (Written & CommitResult) | undefined
     const write = () => {
       this.#checkEpoch()
+      this.#settle()
+      this.#takeBack()
       this.#seq = Math.ceil(Math.max((this.#sql.maxSeq.get() as number | null) ?? 0, batch.inboundSeq))
-      const lost = this.#finish(results, held, stamps)
+      const fresh = results.filter((result) => !this.#unanswered.endOf(result))
+      const held = fresh.map((result) => this.#claims.of(result))
+      const lost = this.#finish(fresh, held, stamps)
+      for (const result of results) if (this.#unanswered.endOf(result)?.lost) lost.add(result.id)
       if (results.length > 0) this.#reach?.('in-finish-after-reply')
-      for (const { id, inReplyTo, reply } of messages)
-        if (inReplyTo === null || !lost.has(inReplyTo)) this.#insert(id, inReplyTo, reply, stamps)
+      if (results.length === 0 || fresh.length > 0)
+        for (const { id, inReplyTo, reply } of messages)
+          if (inReplyTo === null || !lost.has(inReplyTo)) this.#insert(id, inReplyTo, reply, stamps)
       for (const rejection of rejections) this.#reject(rejection, stamps)
       const refused = this.#claim(claims, stamps)
       const begun = this.#claims.plan(claims, refused, nowMs)
@@ -141,12 +153,19 @@ export class Outbox implements Store {
       if (longestRunMs !== undefined) this.#sql.tell.run({ limitMs: longestRunMs, at: stamps.iso })
       if (checkpoint) this.#setCheckpoint(checkpoint)
       if (results.length > 0) this.#reach?.('in-finish-before-commit')
-      return { lost, refused, begun }
+      written = { results, fresh, held, lost, refused, begun }
+      return written
     }
-    const { lost, refused, begun } = this.#db.transaction(write).immediate()
-    this.#claims.ended(results, held)
-    this.#claims.begun(begun)
-    return { lost, refused }
+    try {
+      const { fresh, held, lost, refused, begun } = this.#db.transaction(write).immediate()
+      this.#unanswered.clear()
+      this.#claims.ended(fresh, held)
+      this.#claims.begun(begun)
+      return { lost, refused }
+    } catch (error) {
+      if (written) this.#unanswered.failed(written)
+      throw error
+    }
   }
 
   history(ids: readonly string[]): Map<string, History> {
@@ -195,7 +214,10 @@ export class Outbox implements Store {
   }
 
   get retention(): RetentionQueries {
-    return new OutboundRetention(this.#db, () => this.#checkEpoch())
+    return new OutboundRetention(this.#db, () => {
+      this.#checkEpoch()
+      this.#settle()
+    })
   }
 
   close(): void {
@@ -211,6 +233,25 @@ export class Outbox implements Store {
       )
   }
 
+  /** Whether a commit that has failed is on disk shows in what it was to change, until the next write. */
+  #settle(): void {
+    const written = this.#unanswered.settle(({ fresh, held, begun }) => {
+      if (begun[0]) return this.#sql.hasBatch.get(begun[0].batch) !== undefined
+      // What changes nothing may be written twice.
+      const ended = fresh.find((_, n) => held[n])
+      return ended !== undefined && this.#sql.isRunning.get(ended.id, ended.run) === undefined
+    })
+    if (!written) return
+    this.#claims.ended(written.fresh, written.held)
+    this.#claims.passed(written.begun)
+  }
+
+  #takeBack(): void {
+    for (const { batch, claims } of this.#unanswered.begun)
+      if (this.#sql.endBatch.run(batch).changes === 1)
+        this.#sql.release.all(JSON.stringify(claims.map(({ id }) => id)))
+  }
+
   /**
    * `held`: the claims of these results, one for each. Returns the messages whose claim was no longer there.
    */
@@ -221,11 +262,11 @@ export class Outbox implements Store {
   ): Set<string> {
     const lost = this.#endClaims(results, held, stamps)
     this.#endRuns(results, held, lost, stamps)
-    for (const { id, next } of results) {
+    for (const { id, run, next } of results) {
       const ours = !lost.has(id)
       if (ours && next.type === 'completed')
         for (let index = 0; index < next.replies.length; index++)
-          this.#insert(replyId(id, index), id, next.replies[index]!, stamps)
+          this.#reply(replyId(id, index), id, run, next.replies[index]!, stamps)
     }
     const { over, struck } = after(results, held)
     for (const batch of over) this.#sql.endBatch.run(batch)
@@ -296,9 +337,20 @@ export class Outbox implements Store {
     return pauseMs === 0 ? null : nowMs + jitterMs(pauseMs, spread(id, run))
   }
 
-  #insert(id: string, inReplyTo: string | null, reply: Reply, { sqlite }: Stamps): void {
+  /**
+   * The id is taken where an earlier run has replied; or where retention has kept a reply to a message whose
+   * id comes again. The host may have recorded that one as delivered, so this one gets an id of its own.
+   */
+  #reply(id: string, inReplyTo: string, run: number, reply: Reply, stamps: Stamps): void {
+    if (this.#insert(id, inReplyTo, reply, stamps)) return
+    if (this.#sql.hasReplied.get(inReplyTo, run) === undefined)
+      this.#insert(replyIdAgain(id, this.#seq), inReplyTo, reply, stamps)
+  }
+
+  /** False: there is a row with this id. */
+  #insert(id: string, inReplyTo: string | null, reply: Reply, { sqlite }: Stamps): boolean {
     this.#seq += this.#seq % 2 === 0 ? 1 : 2
-    this.#sql.reply.run(
+    const { changes } = this.#sql.reply.run(
       id,
       this.#seq,
       inReplyTo,
@@ -310,6 +362,7 @@ export class Outbox implements Store {
       reply.threadId,
       reply.content,
     )
+    return changes === 1
   }
 
   /**
