@@ -14,13 +14,14 @@ import { latency } from './rows/latency.ts'
 import { payload } from './rows/payload.ts'
 import { poll } from './rows/poll.ts'
 import { recovery } from './rows/recovery.ts'
+import { steps } from './rows/steps.ts'
 import { throughput } from './rows/throughput.ts'
 import { print, type Row } from './table.ts'
 import { type Benchmark, World } from './world.ts'
 
 const BENCHMARKS: readonly Benchmark[] = [
   ...[throughput, latency, burst, hostCommit, coldStart, idle],
-  ...[history, poll, recovery, payload],
+  ...[history, poll, recovery, payload, steps],
 ]
 
 const { values } = parseArgs({

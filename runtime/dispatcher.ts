@@ -9,15 +9,24 @@
 // store takes back the claims that are not made anew.
 // While a commit is under way nothing is taken; results that arrive meanwhile wait for the next one.
 import type { Clock, Timer } from './protocol/clock.ts'
-import type { Checkpoint, Claim, CommitBatch, CommitResult, Rejection } from './protocol/commit-batch.ts'
+import type {
+  AnswerResult,
+  Checkpoint,
+  Claim,
+  CommitBatch,
+  CommitResult,
+  Rejection,
+} from './protocol/commit-batch.ts'
 import type { Events } from './protocol/events.ts'
-import type { Dispatch } from './protocol/ipc.ts'
 import type { Outcome, Receiver, RunEnd } from './protocol/outcome.ts'
+import type { FinishedStep } from './protocol/steps.ts'
 import { dueTime } from './protocol/time.ts'
 import { BatchSize } from './queue/batch-size.ts'
+import { type Gathered, gather, joined } from './queue/gathered.ts'
 import type { Entry, Message, MessageRow, MessageSource } from './queue/message.ts'
 import type { Queue } from './queue/queue.ts'
 import { decideNext, isCharged, type Next, RETRY_AFTER_FREE_MS } from './queue/retry-policy.ts'
+import { dispatchOf, type StartedRun } from './queue/run.ts'
 import { byTheClock, type DecidedRun, resultOf, settledOf } from './queue/run-result.ts'
 import { type Demand, plan } from './queue/scheduler.ts'
 import type { Slot, Workers } from './queue/workers.ts'
@@ -26,6 +35,8 @@ import type { Store } from './store/store.ts'
 
 export interface DispatcherParts {
   readonly workspace: string
+  /** Of the store: see Recovery. */
+  readonly scope: string
   /** Its `soon` is asked for turns alone. */
   readonly clock: Clock
   /** 0 ≤ random < 1; spreads retries. */
@@ -43,6 +54,8 @@ export interface DispatcherParts {
   readonly checkpoint: (nowMs: number) => Checkpoint | null
   /** After a commit that started runs. */
   readonly claimed: () => void
+  /** Messages whose handlers wait, and that an answer has woken. */
+  readonly answered: (ids: readonly string[]) => void
   /** What a failed commit means: it passes, in one way or another, or it stops the runtime. */
   readonly classify: (error: unknown) => Passing | 'fatal'
   /** A failed commit, for people. */
@@ -53,38 +66,22 @@ export interface DispatcherParts {
 /** Most content in one batch. */
 const BATCH_BYTES_MAX = 1024 * 1024
 
-/** A message that is claiming or running. */
-interface Run {
-  readonly n: number
-  readonly entry: Entry
-  readonly run: number
-  readonly attempt: number
-  readonly alone: boolean
-  readonly row: MessageRow
-}
-
 /** What one worker gets. */
 interface Assignment {
   readonly slot: Slot
-  readonly runs: readonly Run[]
-}
-
-/** A message that fails without a run, until that is on disk; rows without a proper id have no message. */
-interface Rejected {
-  readonly rejection: Rejection
-  readonly message: Message | undefined
+  readonly runs: readonly StartedRun[]
 }
 
 export class Dispatcher {
   readonly #parts: DispatcherParts
-  readonly #running = new Map<number, Run>()
+  readonly #running = new Map<number, StartedRun>()
   readonly #batchSize = new BatchSize()
   readonly #retry: CommitRetry
   /** A worker serves several workspaces, and keys of two of them have nothing to do with each other. */
   readonly #lanePrefix: string
   readonly #receiver: Receiver
-  #results: DecidedRun[] = []
-  #rejected: Rejected[] = []
+  /** For the next commit. */
+  #gathered = gather()
   #committing = false
   /** Reserved for the claims of the commit that is under way. */
   #reserved: readonly Slot[] = []
@@ -104,7 +101,11 @@ export class Dispatcher {
     this.#parts = parts
     this.#retry = new CommitRetry({ ...parts, again: () => this.nudge() })
     this.#lanePrefix = `${parts.nextRunId()}:`
-    this.#receiver = { workspace: parts.workspace, ended: (ended) => this.#ended(ended) }
+    this.#receiver = {
+      workspace: parts.workspace,
+      ended: (ended) => this.#guard(() => this.#decide(ended)),
+      step: (n, step, kept) => this.#guard(() => this.#keep(n, step, kept)),
+    }
   }
 
   /** Messages whose run has begun and is not yet on disk as ended. */
@@ -116,7 +117,7 @@ export class Dispatcher {
   /** What has a claim on disk, and no end; `results`: of these, handlers that have ended. */
   get unwritten(): { readonly claims: number; readonly results: number } {
     const { queue } = this.#parts
-    const results = this.#results.filter(({ outcome }) => outcome.type !== 'cancelled').length
+    const results = this.#gathered.results.filter(({ outcome }) => outcome.type !== 'cancelled').length
     const underWay = this.#committing ? queue.count('claiming') : 0
     return { claims: this.running + underWay + this.#doubtful, results }
   }
@@ -137,7 +138,19 @@ export class Dispatcher {
 
   /** Ends a message without running it. */
   reject(rejection: Rejection, message?: Message): void {
-    this.#rejected.push({ rejection, message })
+    this.#gathered.rejected.push({ rejection, message })
+    this.nudge()
+  }
+
+  /** Ends a message as the answer to a question. */
+  answer(answer: AnswerResult, message: Message): void {
+    this.#gathered.answers.push({ answer, message })
+    this.nudge()
+  }
+
+  /** The host has ended a message that waits. */
+  withdraw(id: string): void {
+    this.#gathered.withdrawn.push(id)
     this.nudge()
   }
 
@@ -162,7 +175,9 @@ export class Dispatcher {
   #turn(): void {
     const assignments = this.#claiming ? this.#read(this.#take()) : []
     this.#commit(assignments)
-    if (this.#doubtful === 0 && this.running + this.#rejected.length === 0 && !this.#committing)
+    const { rejected, answers, withdrawn } = this.#gathered
+    const unwritten = rejected.length + answers.length + withdrawn.length + this.#doubtful
+    if (this.running + unwritten === 0 && !this.#committing)
       for (const resolve of this.#whenIdle.splice(0)) resolve()
   }
 
@@ -218,7 +233,7 @@ export class Dispatcher {
     const assignments: Assignment[] = []
     const rowsOf = this.#rowsOf(taken)
     for (const [slot, entries] of taken) {
-      const runs: Run[] = []
+      const runs: StartedRun[] = []
       let unread = false
       for (const entry of entries) {
         const rows = rowsOf.get(entry.message.source)
@@ -257,16 +272,17 @@ export class Dispatcher {
   }
 
   /** Undefined: the file does not say any more that it is to be run now. */
-  #start(slot: Slot, entry: Entry, company: number, row: MessageRow | undefined): Run | undefined {
+  #start(slot: Slot, entry: Entry, company: number, row: MessageRow | undefined): StartedRun | undefined {
     const { queue, clock } = this.#parts
     const { message } = entry
     if (row?.status === 'pending' && isDue(row, clock.now())) {
       const alone = slot.idle && company === 1
       const [run, attempt] = [entry.runs + 1, entry.attempts + 1]
-      return { n: this.#parts.nextRunId(), entry, run, attempt, alone, row }
+      return { n: this.#parts.nextRunId(), entry, run, attempt, alone, row, hasSteps: false }
     }
     if (row?.status === 'pending') message.source.reread(entry)
     else {
+      if (entry.runs > 0 && row?.status !== 'paused') this.#gathered.withdrawn.push(message.id)
       queue.remove(message)
       message.source.onFinished(message)
       // Nothing of it comes back that would ask for the turn of the one behind it.
@@ -277,27 +293,33 @@ export class Dispatcher {
 
   #commit(assignments: readonly Assignment[]): void {
     const { store, events } = this.#parts
-    const [results, rejected] = [this.#results, this.#rejected]
-    const batch = this.#batchOf(results, rejected, assignments)
+    const gathered = this.#gathered
+    const { steps, results, rejected, answers } = gathered
+    const batch = this.#batchOf(gathered, assignments)
     if (!batch) return
-    this.#results = []
-    this.#rejected = []
+    this.#gathered = gather()
     const failed = (error: unknown) => {
-      this.#results = [...results, ...this.#results]
-      this.#rejected = [...rejected, ...this.#rejected]
-      for (const { runs } of assignments) for (const { entry } of runs) this.#putBack(entry)
+      this.#gathered = joined(gathered, this.#gathered)
+      for (const { runs } of assignments)
+        for (const { entry } of runs) {
+          // Where the claim was written all the same, it waits no more.
+          entry.waits = false
+          this.#putBack(entry)
+        }
       this.#release(assignments.map(({ slot }) => slot))
       this.#commitFailed(error, batch)
     }
     const committed = (done: CommitResult) => {
       this.#doubtful = 0
       this.#retry.healed(results.length)
-      this.#finish(results, done.lost)
+      this.#finish(results, done)
       for (const { message } of rejected) if (message) this.#parts.queue.remove(message)
+      this.#answered(answers, done)
       for (const { rejection } of rejected)
         if (rejection.ack === 'completed') events.emit('context', { id: rejection.id })
         else events.emit('rejected', rejection)
-      this.#run(assignments, done.refused)
+      for (const { kept } of steps) kept()
+      this.#run(assignments, done)
       if (results.length > 0)
         events.emit(
           'runs-ended',
@@ -339,11 +361,8 @@ export class Dispatcher {
   }
 
   /** Undefined: there is nothing to write. */
-  #batchOf(
-    results: readonly DecidedRun[],
-    rejected: readonly Rejected[],
-    assignments: readonly Assignment[],
-  ): CommitBatch | undefined {
+  #batchOf(gathered: Gathered, assignments: readonly Assignment[]): CommitBatch | undefined {
+    const { steps, results, rejected, answers, withdrawn } = gathered
     const { clock, checkpoint } = this.#parts
     const claims: Claim[] = []
     for (const { slot, runs } of assignments)
@@ -356,14 +375,18 @@ export class Dispatcher {
           worker: slot.pid,
           alone,
         })
-    if (results.length + rejected.length + claims.length + this.#doubtful === 0) return undefined
+    const parts = [steps, results, rejected, answers, withdrawn, claims]
+    if (this.#doubtful === 0 && parts.every(({ length }) => length === 0)) return undefined
     const nowMs = clock.now()
     const aheadMs = nowMs - clock.monotonic()
     return {
       nowMs,
+      steps: steps.map(({ result }) => result),
+      answers: answers.map(({ answer }) => answer),
       results: results.map((result) => resultOf(byTheClock(result, aheadMs))),
       claims,
       rejections: rejected.map(({ rejection }) => rejection),
+      withdrawn,
       inboundSeq: this.#maxSeqFor(results),
       checkpoint: checkpoint(nowMs),
     }
@@ -371,13 +394,14 @@ export class Dispatcher {
 
   /** Replies are numbered above what the source has, as far as it can be read now. */
   #maxSeqFor(results: readonly DecidedRun[]): number {
-    const replying = results.some(({ outcome }) => outcome.type === 'replied' && outcome.replies.length > 0)
-    if (replying) this.#maxSeq = this.#parts.maxSeq() ?? this.#maxSeq
+    const says = ({ outcome }: DecidedRun) =>
+      outcome.type === 'suspended' || (outcome.type === 'replied' && outcome.replies.length > 0)
+    if (results.some(says)) this.#maxSeq = this.#parts.maxSeq() ?? this.#maxSeq
     return this.#maxSeq
   }
 
   /** On disk: results become what was decided. */
-  #finish(results: readonly DecidedRun[], lost: ReadonlySet<string>): void {
+  #finish(results: readonly DecidedRun[], { lost, waiting }: CommitResult): void {
     const { queue, clock } = this.#parts
     const aheadMs = clock.now() - clock.monotonic()
     for (const result of results) {
@@ -389,6 +413,9 @@ export class Dispatcher {
       } else if (next.type === 'completed' || next.type === 'failed') {
         queue.remove(message)
         message.source.onFinished(message)
+      } else if (next.type === 'waiting') {
+        entry.waits = true
+        message.source.onSuspended(entry, waiting.get(message.id) ?? clock.now())
       } else if (!message.source.isCurrent(entry)) message.source.reread(entry)
       else if (next.type === 'retry') queue.move(message, { type: 'retrying', entry, untilMs: next.nextAtMs })
       else queue.move(message, { type: 'ready', entry })
@@ -396,19 +423,34 @@ export class Dispatcher {
     if (results.length > 0) this.nudge()
   }
 
+  /** On disk: they have ended, and what waited for them goes on. */
+  #answered(answers: Gathered['answers'], { unused, answered }: CommitResult): void {
+    const { queue } = this.#parts
+    for (const { message } of answers)
+      if (unused.has(message.id)) message.source.onUnused(message)
+      else {
+        queue.remove(message)
+        message.source.onFinished(message)
+      }
+    if (answered.length > 0) this.#parts.answered(answered)
+  }
+
   /**
    * The claims are on disk. Those that were refused belong to another runner, or have runs that were not
    * known here.
    */
-  #run(assignments: readonly Assignment[], refused: ReadonlySet<string>): void {
-    const { queue, events, claimed } = this.#parts
+  #run(assignments: readonly Assignment[], { refused, journals }: CommitResult): void {
+    const { queue, events, claimed, scope } = this.#parts
     for (const { slot, runs } of assignments) {
       for (const { entry } of runs) {
         const { message } = entry
         if (refused.has(message.id)) {
           queue.remove(message)
           message.source.onClaimLost(message)
-        } else queue.move(message, { type: 'running', entry })
+        } else {
+          entry.waits = false
+          queue.move(message, { type: 'running', entry })
+        }
       }
       const started =
         refused.size === 0 ? runs : runs.filter(({ entry }) => entry.message.state.type === 'running')
@@ -425,7 +467,7 @@ export class Dispatcher {
         })
       for (const run of started) this.#running.set(run.n, run)
       slot.run(
-        started.map((run) => dispatchOf(run, this.#lanePrefix)),
+        started.map((run) => dispatchOf(run, this.#lanePrefix, scope, journals.get(run.entry.message.id))),
         this.#receiver,
       )
     }
@@ -434,12 +476,28 @@ export class Dispatcher {
   /**
    * Called by a worker, which may have messages of other dispatchers: an error in here must not stop theirs.
    */
-  #ended(ended: readonly RunEnd[]): void {
+  #guard(work: () => void): void {
     try {
-      if (!this.#closed) this.#decide(ended)
+      if (!this.#closed) work()
     } catch (error) {
       this.#parts.fatal(error)
     }
+  }
+
+  /**
+   * Before a run ends it has been told of all its steps, so a step that comes later is of a process that is
+   * given up.
+   */
+  #keep(n: number, step: FinishedStep, kept: () => void): void {
+    const running = this.#running.get(n)
+    if (!running) return
+    running.hasSteps = true
+    const { entry, run } = running
+    this.#gathered.steps.push({
+      result: { id: entry.message.id, run, version: entry.spec.version, ...step },
+      kept,
+    })
+    this.nudge()
   }
 
   #decide(ended: readonly RunEnd[]): void {
@@ -461,10 +519,11 @@ export class Dispatcher {
         nowMs,
         random: random(),
       }
-      const next = decideNext(outcome, facts)
+      const decided = decideNext(outcome, facts)
+      const next = decided.type === 'released' && running.hasSteps ? KEPT_RELEASE : decided
       this.#learn(entry, outcome, durationMs, next, nowMs)
       queue.move(entry.message, { type: 'finishing', entry })
-      this.#results.push({ entry, run, attempt, outcome, durationMs, next, aheadMs })
+      this.#gathered.results.push({ entry, run, attempt, outcome, durationMs, next, aheadMs })
     }
     this.nudge()
   }
@@ -494,7 +553,7 @@ export class Dispatcher {
     const { classify, fatal } = this.#parts
     const meaning = classify(error)
     if (meaning === 'doubt') this.#doubtful = Math.max(this.#doubtful, claims.length)
-    if (meaning === 'fatal' || !this.#retry.begin(meaning, error, this.#results.length)) fatal(error)
+    if (meaning === 'fatal' || !this.#retry.begin(meaning, error, this.#gathered.results.length)) fatal(error)
   }
 }
 
@@ -509,17 +568,7 @@ function idsBySource(batches: Iterable<readonly Entry[]>): Map<MessageSource, st
   return bySource
 }
 
-function dispatchOf({ n, entry, attempt, row }: Run, lanePrefix: string): Dispatch {
-  const { isolated, key, spec } = entry
-  return {
-    n,
-    lane: key === null ? '' : lanePrefix + key,
-    attempt,
-    alone: isolated,
-    timeoutMs: spec.timeoutMs,
-    message: row,
-  }
-}
+const KEPT_RELEASE: Next = { type: 'released', keep: true }
 
 function isDue(row: MessageRow, nowMs: number): boolean {
   const atMs = dueTime(row.processAfter)

@@ -7,6 +7,11 @@ import type { Store } from './store/store.ts'
 
 /** Places inside of an open transaction or of a stop. All others lie between the ports of the dispatcher. */
 export type Failpoint =
+  | 'in-step'
+  | 'in-suspend'
+  | 'in-close'
+  | 'in-answer'
+  | 'in-wake'
   | 'in-claim'
   | 'in-finish-after-reply'
   | 'in-finish-before-commit'

@@ -20,7 +20,7 @@ export function defineConfig(config: UserConfig): UserConfig {
 
 export type { UserConfig } from './config/options.ts'
 export type { Duration } from './protocol/duration.ts'
-export { NanoclawError, NonRetryableError, RetryAfterError } from './protocol/errors.ts'
+export { NanoclawError, NonRetryableError, RetryAfterError, StepFailed } from './protocol/errors.ts'
 export type {
   Context,
   FunctionDefinition,
@@ -31,5 +31,8 @@ export type {
   On,
   ReplyOptions,
   Retry,
+  StepOptions,
+  StepTools,
+  Stored,
   Untyped,
 } from './protocol/handler.ts'

@@ -353,7 +353,8 @@ export class Workspace {
         queue,
         inbound: ports.inbound,
         history: (ids) => outbox.history(ids),
-        unfinished: (ids, limit) => outbox.unfinished(ids, limit),
+        unfinished: (ids, limit) => outbox.unfinished(ids, limit, clock.now()),
+        waits: outbox.waits,
         waiting: (after, limit) => outbox.waiting(after, limit),
         start: START,
         limits: { ...INBOUND_LIMITS, ...this.#parts.limits },
@@ -380,6 +381,7 @@ export class Workspace {
     )
     const dispatcher = new Dispatcher({
       workspace: this.name,
+      scope: recovery.scope,
       clock: guarded(
         clock,
         (error) => this.#fatal(error),
@@ -403,6 +405,7 @@ export class Workspace {
         this.#busyAtMs = clock.monotonic()
         heartbeat.beat()
       },
+      answered: (ids) => source.wake(ids),
       classify: writeTrouble,
       explain: (error) => explain(error, { path: paths.outbound, use: 'write' }),
       fatal: (error) => this.#fatal(error),

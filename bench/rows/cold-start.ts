@@ -156,6 +156,7 @@ function firstResultMs(root: string, bundle: string, spawner: Spawner, livesMs: 
         loaded: (loaded) =>
           loaded.run([DISPATCH], {
             workspace: '',
+            step: () => {},
             ended: ([ended]) => {
               if (ended?.outcome.type !== 'replied') return
               tookMs = performance.now() - fromMs
@@ -177,6 +178,7 @@ const DISPATCH: Dispatch = {
   attempt: 1,
   alone: false,
   timeoutMs: 30_000,
+  scope: '',
   message: {
     id: 'm-1',
     seq: 2,

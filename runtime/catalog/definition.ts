@@ -20,6 +20,8 @@ const FIELDS = [
   'retry',
   'concurrency',
   'key',
+  'version',
+  'whileWaiting',
   'rawContent',
   'handler',
 ] as const satisfies readonly (keyof FunctionDefinition)[]
@@ -33,6 +35,7 @@ const RETRY_FIELDS = [
 const ATTEMPTS_MAX = 100
 const FACTOR_MAX = 10
 const CONCURRENCY_MAX = 1000
+const VERSION_MAX = 1_000_000
 
 const EXPORT_FORMS =
   'export default defineFunction({ handler(message, ctx) { … } }), or export default (message, ctx) => { … }'
@@ -61,6 +64,8 @@ export function parseDefinition(
     retry: retryOf(raw.retry, defaults.retry, faults),
     concurrency: integerOf('concurrency', raw.concurrency, CONCURRENCY_MAX, defaults.concurrency, faults),
     key: parseKey(raw.key, faults),
+    version: integerOf('version', raw.version, VERSION_MAX, 1, faults),
+    holdsWhileWaiting: holdsOf(raw.whileWaiting, faults),
     rawContent: flagOf('rawContent', raw.rawContent, faults),
     bundle,
   }
@@ -116,6 +121,12 @@ function lengthOf(field: string, value: unknown, preset: number, faults: Faults)
   const lengthMs = parseDuration(value)
   if (lengthMs === undefined) faults.wrong(field, value, DURATION_FORMS)
   return lengthMs ?? preset
+}
+
+function holdsOf(value: unknown, faults: Faults): boolean {
+  if (value !== undefined && value !== 'free' && value !== 'hold')
+    faults.wrong('whileWaiting', value, `'free' or 'hold'`)
+  return value === 'hold'
 }
 
 function factorOf(value: unknown, preset: number, faults: Faults): number {

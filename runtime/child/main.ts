@@ -8,6 +8,7 @@ import { type Order, unpack } from '../protocol/wire.ts'
 import { type SendReport, takeSend } from './channel.ts'
 import { HandlerRun } from './run.ts'
 import { mapStacks } from './stack.ts'
+import { StepBodies } from './steps.ts'
 
 /** After this time a running message returns the messages behind it, so that another child can run them. */
 const HAND_BACK_MS = 20
@@ -51,9 +52,13 @@ function dieWith(parentPid: number): void {
 
 class Worker {
   readonly #setup: ChildSetup
+  readonly #bodies = new StepBodies()
   readonly #send: (report: Report) => void
   #handler: Handler | undefined
   #rawContent = false
+  #version = 1
+  /** Active resources of the process before its handlers began. */
+  #resources = 0
   #queue: Dispatch[] = []
   #current: HandlerRun | undefined
   #results: Result[] = []
@@ -77,6 +82,7 @@ class Worker {
       ) {
         this.#handler = definition.handler as Handler
         this.#rawContent = 'rawContent' in definition && definition.rawContent === true
+        if ('version' in definition) this.#version = Number(definition.version)
       }
       this.#send({ type: 'loaded', definition: describe(definition, 0) })
     } catch (error) {
@@ -87,6 +93,10 @@ class Worker {
   obey(order: Order): void {
     if (order.type === 'abort') {
       if (this.#current?.n === order.n) this.#current.abort(order.why)
+      return
+    }
+    if (order.type === 'kept') {
+      if (this.#current?.n === order.n) this.#current.kept(order.name)
       return
     }
     this.#queue.push(...unpack(order))
@@ -101,12 +111,14 @@ class Worker {
   async #work(): Promise<void> {
     this.#working = true
     const impatience = setInterval(() => this.#handBack('handed-back', () => true), HAND_BACK_MS)
+    this.#resources = process.getActiveResourcesInfo().length
     for (let dispatch = this.#queue.shift(); dispatch; dispatch = this.#queue.shift()) {
       impatience.refresh()
       const result = await this.#handle(dispatch)
       this.#current = undefined
       this.#report(result)
       const { lane } = dispatch
+      if (result.end === 'suspended' && !result.isQuiet) this.#handBack('handed-back', () => true)
       if (result.end !== 'replied' && lane !== '')
         this.#handBack('behind-a-failure', (behind) => behind.lane === lane)
     }
@@ -128,7 +140,17 @@ class Worker {
       { content },
       this.#rawContent ? { rawContent: message.content } : {},
     ) as HandlerMessage
-    this.#current = new HandlerRun(dispatch, parsed, this.#setup, this.#send)
+    this.#current = new HandlerRun(dispatch, parsed, {
+      setup: this.#setup,
+      bodies: this.#bodies,
+      send: (report) => {
+        // What is on record of a message must not come before the ends of those in front of it.
+        if (report.type === 'step') this.#flush()
+        this.#send(report)
+      },
+      version: this.#version,
+      resources: this.#resources,
+    })
     return this.#current.run(this.#handler!)
   }
 

@@ -31,6 +31,8 @@ export function outcomeText(outcome: Outcome, reason: string | null): string {
   switch (outcome.type) {
     case 'replied':
       return 'replied'
+    case 'suspended':
+      return `waits${waits(outcome.waits)}`
     case 'threw':
     case 'bad-reply':
     case 'bad-message':
@@ -50,6 +52,11 @@ export function outcomeText(outcome: Outcome, reason: string | null): string {
     default:
       return outcome satisfies never
   }
+}
+
+/** The names of what it waits for; none: for what it waited for before. */
+function waits(waits: readonly { readonly name: string }[]): string {
+  return waits.length === 0 ? '' : ` for ${waits.map(({ name }) => plain(name)).join(', ')}`
 }
 
 const LINES_MAX = 4

@@ -5,7 +5,14 @@ import { realClock } from '../protocol/clock.ts'
 import { formatDuration } from '../protocol/duration.ts'
 import { isoTime } from '../protocol/time.ts'
 import type { RuntimeSeen } from '../store/sqlite/inspect.ts'
-import type { Ack, MessageReport, Row, Run, StoredReply } from '../store/sqlite/inspect-message.ts'
+import type {
+  Ack,
+  MessageReport,
+  Row,
+  Run,
+  StepOnRecord,
+  StoredReply,
+} from '../store/sqlite/inspect-message.ts'
 import { addExamples, type Define } from './command.ts'
 import { nameAndMessage, usefulLines } from './describe.ts'
 import { CommandFailed } from './exit.ts'
@@ -51,7 +58,7 @@ export function messageLines(
   nowMs: number,
   paint: Paint,
 ): string[] {
-  const { message, runs, replies } = report
+  const { message, runs, steps, replies } = report
   const why = whyItWaits(report, runtime, nowMs)
   return [
     ...table([
@@ -61,6 +68,7 @@ export function messageLines(
       ...(message ? messageRows(message, paint) : [[paint('dim', 'row'), rowMissing(report)]]),
     ]),
     ...(runs.length > 0 ? ['', 'Runs:', ...runLines(runs, runtime.running, paint)] : []),
+    ...(steps.length > 0 ? ['', 'Steps:', ...stepLines(steps, nowMs, paint)] : []),
     ...(replies.length > 0 ? ['', 'Replies:', ...replyLines(replies, paint)] : []),
     ...(report.outbound.readable
       ? []
@@ -72,9 +80,12 @@ function rowMissing({ inbound }: MessageReport): string {
   return inbound.readable ? 'no longer in inbound.db' : `inbound.db is not readable: ${inbound.reason}`
 }
 
-function stateText({ ack, message, runs }: MessageReport, nowMs: number, paint: Paint): string {
+function stateText({ ack, message, runs, steps }: MessageReport, nowMs: number, paint: Paint): string {
   const last = runs.at(-1)
   if (ack) return ackText(ack, last, paint)
+  const waits = last?.outcome === 'suspended' ? steps.filter(({ state }) => state === 'open') : []
+  if (waits.length > 0)
+    return paint('yellow', `waits for ${waits.map(({ name }) => plain(name, 80)).join(', ')}`)
   if (last && last.nextAtMs !== null)
     return paint('yellow', `waits for its next attempt, ${inText(last.nextAtMs, nowMs)}`)
   return message ? plain(String(message.status ?? 'pending')) : 'unknown'
@@ -99,6 +110,13 @@ function messageRows(row: Row, paint: Paint): string[][] {
   return told.map(([name, value]) => [paint('dim', name), plain(String(value), 2_000)])
 }
 
+const OUTCOME_COLORS: Readonly<Record<string, 'green' | 'yellow'>> = {
+  replied: 'green',
+  answered: 'green',
+  suspended: 'yellow',
+  'late-answer': 'yellow',
+}
+
 function runLines(runs: readonly Run[], running: boolean, paint: Paint): string[] {
   const rows = runs.map(
     ({ run, attempt, functionName, startedAtMs, durationMs, outcome, reason, nextAtMs, worker }) => [
@@ -109,7 +127,7 @@ function runLines(runs: readonly Run[], running: boolean, paint: Paint): string[
       durationMs === null ? '' : formatDuration(durationMs),
       outcome === null
         ? paint('yellow', running ? 'running' : 'interrupted: its runtime has ended')
-        : paint(outcome === 'replied' ? 'green' : 'red', plain(outcome)),
+        : paint(OUTCOME_COLORS[outcome] ?? 'red', plain(outcome)),
       plain(reason ?? ''),
       nextAtMs === null ? '' : `next at ${isoTime(nextAtMs)}`,
       worker === null || (outcome === null && !running) ? '' : paint('dim', `process ${worker}`),
@@ -124,6 +142,35 @@ function runLines(runs: readonly Run[], running: boolean, paint: Paint): string[
       ...usefulLines(error).map((each) => paint('dim', `      ${each}`)),
     ]
   })
+}
+
+/** A result is cut to one line; `--json` has all of it. */
+function stepLines(steps: readonly StepOnRecord[], nowMs: number, paint: Paint): string[] {
+  const rows = steps.map((step) => [
+    plain(step.name, 80),
+    step.kind,
+    paint(STEP_COLORS[step.state], step.state),
+    step.durationMs === null ? waitText(step, nowMs) : formatDuration(step.durationMs),
+    `in run #${step.run}`,
+    paint('dim', plain(step.value ?? '', 120)),
+  ])
+  return table(rows, '  ')
+}
+
+const STEP_COLORS = {
+  done: 'green',
+  failed: 'red',
+  open: 'yellow',
+  timeout: 'yellow',
+  closed: 'dim',
+} as const
+
+function waitText({ state, wakeAtMs, questionId, byMessage }: StepOnRecord, nowMs: number): string {
+  if (byMessage !== null) return `by ${plain(byMessage)}`
+  const question = questionId === null ? '' : ` (${plain(questionId)})`
+  return state === 'open' && wakeAtMs !== null
+    ? `until ${isoTime(wakeAtMs)}, ${inText(wakeAtMs, nowMs)}${question}`
+    : ''
 }
 
 function replyLines(replies: readonly StoredReply[], paint: Paint): string[] {

@@ -112,7 +112,7 @@ function countRows({ backlog, ended, runtime }: Status, nowMs: number, paint: Pa
 }
 
 function backlogRows(backlog: Backlog, running: boolean, nowMs: number): string[][] {
-  const { oldestDueAtMs, nextDueAtMs, nextRetryAtMs, paused } = backlog
+  const { oldestDueAtMs, nextDueAtMs, nextRetryAtMs, nextWakeAtMs, paused } = backlog
   const until = (atMs: number | null) =>
     atMs === null ? '' : `next ${atMs > nowMs ? `in ${formatDuration(atMs - nowMs)}` : 'now'}`
   const waits =
@@ -122,8 +122,14 @@ function backlogRows(backlog: Backlog, running: boolean, nowMs: number): string[
     ['later', String(backlog.later), until(nextDueAtMs)],
     ['processing', String(backlog.processing), running || backlog.processing === 0 ? '' : LEFT],
     ['retrying', String(backlog.retrying), until(nextRetryAtMs)],
+    ...(backlog.waiting > 0 ? [['waiting', String(backlog.waiting), wakeText(nextWakeAtMs, nowMs)]] : []),
     ...(paused > 0 ? [['paused', String(paused), 'by the host']] : []),
   ]
+}
+
+/** A handler may be woken before by an answer. */
+function wakeText(atMs: number | null, nowMs: number): string {
+  return atMs === null ? '' : `for an answer or a time; next in ${formatDuration(Math.max(atMs - nowMs, 0))}`
 }
 
 const LEFT = 'claimed by a runtime that has ended; the next start runs them again'

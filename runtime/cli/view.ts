@@ -178,11 +178,12 @@ const VERDICTS: Readonly<Record<Exclude<EndedRun['verdict'], 'released'>, readon
   done: ['green', 'done'],
   failed: ['red', 'failed'],
   retry: ['yellow', 'retry'],
+  waiting: ['yellow', 'waits'],
   lost: ['yellow', 'lost'],
 }
 
 function detailLines({ outcome }: EndedRun, paint: Paint): string[] {
-  if (outcome.type === 'replied')
+  if (outcome.type === 'replied' || outcome.type === 'suspended')
     return outcome.replies.flatMap(({ content }) =>
       replyText(content)
         .split('\n')

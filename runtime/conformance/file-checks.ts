@@ -96,7 +96,7 @@ export const FILE_CHECKS = {
   'reply-ended': check(
     'answered messages are acked as completed',
     'Acks',
-    'Commit replies and ack in one transaction; a message that failed has no replies.',
+    'Commit replies and ack in one transaction; a message that failed has no replies but those from before a wait.',
   ),
   'reply-routing': check(
     'replies have an address where messages had',

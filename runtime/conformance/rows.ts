@@ -77,7 +77,7 @@ export function replyFindings(file: ExaminedFile, host: ExaminedFile): Finding[]
     // above it.
     const isKept = row.ack === null && row.seq !== null && row.seq === highest
     tallies.ended.add(
-      row.ack === 'completed' || isKept
+      row.ack === 'completed' || row.hasWaited || isKept
         ? undefined
         : `${name}: ${JSON.stringify(row.inReplyTo)} ${row.ack ?? 'has no ack'}`,
     )

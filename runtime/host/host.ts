@@ -3,6 +3,7 @@
 // nothing.
 import type { Clock } from '../protocol/clock.ts'
 import { NanoclawError } from '../protocol/errors.ts'
+import { redriveId } from '../protocol/redrive.ts'
 import { isoTime } from '../protocol/time.ts'
 import { type Adapter, type DeliverOptions, relayParts } from './adapter.ts'
 import { Addresses } from './addresses.ts'
@@ -20,6 +21,7 @@ import type { HostFile } from './sqlite/file.ts'
 import { type Enqueued, getMessage, insertMessages } from './sqlite/inbox.ts'
 import type { HostOutbox } from './sqlite/outbox.ts'
 import { insertRedrive } from './sqlite/upkeep.ts'
+import { openWaits } from './sqlite/work.ts'
 import { type MessageStatus, messageStatus } from './status.ts'
 import { type SyncReport, sync } from './sync.ts'
 import { Tasks } from './tasks.ts'
@@ -99,7 +101,7 @@ export class Host {
     const stored = getMessage(this.#open(), id)
     if (stored?.status !== 'pending') return stored && messageStatus(stored, undefined)
     const [ack] = this.#outbox.patiently(() => this.#outbox.acks([id])).orThrow('status')
-    return messageStatus(stored, ack)
+    return messageStatus(stored, ack, ack ? [] : openWaits(this.#outbox, id).orThrow('status'))
   }
 
   /**
@@ -115,7 +117,7 @@ export class Host {
         `redrive: message ${JSON.stringify(id)} ${state ? `is ${state}` : 'is not there'}; expected one that has ended`,
       )
     const { now, newId } = this.#intake()
-    return insertRedrive(this.#open(), id, `${id}.redrive-${newId().slice('msg-'.length)}`, now)!
+    return insertRedrive(this.#open(), id, redriveId(id, newId().slice('msg-'.length)), now)!
   }
 
   /**

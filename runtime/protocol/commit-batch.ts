@@ -1,6 +1,8 @@
 // What one turn writes, and what is on record about a message: the words between the executor, which decides,
 // and the store, which keeps. A turn goes to disk whole or not at all.
-import type { Reply } from './outcome.ts'
+import type { Said } from './outcome.ts'
+import type { FinishedStep, Journal } from './steps.ts'
+import type { NewWait } from './waits.ts'
 
 /** A run that is about to begin. */
 export interface Claim {
@@ -21,7 +23,15 @@ export interface RunResult {
   readonly id: string
   readonly run: number
   readonly next:
-    | { readonly type: 'completed'; readonly replies: readonly Reply[] }
+    | ({ readonly type: 'completed' } & Said)
+    /** Not charged. Waits that are new, and what was said before them. */
+    | ({
+        readonly type: 'waiting'
+        readonly waits: readonly NewWait[]
+        readonly version: number
+        /** Nothing of its ordering key runs until it has gone on. */
+        readonly holds: boolean
+      } & Said)
     | { readonly type: 'failed' }
     | { readonly type: 'retry'; readonly nextAtMs: number }
     /** Not charged; `keep`: the run stays on record. */
@@ -31,6 +41,27 @@ export interface RunResult {
   /** ErrorInfo as JSON text. */
   readonly error: string | null
   readonly durationMs: number
+}
+
+/** A step of a run that goes on, or whose result is in the same batch. */
+export interface StepResult extends FinishedStep {
+  readonly id: string
+  readonly run: number
+  /** Of the function. */
+  readonly version: number
+}
+
+/** A message that is the answer to a question of ours, and ends as completed with this. */
+export interface AnswerResult {
+  readonly id: string
+  readonly questionId: string
+  /** JSON text of an Answer; null: a value that the question does not offer, which leaves it open. */
+  readonly value: string | null
+  /**
+   * Where the question is not open any more: `late` ends the message as completed all the same; `unused`
+   * writes nothing, since it is a message in its own right.
+   */
+  readonly otherwise: 'late' | 'unused'
 }
 
 /** A message that ends without a run. */
@@ -67,9 +98,14 @@ export interface Checkpoint {
 
 export interface CommitBatch {
   readonly nowMs: number
+  readonly steps: readonly StepResult[]
   readonly results: readonly RunResult[]
   readonly claims: readonly Claim[]
+  /** Messages that answer a question. */
+  readonly answers: readonly AnswerResult[]
   readonly rejections: readonly Rejection[]
+  /** Messages with runs on record that the host has ended: their waits are closed. */
+  readonly withdrawn: readonly string[]
   /** The highest seq of inbound.db, as far as known: replies are numbered above it. */
   readonly inboundSeq: number
   readonly checkpoint: Checkpoint | null
@@ -83,9 +119,12 @@ export interface CommitBatch {
 /** Nothing to write; a caller replaces what it has, and the time. */
 export const EMPTY_BATCH: CommitBatch = {
   nowMs: 0,
+  steps: [],
   results: [],
+  answers: [],
   claims: [],
   rejections: [],
+  withdrawn: [],
   inboundSeq: 0,
   checkpoint: null,
 }
@@ -98,6 +137,14 @@ export interface CommitResult {
   readonly refused: ReadonlySet<string>
   /** Endings that wrote nothing: the claim was no longer ours. */
   readonly lost: ReadonlySet<string>
+  /** Of claims that are not the first of their work: what is on record about steps, where anything is. */
+  readonly journals: ReadonlyMap<string, Journal>
+  /** Of results that wait: when each wakes. */
+  readonly waiting: ReadonlyMap<string, number>
+  /** Messages that wait, and that an answer has woken. */
+  readonly answered: readonly string[]
+  /** Answers that wrote nothing, since their question was not open any more. */
+  readonly unused: ReadonlySet<string>
 }
 
 /** What is on record about a message. */
@@ -112,6 +159,14 @@ export interface History {
   /** Some run was cut short by the death of the runtime. */
   readonly interrupted: boolean
   readonly nextAtMs: number | null
+  /** Its handler waits, at most until then; null: it does not. */
+  readonly wakeAtMs: number | null
+  /** One of the waits has ended. */
+  readonly woken: boolean
+  /**
+   * The function that has done steps or waits of it, so that no other one may go on with it; null: none has.
+   */
+  readonly begunBy: string | null
   /**
    * How long it was to wait when nextAtMs was written; null: not known. A clock that was set back must not
    * make it longer.

@@ -19,6 +19,29 @@ export class RetryAfterError extends Error {
   }
 }
 
+/** Thrown by `ctx.step`, in this run and in each later one: the step has failed for good. `cause`: how. */
+export class StepFailed extends Error {
+  override readonly name = 'StepFailed'
+  readonly step: string
+  constructor(step: string, cause: ErrorInfo) {
+    super(`step ${JSON.stringify(step)} failed: ${cause.message}`, { cause: revived(cause) })
+    this.step = step
+  }
+}
+
+/** An error that was stored. */
+function revived({ name, message, stack, code, cause, errors }: ErrorInfo): Error {
+  const options = cause && { cause: revived(cause) }
+  const error = errors
+    ? new AggregateError(errors.map(revived), message, options)
+    : new Error(message, options)
+  return Object.assign(error, {
+    name,
+    ...(stack !== undefined && { stack }),
+    ...(code !== undefined && { code }),
+  })
+}
+
 export type ErrorCode =
   | 'bad_config'
   | 'bad_function'

@@ -15,10 +15,10 @@ export interface EndedRun {
   readonly outcome: Outcome
   readonly durationMs: number
   /**
-   * `done`: completed. `failed`: final, with a reason. `retry`: runs again at nextAtMs. `released`: runs
-   * again, uncharged. `lost`: this runtime no longer had the claim.
+   * `done`: completed. `failed`: final, with a reason. `retry`: runs again at nextAtMs. `waiting`: by its own
+   * wish. `released`: runs again, uncharged. `lost`: this runtime no longer had the claim.
    */
-  readonly verdict: 'done' | 'failed' | 'retry' | 'released' | 'lost'
+  readonly verdict: 'done' | 'failed' | 'retry' | 'waiting' | 'released' | 'lost'
   readonly reason: string | null
   readonly nextAtMs: number | null
 }

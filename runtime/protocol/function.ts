@@ -33,6 +33,10 @@ export interface FunctionSpec {
   readonly retry: RetryPolicy
   readonly concurrency: number
   readonly key: KeyRule
+  /** Of what its steps mean. */
+  readonly version: number
+  /** Nothing of an ordering key runs while its message waits. */
+  readonly holdsWhileWaiting: boolean
   readonly rawContent: boolean
   /** The bundle that a child runs: named by the hash of its content. */
   readonly bundle: string

@@ -61,6 +61,76 @@ export interface Logger {
   error(text: string, fields?: Record<string, unknown>): void
 }
 
+/** What JSON makes of a value: a Date becomes text. The first run sees it so, too. */
+export type Stored<T> = unknown extends T
+  ? T
+  : T extends { toJSON(): infer J }
+    ? Stored<J>
+    : T extends string | number | boolean | null
+      ? T
+      : T extends undefined
+        ? undefined
+        : T extends bigint | symbol | ((...args: never[]) => unknown)
+          ? never
+          : T extends object
+            ? { [K in keyof T]: Stored<T[K]> }
+            : undefined
+
+/** What the body of a step is given. */
+export interface StepTools {
+  /**
+   * 32 characters, the same for every try of this step of this message: give it to the other side as its
+   * idempotency key.
+   */
+  readonly id: string
+  /** 1 for the first try of this step in this run. */
+  readonly attempt: number
+  /** Aborts when the run's time is up, the runtime shuts down, or the step's own `timeout` has passed. */
+  readonly signal: AbortSignal
+}
+
+export interface StepOptions {
+  /**
+   * Tries within the run. When they are used up the failure is final: it is remembered, and every later run
+   * meets it again. Left out: tried once, and a failure is remembered by nobody; the message's own `retry`
+   * decides what follows.
+   */
+  readonly retry?: Retry
+  /** Time for one try. Default: what the run has left. */
+  readonly timeout?: Duration
+}
+
+/** A button under a question: its value, or more about it. */
+export type AnswerOption =
+  | string
+  | { readonly value: string; readonly label?: string; readonly selectedLabel?: string }
+export type OptionValue<O extends AnswerOption> = O extends string
+  ? O
+  : O extends { readonly value: infer V extends string }
+    ? V
+    : never
+
+export interface Question<O extends AnswerOption = AnswerOption> {
+  readonly question: string
+  /** The heading of the card. Default: the question, cut to 60 characters. */
+  readonly title?: string
+  /** Buttons, at most 10. Left out: any text is an answer. */
+  readonly options?: readonly O[]
+  /** The next chat message of the conversation is an answer, too. Default: true without options. */
+  readonly freeText?: boolean
+  /** Whom to ask; whatever is left out is copied from the message. */
+  readonly to?: Pick<ReplyOptions, 'platformId' | 'channelType' | 'threadId'>
+  /** Default: 30 days. */
+  readonly timeout?: Duration
+}
+
+export interface Answer<V = string> {
+  readonly value: V
+  /** Who answered, as the platform calls them; null when the host does not say. */
+  readonly userId: string | null
+  readonly answeredAt: Date
+}
+
 export interface Context {
   readonly functionName: string
   /**
@@ -70,6 +140,11 @@ export interface Context {
   readonly attempt: number
   /** Aborts at the timeout or when the runtime shuts down; pass it to fetch and to every wait. */
   readonly signal: AbortSignal
+  /**
+   * The function's `version` when this message began; compare it with yours before you change what a step
+   * means.
+   */
+  readonly version: number
   /** When the attempt times out, milliseconds since 1970. */
   readonly deadline: number
   readonly log: Logger
@@ -84,6 +159,35 @@ export interface Context {
    * is unknown.
    */
   reply(content: unknown, options?: ReplyOptions): void
+  /**
+   * Does something once. When `body` has succeeded and the promise has resolved, its result is on disk: no
+   * retry, no restart and no later run of the message calls `body` again. Between its success and the disk
+   * lies a moment in which a crash means that it runs again; `tools.id` makes that harmless. `name` is what
+   * it is remembered by, and is used once in a run: text of 1 to 200 bytes. The result is what JSON keeps of
+   * it, at most 1 MiB.
+   * @throws StepFailed when it has failed for good: NonRetryableError, or `options.retry` is used up
+   * @throws NonRetryableError with a code (`step_name_used`, `inside_step` and others, docs/errors.md) for
+   *   wrong use
+   */
+  step<T>(
+    name: string,
+    body: (tools: StepTools) => T | PromiseLike<T>,
+    options?: StepOptions,
+  ): Promise<Stored<Awaited<T>>>
+  /**
+   * Frees the process for that long, or until then; a length counts from when it was first asked for. The
+   * handler then runs again from the top. Up to a second it stays in the process, and nothing is remembered.
+   */
+  sleep(name: string, until: Duration | Date): Promise<void>
+  /**
+   * Asks a person and frees the process; the handler runs again from the top when the answer is on disk.
+   * Null: nobody has answered in time. What the handler has replied before goes out with the question.
+   * @throws NonRetryableError with the code `no_address` where neither the message nor `to` says whom to ask
+   */
+  ask<const O extends AnswerOption = string>(
+    name: string,
+    question: Question<O>,
+  ): Promise<Answer<OptionValue<O>> | null>
 }
 
 /**
@@ -134,6 +238,16 @@ export interface FunctionDefinition<Content = Untyped> {
    * all. Default: channelType + platformId + threadId (none of the three → no order).
    */
   readonly key?: string | readonly string[] | null
+  /**
+   * What `ctx.version` is for messages that begin now. Raise it when you change what a step of running
+   * messages means. Default 1.
+   */
+  readonly version?: number
+  /**
+   * What happens to later messages of its ordering key while a message waits (`ctx.sleep`, `ctx.ask`).
+   * `free`: they run. `hold`: they wait, too. Default free.
+   */
+  readonly whileWaiting?: 'free' | 'hold'
   /**
    * Accept content that is not JSON, as text in `message.rawContent`. Default false: such a message fails.
    */

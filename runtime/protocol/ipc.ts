@@ -3,7 +3,9 @@
 // its shape and its dispatch number.
 import type { ErrorInfo } from './errors.ts'
 import type { HandlerMessage } from './handler.ts'
-import type { BadReplyReason, Reply, RetryWish } from './outcome.ts'
+import type { BadReplyReason, RetryWish, Said } from './outcome.ts'
+import type { FinishedStep, Journal } from './steps.ts'
+import type { NewWait } from './waits.ts'
 
 /** One message on its way to a child. */
 export interface Dispatch {
@@ -18,11 +20,25 @@ export interface Dispatch {
   readonly alone: boolean
   readonly timeoutMs: number
   readonly message: Omit<HandlerMessage, 'content' | 'rawContent'> & { readonly content: string }
+  /** The same for all messages of a workspace, and for no other: part of the ids of steps. */
+  readonly scope: string
+  /** Only where something is on record. */
+  readonly journal?: Journal | undefined
 }
 
 /** One dispatch's end as the child tells it. `ms`: how long the handler took. */
 export type Result =
-  | { readonly n: number; readonly ms: number; readonly end: 'replied'; readonly replies: readonly Reply[] }
+  | ({ readonly n: number; readonly ms: number; readonly end: 'replied' } & Said)
+  /**
+   * `isQuiet` false: something that the handler has started goes on, so the process must not be used again.
+   */
+  | ({
+      readonly n: number
+      readonly ms: number
+      readonly end: 'suspended'
+      readonly waits: readonly NewWait[]
+      readonly isQuiet: boolean
+    } & Said)
   | {
       readonly n: number
       readonly ms: number
@@ -51,6 +67,8 @@ export type Report =
   /** An uncaught error; the process is not used again. */
   | { readonly type: 'uncaught'; readonly error: ErrorInfo }
   | { readonly type: 'results'; readonly results: readonly Result[] }
+  /** Answered by the order `kept`, once it is on disk. */
+  | ({ readonly type: 'step'; readonly n: number } & FinishedStep)
   | {
       readonly type: 'log'
       readonly n: number

@@ -13,7 +13,11 @@ const PLACE_CHARS_MAX = 200
 
 /** `name`: the name of the value in a fault, such as `reply`. A string becomes `{ text }`. */
 export function toJson(value: unknown, name: string): JsonText {
-  if (typeof value === 'string') return { json: JSON.stringify({ text: value }) }
+  return typeof value === 'string' ? { json: JSON.stringify({ text: value }) } : jsonOf(value, name)
+}
+
+/** Any value that JSON keeps, a string as itself. */
+export function jsonOf(value: unknown, name: string): JsonText {
   const place: Place = { keys: [], depth: 0 }
   try {
     const fault = faultOf(value, '', 0, place)

@@ -2,6 +2,8 @@
 // exactly one Outcome. Who makes them: workers/. Who reads them: schedule/backoff (what next) and
 // store/outbox (what is kept).
 import type { ErrorInfo } from './errors.ts'
+import type { FinishedStep } from './steps.ts'
+import type { NewWait } from './waits.ts'
 
 /** A reply that is ready to be stored: its content is JSON text, its routing is decided. */
 export interface Reply {
@@ -14,8 +16,17 @@ export interface Reply {
   readonly content: string
 }
 
+/** What a run has replied. */
+export interface Said {
+  readonly replies: readonly Reply[]
+  /** The place of the first of them among all replies of the message; left out: none went out before. */
+  readonly from?: number | undefined
+}
+
 export type Outcome =
-  | { readonly type: 'replied'; readonly replies: readonly Reply[] }
+  | ({ readonly type: 'replied' } & Said)
+  /** It waits for something, and runs again from the top when that has come. */
+  | ({ readonly type: 'suspended'; readonly waits: readonly NewWait[] } & Said)
   | { readonly type: 'threw'; readonly error: ErrorInfo; readonly retry: RetryWish }
   | { readonly type: 'timed-out'; readonly afterMs: number }
   /** `code` null: it closed its channel to the runtime and went on, so that it had to be ended. */
@@ -68,4 +79,8 @@ export interface Receiver {
   readonly workspace: string
   /** Every dispatch exactly once, several at a time where they end together. */
   ended(ended: readonly RunEnd[]): void
+  /**
+   * A step of a run that goes on. `kept` is called once it is on disk; never, where it does not get there.
+   */
+  step(n: number, step: FinishedStep, kept: () => void): void
 }

@@ -129,17 +129,18 @@ export const LONG_TOOL = 'Bash'
  * Raised when OWN_TABLES changes shape. An older file is migrated at opening (store/sqlite/migrations.ts), a
  * newer one is rejected.
  */
-export const OWN_VERSION = 3
+export const OWN_VERSION = 4
 
 /**
  * outbound.db, the runtime's own memory.
  *   nanoclaw_runtime  one row. `epoch` rises by one at each start and is checked in every commit: a runtime
  *                     that finds another number has been replaced and writes no more. `checkpoint_seq`: every
  *                     message with a seq up to it is finished, or listed in nanoclaw_unfinished, or has a
- *                     `next_at`, so a start need not read history. `checkpoint_id`: of the row with that
- *                     seq; a file that has another row there is read from its beginning.
+ *                     `next_at`, so a start need not read history. `checkpoint_id`: of the row with that seq;
+ *                     a file that has another row there is read from its beginning. `scope`: random, made
+ *                     with the file: no other workspace has it.
  *   nanoclaw_unfinished  messages up to the checkpoint that are not finished: due later, ready, without a
- *                        function; also each that had a `next_at` and was claimed since.
+ *                     function; also each that had a `next_at` and was claimed since.
  *   nanoclaw_batch    what was given to a process together, while any of it runs; `runs`: JSON, a [message
  *                     id, run, attempt] for each. One of them that has no row in nanoclaw_run is running, or
  *                     the runtime died. `alone`: nothing else ran in that process when this began. If nothing
@@ -147,6 +148,19 @@ export const OWN_VERSION = 3
  *   nanoclaw_run      one row a run that has ended; never changed but for `next_at`. `run` counts all,
  *                     `attempt` only those charged to the handler. `started_at`: when it was claimed.
  *                     `next_at`: when the following attempt is due, on the newest row of a message only.
+ *   nanoclaw_step     what a message has done by name and does not do again (`kind` step), or waits for by
+ *                     name (sleep, ask). `state` of a step: done, failed; of a wait: open, done, timeout,
+ *                     closed (its message has ended). `value`: JSON of the result, the error or the answer.
+ *                     `version`: of the function. Of a wait: `wake_at`, when it ends by itself; `replies`,
+ *                     how many of the message were on record with it; `said`, JSON list of hashes of those
+ *                     that went out with it; `alone`: no other was open; `by_message`, the message that
+ *                     answered. Of a question: `choices`, JSON list of the values that may be given, null for
+ *                     any text; `address`, the conversation whose next chat message answers it, if its seq is
+ *                     above `after_seq`. `kind` origin, with the name '': the message goes on with the work
+ *                     of another one, named in `value`.
+ *   nanoclaw_waiting  one row for each message between two runs because of a wait. `wake_at`: the earliest of
+ *                     its open waits. `ready`: one of them has ended. `holds`: nothing of its ordering key
+ *                     runs meanwhile.
  * Times are milliseconds since 1970.
  */
 export const OWN_TABLES = `
@@ -155,7 +169,8 @@ create table if not exists nanoclaw_runtime (
   version integer not null,
   epoch integer not null,
   checkpoint_seq integer not null,
-  checkpoint_id text
+  checkpoint_id text,
+  scope text not null
 );
 create table if not exists nanoclaw_unfinished (
   message_id text primary key
@@ -185,6 +200,40 @@ create table if not exists nanoclaw_run (
   next_at integer,
   primary key (message_id, run)
 ) without rowid;
+create table if not exists nanoclaw_step (
+  message_id text not null,
+  name text not null,
+  kind text not null,
+  state text not null,
+  value text,
+  function text not null,
+  version integer not null,
+  run integer not null,
+  at integer not null,
+  duration_ms real,
+  question_id text,
+  choices text,
+  address text,
+  after_seq integer,
+  wake_at integer,
+  replies integer,
+  said text,
+  alone integer,
+  by_message text,
+  primary key (message_id, name)
+) without rowid;
+create unique index if not exists nanoclaw_step_question on nanoclaw_step (question_id) where question_id is not null;
+create index if not exists nanoclaw_step_address on nanoclaw_step (address, at) where state = 'open' and address is not null;
+create table if not exists nanoclaw_waiting (
+  message_id text primary key,
+  since integer not null,
+  wake_at integer not null,
+  ready integer not null,
+  holds integer not null
+) without rowid;
+create index if not exists nanoclaw_waiting_due on nanoclaw_waiting (wake_at, message_id);
+create index if not exists nanoclaw_waiting_ready on nanoclaw_waiting (message_id) where ready = 1;
+create index if not exists nanoclaw_waiting_holds on nanoclaw_waiting (message_id) where holds = 1;
 create index if not exists nanoclaw_run_waiting on nanoclaw_run (next_at) where next_at is not null;
 `
 

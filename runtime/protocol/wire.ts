@@ -2,6 +2,7 @@
 // parent, which serves all children, would write them for each message; so a run travels as a row, its fields
 // in a fixed order.
 import type { Dispatch } from './ipc.ts'
+import type { Journal } from './steps.ts'
 
 type Fields = Dispatch['message']
 
@@ -25,6 +26,7 @@ export type WireRun = readonly [
   sourceSessionId: Fields['sourceSessionId'],
   onWake: Fields['onWake'],
   content: Fields['content'],
+  journal: Journal | null,
 ]
 
 export type Order =
@@ -32,9 +34,12 @@ export type Order =
       readonly type: 'run'
       readonly alone: boolean
       readonly timeoutMs: number
+      readonly scope: string
       readonly runs: readonly WireRun[]
     }
   | { readonly type: 'abort'; readonly n: number; readonly why: 'timeout' | 'shutdown' }
+  /** This step of the run is on disk. */
+  | { readonly type: 'kept'; readonly n: number; readonly name: string }
 
 type Runs = Extract<Order, { type: 'run' }>
 
@@ -45,7 +50,8 @@ export function pack(batch: readonly Dispatch[]): Runs {
     type: 'run',
     alone: first?.alone ?? false,
     timeoutMs: first?.timeoutMs ?? 0,
-    runs: batch.map(({ n, lane, attempt, message }) => [
+    scope: first?.scope ?? '',
+    runs: batch.map(({ n, lane, attempt, message, journal }) => [
       n,
       lane,
       attempt,
@@ -65,11 +71,12 @@ export function pack(batch: readonly Dispatch[]): Runs {
       message.sourceSessionId,
       message.onWake,
       message.content,
+      journal ?? null,
     ]),
   }
 }
 
-export function unpack({ alone, timeoutMs, runs }: Runs): Dispatch[] {
+export function unpack({ alone, timeoutMs, scope, runs }: Runs): Dispatch[] {
   return runs.map((run) => ({
     n: run[0],
     lane: run[1],
@@ -94,5 +101,7 @@ export function unpack({ alone, timeoutMs, runs }: Runs): Dispatch[] {
       onWake: run[17],
       content: run[18],
     },
+    scope,
+    journal: run[19] ?? undefined,
   }))
 }

@@ -44,7 +44,8 @@ export class Lanes {
   /** How many entries of a function wait for their next attempt; goes through all entries. */
   retrying(functionName: string): number {
     let retrying = 0
-    for (const entry of this.#laneOf.keys()) if (entry.spec.name === functionName && waits(entry)) retrying++
+    for (const { spec, message } of this.#laneOf.keys())
+      if (spec.name === functionName && message.state.type === 'retrying') retrying++
     return retrying
   }
 
@@ -238,9 +239,9 @@ export class Lanes {
   }
 }
 
-/** A head that waits for its retry keeps its lane waiting. */
+/** A head that waits keeps its lane waiting. */
 function waits({ message }: Entry): boolean {
-  return message.state.type === 'retrying'
+  return message.state.type === 'retrying' || message.state.type === 'waiting'
 }
 
 function comesBefore(a: Entry, b: Entry): boolean {

@@ -2,11 +2,11 @@
 // timers and counters are indexes of it, kept by queue.ts. A transition that the table does not have is a bug
 // and ends the runtime.
 //
-//   found ──► scheduled | parked | rejected | ready | retrying        its row was read (sources/)
-//   scheduled, parked, ready, retrying ──► rereading ──► as found     its time has come, or it has changed
-//   retrying ──► ready ──► claiming ──► running ──► finishing         dispatcher.ts
-//   claiming ──► ready                                                the commit failed
-//   finishing ──► ready (released) | retrying | rereading | gone      the commit is on disk
+//   found ──► scheduled | parked | skipped | ready | retrying | waiting    its row was read (sources/)
+//   all of these but skipped ──► rereading ──► as found     its time has come, or something has changed
+//   retrying, waiting ──► ready ──► claiming ──► running ──► finishing     dispatcher.ts
+//   claiming ──► ready                                                     the commit failed
+//   finishing ──► ready (released) | retrying | waiting | rereading | gone the commit is on disk
 import type { FunctionSpec } from '../protocol/function.ts'
 import type { HandlerMessage } from '../protocol/handler.ts'
 import type { Dispatch } from '../protocol/ipc.ts'
@@ -43,6 +43,8 @@ export interface Entry {
   crashes: number
   /** Suspected of ending its process: runs with nothing beside it. */
   isolated: boolean
+  /** The store knows that it waits, or has waited and not been claimed since. */
+  waits: boolean
 }
 
 export type MessageState =
@@ -52,8 +54,11 @@ export type MessageState =
   | { readonly type: 'scheduled'; readonly dueAtMs: number }
   /** No function takes it, or it waits for the next start. */
   | { readonly type: 'parked'; readonly why: 'unroutable' | 'on-wake'; readonly kind: string }
-  /** Ends without a run, with the next commit. */
-  | { readonly type: 'rejected' }
+  /**
+   * Ends without a run, with the next commit: it is rejected, or answers a question. `perhaps`: or has a run
+   * after all, where that commit finds the question answered.
+   */
+  | { readonly type: 'skipped'; readonly perhaps?: boolean }
   /**
    * Its row is read again. `last`: what it was in its lane; with `holdsLane` it keeps that lane waiting until
    * then.
@@ -63,6 +68,8 @@ export type MessageState =
   | { readonly type: 'ready'; readonly entry: Entry }
   /** Keeps its lane waiting until `untilMs` by the wall clock. */
   | { readonly type: 'retrying'; readonly entry: Entry; readonly untilMs: number }
+  /** Its handler waits, and keeps its lane waiting, until something wakes it. */
+  | { readonly type: 'waiting'; readonly entry: Entry }
   /** Its claim is part of the next commit. */
   | { readonly type: 'claiming'; readonly entry: Entry }
   /** In a worker. */
@@ -76,16 +83,17 @@ export type StateName = MessageState['type']
 
 /** Where a message may go. */
 export const TRANSITIONS: Readonly<Record<StateName, readonly StateName[]>> = {
-  found: ['scheduled', 'parked', 'rejected', 'ready', 'retrying', 'gone'],
+  found: ['scheduled', 'parked', 'skipped', 'ready', 'retrying', 'waiting', 'gone'],
   scheduled: ['rereading', 'gone'],
   parked: ['rereading', 'gone'],
-  rejected: ['gone'],
-  rereading: ['scheduled', 'parked', 'rejected', 'ready', 'retrying', 'gone'],
+  skipped: ['rereading', 'gone'],
+  rereading: ['scheduled', 'parked', 'skipped', 'ready', 'retrying', 'waiting', 'gone'],
   ready: ['claiming', 'rereading', 'gone'],
   retrying: ['ready', 'rereading', 'gone'],
+  waiting: ['ready', 'rereading', 'gone'],
   claiming: ['running', 'ready', 'rereading', 'gone'],
   running: ['finishing'],
-  finishing: ['ready', 'retrying', 'rereading', 'gone'],
+  finishing: ['ready', 'retrying', 'waiting', 'rereading', 'gone'],
   gone: [],
 }
 
@@ -152,6 +160,10 @@ export interface MessageSource {
   reread(entry: Entry): void
   /** It has left the queue for good. */
   onFinished(message: Message): void
+  /** Its handler waits until then by the wall clock, or for something that comes before. */
+  onSuspended(entry: Entry, wakeAtMs: number): void
+  /** It answers a question that is not open any more, and is a message in its own right. */
+  onUnused(message: Message): void
   /** It has left the queue, since its claim was refused or taken away: what becomes of it is in the files. */
   onClaimLost(message: Message): void
 }

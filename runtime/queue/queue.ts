@@ -39,12 +39,15 @@ export interface QueueParts {
 
 /** Where a message belongs, by what its row and its record say. */
 export type Place =
-  | Extract<MessageState, { type: 'scheduled' | 'parked' | 'rejected' }>
+  | Extract<MessageState, { type: 'scheduled' | 'parked' | 'skipped' }>
   | {
       readonly type: 'lane'
       readonly order: number
       readonly facts: EntryFacts
+      /** `retrying` until then. */
       readonly untilMs: number | undefined
+      /** `waiting`. */
+      readonly held?: boolean
     }
 
 /** What is known of a message before it has its place in a lane. */
@@ -88,10 +91,11 @@ export class Queue {
     found: 0,
     scheduled: 0,
     parked: 0,
-    rejected: 0,
+    skipped: 0,
     rereading: 0,
     ready: 0,
     retrying: 0,
+    waiting: 0,
     claiming: 0,
     running: 0,
     finishing: 0,
@@ -130,7 +134,9 @@ export class Queue {
 
   /** Nothing is to be done before a time comes or functions change. */
   get isWaiting(): boolean {
-    const waiting = (['scheduled', 'parked', 'retrying'] as const).map((state) => this.count(state))
+    const waiting = (['scheduled', 'parked', 'retrying', 'waiting'] as const).map((state) =>
+      this.count(state),
+    )
     return this.#messages.size === waiting.reduce((sum, count) => sum + count)
   }
 
@@ -154,10 +160,15 @@ export class Queue {
 
   /**
    * Messages up to a seq that are not finished, but for those of which the store knows that they wait for
-   * their next attempt. What is rejected is finished in the transaction that keeps the checkpoint.
+   * their next attempt, or that their handlers wait. What ends without a run is finished in the transaction
+   * that keeps the checkpoint.
    */
   unfinishedUpTo(seq: number): Message[] {
-    const isListed = ({ state: { type } }: Message) => type !== 'rejected' && type !== 'retrying'
+    const isListed = ({ state }: Message) =>
+      !(state.type === 'skipped' && !state.perhaps) &&
+      state.type !== 'retrying' &&
+      state.type !== 'waiting' &&
+      !(state.type === 'ready' && state.entry.waits)
     return [...this.#messages.values()].filter((each) => each.seq <= seq && isListed(each))
   }
 
@@ -251,7 +262,7 @@ export class Queue {
         case 'claiming':
         case 'running':
         case 'finishing':
-        case 'rejected':
+        case 'skipped':
           continue
         case 'rereading':
           this.remove(message)
@@ -280,7 +291,7 @@ export class Queue {
       counted[state.type] = (counted[state.type] ?? 0) + 1
       const inLane = this.#lanes.whereIs(entryIn(state))
       const should = entryIn(state)
-        ? state.type === 'ready' || state.type === 'retrying'
+        ? state.type === 'ready' || state.type === 'retrying' || state.type === 'waiting'
           ? 'in line'
           : 'out'
         : 'nowhere'
@@ -307,8 +318,9 @@ export class Queue {
     const [was, is] = [entryIn(before), entryIn(state)]
     if (was && was !== is) this.#lanes.remove(was)
     if (is && was !== is) this.#lanes.add(is)
-    else if (is && before.type === 'retrying') this.#lanes.wake(is)
-    else if (is && (state.type === 'ready' || state.type === 'retrying')) this.#lanes.putBack(is)
+    else if (is && (before.type === 'retrying' || before.type === 'waiting')) this.#lanes.wake(is)
+    else if (is && (state.type === 'ready' || state.type === 'retrying' || state.type === 'waiting'))
+      this.#lanes.putBack(is)
     if (this.#stopped) return
     if (state.type === 'retrying') this.#pause(message, state)
     if (
@@ -355,7 +367,9 @@ function stateAt(message: Message, place: Place): MessageState {
     turnedAwaySinceMs: facts.turnedAwaySinceMs,
     crashes: facts.crashes,
     isolated: facts.isolated,
+    waits: facts.waits,
   }
+  if (place.held) return { type: 'waiting', entry }
   return place.untilMs === undefined
     ? { type: 'ready', entry }
     : { type: 'retrying', entry, untilMs: place.untilMs }
@@ -366,9 +380,9 @@ function waitingLaneOf(entries: readonly Entry[], dueAtMs: number): WaitingLane 
   const begun: Begun[] = []
   const suspects: string[] = []
   let tailFrom: number | undefined
-  for (const { runs, isolated, message } of entries) {
+  for (const { runs, isolated, waits, message } of entries) {
     const { id, seq, state } = message
-    if (runs > 0) begun.push({ id, seq, waits: state.type === 'retrying', isolated })
+    if (runs > 0) begun.push({ id, seq, waits: state.type === 'retrying' || waits, isolated })
     else tailFrom = Math.min(tailFrom ?? Number.POSITIVE_INFINITY, seq)
     if (runs === 0 && isolated) suspects.push(id)
   }

@@ -26,6 +26,8 @@ export type Next =
   | { readonly type: 'failed'; readonly reason: FailReason }
   /** `retry_after`: no attempt is charged. */
   | { readonly type: 'retry'; readonly nextAtMs: number; readonly reason: FailReason | 'retry_after' }
+  /** Not charged; what it waits for brings it back. */
+  | { readonly type: 'waiting' }
   | { readonly type: 'released'; readonly keep: boolean }
 
 /** Machine-readable; each stands in docs/errors.md. */
@@ -48,6 +50,8 @@ export function decideNext(outcome: Outcome, facts: RunFacts): Next {
   switch (outcome.type) {
     case 'replied':
       return { type: 'completed' }
+    case 'suspended':
+      return { type: 'waiting' }
     case 'threw':
       if (outcome.retry.wish === 'never') return { type: 'failed', reason: 'non_retryable' }
       if (outcome.retry.wish === 'after') return askedToWait(facts, outcome.retry.delayMs)
@@ -81,7 +85,11 @@ function died(reason: FailReason, facts: RunFacts): Next {
 
 /** What decides costs one of the handler's attempts. */
 export function isCharged(next: Next): boolean {
-  return next.type !== 'released' && !(next.type === 'retry' && next.reason === 'retry_after')
+  return (
+    next.type !== 'released' &&
+    next.type !== 'waiting' &&
+    !(next.type === 'retry' && next.reason === 'retry_after')
+  )
 }
 
 /**

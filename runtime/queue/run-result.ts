@@ -2,6 +2,7 @@
 // reported.
 import type { RunResult } from '../protocol/commit-batch.ts'
 import type { EndedRun } from '../protocol/events.ts'
+import type { FunctionSpec } from '../protocol/function.ts'
 import type { Outcome } from '../protocol/outcome.ts'
 import type { Entry } from './message.ts'
 import { LATEST_MS, type Next } from './retry-policy.ts'
@@ -35,7 +36,8 @@ export function resultOf({ entry, run, outcome, durationMs, next }: DecidedRun):
   return {
     id: entry.message.id,
     run,
-    next: next.type === 'completed' ? completedBy(outcome) : next,
+    next:
+      next.type === 'completed' || next.type === 'waiting' ? saidBy(next.type, outcome, entry.spec) : next,
     outcome: outcome.type,
     reason: reasonOf(next, outcome),
     error: errorOf(outcome),
@@ -43,9 +45,18 @@ export function resultOf({ entry, run, outcome, durationMs, next }: DecidedRun):
   }
 }
 
-function completedBy(outcome: Outcome): RunResult['next'] {
-  if (outcome.type !== 'replied') throw new Error(`outcome ${outcome.type} cannot complete a message`)
-  return { type: 'completed', replies: outcome.replies }
+function saidBy(
+  type: 'completed' | 'waiting',
+  outcome: Outcome,
+  { version, holdsWhileWaiting: holds }: FunctionSpec,
+): RunResult['next'] {
+  if (type === 'completed' && outcome.type === 'replied')
+    return { type, replies: outcome.replies, from: outcome.from }
+  if (type === 'waiting' && outcome.type === 'suspended') {
+    const { waits, replies, from } = outcome
+    return { type, waits, version, holds, replies, from }
+  }
+  throw new Error(`outcome ${outcome.type} cannot become ${type}`)
 }
 
 /**
@@ -76,6 +87,7 @@ function reasonOf(next: Next, outcome: Outcome): string | null {
 function errorOf(outcome: Outcome): string | null {
   switch (outcome.type) {
     case 'replied':
+    case 'suspended':
     case 'cancelled':
       return null
     case 'threw':

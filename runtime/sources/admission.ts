@@ -2,23 +2,16 @@
 // (due later), or in its lane. The decision is a pure function; this class reads what it needs, and reads
 // again what may have changed.
 import type { Clock } from '../protocol/clock.ts'
-import type { History, RawId, Rejection } from '../protocol/commit-batch.ts'
+import type { AnswerResult, History, RawId, Rejection } from '../protocol/commit-batch.ts'
 import type { Events } from '../protocol/events.ts'
 import type { FunctionSpec, Routable } from '../protocol/function.ts'
 import { dueTime } from '../protocol/time.ts'
-import type { Entry, Message, MessageSource, MessageState } from '../queue/message.ts'
+import type { Entry, Message, MessageRow, MessageSource, MessageState } from '../queue/message.ts'
 import { PassedOver } from '../queue/passed-over.ts'
 import type { Begun, Place, Queue } from '../queue/queue.ts'
+import type { Answers, Match } from './answers.ts'
+import type { PendingRow } from './pending-row.ts'
 import type { SetAside } from './set-aside.ts'
-
-export interface PendingRow extends Routable {
-  readonly id: string | null
-  readonly rowid: number
-  readonly seq: number | null
-  readonly processAfter: string | null
-  readonly onWake: boolean
-  readonly contentBytes: number
-}
 
 export interface Router {
   readonly readsContent: boolean
@@ -57,6 +50,9 @@ export interface AdmissionParts {
   readonly whereIs: (row: PendingRow) => 'scanned' | 'beyond' | 'unread'
   readonly rowsOf: (ids: readonly string[], withContent: boolean) => readonly PendingRow[]
   readonly rawId: (rowid: number) => RawId | null
+  readonly answers: Answers
+  /** Whole messages; those that are not there any more are left out. */
+  readonly messagesOf: (ids: readonly string[]) => ReadonlyMap<string, MessageRow>
   readonly history: (ids: readonly string[]) => ReadonlyMap<string, History>
   /** Does a read as soon as that is possible, each in its turn, and before any that finds what is newer. */
   readonly read: (read: () => void) => void
@@ -89,12 +85,16 @@ interface Over {
 /** What receives the decisions of admission. */
 export interface AdmissionListener {
   reject(rejection: Rejection, message?: Message): void
+  answer(answer: AnswerResult, message: Message): void
+  /** The host has ended a message that waited. */
+  withdraw(id: string): void
   nudge(): void
 }
 
 /** Messages without a number queue behind all that have one. */
 const UNNUMBERED_FROM = 2 ** 52
 const NO_RECORDS: ReadonlyMap<string, History> = new Map()
+const NO_MESSAGES: ReadonlyMap<string, MessageRow> = new Map()
 
 export class Admission {
   readonly #parts: AdmissionParts
@@ -135,13 +135,18 @@ export class Admission {
     const fresh = wanted.filter(({ id, processAfter }) => id === null || this.#isNew(id, processAfter))
     const lookUp = recorded || fresh.some((row) => row.seq === null)
     const ids = lookUp ? fresh.flatMap((row) => row.id ?? []) : []
-    const history = ids.length > 0 ? this.#parts.history([...new Set(ids)]) : NO_RECORDS
+    const records = ids.length > 0 ? this.#parts.history([...new Set(ids)]) : NO_RECORDS
+    const answers = this.#parts.answers.among(fresh)
     for (const row of fresh) {
-      if (row.id === null) this.#rejectNameless(row)
-      else this.#place(row.id, row, { atStart: atStart(row), over, refills, history: history.get(row.id) })
+      if (row.id === null) {
+        this.#rejectNameless(row)
+        continue
+      }
+      const [history, answer] = [records.get(row.id), answers(row.id)]
+      this.#place(row.id, row, { atStart: atStart(row), over, refills, history, answer })
     }
     this.#listener?.nudge()
-    return fresh.filter(({ id }) => id !== null && history.get(id)?.done).length
+    return fresh.filter(({ id }) => id !== null && records.get(id)?.done).length
   }
 
   /** The functions are others now: what waits is routed anew. */
@@ -165,6 +170,43 @@ export class Admission {
         this.#place(row.id, row, { atStart: false, over: undefined, ...known })
       }
     this.#listener?.nudge()
+  }
+
+  /** Messages whose handlers wait, and need not wait any longer. */
+  wake(ids: readonly string[]): void {
+    const { queue, history, clock } = this.#parts
+    const here = ids.filter((id) => queue.get(id)?.state.type === 'waiting')
+    const records = here.length > 0 ? history(here) : NO_RECORDS
+    for (const id of here) {
+      const { state } = queue.get(id)!
+      // It may have run meanwhile, and wait for something else.
+      if (state.type === 'waiting' && !isHeld(records.get(id), clock.now()))
+        queue.move(state.entry.message, { type: 'ready', entry: state.entry })
+    }
+    this.bring(ids)
+  }
+
+  /** Messages whose handlers wait find their places, those that are not in memory. */
+  bring(ids: readonly string[]): void {
+    const { queue, rowsOf, history, messagesOf } = this.#parts
+    const away = ids.filter((id) => !queue.get(id))
+    const rows = away.length > 0 ? rowsOf(away, this.readsContent) : []
+    const records = away.length > 0 ? history(away) : NO_RECORDS
+    const there = new Set(rows.map(({ id }) => id))
+    const gone = away.filter((id) => !there.has(id))
+    const held = gone.length > 0 ? messagesOf(gone) : NO_MESSAGES
+    for (const row of rows)
+      if (row.id !== null && !queue.get(row.id))
+        this.#place(row.id, row, { atStart: false, over: undefined, history: records.get(row.id) })
+    for (const id of gone) if (held.get(id)?.status !== 'paused') this.#listener?.withdraw(id)
+    this.#listener?.nudge()
+  }
+
+  /** It is no answer after all: as a message in its own right it is found its place. */
+  isUnused(message: Message): void {
+    this.#parts.answers.ended(message.id)
+    this.#parts.queue.move(message, { type: 'rereading', last: undefined, holdsLane: false })
+    this.#readAgainSoon([message])
   }
 
   /** Another file stands at the path. */
@@ -206,7 +248,7 @@ export class Admission {
   }
 
   #place(id: string, row: PendingRow, circumstances: Circumstances): void {
-    const { atStart, history, last, back } = circumstances
+    const { atStart, history, answer, last, back } = circumstances
     const { queue, setAside, source, clock, maxContentBytes, events } = this.#parts
     const known = queue.get(id)
     if (known?.state.type === 'scheduled')
@@ -215,18 +257,26 @@ export class Admission {
     else if (known && known.state.type !== 'rereading') return
     const { suspects } = setAside
     const wasIsolated = (last ?? back)?.isolated === true || (suspects.size > 0 && suspects.has(id))
-    const facts = { nowMs: clock.now(), maxContentBytes, atStart, history, last, wasIsolated }
+    const facts = { nowMs: clock.now(), maxContentBytes, atStart, history, answer, last, wasIsolated }
     const decision = decideAdmission(row, facts, this.#router)
     switch (decision.type) {
       case 'finished':
+      case 'suspended':
         if (known) queue.remove(known)
         return
       case 'rejected':
-        queue.place(id, seqOf(row), source, { type: 'rejected' })
+        queue.place(id, seqOf(row), source, { type: 'skipped' })
         this.#listener?.reject({ id, ...decision.rejection }, queue.get(id))
         return
+      case 'answer': {
+        const { questionId, value, otherwise } = decision.answer
+        queue.place(id, seqOf(row), source, { type: 'skipped', perhaps: otherwise === 'unused' })
+        this.#parts.answers.take(id, decision.answer)
+        this.#listener?.answer({ id, questionId, value, otherwise }, queue.get(id)!)
+        return
+      }
       case 'lane': {
-        const { facts, untilMs } = decision
+        const { facts, untilMs, held } = decision
         const { spec, key } = facts
         if (!last && this.#waits(spec.name, key, row, circumstances)) {
           if (known) queue.remove(known)
@@ -234,7 +284,7 @@ export class Admission {
         }
         if (suspects.size > 0) suspects.delete(id)
         const order = row.seq ?? UNNUMBERED_FROM + this.#unnumbered++
-        return queue.place(id, seqOf(row), source, { type: 'lane', order, facts, untilMs })
+        return queue.place(id, seqOf(row), source, { type: 'lane', order, facts, untilMs, held })
       }
       default:
         queue.place(id, seqOf(row), source, decision)
@@ -308,6 +358,7 @@ export class Admission {
     const ids = messages.map(({ id }) => id)
     const rows = new Map(rowsOf(ids, this.readsContent).map((row) => [row.id, row]))
     const records = history(ids)
+    const answers = this.#parts.answers.among([...rows.values()])
     for (const message of messages) {
       const row = rows.get(message.id)
       const { last, holdsLane } = message.state as MessageState & { type: 'rereading' }
@@ -319,7 +370,8 @@ export class Admission {
         continue
       }
       const over = where === 'beyond' ? ({ passedOver: this.#passedOver, by: 'beyond' } as const) : undefined
-      this.#place(message.id, row, { atStart: false, over, history: records.get(message.id), last })
+      const [history, answer] = [records.get(message.id), answers(message.id)]
+      this.#place(message.id, row, { atStart: false, over, history, answer, last })
     }
     this.#listener?.nudge()
   }
@@ -332,6 +384,7 @@ interface Circumstances {
   /** It was set aside like this. */
   readonly back?: Begun | undefined
   readonly history: History | undefined
+  readonly answer?: Match | undefined
   readonly last?: Entry | undefined
 }
 
@@ -341,6 +394,8 @@ interface AdmissionFacts {
   readonly atStart: boolean
   /** What outbound.db has on record about it. */
   readonly history: History | undefined
+  /** The question that it answers. */
+  readonly answer: Match | undefined
   /** What it was in its lane before it was read again. */
   readonly last: Entry | undefined
   readonly wasIsolated: boolean
@@ -350,13 +405,54 @@ type LaneDecision = Omit<Extract<Place, { type: 'lane' }>, 'order'>
 
 type Decision =
   | { readonly type: 'finished' }
+  /** Its handler waits. */
+  | { readonly type: 'suspended' }
+  | { readonly type: 'answer'; readonly answer: Match }
   | { readonly type: 'rejected'; readonly rejection: Omit<Rejection, 'id' | 'rawId'> }
   | Extract<Place, { type: 'scheduled' | 'parked' }>
   | LaneDecision
 
 /** Where a pending row belongs. */
 export function decideAdmission(row: PendingRow, facts: AdmissionFacts, router: Router): Decision {
-  const { nowMs, maxContentBytes, atStart, history, last, wasIsolated } = facts
+  const unrouted = decideUnrouted(row, facts)
+  if (unrouted) return unrouted
+  const { nowMs, history, answer, wasIsolated } = facts
+  // What one function has begun means nothing to another one.
+  const begunBy = history?.begunBy ?? null
+  const spec = begunBy === null ? router.route(row) : router.get(begunBy)
+  if (answer && begunBy === null && (answer.isOpen || !spec)) return { type: 'answer', answer }
+  // Context never runs alone. It ends as completed, so that its host does not wait for it.
+  if (!spec && begunBy === null && router.isContext(row))
+    return { type: 'rejected', rejection: { reason: 'context', detail: '', ack: 'completed' } }
+  if (!spec) return { type: 'parked', why: 'unroutable', kind: row.kind }
+  const { runs = 0, attempts = 0, turnedAwaySinceMs = null, crashes = 0, interrupted = false } = history ?? {}
+  const waitMs = history ? waitOf(history, nowMs) : 0
+  const waits = history !== undefined && history.wakeAtMs !== null
+  const held = isHeld(history, nowMs)
+  if (held && !spec.holdsWhileWaiting) return { type: 'suspended' }
+  return {
+    type: 'lane',
+    held,
+    untilMs: waitMs > 0 ? nowMs + waitMs : undefined,
+    facts: {
+      spec,
+      key: router.keyOf(spec, row),
+      contentBytes: row.contentBytes,
+      runs,
+      attempts,
+      turnedAwaySinceMs,
+      crashes,
+      isolated: wasIsolated || crashes > 0 || interrupted,
+      waits,
+    },
+  }
+}
+
+/** Undefined: nothing keeps it from being routed now. */
+function decideUnrouted(
+  row: PendingRow,
+  { nowMs, maxContentBytes, atStart, history, last }: Omit<AdmissionFacts, 'answer' | 'wasIsolated'>,
+): Decision | undefined {
   if (history?.done) return { type: 'finished' }
   const dueAtMs = dueTime(row.processAfter)
   if (dueAtMs === undefined)
@@ -371,31 +467,16 @@ export function decideAdmission(row: PendingRow, facts: AdmissionFacts, router: 
     )
   if (row.onWake && !atStart && !history && !last) return { type: 'parked', why: 'on-wake', kind: row.kind }
   if (dueAtMs > nowMs) return { type: 'scheduled', dueAtMs }
-  const spec = router.route(row)
-  // Context never runs alone. It ends as completed, so that its host does not wait for it.
-  if (!spec && router.isContext(row))
-    return { type: 'rejected', rejection: { reason: 'context', detail: '', ack: 'completed' } }
-  if (!spec) return { type: 'parked', why: 'unroutable', kind: row.kind }
-  const { runs = 0, attempts = 0, turnedAwaySinceMs = null, crashes = 0, interrupted = false } = history ?? {}
-  const waitMs = history ? waitOf(history, nowMs) : 0
-  return {
-    type: 'lane',
-    untilMs: waitMs > 0 ? nowMs + waitMs : undefined,
-    facts: {
-      spec,
-      key: router.keyOf(spec, row),
-      contentBytes: row.contentBytes,
-      runs,
-      attempts,
-      turnedAwaySinceMs,
-      crashes,
-      isolated: wasIsolated || crashes > 0 || interrupted,
-    },
-  }
+  return undefined
 }
 
 function rejected(reason: string, detail: string): Decision {
   return { type: 'rejected', rejection: { reason, detail } }
+}
+
+/** Its handler waits, and none of its waits has ended. */
+function isHeld(history: History | undefined, nowMs: number): boolean {
+  return history !== undefined && history.wakeAtMs !== null && !history.woken && history.wakeAtMs > nowMs
 }
 
 /** What is left of a pause, however the wall clock was set meanwhile. */

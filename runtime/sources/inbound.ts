@@ -4,6 +4,7 @@
 //   beyond       beyond.ts: while the lanes have no room, other functions go on beyond the scan
 //   set aside    set-aside.ts: lanes whose head waits for its next attempt leave memory for others
 //   refill       refill.ts: they come back when it is due, and then what stands behind it in the file
+//   waking       waking.ts: messages whose handlers wait come back when a wait has ended
 //   rescan       rescan.ts: what the scan has passed is read again, slowly
 //   checkpoint   checkpoint.ts: how far the scan has come, kept in outbound.db for the next start
 //
@@ -13,9 +14,11 @@ import type { Checkpoint, History, WaitingPlace } from '../protocol/commit-batch
 import type { Cursor } from '../protocol/cursor.ts'
 import type { Events } from '../protocol/events.ts'
 import type { Crowded } from '../protocol/status-file.ts'
+import type { WaitQueries } from '../protocol/waits.ts'
 import type { Entry, Message, MessageRow, MessageSource } from '../queue/message.ts'
 import type { Queue } from '../queue/queue.ts'
 import { Admission, type AdmissionListener, type Origin, type Router } from './admission.ts'
+import { Answers } from './answers.ts'
 import { Beyond } from './beyond.ts'
 import { CheckpointKeeper } from './checkpoint.ts'
 import { furthest, hasPassed, isBefore } from './cursor.ts'
@@ -24,6 +27,7 @@ import { Refill } from './refill.ts'
 import { Rescan } from './rescan.ts'
 import { RetryingReader, type RetryingReaderParts } from './retrying-reader.ts'
 import { SetAside } from './set-aside.ts'
+import { Waking } from './waking.ts'
 
 export type { Router } from './admission.ts'
 export type { InboundFile } from './pages.ts'
@@ -55,6 +59,8 @@ export interface InboundSourceParts {
   readonly history: (ids: readonly string[]) => ReadonlyMap<string, History>
   /** Those of these messages that have no end on record, and no more than `limit`. */
   readonly unfinished: (ids: readonly string[], limit: number) => readonly string[]
+  /** Messages whose handlers wait, and their questions. */
+  readonly waits: WaitQueries
   /** Those that wait for their next attempt, in the order of its time. */
   readonly waiting: (after: WaitingPlace | undefined, limit: number) => readonly WaitingPlace[]
   readonly queue: Queue
@@ -104,6 +110,8 @@ export class InboundSource implements MessageSource {
   readonly #setAside: SetAside
   readonly #refill: Refill
   readonly #checkpoint: CheckpointKeeper
+  readonly #answers: Answers
+  readonly #waking: Waking
   #dispatcher: AdmissionListener | undefined
   #scanned: Cursor
   #doubt = false
@@ -122,7 +130,7 @@ export class InboundSource implements MessageSource {
   #stopped = false
 
   constructor(parts: InboundSourceParts, router: Router) {
-    const { clock, queue, inbound, limits, start, checkpoint, unfinished } = parts
+    const { clock, queue, inbound, limits, start, checkpoint, unfinished, waits } = parts
     const { pageRows } = limits
     this.#parts = parts
     this.#router = router
@@ -133,12 +141,24 @@ export class InboundSource implements MessageSource {
     })
     const setAside = new SetAside(clock, () => this.#stepSoon())
     this.#setAside = setAside
+    const messagesOf = (ids: readonly string[]) => inbound.getMessages(ids)
+    this.#answers = new Answers({ clock, waits, messagesOf })
+    this.#waking = new Waking({
+      clock,
+      waits,
+      pageRows,
+      bring: (ids) => admission.bring(ids),
+      wake: (ids) => admission.wake(ids),
+      onDue: () => this.#stepSoon(),
+    })
     const admission = new Admission(
       {
         ...parts,
         ...limits,
         setAside,
         source: this,
+        answers: this.#answers,
+        messagesOf,
         whereIs: (row) =>
           hasPassed(this.#scanned, row) ? 'scanned' : this.#beyond.upTo ? 'beyond' : 'unread',
         rowsOf: (ids, withContent) => inbound.getPendingByIds(ids, withContent),
@@ -191,6 +211,7 @@ export class InboundSource implements MessageSource {
     this.#pollTimer?.cancel()
     this.#reader.stop()
     this.#setAside.stop()
+    this.#waking.stop()
     this.#parts.queue.stop()
   }
 
@@ -203,7 +224,7 @@ export class InboundSource implements MessageSource {
    * How long ago all of the file was read and nothing has changed since; 0: something may be left to find.
    */
   get quietForMs(): number {
-    const isIdle = !this.#scanning && this.#rescan.isDone && !this.#beyond.upTo && !this.#isRefilling
+    const isIdle = !this.#scanning && this.#rescan.isDone && !this.#beyond.upTo && !this.#isComingBack
     return isIdle && !this.waitingFor ? this.#parts.clock.monotonic() - this.#changedAtMs : 0
   }
 
@@ -269,8 +290,29 @@ export class InboundSource implements MessageSource {
     this.#admission.reread(entry)
   }
 
-  onFinished(): void {
+  onFinished(message: Message): void {
+    this.#answers.ended(message.id)
     this.#goOn()
+  }
+
+  onSuspended(entry: Entry, wakeAtMs: number): void {
+    const { queue } = this.#parts
+    const { message, spec } = entry
+    if (!this.isCurrent(entry)) this.#admission.reread(entry)
+    else if (spec.holdsWhileWaiting) queue.move(message, { type: 'waiting', entry })
+    else queue.remove(message)
+    this.#answers.asked()
+    this.#waking.suspended(message.id, wakeAtMs)
+    this.#goOn()
+  }
+
+  onUnused(message: Message): void {
+    this.#admission.isUnused(message)
+  }
+
+  /** Something has come that these wait for. */
+  wake(ids: readonly string[]): void {
+    this.#waking.wake(ids)
   }
 
   onClaimLost(): void {
@@ -320,6 +362,11 @@ export class InboundSource implements MessageSource {
       queue: { lanes },
       limits,
     } = this.#parts
+    this.#waking.hold()
+    if (this.#waking.isWanted && lanes.size < 2 * limits.readyMax) {
+      this.#waking.bringPage()
+      if (this.#waking.isWanted) this.#stepSoon()
+    }
     if (this.#refill.comeBack()) this.#stepSoon()
     if (this.#refill.isWanted) {
       this.#refill.read(this.#scanned)
@@ -381,7 +428,7 @@ export class InboundSource implements MessageSource {
   #goOn(): void {
     // Asked for each message that ends: as a rule nothing waits for room.
     const { upTo } = this.#beyond
-    if (this.#isRefilling) this.#stepSoon()
+    if (this.#isComingBack) this.#stepSoon()
     if (!upTo && !this.#scanning && !this.#rescan.passedSomethingOver) return
     const {
       queue: { lanes },
@@ -395,9 +442,9 @@ export class InboundSource implements MessageSource {
     if ((hasRoom && (this.#scanning || this.#rescan.isUrgent)) || upTo) this.#stepSoon()
   }
 
-  /** Something that was set aside is on its way back. */
-  get #isRefilling(): boolean {
-    return this.#setAside.due.size > 0 || this.#setAside.back.size > 0
+  /** Something that had left memory is on its way back. */
+  get #isComingBack(): boolean {
+    return this.#setAside.due.size > 0 || this.#setAside.back.size > 0 || this.#waking.isWanted
   }
 
   #stepSoon(): void {
@@ -437,6 +484,7 @@ export class InboundSource implements MessageSource {
     this.#admission.startOver()
     this.#refill.clear()
     this.#beyond.close()
+    this.#waking.startOver()
     this.#checkpoint.startOver()
     this.#scanned = this.#parts.start
     this.#recordedUpTo = undefined

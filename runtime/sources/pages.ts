@@ -2,8 +2,9 @@
 import type { RawId } from '../protocol/commit-batch.ts'
 import type { Cursor, SeqPosition } from '../protocol/cursor.ts'
 import type { MessageRow } from '../queue/message.ts'
-import type { Admission, Origin, PendingRow } from './admission.ts'
+import type { Admission, Origin } from './admission.ts'
 import { hasPassed } from './cursor.ts'
+import type { PendingRow } from './pending-row.ts'
 
 export interface Page {
   readonly rows: readonly PendingRow[]

@@ -14,6 +14,7 @@ import type {
   History,
   WaitingPlace,
 } from '../protocol/commit-batch.ts'
+import type { WaitQueries } from '../protocol/waits.ts'
 
 export interface Store {
   /**
@@ -25,13 +26,16 @@ export interface Store {
   recover(nowMs: number, crashLimit: number, stoppedEpoch?: number): Recovery
 
   /**
-   * Writes one batch, whole or not at all: results first, then rejections, claims, the checkpoint. A message
-   * has one result and one claim in a batch at most. One commit is under way at a time.
+   * Writes one batch, whole or not at all: steps first, then results, answers, rejections, claims, the
+   * checkpoint. A step is written where its run is known to be under way, also when the host has taken the
+   * claim away: its work has been done. A message has one result and one claim in a batch at most. One commit
+   * is under way at a time.
    *
    * After an error nothing was written, or all of it: a disk can fail behind the commit point, a connection
-   * before the answer. No run of that batch begins. The next batch has its results again, perhaps with more,
-   * and what is still to be claimed. Where the first one was written, the next commit repeats for its results
-   * what the answer would have been, and takes those of its claims back that are not made anew.
+   * before the answer. No run of that batch begins. The next batch has its steps, results and answers again,
+   * perhaps with more, and what is still to be claimed. Where the first one was written, the next commit
+   * repeats for them what the answer would have been, and takes those of its claims back that are not made
+   * anew.
    * @throws NanoclawError `fenced` when another runtime has taken the store over; nothing was written.
    */
   commit(batch: CommitBatch): CommitResult | Promise<CommitResult>
@@ -40,9 +44,12 @@ export interface Store {
   history(ids: readonly string[]): ReadonlyMap<string, History>
 
   /**
-   * Those of these messages that have no end on record, in the same order, and no more than `limit` of them.
+   * Those of these messages that have no end on record, in the same order, and no more than `limit` of them;
+   * but not those whose handlers wait for something that has not come by `nowMs`.
    */
-  unfinished(ids: readonly string[], limit: number): readonly string[]
+  unfinished(ids: readonly string[], limit: number, nowMs: number): readonly string[]
+
+  readonly waits: WaitQueries
 
   /**
    * Messages that wait for their next attempt, by the time of it, behind a place in that order. From a
@@ -59,6 +66,8 @@ export interface Store {
 
 export interface Recovery {
   readonly epoch: number
+  /** The same at every start, and in no other store. */
+  readonly scope: string
   readonly checkpoint: Checkpoint
   /** Runs that the runtime before this one did not live to end. */
   readonly interrupted: number

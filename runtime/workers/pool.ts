@@ -186,7 +186,7 @@ export class Pool implements Workers {
         this.#addBatch(child, -1)
         if (isNews) this.#parts.onRoom()
       },
-      run: (batch, { workspace, ended }) => {
+      run: (batch, { workspace, ended, step }) => {
         reserve()
         this.#idleSinceMs.delete(child)
         let left = batch.length
@@ -197,6 +197,7 @@ export class Pool implements Workers {
             if (left === 0) this.#addBatch(child, -1)
             ended(list)
           },
+          step,
         })
       },
     }

@@ -9,6 +9,9 @@ import {
   type Reply,
   type RetryWish,
 } from '../protocol/outcome.ts'
+import { isQuestionId } from '../protocol/reply-id.ts'
+import { type FinishedStep, STEP_BYTES_MAX, STEP_NAME_BYTES_MAX } from '../protocol/steps.ts'
+import { type NewWait, WAITS_MAX } from '../protocol/waits.ts'
 
 const LEVELS: readonly string[] = ['debug', 'info', 'warn', 'error'] satisfies LogLevel[]
 /** The last instant that a Date can represent. */
@@ -26,6 +29,17 @@ export function parseReport(said: unknown, maxReplyBytes: number): Report | unde
       return isWhole(said.n) && LEVELS.includes(String(said.level)) && typeof said.text === 'string'
         ? { type: 'log', n: said.n, level: said.level as LogLevel, text: said.text, fields: said.fields }
         : undefined
+    case 'step':
+      return isWhole(said.n) && isStep(said)
+        ? {
+            type: 'step',
+            n: said.n,
+            name: said.name,
+            state: said.state,
+            value: said.value,
+            durationMs: said.durationMs,
+          }
+        : undefined
     case 'results':
       return Array.isArray(said.results) && said.results.every((result) => isResult(result, maxReplyBytes))
         ? { type: 'results', results: said.results }
@@ -35,15 +49,31 @@ export function parseReport(said: unknown, maxReplyBytes: number): Report | unde
   }
 }
 
+/** A character is a byte at least. */
+function isStep(said: Record<string, unknown>): said is Record<string, unknown> & FinishedStep {
+  return (
+    isName(said.name) &&
+    (said.state === 'done' || said.state === 'failed') &&
+    isTextOrNull(said.value) &&
+    (said.value === null || said.value.length <= STEP_BYTES_MAX) &&
+    typeof said.durationMs === 'number' &&
+    Number.isFinite(said.durationMs)
+  )
+}
+
 function isResult(said: unknown, maxReplyBytes: number): said is Result {
   if (!isObject(said) || !isWhole(said.n) || typeof said.ms !== 'number' || !Number.isFinite(said.ms))
     return false
   switch (said.end) {
     case 'replied':
+      return isSaid(said, maxReplyBytes)
+    case 'suspended':
       return (
-        Array.isArray(said.replies) &&
-        said.replies.length <= REPLIES_MAX &&
-        said.replies.every((reply) => isReply(reply, maxReplyBytes))
+        isSaid(said, maxReplyBytes) &&
+        typeof said.isQuiet === 'boolean' &&
+        Array.isArray(said.waits) &&
+        said.waits.length <= WAITS_MAX &&
+        said.waits.every(isNewWait)
       )
     case 'threw':
       return isErrorInfo(said.error) && isRetryWish(said.retry)
@@ -56,6 +86,47 @@ function isResult(said: unknown, maxReplyBytes: number): said is Result {
     default:
       return false
   }
+}
+
+function isSaid({ replies, from }: Record<string, unknown>, maxReplyBytes: number): boolean {
+  return (
+    Array.isArray(replies) &&
+    replies.length <= REPLIES_MAX &&
+    replies.every((reply) => isReply(reply, maxReplyBytes)) &&
+    (from === undefined || (isWhole(from) && from >= 0 && from <= REPLIES_MAX * WAITS_MAX))
+  )
+}
+
+function isNewWait(said: unknown): said is NewWait {
+  if (!isObject(said) || !isName(said.name) || (said.kind !== 'sleep' && said.kind !== 'ask')) return false
+  const { until, question, said: hashes } = said
+  if (!isObject(until) || (!isLength(until.forMs) && !(isInstant(until.atMs) && until.atMs !== null)))
+    return false
+  if (!Array.isArray(hashes) || hashes.length > REPLIES_MAX || !hashes.every(isHash)) return false
+  if (typeof said.isAlone !== 'boolean') return false
+  if (said.kind === 'sleep') return question === null
+  return (
+    isObject(question) &&
+    isQuestionId(question.id) &&
+    isTextOrNull(question.address) &&
+    (question.values === null || (Array.isArray(question.values) && question.values.every(isText)))
+  )
+}
+
+function isText(said: unknown): said is string {
+  return typeof said === 'string'
+}
+
+function isName(said: unknown): said is string {
+  return typeof said === 'string' && said !== '' && said.length <= STEP_NAME_BYTES_MAX
+}
+
+function isLength(said: unknown): said is number {
+  return typeof said === 'number' && said >= 0 && said <= INSTANT_MAX_MS
+}
+
+function isHash(said: unknown): said is string {
+  return typeof said === 'string' && said.length <= 64
 }
 
 const BAD_REPLY_REASONS: Readonly<Record<BadReplyReason, true>> = {

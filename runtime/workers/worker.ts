@@ -10,6 +10,7 @@ import type { Clock, Timer } from '../protocol/clock.ts'
 import { causesText, type ErrorInfo, errorText } from '../protocol/errors.ts'
 import type { Dispatch, Report, Result } from '../protocol/ipc.ts'
 import type { Receiver, RunEnd } from '../protocol/outcome.ts'
+import { type FinishedStep, JOURNAL_BYTES_MAX, STEPS_MAX } from '../protocol/steps.ts'
 import { type Order, pack } from '../protocol/wire.ts'
 import { blame, type ProcessFault } from './blame.ts'
 import { LineReader } from './lines.ts'
@@ -64,14 +65,23 @@ export interface WorkerListener {
 export interface Out {
   readonly dispatch: Dispatch
   readonly receiver: Receiver
+  /** What its run has remembered, beside what it was given. */
+  readonly kept: { steps: number; chars: number }
 }
 
 /** The message that runs now: the first of those in the process. */
 interface Head {
   readonly n: number
   readonly timeoutMs: number
-  /** Its start, as far as the runtime knows; or the end of the runtime's last absence. */
+  /**
+   * Its start, as far as the runtime knows, or the end of the runtime's last absence; later by the time for
+   * which its steps waited for the store.
+   */
   sinceMs: number
+  /** Steps that wait for the store. */
+  steps: number
+  /** Since when any has. */
+  stepsSinceMs: number
   /** Absences of the runtime that it was not charged with. */
   absences: number
   /** It runs so long that the process has returned the messages behind it. */
@@ -132,6 +142,8 @@ const STEPS: Readonly<Record<StepName, readonly StepName[]>> = {
  */
 const LAST_WORDS_MS = 100
 
+/** Of a message that waits for the store the time may be almost up and stand still. */
+const MIN_WATCH_MS = 1
 /** No turn of the event loop takes as long. */
 const ABSENT_MS = 100
 /** With more of them the machine is too slow for this handler, and its timeout has to mean something. */
@@ -235,7 +247,8 @@ export class Worker {
 
   run(batch: readonly Dispatch[], receiver: Receiver): void {
     if (!this.#takes) return receiver.ended(batch.map(({ n }) => cancelled(n, 'not-started')))
-    for (const dispatch of batch) this.#out.set(dispatch.n, { dispatch, receiver })
+    for (const dispatch of batch)
+      this.#out.set(dispatch.n, { dispatch, receiver, kept: { steps: 0, chars: 0 } })
     this.#followHead()
     this.#watch()
     this.#process.send(pack(batch))
@@ -272,6 +285,8 @@ export class Worker {
         return this.#kill({ why: storyOf(report.error) })
       case 'results':
         return this.#results(report.results)
+      case 'step':
+        return this.#step(report.n, report)
       case 'uncaught':
         return this.#uncaught(`uncaught ${storyOf(report.error)}`, report.error)
       case 'log':
@@ -291,13 +306,35 @@ export class Worker {
     this.#uncaught(message, { name: 'InvalidReport', message })
   }
 
+  /**
+   * While a step waits for the store the time of its run stands still: a disk on pause is not the handler's
+   * doing.
+   */
+  #step(n: number, { name, state, value, durationMs }: FinishedStep): void {
+    const out = this.#out.get(n)
+    if (!out) return this.#forged(`remembered a step of a message not in it (${n})`)
+    out.kept.steps++
+    out.kept.chars += value?.length ?? 0
+    if (out.kept.steps > STEPS_MAX || out.kept.chars > JOURNAL_BYTES_MAX)
+      return this.#forged(`remembered more steps than a message may have (${n})`)
+    const head = this.#head?.n === n ? this.#head : undefined
+    if (head && head.steps++ === 0) head.stepsSinceMs = this.#clock.monotonic()
+    out.receiver.step(n, { name, state, value, durationMs }, () => {
+      if (head && --head.steps === 0) head.sinceMs += this.#clock.monotonic() - head.stepsSinceMs
+      if (this.#out.has(n)) this.#process.send({ type: 'kept', n, name } satisfies Order)
+    })
+  }
+
+  #forged(message: string): void {
+    this.#uncaught(message, { name: 'Forged', message })
+  }
+
   #results(results: readonly Result[]): void {
     const byReceiver = new Map<Receiver, RunEnd[]>()
     for (const result of results) {
       const out = this.#out.get(result.n)
       if (!out) {
-        const message = `reported a result for a message that it does not have (${result.n})`
-        this.#uncaught(message, { name: 'Forged', message })
+        this.#forged(`reported a result for a message that it does not have (${result.n})`)
         continue
       }
       this.#out.delete(result.n)
@@ -309,6 +346,8 @@ export class Worker {
     }
     this.#followHead()
     for (const [receiver, ended] of byReceiver) receiver.ended(ended)
+    if (results.some((result) => result.end === 'suspended' && !result.isQuiet))
+      this.retire('a handler that waits has left something running')
     this.#afterResults()
   }
 
@@ -321,6 +360,8 @@ export class Worker {
       n: first.dispatch.n,
       timeoutMs: first.dispatch.timeoutMs,
       sinceMs,
+      steps: 0,
+      stepsSinceMs: sinceMs,
       absences: 0,
       handedBack: false,
     }
@@ -333,7 +374,11 @@ export class Worker {
       return { n, durationMs, outcome: { type: 'timed-out', afterMs: Math.round(durationMs) } }
     switch (result.end) {
       case 'replied':
-        return { n, durationMs, outcome: { type: 'replied', replies: result.replies } }
+        return { n, durationMs, outcome: { type: 'replied', replies: result.replies, from: result.from } }
+      case 'suspended': {
+        const { waits, replies, from } = result
+        return { n, durationMs, outcome: { type: 'suspended', waits, replies, from } }
+      }
       case 'threw':
         if (this.#shutdown) return { n, durationMs, outcome: { type: 'cancelled', why: 'shutdown' } }
         return { n, durationMs, outcome: { type: 'threw', error: result.error, retry: result.retry } }
@@ -372,16 +417,19 @@ export class Worker {
   #watch(): void {
     const state = this.#state
     if (!isWorking(state) || state.timer || !this.#head) return
-    const nowMs = this.#clock.monotonic()
-    const dueMs = this.#head.sinceMs + this.#head.timeoutMs
-    state.timer = this.#clock.after(dueMs - nowMs, () => {
+    const dueMs = this.#clock.monotonic() + Math.max(this.#leftMs(this.#head), MIN_WATCH_MS)
+    state.timer = this.#clock.after(dueMs - this.#clock.monotonic(), () => {
       if (!isWorking(this.#state)) return
       this.#state.timer = undefined
       const head = this.#head
-      this.#excuse(head, this.#clock.monotonic() - Math.max(dueMs, nowMs))
-      if (head && this.#clock.monotonic() >= head.sinceMs + head.timeoutMs) this.#timeout(head)
+      this.#excuse(head, this.#clock.monotonic() - dueMs)
+      if (head && this.#leftMs(head) <= 0) this.#timeout(head)
       else this.#watch()
     })
+  }
+
+  #leftMs({ sinceMs, timeoutMs, steps, stepsSinceMs }: Head): number {
+    return sinceMs + timeoutMs - (steps > 0 ? stepsSinceMs : this.#clock.monotonic())
   }
 
   /**
@@ -392,6 +440,7 @@ export class Worker {
     if (!head || lateMs < ABSENT_MS || head.absences >= ABSENCES_MAX) return
     head.absences++
     head.sinceMs = this.#clock.monotonic()
+    head.stepsSinceMs = head.sinceMs
   }
 
   #timeout({ n, timeoutMs }: Head): void {

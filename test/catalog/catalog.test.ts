@@ -21,6 +21,8 @@ function spec(
     retry: { attempts: 1, minDelayMs: 0, maxDelayMs: 0, factor: 1 },
     concurrency: 1,
     key,
+    version: 1,
+    holdsWhileWaiting: false,
     rawContent: false,
     bundle: `/cache/${name}.mjs`,
   }

@@ -31,6 +31,8 @@ test('a bare function takes messages of its own name, with every default', () =>
     retry: DEFAULTS.retry,
     concurrency: 4,
     key: 'address',
+    version: 1,
+    holdsWhileWaiting: false,
     rawContent: false,
     bundle: '/cache/greet-1.mjs',
   } satisfies FunctionSpec)
@@ -149,12 +151,15 @@ test.each<[object, string]>([
   [{ key: '[function]' }, `key is [function]; expected ${KEYS}`],
   [
     { timeuot: 1 },
-    'timeuot is unknown. Did you mean timeout? Legal: on, timeout, retry, concurrency, key, rawContent, handler',
+    'timeuot is unknown. Did you mean timeout? Legal: on, timeout, retry, concurrency, key, version, whileWaiting, rawContent, handler',
   ],
-  [{ schedule: 1 }, 'schedule is unknown. Legal: on, timeout, retry, concurrency, key, rawContent, handler'],
+  [
+    { schedule: 1 },
+    'schedule is unknown. Legal: on, timeout, retry, concurrency, key, version, whileWaiting, rawContent, handler',
+  ],
   [
     { raw_content: true },
-    'raw_content is unknown. Did you mean rawContent? Legal: on, timeout, retry, concurrency, key, rawContent, handler',
+    'raw_content is unknown. Did you mean rawContent? Legal: on, timeout, retry, concurrency, key, version, whileWaiting, rawContent, handler',
   ],
   [
     { on: { channel_type: 'x' } },

@@ -47,7 +47,16 @@ test.each([
   ],
 ])('a message %j with a runtime %j waits since: %s', (columns, seen, why) => {
   const message = { kind: 'chat', status: 'pending', process_after: null, ...columns }
-  const report = { id: 'm', inbound: FILE, outbound: FILE, message, ack: null, runs: [], replies: [] }
+  const report = {
+    id: 'm',
+    inbound: FILE,
+    outbound: FILE,
+    message,
+    ack: null,
+    runs: [],
+    steps: [],
+    replies: [],
+  }
   expect(whyItWaits(report, { running: true, note: NOTE, heartbeatAtMs: null, ...seen }, NOW_MS)).toBe(why)
   const ended = { ...report, ack: { status: 'completed', changedAt: '' } }
   expect(whyItWaits(ended, { running: true, note: NOTE, heartbeatAtMs: null, ...seen }, NOW_MS)).toBe(
@@ -64,6 +73,7 @@ test('a message between two attempts is due later', () => {
     message: { kind: 'chat' },
     ack: null,
     runs,
+    steps: [],
     replies: [],
   }
   expect(whyItWaits(report, { running: true, note: NOTE, heartbeatAtMs: null }, NOW_MS)).toBe(

@@ -1,91 +1,13 @@
 // What every store must do, whatever it keeps its rows in: one suite for the SQLite store and for one in
-// memory that answers late.
+// memory that answers late. Steps and waits: store-journal.test.ts.
 import { describe, expect, onTestFinished, test } from 'vitest'
-import type { CommitBatch, CommitResult } from '../../runtime/protocol/commit-batch.ts'
-import { ReopeningOutbox } from '../../runtime/store/sqlite/reopening-outbox.ts'
 import type { Store } from '../../runtime/store/store.ts'
-import { openDb, tempDir } from '../support/files.ts'
-import { MemoryFile, MemoryStore, type StoredReply } from '../support/memory-store.ts'
 import { claim, completed, ending, NOW, reply, turn } from '../support/outbox.ts'
-import { loseAnswer } from '../support/unanswered.ts'
+import { STORES, takenOver, unanswered } from '../support/stores.ts'
 
-/** A store under test, and what stands in it, read and changed behind its back. */
-interface Bench {
-  /** Another runtime opens the same store; it owns it after `recover`. */
-  open(): Store
-  acks(): Record<string, string>
-  replies(): readonly StoredReply[]
-  /** null: takes the ack away. */
-  setAck(id: string, status: string | null): void
-  /** A reply with this content cannot be stored from now on. */
-  breakOn(content: unknown): void
-  /** The next commit takes effect, and reports an error. */
-  loseAnswer(): void
-}
-
-function sqlite(): Bench {
-  const path = `${tempDir()}/outbound.db`
-  new ReopeningOutbox(path, 'delete').close()
-  const db = openDb(path)
-  return {
-    open: () => new ReopeningOutbox(path, 'delete'),
-    acks: () =>
-      Object.fromEntries(
-        db.prepare('select message_id, status from processing_ack').raw().all() as [string, string][],
-      ),
-    replies: () =>
-      db
-        .prepare('select id, seq, in_reply_to as "inReplyTo", content from messages_out order by seq')
-        .all() as StoredReply[],
-    setAck(id, status) {
-      db.prepare('delete from processing_ack where message_id = ?').run(id)
-      if (status !== null) db.prepare("insert into processing_ack values (?, ?, '')").run(id, status)
-    },
-    breakOn: (content) =>
-      db.exec(`create trigger broken before insert on messages_out when new.content = '${JSON.stringify(content)}'
-        begin select raise(abort, 'this reply cannot be stored'); end`),
-    loseAnswer,
-  }
-}
-
-function memory(): Bench {
-  const file = new MemoryFile()
-  let isLost = false
-  const around = (_: CommitBatch, write: () => CommitResult) => {
-    const answer = write()
-    if (!isLost) return answer
-    isLost = false
-    throw new Error('the connection has gone')
-  }
-  return {
-    open: () => new MemoryStore(file, { around }),
-    acks: () => Object.fromEntries([...file.contents.acks].map(([id, { status }]) => [id, status])),
-    replies: () => file.contents.replies,
-    setAck(id, status) {
-      file.contents.acks.delete(id)
-      if (status !== null) file.contents.acks.set(id, { status, changed: '' })
-    },
-    breakOn: (content) => {
-      file.unwritable = JSON.stringify(content)
-    },
-    loseAnswer: () => {
-      isLost = true
-    },
-  }
-}
-
-describe.each([
-  ['SQLite', sqlite],
-  ['memory, answering late', memory],
-])('a store (%s)', (_, make) => {
-  /** Opened and taken over, as by a start; a message in `claims` is claimed. */
-  async function started(claims: readonly string[] = [], bench = make(), crashLimit = 3) {
-    const store = bench.open()
-    onTestFinished(() => store.close())
-    const recovery = store.recover(NOW, crashLimit)
-    if (claims.length > 0) await store.commit(turn({ claims: claims.map((id) => claim(id)) }))
-    return { bench, store, recovery }
-  }
+describe.each(STORES)('a store (%s)', (_, make) => {
+  const started = (claims: readonly string[] = [], bench = make(), crashLimit = 3) =>
+    takenOver(bench, claims, crashLimit)
   const retryAt = (nextAtMs: number) => ({ type: 'retry', nextAtMs }) as const
   const released = (keep: boolean) => ({ type: 'released', keep }) as const
 
@@ -214,6 +136,15 @@ describe.each([
     expect(store.history(['a']).get('a')).toMatchObject({ runs: 2, attempts: 0, turnedAwaySinceMs: NOW })
   })
 
+  test('has a scope of its own, which stays the same', async () => {
+    const { bench, recovery } = await started()
+    const other = await started()
+    const again = await started([], bench)
+    expect(recovery.scope).toMatch(/./)
+    expect(again.recovery.scope).toBe(recovery.scope)
+    expect(other.recovery.scope).not.toBe(recovery.scope)
+  })
+
   test('leaves out of its history what it has no record of', async () => {
     const { store } = await started(['claimed'])
     expect([...store.history(['new', 'claimed']).keys()]).toEqual(['claimed'])
@@ -230,8 +161,8 @@ describe.each([
     await store.commit(turn({ results: ends }))
     bench.setAck('foreign', 'script-skip:error')
     const asked = ['new', 'done', 'waiting', 'failed', 'foreign', 'running']
-    expect(store.unfinished(asked, 10)).toEqual(['new', 'waiting', 'running'])
-    expect(store.unfinished(asked, 2)).toEqual(['new', 'waiting'])
+    expect(store.unfinished(asked, 10, NOW)).toEqual(['new', 'waiting', 'running'])
+    expect(store.unfinished(asked, 2, NOW)).toEqual(['new', 'waiting'])
   })
 
   test('tells what waits for its next attempt, by time and in pages, until it is claimed again', async () => {
@@ -341,7 +272,7 @@ describe.each([
     await expect((async () => store.commit(batch('stone')))()).rejects.toThrow('cannot be stored')
     expect([bench.acks(), bench.replies()]).toEqual([{ a: 'processing', b: 'processing' }, []])
     expect([...store.history(['a', 'c', 'd']).keys()]).toEqual(['a'])
-    expect(await store.commit(batch('water'))).toEqual({ lost: new Set(), refused: new Set() })
+    expect(await store.commit(batch('water'))).toMatchObject({ lost: new Set(), refused: new Set() })
     expect(bench.acks()).toEqual({ a: 'completed', b: 'completed', c: 'failed', d: 'processing' })
   })
 
@@ -378,12 +309,14 @@ describe.each([
   })
 
   describe('when a commit has taken effect and reported an error', () => {
-    /** Commits, and no answer comes. */
-    async function unanswered(bench: Bench, store: Store, batch: Partial<CommitBatch>) {
-      bench.loseAnswer()
-      await expect((async () => store.commit(turn(batch)))()).rejects.toThrow()
+    const nothing = {
+      lost: new Set<string>(),
+      refused: new Set(),
+      journals: new Map(),
+      waiting: new Map(),
+      answered: [],
+      unused: new Set(),
     }
-    const nothing = { lost: new Set(), refused: new Set() }
     const charged = (store: Store, id: string) => store.history([id]).get(id)
 
     test('takes the same batch again: one ack, each reply once, no claim refused, nothing charged twice [183]', async () => {
@@ -405,7 +338,7 @@ describe.each([
       }
       await unanswered(bench, store, batch)
       const before = [bench.acks(), bench.replies()]
-      expect(await store.commit(turn(batch))).toEqual({ lost: new Set(['gone']), refused: new Set() })
+      expect(await store.commit(turn(batch))).toMatchObject({ lost: new Set(['gone']), refused: new Set() })
       expect([bench.acks(), bench.replies()]).toEqual(before)
       expect(bench.acks()).toEqual({
         a: 'completed',

@@ -81,7 +81,12 @@ async function follow(steps: readonly Step[], { open, unclaim }: Bench): Promise
     running.clear()
     const { checkpoint, quarantined } = recovery
     const unfinished = new Set(checkpoint.unfinished)
-    said.push({ ...recovery, checkpoint: { ...checkpoint, unfinished }, quarantined: new Set(quarantined) })
+    said.push({
+      ...recovery,
+      scope: null,
+      checkpoint: { ...checkpoint, unfinished },
+      quarantined: new Set(quarantined),
+    })
   }
   begin(0)
   for (const { deeds, afterMs, runtime } of steps) {
@@ -101,7 +106,7 @@ async function follow(steps: readonly Step[], { open, unclaim }: Bench): Promise
       lost,
       refused,
       history: historyIn(store),
-      open: store.unfinished(IDS, 10),
+      open: store.unfinished(IDS, 10, batch.nowMs),
       waits: waits.sort(),
     })
   }

@@ -2,17 +2,8 @@
 // places, is an error: the core has changed, and the fault is to be written anew. Lines that are short and
 // stay as they are make good places.
 
-export interface Change {
-  /** In runtime/. */
-  readonly file: string
-  readonly from: string
-  readonly to: string
-}
-
-export interface Mutant {
-  readonly name: string
-  readonly changes: readonly Change[]
-}
+import { type Change, type Mutant, one } from './mutant.ts'
+import { WAIT_MUTANTS } from './wait-mutants.ts'
 
 const SCHEDULER = 'queue/scheduler.ts'
 const ADMISSION = 'sources/admission.ts'
@@ -39,20 +30,20 @@ export const MUTANTS: readonly Mutant[] = [
       for (const { runs } of assignments)
         for (const { entry } of runs)
           if (entry.message.state.type === 'ready') this.#parts.queue.move(entry.message, { type: 'claiming', entry })
-      return this.#run(assignments, new Set())\n`,
+      return this.#run(assignments, { refused: new Set(), journals: new Map() })\n`,
   ),
   one(
     'a message runs again before its end is on disk',
     DISPATCHER,
-    '      this.#results.push({ entry, run, attempt, outcome, durationMs, next, aheadMs })\n',
-    `      this.#results.push({ entry, run, attempt, outcome, durationMs, next, aheadMs })
+    '      this.#gathered.results.push({ entry, run, attempt, outcome, durationMs, next, aheadMs })\n',
+    `      this.#gathered.results.push({ entry, run, attempt, outcome, durationMs, next, aheadMs })
       if (next.type === 'released') queue.move(entry.message, { type: 'ready', entry })\n`,
   ),
   one(
     'replies come in a transaction of their own',
     OUTBOX,
-    `      if (ours && next.type === 'completed')\n`,
-    `      if (ours && next.type === 'completed') this.#db.exec('commit; begin')\n      if (ours && next.type === 'completed')\n`,
+    `      if (ours && next.type === 'completed') this.#say(id, run, next, stamps)\n`,
+    `      if (ours && next.type === 'completed') this.#db.exec('commit; begin')\n      if (ours && next.type === 'completed') this.#say(id, run, next, stamps)\n`,
   ),
   one(
     'claims are not written down for the next start',
@@ -69,14 +60,14 @@ export const MUTANTS: readonly Mutant[] = [
   one(
     'ends that could not be written are forgotten',
     DISPATCHER,
-    '      this.#results = [...results, ...this.#results]\n',
-    '',
+    'joined(gathered, this.#gathered)',
+    'joined({ ...gathered, results: [] }, this.#gathered)',
   ),
   one(
     'what a failed commit was to claim stays out',
     DISPATCHER,
-    '      for (const { runs } of assignments) for (const { entry } of runs) this.#putBack(entry)\n',
-    '',
+    '          entry.waits = false\n          this.#putBack(entry)\n',
+    '          entry.waits = false\n',
   ),
   one(
     'a commit that has reported an error is not looked for on disk',
@@ -88,8 +79,8 @@ export const MUTANTS: readonly Mutant[] = [
   one(
     'claims that are on disk after an error stay there when nothing else is to be written',
     DISPATCHER,
-    'claims.length + this.#doubtful === 0) return undefined',
-    'claims.length === 0) return undefined',
+    'if (this.#doubtful === 0 && parts',
+    'if (parts',
   ),
   one(
     'a runtime that was replaced goes on writing',
@@ -418,14 +409,14 @@ export const MUTANTS: readonly Mutant[] = [
   one(
     'ends that come while a commit fails are forgotten',
     DISPATCHER,
-    'this.#results = [...results, ...this.#results]',
-    'this.#results = [...results]',
+    'joined(gathered, this.#gathered)',
+    'joined(gathered, gather())',
   ),
   one(
     'a stop does not wait for the answer of a commit',
     DISPATCHER,
-    'this.#rejected.length === 0 && !this.#committing)',
-    'this.#rejected.length === 0)',
+    'unwritten === 0 && !this.#committing)',
+    'unwritten === 0)',
   ),
   one(
     'a stop that leaves a claim without an answer does not say so',
@@ -507,14 +498,14 @@ export const MUTANTS: readonly Mutant[] = [
   one(
     'context waits for a function',
     ADMISSION,
-    'if (!spec && router.isContext(row))',
+    'if (!spec && begunBy === null && router.isContext(row))',
     'if (!spec && row.id === null)',
   ),
   one(
     'a stop does not wait for rejections',
     DISPATCHER,
-    'this.running + this.#rejected.length === 0 &&',
-    'this.running === 0 &&',
+    'const unwritten = rejected.length +',
+    'const unwritten = 0 * rejected.length +',
   ),
 
   // Lanes that leave memory while their head waits.
@@ -543,11 +534,8 @@ export const MUTANTS: readonly Mutant[] = [
     'if (tailFrom !== null) return scanned',
   ),
   one('a start does not look for what waits', CHECKPOINT, '      admit(page.map(({ id }) => id))\n', ''),
+  ...WAIT_MUTANTS,
 ]
-
-function one(name: string, file: string, from: string, to: string): Mutant {
-  return { name, changes: [{ file, from, to }] }
-}
 
 /** @throws Error: it does not fit the core any more */
 export function changed(text: string, { file, from, to }: Change): string {

@@ -12,7 +12,8 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { build } from 'esbuild'
 import { ORDERS } from '../simulation/orders.ts'
-import { changed, MUTANTS, type Mutant } from './list.ts'
+import { changed, MUTANTS } from './list.ts'
+import type { Mutant } from './mutant.ts'
 
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url))
 const COPIED = ['runtime', 'test/simulation', 'test/support', 'package.json', 'tsconfig.json']

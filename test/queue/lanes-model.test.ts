@@ -17,6 +17,8 @@ const SPECS = ['f', 'g', 'h'].map(
     retry: { attempts: 3, minDelayMs: 0, maxDelayMs: 0, factor: 1 },
     concurrency: 1,
     key: 'address',
+    version: 1,
+    holdsWhileWaiting: false,
     rawContent: false,
     bundle: `/cache/${name}.mjs`,
   }),
@@ -82,6 +84,7 @@ class Bench {
       turnedAwaySinceMs: null,
       crashes: 0,
       isolated: kind === 2,
+      waits: false,
     }
     const entry = entryOf(`m-${n}`, facts, kind === 1)
     this.lanes.add(entry)

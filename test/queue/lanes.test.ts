@@ -14,6 +14,8 @@ const specs = ['f', 'g', 'h'].map(
     retry: { attempts: 3, minDelayMs: 0, maxDelayMs: 0, factor: 1 },
     concurrency: 1,
     key: 'address',
+    version: 1,
+    holdsWhileWaiting: false,
     rawContent: false,
     bundle: `/cache/${name}.mjs`,
   }),
@@ -35,7 +37,7 @@ function entry(
     isolated: false,
   }
   const { waits = false, ...facts } = more
-  return entryOf(`m-${order}`, { order, key, ...fresh, ...facts }, waits)
+  return entryOf(`m-${order}`, { order, key, ...fresh, ...facts, waits: false }, waits)
 }
 
 function lanesOf(...entries: readonly Entry[]): Lanes {

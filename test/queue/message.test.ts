@@ -22,16 +22,18 @@ const entry = entryOf('m-1', {
   turnedAwaySinceMs: null,
   crashes: 0,
   isolated: false,
+  waits: false,
 })
 const { source } = entry.message
 const STATES: Readonly<Record<StateName, MessageState>> = {
   found: { type: 'found' },
   scheduled: { type: 'scheduled', dueAtMs: 1 },
   parked: { type: 'parked', why: 'unroutable', kind: 'x' },
-  rejected: { type: 'rejected' },
+  skipped: { type: 'skipped' },
   rereading: { type: 'rereading', last: undefined, holdsLane: false },
   ready: { type: 'ready', entry },
   retrying: { type: 'retrying', entry, untilMs: 1 },
+  waiting: { type: 'waiting', entry },
   claiming: { type: 'claiming', entry },
   running: { type: 'running', entry },
   finishing: { type: 'finishing', entry },

@@ -14,33 +14,11 @@ import type { EndedRun } from '../../runtime/protocol/events.ts'
 import type { Dispatch } from '../../runtime/protocol/ipc.ts'
 import type { Recovery } from '../../runtime/store/store.ts'
 import { type Fate, isDeadEnd, policyOf } from './cast.ts'
-import type { Disk, StoredReply } from './disk.ts'
-import { isCharged, isDeath, judge } from './judge.ts'
-import { fateNow, isOver, isPassedOver, isRefused, type Told } from './messages.ts'
-
-export class Violation extends Error {
-  override readonly name = 'Violation'
-}
-
-/** What did not hold in a world: the first thing that went wrong is what counts. */
-export class Findings {
-  violation: Error | undefined
-
-  keep(error: unknown): Error {
-    this.violation ??= error instanceof Error ? error : new Error(String(error))
-    return this.violation
-  }
-
-  fail(text: string): never {
-    throw this.keep(new Violation(text))
-  }
-}
-
-/** A batch that is on disk and was not answered, and what the answer was. */
-interface UnansweredBatch {
-  readonly batch: CommitBatch
-  readonly answer: CommitResult
-}
+import { byMessage, type Disk, type StoredReply } from './disk.ts'
+import type { Findings } from './findings.ts'
+import { byTheClock, isCharged, isDeath, judge } from './judge.ts'
+import { FORGOTTEN, fateNow, isOver, isPassedOver, isRefused, type Told } from './messages.ts'
+import { type UnansweredBatch, WaitBooks } from './wait-books.ts'
 
 interface Parts {
   /** Of the folder. */
@@ -77,6 +55,7 @@ export class Books {
   readonly #parts: Parts
   readonly #disk: Disk
   readonly #messages: ReadonlyMap<string, Told>
+  readonly waits: WaitBooks
   readonly #lanes = new Map<string, Told[]>()
   /** Handlers at work, by process: of the present runtime. */
   readonly #running = new Map<string, number>()
@@ -96,11 +75,18 @@ export class Books {
   #unanswered: UnansweredBatch | undefined
   /** The last reply that has been seen on disk. */
   #repliesUpTo = 0
+  /** What this commit adds to the replies of a message. */
+  readonly #fresh = new Map<string, readonly string[]>()
 
   constructor(messages: ReadonlyMap<string, Told>, parts: Parts) {
     this.#messages = messages
     this.#parts = parts
     this.#disk = parts.disk
+    this.waits = new WaitBooks({
+      disk: parts.disk,
+      told: (id) => this.#told(id),
+      fail: (text) => this.fail(text),
+    })
   }
 
   /** The present runtime. */
@@ -118,6 +104,7 @@ export class Books {
 
   inserted(messages: Iterable<Told>): void {
     for (const message of messages) {
+      this.waits.inserted(message)
       if (message.lane === null || !message.strict) continue
       const lane = this.#lanes.get(message.lane)
       if (lane) lane.push(message)
@@ -159,6 +146,7 @@ export class Books {
         this.fail(`${message.id} died ${message.deaths} times alone; quarantined: ${!poison}`)
       message.ack = poison ? 'failed' : isOver(message) ? message.ack : 'none'
     }
+    this.waits.recovered(this.#messages.values())
     for (const message of this.#messages.values()) this.#mayStart(message)
     for (const [id, nextAtMs, waitMs] of this.#disk.waits()) this.#mayStart(this.#told(id), nextAtMs, waitMs)
     this.#checkCheckpoint(checkpoint)
@@ -176,6 +164,7 @@ export class Books {
 
   /** The clock is set. When it is put forward, what is left of a pause may be reckoned anew by it. */
   jumps(ms: number): void {
+    this.waits.jumps(this.#messages.values(), ms)
     for (const message of this.#messages.values()) {
       const { notBefore } = message
       message.endedAtMs += ms
@@ -196,13 +185,27 @@ export class Books {
     const setMs = Math.round(this.#parts.clock.now() - this.#parts.clock.monotonic() - made.aheadMs)
     this.#justClaimed = new Set()
     const before = this.#takeBack()
+    this.#fresh.clear()
+    this.waits.steps(turn)
     const results = turn.results.filter((ending) => !this.#isRepeated(ending, before, committed))
-    for (const ending of results) this.#end(byTheClock(ending, setMs), setMs, committed.lost.has(ending.id))
-    for (const { id } of turn.results) this.#written.set(id, this.#told(id).ack)
+    for (const ending of results) {
+      const [told, isLost] = [this.#told(ending.id), committed.lost.has(ending.id)]
+      this.#end(byTheClock(ending, setMs), setMs, isLost)
+      if (isLost) continue
+      if (ending.next.type === 'waiting') this.waits.suspend(told, ending, turn, committed)
+      else if (isOver(told)) this.waits.ended(told)
+    }
+    for (const { id } of results) this.#written.set(id, this.#told(id).ack)
+    this.waits.answers(turn, committed, before)
+    this.waits.withdraw(turn)
     for (const rejection of turn.rejections) this.#reject(this.#told(rejection.id), rejection.ack)
-    for (const claim of turn.claims) this.#claim(claim, turn.nowMs, made, committed.refused.has(claim.id))
+    for (const claim of turn.claims) {
+      const isRefused = committed.refused.has(claim.id)
+      this.#claim(claim, turn.nowMs, made, isRefused)
+      if (!isRefused) this.waits.claimed(this.#told(claim.id), claim, turn.nowMs, committed)
+    }
     for (const { id } of before?.batch.claims ?? []) this.#compareAck(id, this.#disk.ack(id))
-    this.#checkDisk({ ...turn, results }, committed)
+    this.#checkDisk({ ...turn, results })
     if (turn.checkpoint) this.#checkCheckpoint(turn.checkpoint)
     return committed
   }
@@ -244,7 +247,8 @@ export class Books {
       // One that is inserted again at this moment might have been a moment later.
       if (status !== 'completed' && status !== 'deleted' && !renumbered)
         this.fail(`${id} is forgotten, and for its host it is ${status}`)
-      if (delivered < replies.length)
+      // What is inserted again replies under ids that are delivered already.
+      if (delivered < replies.length && !renumbered)
         this.fail(`${id} is forgotten, and not all of its replies are delivered`)
     }
     forget()
@@ -252,10 +256,11 @@ export class Books {
     for (const [id, , content] of this.#disk.repliesBehind(0))
       byMessage.set(id, [...(byMessage.get(id) ?? []), content])
     for (const told of ids.map((id) => this.#told(id))) {
+      this.waits.forgotten(told)
       // The reply with the highest number of all stays.
       const replies = byMessage.get(told.id) ?? []
       if (replies.length > 1) this.fail(`${told.id} is forgotten, and [${replies}] are still there`)
-      const left = new Map(replies.map((content) => [JSON.parse(content).index as number, content]))
+      const left = new Map(replies.map((content) => [told.replies.indexOf(content), content]))
       Object.assign(told, { ...FORGOTTEN, replies, left })
     }
   }
@@ -275,8 +280,9 @@ export class Books {
       if (this.#parts.isLate) return
       this.fail('a runtime that was replaced starts a run')
     }
-    for (const { n, message, attempt, alone } of batch) {
+    for (const { n, message, attempt, alone, journal } of batch) {
       const told = this.#told(message.id)
+      this.waits.dispatched(told, journal)
       if (!this.#justClaimed.delete(told.id)) this.fail(`${told.id} starts without a claim on disk`)
       if (attempt !== told.charged + told.chargedSoon + 1)
         this.fail(`${told.id} starts as attempt ${attempt}, after ${told.charged} + ${told.chargedSoon}`)
@@ -321,7 +327,12 @@ export class Books {
     return fate
   }
 
-  handlerEnded(epoch: number, { message }: Dispatch, how: Fate['end'] | 'cut-off'): void {
+  /** The body of a step is called, or its process hears that its result is on disk. */
+  step(epoch: number, { message }: Dispatch, name: string, what: 'begins' | 'kept'): void {
+    if (epoch === this.#epoch) this.waits.step(this.#told(message.id), name, what)
+  }
+
+  handlerEnded(epoch: number, { message }: Dispatch, how: Fate['end'] | 'waits' | 'cut-off'): void {
     if (epoch !== this.#epoch) return
     this.#running.delete(message.id)
     this.#told(message.id).replied = how === 'replies'
@@ -371,7 +382,8 @@ export class Books {
     for (const message of this.#messages.values()) {
       if (message.status !== 'pending' || isOver(message) || message.forgotten) continue
       const due = isRefused(message) || message.dueAtMs <= nowMs
-      const taken = isPassedOver(message) || (kinds.has(message.kind) && (onWakeToo || !message.onWake))
+      const hasFunction = kinds.has(message.kind) && (onWakeToo || !message.onWake)
+      const taken = isPassedOver(message) || this.#isAnswer(message) || hasFunction
       if (due && (taken || isRefused(message))) yield message
     }
   }
@@ -405,7 +417,10 @@ export class Books {
 
   /** When the last pause ends, by the steady clock. */
   get pausesUntilMs(): number {
-    return Math.max(0, ...[...this.#messages.values()].map(({ notBefore }) => notBefore.ms))
+    const aheadMs = this.#parts.clock.now() - this.#parts.clock.monotonic()
+    const endMs = ({ notBefore, suspended, status }: Told) =>
+      suspended && status === 'pending' ? suspended.wakeAtMs - aheadMs : notBefore.ms
+    return Math.max(0, ...[...this.#messages.values()].map(endMs))
   }
 
   /** So it is where a stop does not say that it leaves claims behind. */
@@ -432,6 +447,7 @@ export class Books {
         this.fail(`${told.id} has been charged ${told.charged} attempts, on disk ${charged.get(told.id)}`)
       if (told.charged > policyOf(told.kind).attempts) this.fail(`${told.id} had ${told.charged} attempts`)
     }
+    this.waits.checkAll(this.#messages.values())
   }
 
   /** Not before this instant; nor before so long a time has passed, if the clock is set meanwhile. */
@@ -448,8 +464,9 @@ export class Books {
   #before({ lane, seq }: Told): Told[] {
     const all = lane === null ? undefined : this.#lanes.get(lane)
     if (!all || seq === null) return []
-    while (all[0] && (isOver(all[0]) || !all[0].strict)) all.shift()
-    return all.filter((each) => each.strict && !isOver(each) && each.status === 'pending' && each.seq! < seq)
+    const isFirst = (each: Told) => each.strict && !each.overtaken && !isOver(each)
+    while (all[0] && !isFirst(all[0])) all.shift()
+    return all.filter((each) => isFirst(each) && each.status === 'pending' && each.seq! < seq)
   }
 
   #mustBeFenced(commit: () => CommitResult): CommitResult {
@@ -480,17 +497,25 @@ export class Books {
     if (isDeath(outcome)) told.deaths++
     const wrong = judge(told, outcome, ending, this.#parts.crashLimit)
     if (wrong) this.fail(`${told.id}: ${wrong}`)
-    if (!charged && outcome.type !== 'cancelled') told.turnedAwaySinceMs ??= this.#parts.clock.now()
+    if (!charged && outcome.type === 'threw') told.turnedAwaySinceMs ??= this.#parts.clock.now()
     const { next } = ending
     told.ack = next.type === 'completed' || next.type === 'failed' ? next.type : 'none'
     // What is read from disk says the time as it was before the clock was set.
     if (next.type === 'retry') this.#mayStart(told, next.nextAtMs - Math.max(setMs, 0))
-    if (next.type === 'completed')
-      told.replies = [...told.left.values(), ...next.replies.map(({ content }) => content)]
+    if (next.type === 'completed' || next.type === 'waiting') {
+      const fresh = next.replies.map(({ content }) => content)
+      this.#fresh.set(told.id, fresh)
+      told.replies = [...told.replies, ...fresh]
+    }
     // One that ran while another file was put in place ends beside the rows of that file.
     if (!isOver(told) || !told.strict || told.status === 'deleted') return
     const [before] = this.#before(told)
     if (before) this.fail(`${told.id} (seq ${told.seq}) is over before ${before.id} (seq ${before.seq})`)
+  }
+
+  /** The host answers a question of which the store knows. */
+  #isAnswer({ kind, content }: Told): boolean {
+    return kind === 'system' && this.waits.isKnown((JSON.parse(content) as { questionId: string }).questionId)
   }
 
   #reject(told: Told, ack: 'failed' | 'completed' = 'failed'): void {
@@ -500,6 +525,8 @@ export class Books {
     if (!isRefused(told) && !isPassedOver(told) && told.strict)
       this.fail(`${told.id} is rejected, and nothing is wrong with it`)
     told.ack = ack
+    told.suspended = undefined
+    this.waits.ended(told)
   }
 
   #claim(claim: Claim, nowMs: number, made: Made, refused: boolean): void {
@@ -533,6 +560,7 @@ export class Books {
     if (id !== null && (this.#told(id).status === 'deleted' || this.#told(id).seq !== seq)) return
     const listed = new Set(unfinished)
     for (const [id] of this.#disk.waits()) listed.add(id)
+    for (const id of this.#disk.waiting()) listed.add(id)
     for (const told of this.#messages.values()) {
       if (told.seq === null || told.seq > seq || isOver(told) || told.status !== 'pending') continue
       if (told.strict && !listed.has(told.id))
@@ -541,10 +569,11 @@ export class Books {
   }
 
   /** The acks of what this turn was about, and all replies that are new with it. */
-  #checkDisk({ results, rejections, claims }: CommitBatch, { lost }: CommitResult): void {
-    for (const { id } of [...results, ...rejections, ...claims]) this.#compareAck(id, this.#disk.ack(id))
-    const done = results.filter(({ id, next }) => next.type === 'completed' && !lost.has(id))
-    const ids = new Set(done.map(({ id }) => id))
+  #checkDisk({ results, rejections, claims, answers }: CommitBatch): void {
+    for (const { id } of [...results, ...rejections, ...claims, ...answers])
+      this.#compareAck(id, this.#disk.ack(id))
+    this.waits.checkTouched()
+    const ids = new Set(this.#fresh.keys())
     const fresh = this.#disk.repliesBehind(this.#repliesUpTo)
     for (const [id] of fresh) if (!ids.has(id)) this.fail(`a reply to ${id} comes in a turn without its end`)
     this.#compareReplies(ids, fresh, true)
@@ -556,39 +585,13 @@ export class Books {
   }
 
   #compareReplies(ids: Iterable<string>, rows: readonly StoredReply[], areFresh = false): void {
-    const replies = new Map<string, string[]>()
-    let seqBefore = 0
-    for (const [id, seq, content] of rows) {
-      if (seq % 2 !== 1 || seq <= seqBefore) this.fail(`a reply to ${id} has seq ${seq}, after ${seqBefore}`)
-      seqBefore = seq
-      const known = replies.get(id)
-      if (known) known.push(content)
-      else replies.set(id, [content])
-    }
-    this.#repliesUpTo = Math.max(this.#repliesUpTo, seqBefore)
+    const { replies, lastSeq } = byMessage(rows, (fault) => this.fail(fault))
+    this.#repliesUpTo = Math.max(this.#repliesUpTo, lastSeq)
     for (const id of ids) {
-      const { ack, replies: all, left } = this.#told(id)
-      const must = areFresh ? all.slice(left.size) : all
+      const { ack, replies: all } = this.#told(id)
+      const must = areFresh ? this.#fresh.get(id)! : all
       const is = replies.get(id) ?? []
       if (is.join() !== must.join()) this.fail(`${id} is ${ack}; of its replies [${must}] there are [${is}]`)
     }
   }
-}
-
-const FORGOTTEN = {
-  ack: 'none',
-  charged: 0,
-  deaths: 0,
-  interrupted: false,
-  suspect: 'no',
-  turnedAwaySinceMs: undefined,
-  strict: false,
-  forgotten: true,
-} as const
-
-/** What the batch says in the time of its making, in the time of now. */
-function byTheClock(ending: RunResult, setMs: number): RunResult {
-  const { next } = ending
-  if (next.type !== 'retry') return ending
-  return { ...ending, next: { ...next, nextAtMs: next.nextAtMs + setMs } }
 }

@@ -5,6 +5,7 @@ import { Catalog } from '../../runtime/catalog/catalog.ts'
 import type { FunctionSpec, KeyRule, RetryPolicy } from '../../runtime/protocol/function.ts'
 import type { Kind } from './events.ts'
 import { mix } from './random.ts'
+import { type Script, scriptOf } from './scripts.ts'
 
 export interface Fate {
   readonly end:
@@ -32,15 +33,24 @@ export interface Fate {
   readonly cuts: 'no' | 'instead' | 'afterwards'
   /** The runtime dies with it, as it does when a handler takes all of the memory that both have. */
   readonly takesDown: boolean
+  /** What it does when its time has passed, in place of an answer: it may wait. */
+  readonly script: Script | undefined
+  /**
+   * Of one that has a script and comes to another end: that is once its first step is kept, or only reported.
+   */
+  readonly endsAt: 'once' | 'kept' | 'reported'
 }
 
-const POLICIES: Readonly<Record<Exclude<Kind, 'nobody'>, RetryPolicy>> = {
+const POLICIES: Readonly<Record<Exclude<Kind, 'nobody' | 'system'>, RetryPolicy>> = {
   quick: { attempts: 3, minDelayMs: 40, maxDelayMs: 200, factor: 2 },
   slow: { attempts: 2, minDelayMs: 500, maxDelayMs: 60_000, factor: 3 },
   free: { attempts: 4, minDelayMs: 0, maxDelayMs: 0, factor: 1 },
   user: { attempts: 3, minDelayMs: 5, maxDelayMs: 5, factor: 1 },
   stuck: { attempts: 2, minDelayMs: 100_000, maxDelayMs: 100_000, factor: 1 },
   late: { attempts: 2, minDelayMs: 1_000, maxDelayMs: 1_000, factor: 1 },
+  asks: { attempts: 3, minDelayMs: 30, maxDelayMs: 300, factor: 2 },
+  holds: { attempts: 3, minDelayMs: 30, maxDelayMs: 300, factor: 2 },
+  chat: { attempts: 3, minDelayMs: 20, maxDelayMs: 100, factor: 2 },
 }
 const KEYS: Readonly<Record<string, KeyRule>> = { free: 'none', stuck: 'none', user: [['content', 'user']] }
 const TIMEOUT_MS = 300
@@ -71,6 +81,8 @@ function specOf(name: keyof typeof POLICIES, version: number): FunctionSpec {
     retry: POLICIES[name],
     concurrency: concurrencyOf(name, version),
     key: KEYS[name] ?? 'address',
+    version: 1,
+    holdsWhileWaiting: name === 'holds',
     rawContent: false,
     bundle: `${name}-${version}.cjs`,
   }
@@ -78,17 +90,27 @@ function specOf(name: keyof typeof POLICIES, version: number): FunctionSpec {
 
 /** Of messages that no function takes, too. */
 export function policyOf(kind: Kind): RetryPolicy {
-  return POLICIES[kind === 'nobody' ? 'quick' : kind]
+  return POLICIES[kind === 'nobody' || kind === 'system' ? 'quick' : kind]
 }
 
 /** Messages with the same one must run in order; null: in none. */
 export function laneOf(kind: Kind, address: string | null, user: string | null): string | null {
-  if (kind === 'free' || kind === 'stuck') return null
+  if (kind === 'free' || kind === 'stuck' || kind === 'system') return null
   return kind === 'user' ? user && `user ${user}` : address && `address ${address}`
 }
 
 /** What the handler does when a message is started for the n-th time. */
 export function fateOf(kind: Kind, plan: number, start: number): Fate {
+  const script = scriptOf(kind, plan)
+  const fate = plainFateOf(kind, plan, start)
+  if (!script) return fate
+  const endsAt = (['once', 'kept', 'reported'] as const)[mix(plan, start, 12) % 3]!
+  // A handler ends with its process only while a step of it is on the way to disk.
+  const isCutOff = isDeadEnd(fate.end) || fate.end === 'throws-uncaught'
+  return { ...fate, blocks: false, script, endsAt: endsAt === 'reported' && !isCutOff ? 'kept' : endsAt }
+}
+
+function plainFateOf(kind: Kind, plan: number, start: number): Fate {
   if (kind === 'stuck') return start === 1 ? STUCK : { ...STUCK, end: 'replies' }
   const character = mix(plan, 1) % 100
   const fails = 1 + (mix(plan, 2) % 3)
@@ -106,7 +128,9 @@ export function fateOf(kind: Kind, plan: number, start: number): Fate {
     twice: false,
     cuts: cutOf(plan, start),
     takesDown: start <= DOWNS_MAX && mix(plan, 11) % 100 === 0,
-  }
+    script: undefined,
+    endsAt: 'once',
+  } as const
   if (character < 65) return plain
   if (character < 80) return start <= fails ? { ...plain, end: bad } : plain
   if (character < 84) return { ...plain, end: 'throws' }
@@ -141,6 +165,8 @@ export const PLAIN: Fate = {
   twice: false,
   cuts: 'no',
   takesDown: false,
+  script: undefined,
+  endsAt: 'once',
 }
 /** More starts than a message is given before it is failed for them. */
 const DOWNS_MAX = 8

@@ -12,6 +12,12 @@ export interface Disk {
   charged(): ReadonlyMap<string, number>
   /** Those that may not run yet: until when, and how long the pause was. */
   waits(): readonly (readonly [id: string, nextAtMs: number, waitMs: number])[]
+  /** Messages between two runs because of a wait. */
+  waiting(): readonly string[]
+  /** How this one waits; undefined: it does not. */
+  suspended(id: string): string | undefined
+  /** Its steps and waits: name, state, value. */
+  named(id: string): readonly string[]
   /** Deletes the claim of a message, as a host does. */
   unclaim(id: string): void
 }
@@ -43,6 +49,18 @@ export class SqliteDisk implements Disk {
     return this.#all('waits') as [string, number, number][]
   }
 
+  waiting(): readonly string[] {
+    return this.#outbound.prepare(SQL.waiting).pluck().all() as string[]
+  }
+
+  suspended(id: string): string | undefined {
+    return this.#outbound.prepare(SQL.suspended).pluck().get(id) as string | undefined
+  }
+
+  named(id: string): readonly string[] {
+    return this.#outbound.prepare(SQL.named).pluck().all(id) as string[]
+  }
+
   unclaim(id: string): void {
     this.#outbound.prepare(SQL.unclaim).run(id)
   }
@@ -55,7 +73,7 @@ export class SqliteDisk implements Disk {
   }
 }
 
-const UNCHARGED: readonly string[] = ['interrupted', 'cancelled', 'rejected']
+const UNCHARGED = ['interrupted', 'cancelled', 'rejected', 'suspended', 'answered', 'late-answer']
 
 export class MemoryDisk implements Disk {
   readonly #file: MemoryFile
@@ -96,18 +114,53 @@ export class MemoryDisk implements Disk {
     )
   }
 
+  waiting(): readonly string[] {
+    return [...this.#file.contents.waiting.keys()]
+  }
+
+  suspended(id: string): string | undefined {
+    const waiting = this.#file.contents.waiting.get(id)
+    return waiting && `${waiting.wakeAtMs} ready: ${waiting.ready} holds: ${waiting.holds}`
+  }
+
+  named(id: string): readonly string[] {
+    const { steps = [], waits = [] } = this.#file.contents.journals.get(id) ?? {}
+    return [...steps, ...waits].map(({ name, state, value }) => `${name} ${state} ${value}`)
+  }
+
   unclaim(id: string): void {
     if (this.ack(id) === 'processing') this.#file.contents.acks.delete(id)
   }
 }
 
-const CHARGED =
-  "outcome is not null and outcome not in ('interrupted', 'cancelled', 'rejected') and reason is not 'retry_after'"
+const CHARGED = `outcome is not null and reason is not 'retry_after'
+  and outcome not in (${UNCHARGED.map((outcome) => `'${outcome}'`)})`
 const SQL = {
   ack: 'select status from processing_ack where message_id = ?',
   acks: 'select message_id, status from processing_ack',
   replies: 'select in_reply_to, seq, content from messages_out where seq > ? order by seq',
   charged: `select message_id, count(*) from nanoclaw_run where ${CHARGED} group by message_id`,
   waits: 'select message_id, next_at, next_at - ended_at from nanoclaw_run where next_at is not null',
+  waiting: 'select message_id from nanoclaw_waiting',
+  suspended: `select wake_at || ' ready: ' || iif(ready, 'true', 'false') || ' holds: ' || iif(holds, 'true', 'false')
+    from nanoclaw_waiting where message_id = ?`,
+  named: `select name || ' ' || state || ' ' || coalesce(value, 'null') from nanoclaw_step where message_id = ?`,
   unclaim: "delete from processing_ack where message_id = ? and status = 'processing'",
+}
+
+/** The replies of each message, in the order of their numbers, which must be odd and rise. */
+export function byMessage(
+  rows: readonly StoredReply[],
+  fail: (fault: string) => never,
+): { readonly replies: ReadonlyMap<string, string[]>; readonly lastSeq: number } {
+  const replies = new Map<string, string[]>()
+  let lastSeq = 0
+  for (const [id, seq, content] of rows) {
+    if (seq % 2 !== 1 || seq <= lastSeq) fail(`a reply to ${id} has seq ${seq}, after ${lastSeq}`)
+    lastSeq = seq
+    const known = replies.get(id)
+    if (known) known.push(content)
+    else replies.set(id, [content])
+  }
+  return { replies, lastSeq }
 }

@@ -5,6 +5,7 @@ import type { Fate } from './cast.ts'
 import { choicesOf } from './choices.ts'
 import type { Odd } from './faults.ts'
 import { Random } from './random.ts'
+import type { Script } from './scripts.ts'
 
 /** `now`: the watcher tells at once; `late`: after a while, twice; `lost`: only the poll finds it. */
 export type Hint = 'now' | 'late' | 'lost'
@@ -22,9 +23,27 @@ export interface NewMessage {
    * number.
    */
   readonly does?: readonly Partial<Fate>[]
+  /** What it waits for, in place of what follows from its number. */
+  readonly script?: Script
 }
 
-export const KINDS = ['quick', 'slow', 'free', 'user', 'stuck', 'late', 'nobody'] as const
+/**
+ * `asks` and `holds` wait, and the latter keep their lanes waiting; `system`: answers of the host to
+ * questions.
+ */
+export const KINDS = [
+  'quick',
+  'slow',
+  'free',
+  'user',
+  'stuck',
+  'late',
+  'nobody',
+  'asks',
+  'holds',
+  'chat',
+  'system',
+] as const
 export type Kind = (typeof KINDS)[number]
 
 /**
@@ -50,6 +69,12 @@ export type Situation =
   | 'retrying'
   | 'rereading'
   | 'scheduled'
+  | 'waiting'
+  /** A message waits, in memory or not. */
+  | 'suspended'
+  /** A commit is under way that answers a question; the commit before made a message wait. */
+  | 'answers-asked'
+  | 'answers-written'
   /** Nothing is left to do. */
   | 'idle'
 
@@ -82,10 +107,30 @@ export type Happening =
    */
   | { readonly do: 'replace'; readonly messages: readonly NewMessage[]; readonly downMs: number }
   /**
-   * The host changes a row: gives it another time, pauses, resumes, cancels, deletes, or inserts its id
-   * again.
+   * The host changes a row: gives it another time, or one that cannot be read, pauses, resumes, cancels,
+   * deletes, or inserts its id again.
    */
   | { readonly do: RowChange; readonly pick: number; readonly hint: Hint }
+  /**
+   * The host answers a question, one that is open if there is any: with an option that is offered or not,
+   * with two of them in one commit. `over`: a question that is not open any more.
+   */
+  | {
+      readonly do: 'answer'
+      readonly plan: number
+      readonly pick: number
+      readonly how: 'once' | 'twice' | 'unknown' | 'over'
+      readonly hint: Hint
+    }
+  /** So many chat messages in a conversation in which a question waits for text. */
+  | {
+      readonly do: 'say'
+      readonly plan: number
+      readonly pick: number
+      readonly times: number
+      readonly due: NewMessage['due']
+      readonly hint: Hint
+    }
   /** Copies acks into inbound.db, and deletes old rows that ended. */
   | { readonly do: 'sync'; readonly prune: boolean; readonly hint: Hint }
   /**
@@ -120,7 +165,7 @@ export type Happening =
   /** The functions are others now: new bundles; the function `late` is there in odd versions. */
   | { readonly do: 'reload'; readonly version: number }
 
-type RowChange = 'earlier' | 'later' | 'pause' | 'resume' | 'cancel' | 'delete' | 'again'
+export type RowChange = 'earlier' | 'later' | 'spoil' | 'pause' | 'resume' | 'cancel' | 'delete' | 'again'
 
 export function randomEvents(seed: number, steps: number): Event[] {
   const random = new Random(seed)
@@ -143,6 +188,21 @@ function randomEvent(random: Random, weights = WEIGHTS): Event {
       return { do: what, messages: randomMessages(random), hint: randomHint(random) }
     case 'crowd':
       return { do: what, plan: random.int(2 ** 31), hint: 'now' }
+    case 'answer': {
+      const how = random.weighted(ANSWERS)
+      return { do: what, plan: random.int(2 ** 31), pick: random.int(1_000), how, hint: randomHint(random) }
+    }
+    case 'say': {
+      const [times, due] = [1 + random.int(2), random.weighted(DUES)]
+      return {
+        do: what,
+        plan: random.int(2 ** 31),
+        pick: random.int(1_000),
+        times,
+        due,
+        hint: randomHint(random),
+      }
+    }
     case 'replace':
       return {
         do: what,
@@ -223,10 +283,13 @@ const WEIGHTS: readonly (readonly [number, Event['do']])[] = [
   [6, 'pass'],
   [13, 'insert'],
   [5, 'sync'],
+  [5, 'answer'],
+  [3, 'say'],
   [0.2, 'crowd'],
   [0.2, 'quiet'],
   [0.5, 'replace'],
   [1, 'earlier'],
+  [0.3, 'spoil'],
   [1, 'later'],
   [1.5, 'pause'],
   [2, 'resume'],
@@ -277,6 +340,15 @@ const KIND_WEIGHTS: readonly (readonly [number, Kind])[] = [
   [2, 'user'],
   [1, 'late'],
   [0.5, 'nobody'],
+  [3, 'asks'],
+  [1.5, 'holds'],
+  [1, 'chat'],
+]
+const ANSWERS: readonly (readonly [number, Extract<Event, { do: 'answer' }>['how']])[] = [
+  [6, 'once'],
+  [2, 'twice'],
+  [1, 'unknown'],
+  [1, 'over'],
 ]
 const DUES: readonly (readonly [number, NewMessage['due']])[] = [
   [14, 'now'],

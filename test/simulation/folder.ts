@@ -1,11 +1,12 @@
 // A session folder in the simulation: its files and its host, what goes wrong with them, and the books that
 // are kept of it. It outlives every runtime that serves it.
 import type { Clock } from '../../runtime/protocol/clock.ts'
-import { Books, type Findings } from './books.ts'
+import { Books } from './books.ts'
 import type { StoreKind } from './choices.ts'
 import { type Disk, MemoryDisk, SqliteDisk } from './disk.ts'
 import { Faults } from './faults.ts'
 import type { FolderFiles } from './files.ts'
+import type { Findings } from './findings.ts'
 import { Host } from './host.ts'
 import type { Life } from './life.ts'
 

@@ -4,11 +4,15 @@ import { renameSync } from 'node:fs'
 import type { Database, Statement } from 'better-sqlite3'
 import { replyId } from '../../runtime/protocol/reply-id.ts'
 import type { Disk } from './disk.ts'
-import type { Event, NewMessage } from './events.ts'
+import type { Event, NewMessage, RowChange } from './events.ts'
 import type { FolderFiles } from './files.ts'
-import { isOver, messageOf, type Told, timeOf } from './messages.ts'
+import { ADDRESSES, isOver, type KnownWait, messageOf, type Told, timeOf } from './messages.ts'
+import { optionOf } from './wait-books.ts'
 
-type Change = Extract<Event, { readonly pick: number; readonly hint: unknown }>
+/** No address, among those of messages. */
+const NOWHERE = 3
+
+type Change = Extract<Event, { readonly do: RowChange }>
 
 export class Host {
   /** In the order in which they came. */
@@ -33,9 +37,43 @@ export class Host {
 
   /** Returns what was new. */
   insert({ messages }: Extract<Event, { do: 'insert' }>): readonly Told[] {
+    return this.#insertAll(messages, (from) => messageOf(from, this.#nowMs()))
+  }
+
+  /** Answers one of these questions; returns the answers. */
+  answer(
+    { plan, pick, how }: Extract<Event, { do: 'answer' }>,
+    asked: readonly KnownWait[],
+  ): readonly Told[] {
+    const some = asked.filter(({ state }) => (state === 'open') === (how !== 'over'))
+    const question = some[pick % Math.max(some.length, 1)]
+    if (!question) return []
+    const { questionId } = question
+    const says = how === 'unknown' ? ['none of these'] : [0, 1].map((n) => optionOf(question, pick + n))
+    return this.#insertAll(says.slice(0, how === 'twice' ? 2 : 1), (selectedOption, n) => {
+      const row = { kind: 'system', address: NOWHERE, due: 'now', odd: 'context', plan: plan + n } as const
+      return messageOf(row, this.#nowMs(), { type: 'question_response', questionId, selectedOption })
+    })
+  }
+
+  /** Writes in a conversation in which one of these questions is open; returns what. */
+  say(
+    { plan, pick, times, due }: Extract<Event, { do: 'say' }>,
+    asked: readonly KnownWait[],
+  ): readonly Told[] {
+    const places = asked.flatMap(({ state, address }) => (state === 'open' ? (address ?? []) : []))
+    const place = places[pick % Math.max(places.length, 1)]
+    const address = ADDRESSES.findIndex((name) => name !== null && place?.includes(`"${name}"`))
+    return this.#insertAll(Array.from({ length: times }), (_, n) => {
+      const row = { kind: 'chat', address: address < 0 ? pick % NOWHERE : address, odd: 'no' } as const
+      return messageOf({ ...row, plan: plan + n, due }, this.#nowMs())
+    })
+  }
+
+  #insertAll<T>(all: readonly T[], messageOf: (each: T, n: number) => Told): readonly Told[] {
     return this.#files.inbound.transaction(() =>
-      messages.flatMap((from) => {
-        const message = messageOf(from, this.#nowMs())
+      all.flatMap((each, n) => {
+        const message = messageOf(each, n)
         if (this.messages.has(message.id)) return []
         this.messages.set(message.id, message)
         this.#put(message)
@@ -67,6 +105,10 @@ export class Host {
         this.#sql.setTime.run(message.processAfter, id)
         break
       }
+      case 'spoil':
+        Object.assign(message, timeOf('unreadable', message.plan, this.#nowMs()))
+        this.#sql.setTime.run(message.processAfter, message.id)
+        break
       case 'pause':
         this.#setStatus(message, 'paused')
         break
@@ -170,6 +212,8 @@ export class Host {
 const CANDIDATES: Readonly<Record<Change['do'], (message: Told) => boolean>> = {
   earlier: ({ status }) => status === 'pending',
   later: ({ status }) => status === 'pending',
+  // What has no function is not read again before there is one.
+  spoil: ({ status, kind }) => status === 'pending' && kind !== 'late' && kind !== 'nobody',
   pause: ({ status }) => status === 'pending',
   resume: ({ status }) => status === 'paused',
   cancel: ({ status }) => status === 'pending' || status === 'paused',

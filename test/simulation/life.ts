@@ -120,6 +120,11 @@ export class Life {
               const { folder, epoch } = this.#givenOf(dispatch).served
               folder.books.handlerEnded(epoch, dispatch, how)
             },
+            step: (dispatch, name, what) => {
+              world.say(() => `  ${dispatch.message.id} ${name} ${what}`)
+              const { folder, epoch } = this.#givenOf(dispatch).served
+              folder.books.step(epoch, dispatch, name, what)
+            },
             outlived: (pid, hasAnswered) => {
               for (const { folder } of this.#served.values()) folder.books.outlived(pid, hasAnswered)
             },
@@ -353,7 +358,8 @@ export class Life {
             slot.run(batch, {
               ...receiver,
               ended: (ended) => {
-                folder.books.ended(served.epoch, ended)
+                // Of a folder that was given up nothing is written any more.
+                if (served.alive) folder.books.ended(served.epoch, ended)
                 receiver.ended(ended)
               },
             })

@@ -5,6 +5,7 @@ import type { Outcome } from '../../runtime/protocol/outcome.ts'
 import { isoTime, sqliteTime } from '../../runtime/protocol/time.ts'
 import { CONTEXT_KIND, type Fate, fateOf, laneOf, PLAIN } from './cast.ts'
 import type { Kind, NewMessage } from './events.ts'
+import { type Script, scriptOf } from './scripts.ts'
 
 export interface Told {
   readonly id: string
@@ -19,6 +20,7 @@ export interface Told {
   readonly context: boolean
   /** What its handler does the first time, where that does not follow from its plan. */
   readonly does: readonly Partial<Fate>[]
+  readonly script: Script | undefined
   seq: number | null
   /** In the file, with this status. */
   status: 'pending' | 'paused' | 'completed' | 'deleted'
@@ -60,6 +62,19 @@ export interface Told {
   /** The store knows nothing of it any more; whether a row that stands there still runs again is open. */
   forgotten: boolean
 
+  /** What it has done by name, on disk. */
+  readonly steps: Map<string, string | null>
+  /** What it has waited for, by name, on disk. */
+  readonly waits: Map<string, KnownWait>
+  /** It waits, between two runs. */
+  suspended: Suspended | undefined
+  /** A question of it was answered since its last claim. */
+  isAnswered: boolean
+  /** It has waited, or was taken for an answer, and others of its lane did not wait for it. */
+  overtaken: boolean
+  /** Questions that were open for text in its conversation when it came. */
+  mayAnswer: readonly KnownWait[]
+
   /** The end of a run found its claim gone: on record it has begun, whether or not its handler has. */
   hasLost: boolean
   /** How often its handler was called. */
@@ -68,13 +83,40 @@ export interface Told {
   replied: boolean
 }
 
+export interface KnownWait {
+  readonly messageId: string
+  readonly name: string
+  readonly kind: 'sleep' | 'ask'
+  readonly wakeAtMs: number
+  readonly run: number
+  readonly replies: number
+  readonly said: readonly string[]
+  readonly isAlone: boolean
+  readonly questionId: string | null
+  readonly values: readonly string[] | null
+  readonly address: string | null
+  readonly afterSeq: number
+  state: 'open' | 'done' | 'timeout' | 'closed'
+  value: string | null
+}
+
+export interface Suspended {
+  readonly wakeAtMs: number
+  readonly holds: boolean
+  /** One of its waits has ended. */
+  ready: boolean
+  /** The clock was set back since. */
+  isSetBack: boolean
+}
+
 /** Addresses: two lanes that many share, a third of its own, none. */
-const ADDRESSES = ['ann', 'bob', 'eve', null]
+export const ADDRESSES = ['ann', 'bob', 'eve', null] as const
 const LONG = 'x'.repeat(3_000)
 /** Content that the runtime takes. */
 export const CONTENT_MAX = 2_000
 
-export function messageOf(from: NewMessage, nowMs: number): Told {
+/** `said`: its content, where that does not follow from its number. */
+export function messageOf(from: NewMessage, nowMs: number, said?: object): Told {
   const { plan, kind, odd, due } = from
   const address = ADDRESSES[from.address] ?? null
   const user = odd === 'bad-json' ? null : `u${plan % 2}`
@@ -85,10 +127,19 @@ export function messageOf(from: NewMessage, nowMs: number): Told {
     kind,
     address,
     lane: laneOf(kind, address, user),
-    content: odd === 'bad-json' ? 'no json' : JSON.stringify({ user, ...(odd === 'too-large' && { LONG }) }),
+    content:
+      odd === 'bad-json'
+        ? 'no json'
+        : JSON.stringify({
+            user,
+            ...(kind === 'chat' && { text: `t${plan}` }),
+            ...said,
+            ...(odd === 'too-large' && { LONG }),
+          }),
     onWake: odd === 'on-wake',
     context: odd === 'context',
     does: from.does ?? [],
+    script: from.script,
     seq: odd === 'numberless' ? null : 0,
     status: 'pending',
     processAfter,
@@ -99,6 +150,7 @@ export function messageOf(from: NewMessage, nowMs: number): Told {
       odd !== 'on-wake' &&
       odd !== 'context' &&
       kind !== 'late' &&
+      kind !== 'system' &&
       kind !== 'nobody',
     renumbered: false,
     ack: 'none',
@@ -116,6 +168,12 @@ export function messageOf(from: NewMessage, nowMs: number): Told {
     left: new Map(),
     delivered: 0,
     forgotten: false,
+    steps: new Map(),
+    waits: new Map(),
+    suspended: undefined,
+    isAnswered: false,
+    overtaken: false,
+    mayAnswer: [],
     hasLost: false,
     started: 0,
     replied: false,
@@ -123,14 +181,15 @@ export function messageOf(from: NewMessage, nowMs: number): Told {
 }
 
 /** What its handler does now. */
-export function fateNow({ kind, plan, started, does }: Told): Fate {
+export function fateNow({ kind, plan, started, does, script }: Told): Fate {
   const named = does[Math.min(started, does.length) - 1]
-  return named ? { ...PLAIN, ...named } : fateOf(kind, plan, started)
+  if (!named) return fateOf(kind, plan, started)
+  return { ...PLAIN, script: script ?? scriptOf(kind, plan), ...named }
 }
 
 /** It ends as completed without a run: no function asks for it. */
 export function isPassedOver(message: Told): boolean {
-  return message.context && message.kind !== CONTEXT_KIND && !isRefused(message)
+  return message.context && message.kind !== CONTEXT_KIND && message.kind !== 'system' && !isRefused(message)
 }
 
 /** It ends as failed without a run, if it is ever looked at. */
@@ -163,3 +222,15 @@ export function timeOf(
       return { processAfter: isoTime(wholeMs + 7_200_000).replace('.000Z', '+02:00'), dueAtMs: wholeMs }
   }
 }
+
+/** A message of which the store knows nothing any more. */
+export const FORGOTTEN = {
+  ack: 'none',
+  charged: 0,
+  deaths: 0,
+  interrupted: false,
+  suspect: 'no',
+  turnedAwaySinceMs: undefined,
+  strict: false,
+  forgotten: true,
+} as const

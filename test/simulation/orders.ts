@@ -1,47 +1,30 @@
 // Hostile orders of events: what hosts, disks, processes and people do in the few moments in which it
 // matters. Each names the mutant of test/mutants/list.ts that makes it fail; `npm run mutants` checks that it
 // does.
-import type { Fate } from './cast.ts'
-import type { Choices } from './choices.ts'
-import type { Event, NewMessage } from './events.ts'
-import type { Known } from './known.ts'
-
-export interface Order extends Known {
-  readonly mutant: string
-}
+import {
+  BOB,
+  insert,
+  LATE,
+  MEMORY,
+  many,
+  message,
+  NONE,
+  narrow,
+  ONE,
+  type Order,
+  pass,
+  TWO,
+  until,
+  up,
+} from './order.ts'
+import { WAIT_ORDERS } from './wait-orders.ts'
 
 /** How many numbers each is run with. */
 export const ORDER_SEEDS = 4
 
-const LATE: Partial<Choices> = { stores: ['late'], small: false }
-const MEMORY: Partial<Choices> = { stores: ['memory'], small: false }
-const ONE: Partial<Choices> = { stores: ['sqlite'], small: false }
-const TWO: Partial<Choices> = { stores: ['sqlite', 'sqlite'], small: false }
-
-/** Addresses: lanes, and none. */
-const [ANN, BOB, NONE] = [0, 1, 3]
-const up: Event = { do: 'pass', ms: 300 }
-/** From this version on, one process for `quick`. */
-const narrow: Event = { do: 'reload', version: 4 }
-
-function message(plan: number, does: readonly Partial<Fate>[] = [{}], part: Partial<NewMessage> = {}) {
-  return { plan, kind: 'quick', address: ANN, due: 'now', odd: 'no', does, ...part } satisfies NewMessage
-}
-
-function insert(messages: readonly NewMessage[], at: 0 | 1 = 0): Event {
-  return { do: 'insert', messages, hint: 'now', at }
-}
-
-const pass = (ms: number): Event => ({ do: 'pass', ms })
-const until = (situation: Extract<Event, { do: 'until' }>['situation'], at: 0 | 1 = 0): Event => ({
-  do: 'until',
-  situation,
-  at,
-})
-const many = (count: number, from: number, does: Partial<Fate>): NewMessage[] =>
-  Array.from({ length: count }, (_, n) => message(from + n, [does], { address: NONE }))
-
 export const ORDERS: readonly Order[] = [
+  ...WAIT_ORDERS,
+
   // The functions change.
   {
     title: 'the functions change while a claim is being written',

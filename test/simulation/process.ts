@@ -7,6 +7,7 @@ import { type Order, unpack } from '../../runtime/protocol/wire.ts'
 import type { Process, SpawnOptions } from '../../runtime/workers/process.ts'
 import type { Fate } from './cast.ts'
 import { mix } from './random.ts'
+import { type Next, nextOf } from './scripts.ts'
 
 /** How a process behaves that is about to be started. */
 export interface Birth {
@@ -19,7 +20,9 @@ export interface Stage {
   readonly birth: (pid: number) => Birth
   /** A message is handed to its handler. */
   readonly begins: (pid: number, dispatch: Dispatch) => Fate
-  readonly ended: (pid: number, dispatch: Dispatch, how: Fate['end'] | 'cut-off') => void
+  readonly ended: (pid: number, dispatch: Dispatch, how: Fate['end'] | 'waits' | 'cut-off') => void
+  /** The body of a step is called, or its result is on disk. */
+  readonly step: (dispatch: Dispatch, name: string, what: 'begins' | 'kept') => void
   /**
    * A message that it has answered for ends it: by a second answer, or by the channel that it closes
    * afterwards.
@@ -41,6 +44,9 @@ interface Current {
   readonly fate: Fate
   readonly sinceMs: number
   end: Timer | undefined
+  readonly kept: Set<string>
+  /** A step that is on its way to disk. */
+  reported: string | undefined
 }
 
 const HAND_BACK_MS = 20
@@ -131,6 +137,9 @@ export class SimulatedProcess implements Process {
       this.#stage.holds(this.pid, [...current, ...this.#queue])
       if (!this.#current) this.#work()
       else this.#handBackSoon(this.#current)
+    } else if (order.type === 'kept') {
+      const current = this.#current
+      if (current?.dispatch.n === order.n && current.reported === order.name) this.#kept(current, order.name)
     } else if (this.#current?.dispatch.n === order.n && this.#current.fate.heeds) {
       this.#current.end?.cancel()
       this.#finish('throws')
@@ -141,36 +150,76 @@ export class SimulatedProcess implements Process {
     const { clock, begins } = this.#stage
     for (let dispatch = this.#queue.shift(); dispatch; dispatch = this.#queue.shift()) {
       const fate = begins(this.pid, dispatch)
-      const current: Current = { dispatch, fate, sinceMs: clock.monotonic(), end: undefined }
+      const sinceMs = clock.monotonic()
+      const current: Current = {
+        dispatch,
+        fate,
+        sinceMs,
+        end: undefined,
+        kept: new Set(),
+        reported: undefined,
+      }
       this.#current = current
       if (!isJson(dispatch.message.content)) this.#finishNow('bad-message')
-      else if (fate.ms === 0) this.#finishNow(fate.end)
+      else if (fate.ms === 0) this.#goOn(current)
       else {
         if (fate.ms < Number.POSITIVE_INFINITY)
-          current.end = clock.after(fate.ms, () => this.#current === current && this.#finish(fate.end))
+          current.end = clock.after(fate.ms, () => {
+            if (this.#current === current) this.#afterwards(() => this.#goOn(current))
+          })
         return this.#handBackSoon(current)
       }
+      if (this.#alive && this.#current) this.#handBackSoon(current)
       if (!this.#alive || this.#current) return
     }
   }
 
   /** Ends the current message and goes on to the next. */
   #finish(how: Fate['end']): void {
-    this.#finishNow(how)
+    this.#afterwards(() => this.#finishNow(how))
+  }
+
+  #afterwards(end: () => void): void {
+    end()
     if (!this.#alive || this.#current) return
     this.#listen()
     if (this.#alive && !this.#current) this.#work()
   }
 
-  #finishNow(how: Fate['end'] | 'bad-message'): void {
+  /** The time of its handler has passed: it ends, or does what its script says. */
+  #goOn(current: Current): void {
+    const { dispatch, fate, kept } = current
+    if (!fate.script || (fate.end !== 'replies' && fate.endsAt === 'once')) return this.#finishNow(fate.end)
+    const next = nextOf(fate.script, dispatch, kept, this.#stage.clock.now())
+    if (next.do !== 'step') return this.#finishNow(fate.end, next)
+    this.#stage.step(dispatch, next.name, 'begins')
+    current.reported = next.name
+    const value = JSON.stringify({ by: dispatch.n })
+    this.#say({ type: 'step', n: dispatch.n, name: next.name, state: 'done', value, durationMs: 0 })
+    if (fate.end !== 'replies' && fate.endsAt === 'reported') this.#finishNow(fate.end)
+  }
+
+  #kept(current: Current, name: string): void {
+    const { dispatch, fate, kept } = current
+    this.#stage.step(dispatch, name, 'kept')
+    kept.add(name)
+    current.reported = undefined
+    this.#afterwards(() => (fate.end === 'replies' ? this.#goOn(current) : this.#finishNow(fate.end)))
+  }
+
+  #finishNow(how: Fate['end'] | 'bad-message', next?: Next): void {
     const current = this.#current
     if (!current) return
     const { dispatch, fate } = current
     if (fate.cuts === 'instead') return this.#cut()
-    const result = this.#resultOf(how, current)
+    const result = this.#resultOf(how, current, next)
     if (!result) return this.#perish(how)
     this.#current = undefined
-    this.#stage.ended(this.pid, dispatch, how === 'bad-message' ? 'throws' : how)
+    this.#stage.ended(
+      this.pid,
+      dispatch,
+      result.end === 'suspended' ? 'waits' : how === 'bad-message' ? 'throws' : how,
+    )
     this.#tell(result)
     if (fate.cuts === 'afterwards') this.#stage.clock.after(CUT_AFTER_MS, () => this.#cut())
     if (fate.twice) {
@@ -182,10 +231,19 @@ export class SimulatedProcess implements Process {
       this.#handBack('behind-a-failure', (behind) => behind.lane === lane)
   }
 
-  #resultOf(how: Fate['end'] | 'bad-message', { dispatch, fate, sinceMs }: Current): Result | undefined {
+  #resultOf(
+    how: Fate['end'] | 'bad-message',
+    { dispatch, fate, sinceMs }: Current,
+    next: Next | undefined,
+  ): Result | undefined {
     const about = { n: dispatch.n, ms: this.#stage.clock.monotonic() - sinceMs }
     switch (how) {
       case 'replies':
+        if (next?.do === 'suspend') {
+          const { waits, replies, from } = next
+          return { ...about, end: 'suspended', waits, replies, from, isQuiet: mix(dispatch.n, 13) % 20 > 0 }
+        }
+        if (next?.do === 'reply') return { ...about, end: 'replied', replies: next.replies, from: next.from }
         return { ...about, end: 'replied', replies: repliesOf(dispatch, fate.replies) }
       case 'throws':
         return { ...about, end: 'threw', error: ERROR, retry: { wish: 'policy' } }

@@ -7,6 +7,7 @@ import { type Clock, guarded, type Timer } from '../../runtime/protocol/clock.ts
 import { type CommitBatch, type CommitResult, EMPTY_BATCH } from '../../runtime/protocol/commit-batch.ts'
 import { NanoclawError } from '../../runtime/protocol/errors.ts'
 import { createEvents } from '../../runtime/protocol/events.ts'
+import type { WaitQueries } from '../../runtime/protocol/waits.ts'
 import { Queue, type QueueLimits } from '../../runtime/queue/queue.ts'
 import type { Workers } from '../../runtime/queue/workers.ts'
 import { type InboundLimits, InboundSource } from '../../runtime/sources/inbound.ts'
@@ -24,8 +25,8 @@ import { Outbox } from '../../runtime/store/sqlite/outbox.ts'
 import type { Store } from '../../runtime/store/store.ts'
 import type { TurnOrder } from '../../runtime/turns.ts'
 import { MemoryStore } from '../support/memory-store.ts'
-import { Violation } from './books.ts'
 import { Crash, UNANSWERED } from './faults.ts'
+import { Violation } from './findings.ts'
 import type { Folder } from './folder.ts'
 import { CONTENT_MAX } from './messages.ts'
 
@@ -73,7 +74,7 @@ export class Served {
   readonly folder: Folder
   readonly epoch: number
   readonly #home: Home
-  readonly #store: Pick<Store, 'recover' | 'history' | 'unfinished' | 'waiting' | 'retention'> & {
+  readonly #store: Pick<Store, 'waits' | 'recover' | 'history' | 'unfinished' | 'waiting' | 'retention'> & {
     commit: Store['commit']
   }
   readonly #inbox: Inbox
@@ -129,8 +130,9 @@ export class Served {
         },
         unfinished: (ids, limit) => {
           faults.effect('a read of outbound.db')
-          return this.#store.unfinished(ids, limit)
+          return this.#store.unfinished(ids, limit, clock.now())
         },
+        waits: this.#watchedWaits(),
         waiting: (after, limit) => {
           faults.effect('a read of outbound.db')
           return this.#store.waiting(after, limit)
@@ -146,6 +148,7 @@ export class Served {
     )
     this.#dispatcher = new Dispatcher({
       workspace: folder.name,
+      scope: recovery.scope,
       clock: guarded(
         clock,
         (error) => this.#fatal(error),
@@ -161,6 +164,7 @@ export class Served {
       maxSeq: () => this.#source.maxSeq(),
       checkpoint: (nowMs) => this.#source.checkpoint(nowMs),
       claimed: () => home.turns.served(),
+      answered: (ids) => this.#source.wake(ids),
       classify: (error) => {
         if (error instanceof Crash || error instanceof Violation) throw error
         return writeTrouble(error)
@@ -386,7 +390,10 @@ export class Served {
       faults.begin()
       if (store === 'memory') faults.write()
       isLost = faults.losesAnswer()
-      const done = isLost && store !== 'memory' ? (files.unanswered(write) as CommitResult) : write()
+      const done =
+        isLost && store !== 'memory'
+          ? (files.unanswered(write) as { readonly answer: CommitResult }).answer
+          : write()
       say(() => `  on disk${committedText(done)}${isLost ? ', and reports an error' : ''}`)
       return done
     })
@@ -455,6 +462,23 @@ export class Served {
     if (faults.gone && this.epoch === books.epoch) faults.missed()
   }
 
+  #watchedWaits(): WaitQueries {
+    const { faults } = this.folder
+    const read = <T>(query: (waits: WaitQueries) => T): T => {
+      faults.effect('a read of outbound.db')
+      return query(this.#store.waits)
+    }
+    return {
+      holding: (afterId, limit) => read((waits) => waits.holding(afterId, limit)),
+      due: (after, nowMs, limit) => read((waits) => waits.due(after, nowMs, limit)),
+      ready: (afterId, limit) => read((waits) => waits.ready(afterId, limit)),
+      nextAtMs: (afterMs) => read((waits) => waits.nextAtMs(afterMs)),
+      questions: (ids) => read((waits) => waits.questions(ids)),
+      openAt: (addresses) => read((waits) => waits.openAt(addresses)),
+      asksText: () => read((waits) => waits.asksText()),
+    }
+  }
+
   #watchedInbox() {
     const { faults, books } = this.folder
     const inbox = this.#inbox
@@ -486,8 +510,11 @@ export class Served {
   }
 }
 
-function told({ results, claims, rejections, checkpoint }: CommitBatch): string {
+function told({ steps, results, answers, withdrawn, claims, rejections, checkpoint }: CommitBatch): string {
   return [
+    ...steps.map(({ id, run, name }) => `${id}/${run} has done ${name}`),
+    ...answers.map(({ id, questionId, value }) => `${id} answers ${questionId} with ${value}`),
+    ...withdrawn.map((id) => `${id} withdrawn`),
     ...results.map(({ id, run, next, outcome }) => `${id}/${run} ${outcome}→${next.type}`),
     ...rejections.map(({ id, reason }) => `${id} rejected: ${reason}`),
     ...claims.map(({ id, run, attempt, worker }) => `${id}/${run} claimed (attempt ${attempt}, ${worker})`),
@@ -495,6 +522,9 @@ function told({ results, claims, rejections, checkpoint }: CommitBatch): string 
   ].join(', ')
 }
 
-function committedText({ refused, lost }: CommitResult): string {
-  return `${refused.size > 0 ? `, refused ${[...refused]}` : ''}${lost.size > 0 ? `, lost ${[...lost]}` : ''}`
+function committedText({ refused, lost, waiting, answered, unused }: CommitResult): string {
+  const named = { refused, lost, waits: waiting, wakes: answered, unused }
+  return Object.entries(named)
+    .map(([what, ids]) => ([...ids].length > 0 ? `, ${what} ${[...ids]}` : ''))
+    .join('')
 }

@@ -37,7 +37,8 @@ function plantBug() {
     try {
       return commit.call(this, turn)
     } catch {
-      return { lost: new Set(), refused: new Set() }
+      const nothing = { journals: new Map(), waiting: new Map(), answered: [], unused: new Set<string>() }
+      return { lost: new Set(), refused: new Set(), ...nothing }
     }
   })
 }

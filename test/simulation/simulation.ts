@@ -3,12 +3,12 @@
 // events give the same run.
 import { INBOUND_LIMITS } from '../../runtime/sources/inbound.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-import { Findings } from './books.ts'
 import { catalogOf } from './cast.ts'
 import { type Choices, choicesOf } from './choices.ts'
 import { type Event, type Hint, KINDS, type NewMessage, type Situation } from './events.ts'
 import { Crash } from './faults.ts'
 import type { Files } from './files.ts'
+import { Findings } from './findings.ts'
 import { Folder } from './folder.ts'
 import { Life, type Over } from './life.ts'
 import type { Told } from './messages.ts'
@@ -44,7 +44,7 @@ const SMALL_LIMITS = {
 const HORIZON_MS = 600_000
 /** A supervisor starts a runtime again after this when it did not start. */
 const RESTART_MS = 100
-/** Calls that so little time may bring. */
+/** Calls that so little time may bring; more time may bring one in each millisecond. */
 const CALLS_MAX = 5_000
 /**
  * Longer than a process that does not start makes others wait, shorter than a stuck message waits for its
@@ -142,6 +142,7 @@ class Simulation implements RunResult {
     const aheadMs = Math.max(this.#latestMs, this.#clock.now()) + HORIZON_MS - this.#clock.now()
     this.#jump(aheadMs)
     await this.#until('everything that is due ends', () => this.#unfinished(false).length === 0)
+    await this.#until('what the host has ended waits no more', () => this.#waitsInVain().length === 0)
     for (const folder of this.#folders) folder.downMs = 0
     for (const life of this.#lives) life.kill()
     await this.#until('it starts again', () => this.#folders.every(({ life }) => life !== undefined))
@@ -175,6 +176,12 @@ class Simulation implements RunResult {
         return this.#hint(folder, 'now')
       case 'insert':
         books.inserted(host.insert(event))
+        return this.#hint(folder, event.hint)
+      case 'answer':
+        books.inserted(host.answer(event, books.waits.questions))
+        return this.#hint(folder, event.hint)
+      case 'say':
+        books.inserted(host.say(event, books.waits.questions))
         return this.#hint(folder, event.hint)
       case 'crowd':
         books.inserted(host.insert({ ...event, do: 'insert', messages: crowdOf(event.plan) }))
@@ -270,6 +277,8 @@ class Simulation implements RunResult {
     for (let n = 0; n < CALLS_MAX; n++) {
       const served = folder.life?.served(folder)
       if (served && holds(situation, served)) return
+      if (situation === 'suspended' && folder.books.waits.isAnyoneWaiting(folder.host.messages.values()))
+        return
       await this.#pass(1_000, 1)
     }
     folder.books.fail(`it does not come to this: ${situation}`)
@@ -284,7 +293,8 @@ class Simulation implements RunResult {
       if (this.#isLate) for (let n = 0; n < 12; n++) await undefined
       for (const life of this.#lives) life.checkQueues()
       if (!stepped) return
-      if (n === CALLS_MAX) this.findings.fail(`spins: more than ${CALLS_MAX} calls within ${ms} ms`)
+      const most = Math.max(CALLS_MAX, ms)
+      if (n === most) this.findings.fail(`spins: more than ${most} calls within ${ms} ms`)
       if (this.violation) throw this.violation
       await this.#stopping()
     }
@@ -304,13 +314,20 @@ class Simulation implements RunResult {
       // One pause may follow another.
       untilMs = Math.max(untilMs, ...this.#folders.map(({ books }) => books.pausesUntilMs + PATIENCE_MS))
       if (this.#clock.monotonic() > untilMs) {
-        const left = this.#unfinished(true).map(({ id, seq, ack }) => `${id} (seq ${seq}, ack ${ack})`)
+        const left = [...this.#unfinished(true), ...this.#waitsInVain()].map(
+          ({ id, seq, ack }) => `${id} (seq ${seq}, ack ${ack})`,
+        )
         this.findings.fail(
           `without any fault, ${what}; after ${PATIENCE_MS} ms this had not: [${left.join('; ')}]`,
         )
       }
       await this.#pass(100)
     }
+  }
+
+  #waitsInVain(): Told[] {
+    const nowMs = this.#clock.now()
+    return this.#folders.flatMap(({ books, host }) => books.waits.inVain(host.messages.values(), nowMs))
   }
 
   #unfinished(onWakeToo: boolean): Told[] {
@@ -423,7 +440,7 @@ class Simulation implements RunResult {
 
 function holds(situation: Situation, served: Served): boolean {
   const { underWay } = served
-  const about = (of: 'claims' | 'results', state: 'asked' | 'written') =>
+  const about = (of: 'claims' | 'results' | 'answers', state: 'asked' | 'written') =>
     underWay !== undefined && underWay.state === state && underWay.batch[of].length > 0
   switch (situation) {
     case 'claims-asked':
@@ -434,6 +451,12 @@ function holds(situation: Situation, served: Served): boolean {
       return about('results', 'asked')
     case 'ends-written':
       return about('results', 'written')
+    case 'answers-asked':
+      return about('answers', 'asked')
+    case 'answers-written':
+      return about('answers', 'written')
+    case 'suspended':
+      return false
     case 'idle':
       return !underWay && BUSY.every((state) => served.count(state) === 0)
     default:

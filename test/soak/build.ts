@@ -5,7 +5,7 @@ import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'nod
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
-import { CHANGED, changed, type Variant } from './variants.ts'
+import { changed, type Variant } from './variants.ts'
 
 const ENTRY = fileURLToPath(new URL('entry.ts', import.meta.url))
 
@@ -20,7 +20,7 @@ export async function copyBuild(repository: string, folder: string, variant?: Va
     cpSync(join(repository, part), join(folder, part), { recursive: true })
   symlinkSync(join(repository, 'node_modules'), join(folder, 'node_modules'))
   if (variant) {
-    const path = join(folder, CHANGED)
+    const path = join(folder, 'dist', variant.file)
     writeFileSync(path, changed(readFileSync(path, 'utf8'), variant))
   }
   return bundleEntry(join(folder, 'dist'), join(folder, 'dist/bin/soak.js'))

@@ -26,6 +26,10 @@ export interface Report {
   readonly ended: number
   readonly runs: number
   readonly replies: number
+  readonly questions: number
+  readonly answers: number
+  readonly late: number
+  readonly unanswered: number
   readonly starts: number
   readonly failed: readonly string[]
   /** A transaction of the dead runtime had begun to be written. */
@@ -37,6 +41,7 @@ const FILES =
   /^((in|out)bound\.db(-journal)?|\.heartbeat|\.runtime\.(lock(-journal)?|json(\.new)?)|inbox|outbox)$/
 
 const known = new Map<string, string>()
+const waitEnds = new Map<string, string>()
 const trace = new Trace(tracePath, (id) => books?.about(id))
 let books: Books | undefined
 let ackWatermark = 0
@@ -107,7 +112,11 @@ function checkNews(books: Books, violations: Violation[]): void {
   const open = acks.findIndex(({ id }) => !known.has(id))
   ackWatermark = (open < 0 ? acks.at(-1) : acks[open - 1])?.rowid ?? ackWatermark
   replyWatermark = books.checkReplies(replyWatermark)
+  books.checkWaits()
+  // What is on disk now has been done before, so the trace has it already.
+  const steps = books.steps()
   books.checkStarts(trace.readOn(violations), trace)
+  trace.addKept(steps)
 }
 
 function checkEpoch(now: number, started: boolean, violations: Violation[]): void {
@@ -141,6 +150,11 @@ function checkAll(all: Books, violations: Violation[]): void {
   for (const [id, end] of known)
     if (ends.get(id) !== end)
       violations.push({ invariant: 'I1', text: `${id} was ${end}, is ${ends.get(id)}` })
+  const waitsNow = all.waitEnds()
+  for (const [wait, end] of waitEnds)
+    if (waitsNow.get(wait) !== end)
+      violations.push({ invariant: 'I13', text: `${wait} was ${end}, is ${waitsNow.get(wait)}` })
+  for (const [wait, end] of waitsNow) waitEnds.set(wait, end)
   all.checkReplies(0)
   all.checkKeys()
   all.checkRuns()

@@ -3,6 +3,39 @@
 // gives them to createRuntime.
 import type { DispatcherPorts, Failpoints } from '../../runtime/failpoints.ts'
 import type { CommitBatch, CommitResult } from '../../runtime/protocol/commit-batch.ts'
+import type { Receiver } from '../../runtime/protocol/outcome.ts'
+
+/** Places that a message passes only with steps or waits. */
+export const WAIT_POINTS = [
+  // A step of a child has come in; nothing of it is on disk.
+  'after-step',
+  // Steps are written, the transaction is open.
+  'in-step',
+  // Steps are on disk; no child knows.
+  'before-kept',
+  // The child has its order to go on behind a step.
+  'after-kept',
+  // A child has reported that its handler waits; nothing of it is on disk.
+  'before-suspend',
+  // Waits, questions and what was said before them are written, the transaction is open.
+  'in-suspend',
+  // They are on disk; no listener has been called.
+  'after-suspend',
+  // A message ended with waits that are open: their end is written, the transaction is open.
+  'in-close',
+  // An answer is matched; nothing of it is on disk.
+  'before-answer',
+  // An answer and its ack are written, the transaction is open.
+  'in-answer',
+  // They are on disk; the message that has waited is not back.
+  'after-answer',
+  // The claim of a message that has waited is about to be written.
+  'before-wake',
+  // It is written, and with it how its waits have ended; the transaction is open.
+  'in-wake',
+  // It is on disk; nothing has been sent to a child.
+  'after-wake',
+] as const
 
 export const CRASH_POINTS = [
   // A turn has read its messages; nothing is claimed.
@@ -25,9 +58,16 @@ export const CRASH_POINTS = [
   'in-recovery',
   // Told to stop: 1 while messages run, 2 when all have ended, 3 when the children are gone.
   'in-shutdown',
+  ...WAIT_POINTS,
 ] as const
 
 export type CrashPoint = (typeof CRASH_POINTS)[number]
+
+export function isWaitPoint(point: CrashPoint): boolean {
+  return WAIT_POINTS.some((each) => each === point)
+}
+
+type Reach = (point: CrashPoint) => void
 
 /** @param asked `point:nth` */
 export function failpoints(asked: string): Failpoints {
@@ -41,13 +81,8 @@ export function failpoints(asked: string): Failpoints {
   return { reach, around: (ports) => withFailpoints(ports, reach) }
 }
 
-function withFailpoints(ports: DispatcherPorts, reach: (point: CrashPoint) => void): DispatcherPorts {
-  const { inbound, store, workers } = ports
-  const committed = (batch: CommitBatch, result: CommitResult) => {
-    if (batch.results.length > 0) reach('after-commit')
-    if (batch.claims.length > 0) reach('after-claim')
-    return result
-  }
+function withFailpoints(ports: DispatcherPorts, reach: Reach): DispatcherPorts {
+  const { inbound, workers } = ports
   return {
     inbound: {
       changed: (doubt) => inbound.changed(doubt),
@@ -63,14 +98,7 @@ function withFailpoints(ports: DispatcherPorts, reach: (point: CrashPoint) => vo
         return messages
       },
     },
-    store: {
-      commit(batch) {
-        const result = store.commit(batch)
-        return result instanceof Promise
-          ? result.then((each) => committed(batch, each))
-          : committed(batch, result)
-      },
-    },
+    store: storeWithFailpoints(ports.store, reach),
     workers: {
       capacity: () => workers.capacity(),
       start: (spec, count) => workers.start(spec, count),
@@ -80,18 +108,56 @@ function withFailpoints(ports: DispatcherPorts, reach: (point: CrashPoint) => vo
           slot && {
             ...slot,
             run(batch, receiver) {
-              slot.run(batch, {
-                ...receiver,
-                ended(ended) {
-                  reach('after-result')
-                  receiver.ended(ended)
-                },
-              })
+              slot.run(batch, receiverWithFailpoints(receiver, reach))
               reach('after-dispatch')
             },
           }
         )
       },
+    },
+  }
+}
+
+function storeWithFailpoints(store: DispatcherPorts['store'], reach: Reach): DispatcherPorts['store'] {
+  /** Messages that have waited in this life and not been claimed since. */
+  const waited = new Set<string>()
+  const committed = (batch: CommitBatch, result: CommitResult) => {
+    for (const id of [...result.waiting.keys(), ...result.answered]) waited.add(id)
+    for (const { id } of batch.claims) waited.delete(id)
+    if (batch.steps.length > 0) reach('before-kept')
+    if (result.waiting.size > 0) reach('after-suspend')
+    if (result.answered.length > 0) reach('after-answer')
+    if ([...result.journals.values()].some(({ waits }) => waits.length > 0)) reach('after-wake')
+    if (batch.results.length > 0) reach('after-commit')
+    if (batch.claims.length > 0) reach('after-claim')
+    return result
+  }
+  return {
+    commit(batch) {
+      if (batch.answers.length > 0) reach('before-answer')
+      if (batch.claims.some(({ id }) => waited.has(id))) reach('before-wake')
+      const result = store.commit(batch)
+      return result instanceof Promise
+        ? result.then((each) => committed(batch, each))
+        : committed(batch, result)
+    },
+  }
+}
+
+function receiverWithFailpoints(receiver: Receiver, reach: Reach): Receiver {
+  return {
+    ...receiver,
+    ended(ended) {
+      if (ended.some(({ outcome }) => outcome.type === 'suspended')) reach('before-suspend')
+      reach('after-result')
+      receiver.ended(ended)
+    },
+    step(n, step, kept) {
+      reach('after-step')
+      receiver.step(n, step, () => {
+        kept()
+        reach('after-kept')
+      })
     },
   }
 }

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Report } from './checker.ts'
+import { type CrashPoint, isWaitPoint } from './failpoints.ts'
 import { befall, mountTinyDisk } from './nemesis.ts'
 import { Peer } from './peer.ts'
 import type { Round } from './plan.ts'
@@ -16,7 +17,7 @@ import { type Exit, RuntimeProcess } from './runtime-process.ts'
 import { add, type Tally } from './tally.ts'
 import { changesOf, isHot, lookAt } from './untouched.ts'
 import type { Violation } from './violation.ts'
-import { makeMessages, POISON } from './workload.ts'
+import { type Message, makeMessages, makeWaits, POISON } from './workload.ts'
 
 export interface LaneParts {
   readonly name: string
@@ -31,7 +32,7 @@ export interface LaneParts {
   readonly tally: Tally
 }
 
-const WORK = fileURLToPath(new URL('../fixtures/soak/work.ts', import.meta.url))
+const FUNCTIONS = fileURLToPath(new URL('../fixtures/soak', import.meta.url))
 /** Of one lane; with two of them, all is looked at every 25 kills or so. */
 const WHOLE_CHECK_ROUNDS = 10
 /** Beyond it no more is written than keeps the runtime busy: what is not done now must be done in the end. */
@@ -41,6 +42,10 @@ const FEW = 5
 const STEP_MS = 30_000
 /** A runtime that has nothing to do for so long gets more. */
 const FEED_MS = 500
+/** So often the host looks for questions while a round waits for a point. */
+const ANSWER_MS = 40
+/** Of the rounds. */
+const ANSWERS_WHILE_DOWN = 0.5
 const TRACE_LOOK_MS = 2
 const COMMIT_WAIT_MS = 15
 /**
@@ -87,9 +92,9 @@ export class Lane {
     this.#project = join(parts.folder, 'project')
     this.workspace = join(parts.folder, 'workspace')
     this.trace = join(parts.folder, 'trace')
-    mkdirSync(join(this.#project, 'functions'), { recursive: true })
+    mkdirSync(this.#project)
     mkdirSync(this.workspace)
-    cpSync(WORK, join(this.#project, 'functions', 'work.ts'))
+    cpSync(FUNCTIONS, join(this.#project, 'functions'), { recursive: true })
     writeFileSync(this.trace, '')
     if (parts.tinyDiskMb !== undefined) this.#unmount = mountTinyDisk(this.workspace, parts.tinyDiskMb)
     this.#checker = new Peer(parts.peers, 'checker', this.workspace, this.trace, this.#mark)
@@ -122,7 +127,10 @@ export class Lane {
   async play(round: Round): Promise<Violation[]> {
     const random = new Random(round.seed)
     const hostWasDead = this.#host === undefined
-    if (!hostWasDead) await this.#write(round.messages, random)
+    if (!hostWasDead) {
+      await this.#write(round.messages, random)
+      if (random.chance(ANSWERS_WHILE_DOWN)) await this.#answer(random)
+    }
     const [writes, before] = [this.#writes, lookAt(this.workspace, round.n)]
     const traced = statSync(this.trace).size
     const runtime = await this.#startedRuntime(round)
@@ -150,7 +158,8 @@ export class Lane {
    */
   async drain(round: number, poisoned: boolean): Promise<Violation[]> {
     this.#host ??= this.#startHost()
-    await this.#write(FEW, new Random(round))
+    const random = new Random(round)
+    await this.#write(FEW, random)
     if (poisoned) await this.poison()
     const found: Violation[] = []
     const look = async (depth: 'cheap' | 'whole' | 'end', life?: number): Promise<Report> => {
@@ -164,6 +173,7 @@ export class Lane {
     let last = { ended: -1, messages: 0, atMs: startMs }
     while (last.ended < last.messages && performance.now() < last.atMs + DRAIN_STALL_MS && !runtime.ended) {
       await setTimeout(DRAIN_LOOK_MS)
+      await this.#answer(random, true)
       const { ended, messages } = await look('cheap')
       last = { ended, messages, atMs: ended > last.ended ? performance.now() : last.atMs }
     }
@@ -202,6 +212,8 @@ export class Lane {
       return add(tally.hits, kill.point)
     }
     await this.#working(scene)
+    // While the file is away from its path, the host's journal would lie beside nothing.
+    if (scene.round.nemesis !== 'rename') await this.#answer(scene.random)
     if (hostDies !== 'no') await this.#killHost()
     if (hostDies === 'healed first') {
       this.#host = this.#startHost()
@@ -214,20 +226,27 @@ export class Lane {
   }
 
   /** The runtime kills itself when it comes to the point; it gets work until it does. */
-  async #dieAt(scene: Scene, point: string): Promise<void> {
+  async #dieAt(scene: Scene, point: CrashPoint): Promise<void> {
     const { runtime, random, nemesis } = scene
     if (point === 'in-shutdown') {
       await this.#working(scene)
       await setTimeout(random.int(0, 30))
       runtime.signal('SIGTERM')
     } else if (point !== 'in-recovery') {
+      await nemesis
+      if (isWaitPoint(point)) await this.#insert(makeWaits(FEW, random), random)
       let traced = 0
+      let feedAtMs = performance.now() + FEED_MS
       for (const endMs = performance.now() + STEP_MS; !runtime.ended && performance.now() < endMs; ) {
-        await runtime.until(() => false, FEED_MS)
-        await nemesis
+        await runtime.until(() => false, ANSWER_MS)
+        if (runtime.ended) break
+        await this.#answer(random)
+        if (performance.now() < feedAtMs) continue
         const { size } = statSync(this.trace)
-        if (!runtime.ended && size === traced) await this.#write(FEW, random)
+        if (isWaitPoint(point)) await this.#insert(makeWaits(FEW, random), random)
+        else if (size === traced) await this.#write(FEW, random)
         traced = size
+        feedAtMs = performance.now() + FEED_MS
       }
     }
     const { signal } = await this.#exitOf(runtime, `come to ${point}`)
@@ -295,10 +314,19 @@ export class Lane {
   }
 
   async #write(count: number, random: Random): Promise<void> {
-    this.#writes++
-    const messages = makeMessages(this.#backlog > BACKLOG_MAX ? FEW : count, Date.now(), random)
-    await this.#host?.call('enqueue', { messages, perCommit: random.int(1, messages.length) })
+    await this.#insert(makeMessages(this.#backlog > BACKLOG_MAX ? FEW : count, Date.now(), random), random)
     if (random.chance(0.2)) await this.#host?.call('sync')
+  }
+
+  async #insert(messages: readonly Message[], random: Random): Promise<void> {
+    this.#writes++
+    await this.#host?.call('enqueue', { messages, perCommit: random.int(1, messages.length) })
+  }
+
+  /** The host answers what is new, as hosts do; `all`: each question that is open, once. */
+  async #answer(random: Random, all = false): Promise<void> {
+    this.#writes++
+    await this.#host?.call('answer', { seed: random.int(0, 2 ** 31), all })
   }
 
   async #check({ pid, started }: RuntimeProcess): Promise<Report> {

@@ -1,8 +1,7 @@
 // What will happen, drawn before anything does: rounds, each of them one life of the runtime and how it is
-// ended. They come in decks of twenty kills, so that the shares are exact however long the run is: ten at the
-// named points (one each), ten at some time, of which four kill the host in mid-transaction and then the
-// runtime.
-import { CRASH_POINTS, type CrashPoint } from './failpoints.ts'
+// ended. They come in decks, so that the shares are exact however long the run is: one kill at each of the
+// named points, ten at some time, of which four kill the host in mid-transaction and then the runtime.
+import { CRASH_POINTS, type CrashPoint, isWaitPoint } from './failpoints.ts'
 import type { Random } from './random.ts'
 
 export type Kill =
@@ -32,7 +31,8 @@ export interface Round {
   readonly seed: number
 }
 
-const DECK_KILLS = 20
+const TIMED_KILLS = 10
+const DECK_KILLS = CRASH_POINTS.length + TIMED_KILLS
 const TIMED_MAX_MS = 60
 /** A commit takes that long or so. */
 const AIMED_MAX_MS = 3
@@ -84,6 +84,7 @@ function deck(random: Random): Pick<Round, 'kill' | 'hostDies'>[] {
 
 /** A point comes by at least so often in a life. */
 function nthMax(point: CrashPoint): number {
-  if (point === 'in-recovery') return 1
-  return point === 'in-shutdown' ? 3 : 6
+  if (point === 'in-recovery' || point === 'in-close') return 1
+  if (point === 'in-shutdown') return 3
+  return isWaitPoint(point) ? 4 : 6
 }

@@ -8,6 +8,11 @@ export interface LaneEnd {
   readonly runs: number
   readonly starts: number
   readonly replies: number
+  readonly questions: number
+  readonly answers: number
+  /** Answers that came too late, or with what was not offered. */
+  readonly late: number
+  readonly unanswered: number
   /** From the last start to the last end. */
   readonly drainMs: number
 }
@@ -71,6 +76,11 @@ export class Tally {
         ],
         ['nemeses', sum(this.nemeses.values()), this.#nemesesText(tinyDisk)],
         ['messages', of('messages'), `${of('replies')} replies`],
+        [
+          'questions',
+          of('questions'),
+          `${of('answers')} answered, ${of('unanswered')} not in time, ${of('late')} further answers`,
+        ],
         ['runs', of('runs'), `${of('starts')} starts of a handler`],
         ['checks', this.cheapChecks + this.wholeChecks, `${this.wholeChecks} of them whole`],
         ['start', `${median(this.startMs)} ms`, 'median, from spawn to "started"'],

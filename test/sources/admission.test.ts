@@ -2,7 +2,8 @@
 import { expect, test } from 'vitest'
 import type { History } from '../../runtime/protocol/commit-batch.ts'
 import type { FunctionSpec } from '../../runtime/protocol/function.ts'
-import { decideAdmission, type PendingRow, type Router } from '../../runtime/sources/admission.ts'
+import { decideAdmission, type Router } from '../../runtime/sources/admission.ts'
+import type { PendingRow } from '../../runtime/sources/pending-row.ts'
 
 const SPEC = { name: 'f' } as FunctionSpec
 const NOW = Date.UTC(2026, 10, 24, 12)
@@ -37,13 +38,24 @@ const RECORD: History = {
   interrupted: false,
   nextAtMs: null,
   waitMs: null,
+  wakeAtMs: null,
+  woken: false,
+  begunBy: null,
 }
 const decide = (row: Partial<PendingRow>, facts: { atStart?: boolean; history?: Partial<History> } = {}) => {
   const history = facts.history && { ...RECORD, ...facts.history }
   const { atStart = false } = facts
   return decideAdmission(
     { ...ROW, ...row },
-    { nowMs: NOW, maxContentBytes: 100, atStart, history, last: undefined, wasIsolated: false },
+    {
+      nowMs: NOW,
+      maxContentBytes: 100,
+      atStart,
+      history,
+      answer: undefined,
+      last: undefined,
+      wasIsolated: false,
+    },
     ROUTER,
   )
 }

@@ -7,6 +7,7 @@ import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { createEvents } from '../../runtime/protocol/events.ts'
 import type { FunctionSpec } from '../../runtime/protocol/function.ts'
+import type { WaitQueries } from '../../runtime/protocol/waits.ts'
 import type { Entry } from '../../runtime/queue/message.ts'
 import { Queue } from '../../runtime/queue/queue.ts'
 import {
@@ -32,6 +33,8 @@ const SPEC: FunctionSpec = {
   retry: { attempts: 1, minDelayMs: 1, maxDelayMs: 1, factor: 1 },
   concurrency: 1,
   key: 'none',
+  version: 1,
+  holdsWhileWaiting: false,
   rawContent: false,
   bundle: 'f.mjs',
 }
@@ -102,7 +105,8 @@ function sourceOn(
         spy.records?.(ids.length)
         return spy.store?.history(ids) ?? new Map()
       },
-      unfinished: (ids, limit) => spy.store?.unfinished(ids, limit) ?? ids.slice(0, limit),
+      unfinished: (ids, limit) => spy.store?.unfinished(ids, limit, clock.now()) ?? ids.slice(0, limit),
+      waits: NO_WAITS,
       waiting: (after, limit) => spy.store?.waiting(after, limit) ?? [],
       start: START,
       checkpoint: { seq: START.seq, id: null, unfinished: [] },
@@ -115,8 +119,19 @@ function sourceOn(
     router,
   )
   onTestFinished(() => source.stop())
-  source.start({ reject: () => expect.fail('nothing is to be rejected'), nudge: () => undefined })
+  const refuse = () => expect.fail('every message is to run')
+  source.start({ reject: refuse, answer: refuse, withdraw: refuse, nudge: () => undefined })
   return { source, queue, lanes: queue.lanes, clock }
+}
+
+const NO_WAITS: WaitQueries = {
+  holding: () => [],
+  due: () => [],
+  ready: () => [],
+  nextAtMs: () => undefined,
+  questions: () => [],
+  openAt: () => [],
+  asksText: () => false,
 }
 
 /** As if its run had ended. */
@@ -270,7 +285,7 @@ describe('when one function fills the lanes', () => {
       for (const entry of taken) {
         finish(queue, entry)
         queue.remove(entry.message)
-        source.onFinished()
+        source.onFinished(entry.message)
         host.prepare("update messages_in set status = 'completed' where id = ?").run(entry.message.id)
       }
       return taken

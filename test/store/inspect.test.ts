@@ -112,7 +112,7 @@ describe('status of a workspace', () => {
     run(outbound, 'retrying-soon', { run: 2, ended_at: NOW_MS, outcome: 'threw', next_at: NOW_MS + 4000 })
     for (const id of ['completed-not-synced', 'completed']) ack(outbound, id, 'completed')
     ack(outbound, 'failed-not-synced', 'failed')
-    insertRow(outbound, 'nanoclaw_runtime', { id: 1, version: 1, epoch: 7, checkpoint_seq: 0 })
+    insertRow(outbound, 'nanoclaw_runtime', { id: 1, version: 1, epoch: 7, checkpoint_seq: 0, scope: 's' })
 
     const status = statusOf(paths)
     expect(status.backlog).toMatchObject({
@@ -375,6 +375,7 @@ describe('one message', () => {
       message: null,
       ack: null,
       runs: [],
+      steps: [],
       replies: [],
     })
   })

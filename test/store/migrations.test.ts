@@ -24,8 +24,8 @@ function version2(change = ''): string {
 }
 
 function schemaOf(db: Db): unknown[] {
-  return ['nanoclaw_runtime', 'nanoclaw_unfinished', 'nanoclaw_batch', 'nanoclaw_run'].map((table) =>
-    db.prepare('select name, type, "notnull", pk from pragma_table_info(?)').all(table),
+  return ['nanoclaw_runtime', 'nanoclaw_unfinished', 'nanoclaw_batch', 'nanoclaw_run', 'nanoclaw_step'].map(
+    (table) => db.prepare('select name, type, "notnull", pk from pragma_table_info(?)').all(table),
   )
 }
 
@@ -59,6 +59,19 @@ test('a file of version 2 keeps everything: ends, replies, a waiting retry, runs
 test('a file of version 2 from before the checkpoint had an id is brought along', () => {
   const { recovery } = openOutbox(version2('alter table nanoclaw_runtime drop column mark_id;'))
   expect(recovery.checkpoint).toMatchObject({ seq: 14, id: null })
+})
+
+test('a file of version 3 is given its scope and the table of steps', () => {
+  const path = version2()
+  openOutbox(path).outbox.close()
+  const db = openDb(path)
+  db.exec(`drop table nanoclaw_step; alter table nanoclaw_runtime drop column scope;
+    update nanoclaw_runtime set version = 3`)
+  const { outbox, recovery } = openOutbox(path)
+  expect([versionOf(db), schemaOf(db)]).toEqual([OWN_VERSION, schemaOf(openOutbox().db)])
+  expect(recovery.scope).toMatch(/^[0-9a-f]{16}$/)
+  outbox.close()
+  expect(openOutbox(path).recovery.scope).toBe(recovery.scope)
 })
 
 test('a host that has the file open reads on while it is brought along', () => {

@@ -147,7 +147,7 @@ test('opening and closing any number of times changes nothing but who holds the 
   const before = db.prepare('select * from messages_out').all()
   for (let n = 2; n < 6; n++) {
     const again = openOutbox(path, NOW + n)
-    expect(again.recovery).toEqual({
+    expect(again.recovery).toMatchObject({
       epoch: n,
       checkpoint: { seq: 8, id: null, unfinished: ['x'] },
       interrupted: 0,

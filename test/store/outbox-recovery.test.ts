@@ -49,6 +49,9 @@ describe('a run that the runtime did not live to end', () => {
       interrupted: true,
       nextAtMs: NOW + 1_000,
       waitMs: 0,
+      wakeAtMs: null,
+      woken: false,
+      begunBy: null,
     })
     expect(outbox.commit(turn({ claims: [claim('a', { run: 2 })] })).refused.size).toBe(0)
   })
@@ -87,6 +90,29 @@ describe('a run that the runtime did not live to end', () => {
     expect(open.outbox.commit(turn({ claims: [claim('poison', { run: 4 })] })).refused).toEqual(
       new Set(['poison']),
     )
+  })
+
+  test('at that limit ends with its waits: an answer comes too late, and no question is open', () => {
+    const open = openOutbox()
+    const question = { id: 'q-1', values: null, address: '["chat","p",null]' }
+    const wait = {
+      name: 'q',
+      kind: 'ask',
+      until: { forMs: 5_000 },
+      question,
+      said: [],
+      isAlone: false,
+    } as const
+    const nap = { ...wait, name: 'nap', kind: 'sleep', until: { forMs: 10 }, question: null } as const
+    const waits = { type: 'waiting', waits: [wait, nap], version: 1, holds: false, replies: [] } as const
+    open.outbox.commit(turn({ claims: [claim('a', { alone: true })] }))
+    open.outbox.commit(turn({ results: [ending('a', waits, { outcome: 'suspended' })] }))
+    open.outbox.commit(turn({ nowMs: NOW + 10, claims: [claim('a', { run: 2, alone: true })] }))
+    const { outbox, recovery } = restart(open, NOW + 20, 1)
+    expect(recovery.quarantined).toEqual(['a'])
+    expect(outbox.waits.openAt([question.address])).toEqual([])
+    const answers = [{ id: 'x', questionId: 'q-1', value: '"yes"', otherwise: 'late' }] as const
+    expect(outbox.commit(turn({ answers })).answered).toEqual([])
   })
 
   test('with another that came into its process behind it charges neither', () => {

@@ -86,7 +86,7 @@ describe('a turn that cannot be written', () => {
     }
 
     own.pragma(`max_page_count = ${pages + 1_000}`)
-    expect(open.outbox.commit(said)).toEqual({ refused: new Set(), lost: new Set() })
+    expect(open.outbox.commit(said)).toMatchObject({ refused: new Set(), lost: new Set() })
     expect(acks(open.db)).toEqual({ a: 'completed', b: 'completed', c: 'processing', d: 'failed' })
     expect(seqs(open)).toEqual(Array.from({ length: 21 }, (_, n) => 101 + 2 * n))
   })

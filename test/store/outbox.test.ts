@@ -26,7 +26,7 @@ describe('a claim', () => {
     const committed = outbox.commit(
       turn({ claims: [claim('a', { attempt: 1, functionName: 'greet', alone: true })] }),
     )
-    expect(committed).toEqual({ refused: new Set(), lost: new Set() })
+    expect(committed).toMatchObject({ refused: new Set(), lost: new Set() })
     expect(db.prepare('select * from processing_ack').all()).toEqual([
       { message_id: 'a', status: 'processing', status_changed: isoTime(NOW) },
     ])
@@ -165,6 +165,9 @@ describe('a message that is', () => {
             interrupted: false,
             nextAtMs: null,
             waitMs: null,
+            wakeAtMs: null,
+            woken: false,
+            begunBy: null,
           },
         ],
       ]),

@@ -10,6 +10,8 @@ const NO_SOURCE: MessageSource = {
   isCurrent: () => true,
   reread: () => undefined,
   onFinished: () => undefined,
+  onSuspended: () => undefined,
+  onUnused: () => undefined,
   onClaimLost: () => undefined,
 }
 

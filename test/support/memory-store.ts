@@ -4,7 +4,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { endOf } from '../../runtime/protocol/ack.ts'
 import type {
-  Checkpoint,
   Claim,
   CommitBatch,
   CommitResult,
@@ -15,50 +14,14 @@ import type {
 } from '../../runtime/protocol/commit-batch.ts'
 import { NanoclawError } from '../../runtime/protocol/errors.ts'
 import { replyId, replyIdAgain } from '../../runtime/protocol/reply-id.ts'
+import type { Journal } from '../../runtime/protocol/steps.ts'
 import { isoTime } from '../../runtime/protocol/time.ts'
+import type { WaitQueries } from '../../runtime/protocol/waits.ts'
 import type { EndedMessage, Recovery, RetentionQueries, Store } from '../../runtime/store/store.ts'
+import { addRun, type Contents, NOTHING, type StoredRun, type StoredWait } from './memory-contents.ts'
+import { closeWaits, isAsked, keep, suspend, takeAnswer, wake, withdraw } from './memory-journals.ts'
 
-interface StoredRun {
-  readonly run: number
-  readonly alone: boolean
-  readonly endedAtMs: number
-  readonly outcome: string
-  readonly reason: string | null
-  readonly nextAtMs: number | null
-}
-
-export interface StoredReply {
-  readonly id: string
-  readonly seq: number
-  readonly inReplyTo: string
-  readonly content: string
-}
-
-/** The last commit of a runtime: what it answers, or would have answered. */
-interface Committed {
-  readonly number: number
-  readonly results: readonly RunResult[]
-  readonly claims: readonly Claim[]
-  readonly answer: CommitResult
-}
-
-/** What outlives a runtime. */
-interface Contents {
-  epoch: number
-  checkpoint: Checkpoint
-  readonly acks: Map<string, { readonly status: string; readonly changed: string }>
-  readonly running: Map<string, Claim>
-  readonly runs: Map<string, StoredRun[]>
-  replies: StoredReply[]
-  committed: Committed
-}
-
-const NOTHING: Committed = {
-  number: 0,
-  results: [],
-  claims: [],
-  answer: { lost: new Set(), refused: new Set() },
-}
+let files = 0
 
 export class MemoryFile {
   contents: Contents = {
@@ -67,15 +30,19 @@ export class MemoryFile {
     acks: new Map(),
     running: new Map(),
     runs: new Map(),
+    journals: new Map(),
+    waiting: new Map(),
+    answeredWhileRunning: new Set(),
     replies: [],
     committed: NOTHING,
   }
+  readonly scope = `memory-${++files}`
   /** A reply with this content cannot be stored. */
   unwritable: string | undefined
 }
 
 const DEATHS: readonly string[] = ['exited', 'killed', 'out-of-memory']
-const UNCHARGED: readonly string[] = ['interrupted', 'cancelled']
+const UNCHARGED: readonly string[] = ['interrupted', 'cancelled', 'suspended']
 
 export interface MemoryStoreParts {
   /** Resolves some time later. */
@@ -122,6 +89,7 @@ export class MemoryStore implements Store {
           nextAtMs: poison ? null : died ? nowMs + waitMs : afterStop(of.runs.get(id) ?? [], nowMs),
         })
         if (poison) of.acks.set(id, { status: 'failed', changed: isoTime(nowMs) })
+        if (poison) closeWaits(of, id)
         if (poison) quarantined.push(id)
       }
       of.running.clear()
@@ -129,7 +97,13 @@ export class MemoryStore implements Store {
       this.#epoch = ++of.epoch
       of.committed = NOTHING
       this.#answered = 0
-      return { epoch: of.epoch, checkpoint: of.checkpoint, interrupted: left.length, quarantined }
+      return {
+        epoch: of.epoch,
+        scope: this.#file.scope,
+        checkpoint: of.checkpoint,
+        interrupted: left.length,
+        quarantined,
+      }
     })
   }
 
@@ -148,14 +122,72 @@ export class MemoryStore implements Store {
   }
 
   history(ids: readonly string[]): ReadonlyMap<string, History> {
-    const { acks, runs } = this.#file.contents
+    const { acks, runs, waiting, journals } = this.#file.contents
     const known = ids.filter((id) => acks.has(id) || runs.has(id))
-    return new Map(known.map((id) => [id, historyOf(acks.get(id)?.status, runs.get(id) ?? [])]))
+    const waits = (id: string) => ({
+      wakeAtMs: waiting.get(id)?.wakeAtMs ?? null,
+      woken: waiting.get(id)?.ready ?? false,
+      begunBy: journals.get(id)?.functionName ?? null,
+    })
+    return new Map(
+      known.map((id) => [id, { ...historyOf(acks.get(id)?.status, runs.get(id) ?? []), ...waits(id) }]),
+    )
   }
 
-  unfinished(ids: readonly string[], limit: number): readonly string[] {
-    const { acks } = this.#file.contents
-    return ids.filter((id) => !endOf(acks.get(id)?.status ?? 'processing')).slice(0, limit)
+  unfinished(ids: readonly string[], limit: number, nowMs: number): readonly string[] {
+    const { acks, waiting } = this.#file.contents
+    const isOpen = (id: string) => {
+      const wait = waiting.get(id)
+      return !endOf(acks.get(id)?.status ?? 'processing') && !(wait && !wait.ready && wait.wakeAtMs > nowMs)
+    }
+    return ids.filter(isOpen).slice(0, limit)
+  }
+
+  readonly waits: WaitQueries = {
+    holding: (afterId, limit) =>
+      [...this.#file.contents.waiting]
+        .flatMap(([id, { holds }]) => (holds && id > afterId ? id : []))
+        .sort()
+        .slice(0, limit),
+    due: (after, nowMs, limit) => {
+      const behind = (at: number, id: string) =>
+        at > after.wakeAtMs || (at === after.wakeAtMs && id > after.id)
+      return [...this.#file.contents.waiting]
+        .flatMap(([id, { wakeAtMs }]) => (behind(wakeAtMs, id) && wakeAtMs <= nowMs ? { id, wakeAtMs } : []))
+        .sort((a, b) => a.wakeAtMs - b.wakeAtMs || (a.id < b.id ? -1 : 1))
+        .slice(0, limit)
+    },
+    ready: (afterId, limit) => {
+      const ready = [...this.#file.contents.waiting].flatMap(([id, each]) =>
+        each.ready && id > afterId ? id : [],
+      )
+      return ready.sort().slice(0, limit)
+    },
+    nextAtMs: (afterMs) => {
+      const times = [...this.#file.contents.waiting.values()].map(({ wakeAtMs }) => wakeAtMs)
+      const next = Math.min(...times.filter((at) => at > afterMs))
+      return Number.isFinite(next) ? next : undefined
+    },
+    questions: (ids) =>
+      [...this.#file.contents.journals].flatMap(([messageId, { waits }]) =>
+        waits.flatMap(({ questionId, state, values }) =>
+          questionId !== undefined && ids.includes(questionId)
+            ? { questionId, messageId, isOpen: state === 'open', values }
+            : [],
+        ),
+      ),
+    openAt: (addresses) =>
+      this.#openTexts().flatMap(({ questionId, address, afterSeq }) =>
+        questionId !== undefined && address !== null && addresses.includes(address)
+          ? { questionId, address, afterSeq }
+          : [],
+      ),
+    asksText: () => this.#openTexts().length > 0,
+  }
+
+  #openTexts(): StoredWait[] {
+    const all = [...this.#file.contents.journals.values()].flatMap(({ waits }) => waits)
+    return all.filter(({ state, address }) => state === 'open' && address !== null)
   }
 
   waiting(after: WaitingPlace | undefined, limit: number): readonly WaitingPlace[] {
@@ -187,6 +219,8 @@ export class MemoryStore implements Store {
         of.replies = of.replies.filter(({ id, seq }) => seq === last || !replies.includes(id))
         for (const id of ids) {
           of.runs.delete(id)
+          of.journals.delete(id)
+          of.waiting.delete(id)
           if (endOf(of.acks.get(id)?.status ?? 'processing')) of.acks.delete(id)
         }
       }),
@@ -199,7 +233,7 @@ export class MemoryStore implements Store {
   /** Whole or not at all. */
   #write<T>(work: (contents: Contents) => T): T {
     if (this.#closed) throw new Error('the store is closed')
-    const { acks, running, runs, replies, ...rest } = this.#file.contents
+    const { acks, running, runs, replies, journals, waiting, ...rest } = this.#file.contents
     // What stands in them is never changed, only replaced.
     const contents: Contents = {
       ...rest,
@@ -207,6 +241,9 @@ export class MemoryStore implements Store {
       running: new Map(running),
       runs: new Map(runs),
       replies: [...replies],
+      journals: structuredClone(journals),
+      waiting: structuredClone(waiting),
+      answeredWhileRunning: new Set(rest.answeredWhileRunning),
     }
     const result = work(contents)
     this.#file.contents = contents
@@ -223,29 +260,64 @@ export class MemoryStore implements Store {
     const before = committed.number > this.#answered ? committed : NOTHING
     for (const claim of before.claims) takeBack(of, claim)
     const [lost, refused] = [new Set<string>(), new Set<string>()]
+    const journals = new Map<string, Journal>()
+    for (const each of batch.steps) keep(of, each)
     let seq = Math.ceil(Math.max(0, batch.inboundSeq, ...of.replies.map((reply) => reply.seq)))
+    const waiting = new Map<string, number>()
+    const functionOf = new Map([...of.running].map(([id, { functionName }]) => [id, functionName]))
     for (const result of batch.results) {
       const { id, run, next } = result
       if (before.results.some((each) => each.id === id && each.run === run)) {
         if (before.answer.lost.has(id)) lost.add(id)
+        const wakeAtMs = before.answer.waiting.get(id)
+        if (wakeAtMs !== undefined) waiting.set(id, wakeAtMs)
       } else if (!endRun(of, result, batch.nowMs)) lost.add(id)
-      else if (next.type === 'completed')
-        next.replies.forEach(({ content }, n) => {
+      else if (next.type === 'completed' || next.type === 'waiting')
+        next.replies.forEach(({ content }, at) => {
+          const n = (next.from ?? 0) + at
           if (content === this.#file.unwritable) throw new Error('this reply cannot be stored')
           seq += seq % 2 === 0 ? 1 : 2
           const isTaken = of.replies.some((each) => each.id === replyId(id, n))
           const runs = of.runs.get(id) ?? []
-          if (isTaken && runs.some((each) => each.run !== run && each.outcome === 'replied')) return
+          if (
+            isTaken &&
+            runs.some(
+              (each) => each.run !== run && (each.outcome === 'replied' || each.outcome === 'suspended'),
+            )
+          )
+            return
           const reply = isTaken ? replyIdAgain(replyId(id, n), seq) : replyId(id, n)
           of.replies.push({ id: reply, seq, inReplyTo: id, content })
         })
     }
+    for (const result of batch.results) {
+      if (lost.has(result.id) || before.results.some((each) => each.id === result.id)) continue
+      if (result.next.type === 'waiting')
+        waiting.set(result.id, suspend(of, result, { ...batch, functionName: functionOf.get(result.id)! }))
+      else if (result.next.type === 'completed' || result.next.type === 'failed') closeWaits(of, result.id)
+    }
+    const unused = new Set(before.answer.unused)
+    const answered = batch.answers.flatMap((each) => {
+      if (before.answers.some(({ id }) => id === each.id)) return []
+      if (each.otherwise === 'late' || isAsked(of, each.questionId))
+        return takeAnswer(of, each, batch.nowMs) ?? []
+      unused.add(each.id)
+      return []
+    })
+    answered.push(...before.answer.answered)
+    for (const id of batch.withdrawn) withdraw(of, id, batch.nowMs)
     for (const rejection of batch.rejections) reject(of, rejection, batch.nowMs)
-    for (const claim of batch.claims) if (!begin(of, claim, batch.nowMs)) refused.add(claim.id)
+    for (const claim of batch.claims) {
+      if (begin(of, claim, batch.nowMs)) wake(of, claim, batch.nowMs)
+      else refused.add(claim.id)
+      const journal = of.journals.get(claim.id)
+      if (journal && !refused.has(claim.id)) journals.set(claim.id, journal)
+    }
     if (batch.checkpoint) of.checkpoint = batch.checkpoint
-    const answer = { lost, refused }
+    const answer = { lost, refused, journals, waiting, answered, unused }
     const claims = batch.claims.filter(({ id }) => !refused.has(id))
-    of.committed = { number: committed.number + 1, results: batch.results, claims, answer }
+    const { results, answers } = batch
+    of.committed = { number: committed.number + 1, results, answers, claims, answer }
     return answer
   }
 }
@@ -285,6 +357,7 @@ function afterStop(runs: readonly StoredRun[], nowMs: number): number | null {
 function reject(of: Contents, { id, rawId, reason, ack = 'failed' }: Rejection, nowMs: number): void {
   if (rawId !== undefined || of.acks.has(id)) return
   of.acks.set(id, { status: ack, changed: isoTime(nowMs) })
+  closeWaits(of, id)
   const run = Math.max(0, ...(of.runs.get(id) ?? []).map((each) => each.run)) + 1
   const ended = { run, alone: false, endedAtMs: nowMs, nextAtMs: null }
   if (ack === 'failed') addRun(of, id, { ...ended, outcome: 'rejected', reason })
@@ -308,16 +381,15 @@ function begin(of: Contents, claim: Claim, nowMs: number): boolean {
   return true
 }
 
-function addRun(of: Contents, id: string, run: StoredRun): void {
-  of.runs.set(id, [...(of.runs.get(id) ?? []), run])
-}
-
 function crashesOf(runs: readonly StoredRun[]): number {
   return runs.filter(({ outcome, alone }) => DEATHS.includes(outcome) || (outcome === 'interrupted' && alone))
     .length
 }
 
-function historyOf(status: string | undefined, runs: readonly StoredRun[]): History {
+function historyOf(
+  status: string | undefined,
+  runs: readonly StoredRun[],
+): Omit<History, 'wakeAtMs' | 'woken' | 'begunBy'> {
   const away = runs.filter(({ reason }) => reason === 'retry_after')
   const charged = runs.filter(
     ({ outcome, reason }) => !UNCHARGED.includes(outcome) && reason !== 'retry_after',

@@ -54,6 +54,9 @@ export const RAN_ONCE: History = {
   interrupted: false,
   nextAtMs: null,
   waitMs: null,
+  wakeAtMs: null,
+  woken: false,
+  begunBy: null,
 }
 
 export function claim(id: string, parts: Partial<Claim> = {}): Claim {

@@ -77,7 +77,7 @@ function poolOf(change: Partial<typeof LIMITS> = {}) {
 
 const message = (n: number) =>
   ({ n, alone: false, lane: '', timeoutMs: 60_000, message: {} }) as unknown as Dispatch
-const receiver = { workspace: 'w', ended: () => undefined }
+const receiver = { workspace: 'w', ended: () => undefined, step: () => undefined }
 
 /** Assigns one batch each until no more processes start; returns how many are busy. */
 function busy(spec: Partial<FunctionSpec>, quick: boolean): number {

@@ -69,7 +69,11 @@ async function startChild(root: string, bundle: string, spawner: Prewarm, nodeAr
   })
   const outcome = () =>
     new Promise<Outcome>((resolve) =>
-      child.run([DISPATCH], { workspace: 'w', ended: ([ended]) => resolve(ended!.outcome) }),
+      child.run([DISPATCH], {
+        workspace: 'w',
+        ended: ([ended]) => resolve(ended!.outcome),
+        step: () => undefined,
+      }),
     )
   return { child, said, outcome }
 }

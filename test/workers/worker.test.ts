@@ -63,6 +63,7 @@ function child({ loads = true } = {}) {
     child.run([{ n, alone, lane: '', attempt: 1, timeoutMs: 1_000, message: {} } as Dispatch], {
       workspace: 'w',
       ended: (each) => void ended.push(...each),
+      step: () => undefined,
     })
   const answer = (...ns: number[]) =>
     report({ type: 'results', results: ns.map((n) => ({ n, ms: 0, end: 'replied', replies: [] })) })

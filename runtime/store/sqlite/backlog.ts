@@ -17,6 +17,9 @@ export interface Backlog {
   readonly processing: number
   readonly retrying: number
   readonly nextRetryAtMs: number | null
+  /** Their handlers wait (ctx.sleep, ctx.ask). */
+  readonly waiting: number
+  readonly nextWakeAtMs: number | null
   /** Held back by the host. */
   readonly paused: number
 }
@@ -53,6 +56,8 @@ interface OpenRow {
 export interface Recorded {
   readonly ack: string | null
   readonly nextAtMs: number | null
+  /** When its wait ends at the latest; null: it does not wait, or not any longer. */
+  readonly wakeAtMs: number | null
 }
 
 function* windows(db: ReadonlyDb): Generator<readonly OpenRow[]> {
@@ -86,13 +91,15 @@ export function readRecords(db: ReadonlyDb, ids: readonly string[]): ReadonlyMap
   if (ids.length === 0 || columnsOf(db, 'processing_ack').size === 0) return new Map()
   const nextAt =
     '(select r.next_at from nanoclaw_run r where r.message_id = m.value and r.next_at is not null)'
+  const wakeAt = '(select w.wake_at from nanoclaw_waiting w where w.message_id = m.value and w.ready = 0)'
   const rows = db
     .prepare(
-      `select m.value, a.status, ${columnsOf(db, 'nanoclaw_run').size > 0 ? nextAt : 'null'}
+      `select m.value, a.status, ${columnsOf(db, 'nanoclaw_run').size > 0 ? nextAt : 'null'},
+         ${columnsOf(db, 'nanoclaw_waiting').size > 0 ? wakeAt : 'null'}
        from json_each(?) m left join processing_ack a on a.message_id = m.value`,
     )
-    .all(JSON.stringify(ids)) as [string, string | null, number | null][]
-  return new Map(rows.map(([id, ack, nextAtMs]) => [id, { ack, nextAtMs }]))
+    .all(JSON.stringify(ids)) as [string, string | null, number | null, number | null][]
+  return new Map(rows.map(([id, ack, nextAtMs, wakeAtMs]) => [id, { ack, nextAtMs, wakeAtMs }]))
 }
 
 class Counter implements Backlog {
@@ -104,6 +111,8 @@ class Counter implements Backlog {
   processing = 0
   retrying = 0
   nextRetryAtMs: number | null = null
+  waiting = 0
+  nextWakeAtMs: number | null = null
   paused = 0
   readonly #nowMs: number
 
@@ -118,6 +127,9 @@ class Counter implements Backlog {
     else if (record && record.nextAtMs !== null) {
       this.retrying++
       this.nextRetryAtMs = earlier(this.nextRetryAtMs, record.nextAtMs)
+    } else if (record && record.wakeAtMs !== null && record.wakeAtMs > this.#nowMs) {
+      this.waiting++
+      this.nextWakeAtMs = earlier(this.nextWakeAtMs, record.wakeAtMs)
     } else this.#addPending(row)
   }
 

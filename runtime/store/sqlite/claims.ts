@@ -7,6 +7,8 @@ export interface HeldClaim {
   readonly claim: Claim
   readonly startedAtMs: number
   readonly batch: Batch
+  /** A question of the message has been answered since, so that it does not wait long. */
+  isAnswered: boolean
 }
 
 interface Batch {
@@ -30,8 +32,12 @@ export class Claims {
   readonly #held = new Map<string, HeldClaim>()
   #batches = 0
 
-  /** The claim that this ending ends; undefined: it is over already. */
-  of({ id, run }: RunResult): HeldClaim | undefined {
+  get(id: string): HeldClaim | undefined {
+    return this.#held.get(id)
+  }
+
+  /** The claim of this run; undefined: it is over already. */
+  of({ id, run }: Pick<RunResult, 'id' | 'run'>): HeldClaim | undefined {
     const held = this.#held.get(id)
     return held?.claim.run === run ? held : undefined
   }
@@ -64,10 +70,19 @@ export class Claims {
     })
   }
 
+  /** Questions of these have been answered. */
+  answered(ids: readonly string[]): void {
+    for (const id of ids) {
+      const held = this.#held.get(id)
+      if (held) held.isAnswered = true
+    }
+  }
+
   begun(batches: readonly NewBatch[]): void {
     for (const { batch, startedAtMs, claims } of batches) {
       const of = { batch, left: claims.length }
-      for (const claim of claims) this.#held.set(claim.id, { claim, startedAtMs, batch: of })
+      for (const claim of claims)
+        this.#held.set(claim.id, { claim, startedAtMs, batch: of, isAnswered: false })
       this.#batches = batch
     }
   }

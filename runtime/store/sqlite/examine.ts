@@ -32,6 +32,8 @@ export interface ReplyFacts {
   readonly inReplyTo: string | null
   /** Of the message that it answers; null: it has none. */
   readonly ack: string | null
+  /** That message has waited, so that replies went out before its end. */
+  readonly hasWaited: boolean
   readonly timestamp: string
   readonly deliverAfter: string | null
   readonly kind: string
@@ -41,6 +43,7 @@ export interface ReplyFacts {
   readonly hasAddress: boolean
 }
 
+const WAITED = `exists (select 1 from nanoclaw_step s where s.message_id = o.in_reply_to and s.kind in ('sleep', 'ask'))`
 /** Rows in one read: a lock is held for some milliseconds. */
 const PAGE_ROWS = 2_000
 const TWICE_MAX = 3
@@ -115,10 +118,12 @@ export class ExaminedFile {
 
   /** Each with the ack of its message, in one read: what was committed together is seen together. */
   *replies(): Generator<ReplyFacts> {
+    const mayWait = this.columns('nanoclaw_step').size > 0
     const sql = `select o.rowid, o.id, typeof(o.id), o.seq, typeof(o.seq), o.in_reply_to, a.status, o.timestamp,
         o.deliver_after, o.kind, typeof(o.content) = 'text' and json_valid(o.content),
         coalesce(o.platform_id, o.channel_type, o.thread_id) is not null,
-        iif(json_valid(o.content), o.content ->> '$.type' = 'ask_question', 0), iif(json_valid(o.content), o.content ->> '$.questionId', null)
+        iif(json_valid(o.content), o.content ->> '$.type' = 'ask_question', 0), iif(json_valid(o.content), o.content ->> '$.questionId', null),
+        ${mayWait ? WAITED : '0'}
       from messages_out o left join processing_ack a on a.message_id = o.in_reply_to
       where o.rowid > ? order by o.rowid limit ${PAGE_ROWS}`
     for (const row of this.#rows(sql)) {
@@ -137,6 +142,7 @@ export class ExaminedFile {
         address,
         asks,
         questionId,
+        hasWaited,
       ] = row
       yield {
         id: textId(id, idType),
@@ -144,6 +150,7 @@ export class ExaminedFile {
         seqType: String(seqType),
         inReplyTo: text(inReplyTo),
         ack: text(ack),
+        hasWaited: hasWaited === 1,
         timestamp: String(timestamp),
         deliverAfter: text(deliverAfter),
         kind: String(kind),

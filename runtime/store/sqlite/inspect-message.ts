@@ -45,6 +45,26 @@ export interface Ack {
 
 export type Row = Readonly<Record<string, string | number | null>>
 
+/** A step that has ended, or a wait. */
+export interface StepOnRecord {
+  readonly name: string
+  readonly kind: 'step' | 'sleep' | 'ask'
+  /** `open`: a wait that goes on. `closed`: its message ended before. `timeout`: of a question. */
+  readonly state: 'done' | 'failed' | 'open' | 'timeout' | 'closed'
+  /** The run in which it ended; of a wait that in which it began. */
+  readonly run: number
+  readonly atMs: number
+  /** null: of a wait. */
+  readonly durationMs: number | null
+  /** JSON text: its result (null: undefined), the answer, or of a failed one its error. */
+  readonly value: string | null
+  readonly questionId: string | null
+  /** When a wait ends by itself. */
+  readonly wakeAtMs: number | null
+  /** The message that answered. */
+  readonly byMessage: string | null
+}
+
 export interface MessageReport {
   readonly id: string
   readonly inbound: FileState
@@ -53,6 +73,7 @@ export interface MessageReport {
   readonly message: Row | null
   readonly ack: Ack | null
   readonly runs: readonly Run[]
+  readonly steps: readonly StepOnRecord[]
   readonly replies: readonly StoredReply[]
 }
 
@@ -62,8 +83,9 @@ export function readMessage(paths: Paths, id: string): MessageReport {
     const message = inbound.read((db) => rowOf(db, id))
     const ack = outbound.read((db) => ackOf(db, id))
     const runs = outbound.read((db) => runsOf(db, id)) ?? []
+    const steps = outbound.read((db) => stepsOf(db, id)) ?? []
     const replies = outbound.read((db) => repliesTo(db, id)) ?? []
-    return { id, inbound: inbound.state, outbound: outbound.state, message, ack, runs, replies }
+    return { id, inbound: inbound.state, outbound: outbound.state, message, ack, runs, steps, replies }
   } finally {
     inbound.close()
     outbound.close()
@@ -118,6 +140,16 @@ export function runError(text: string | null): RunError | null {
   return { name: 'Error', message: text }
 }
 
+function stepsOf(db: ReadonlyDb, id: string): StepOnRecord[] {
+  if (columnsOf(db, 'nanoclaw_step').size === 0) return []
+  return select<StepOnRecord>(
+    db,
+    STEP_COLUMNS,
+    "from nanoclaw_step where message_id = ? and kind <> 'origin' order by at, name",
+    id,
+  )
+}
+
 function repliesTo(db: ReadonlyDb, id: string): StoredReply[] {
   if (columnsOf(db, 'messages_out').size === 0) return []
   return select<StoredReply>(db, REPLY_COLUMNS, 'from messages_out where in_reply_to = ? order by rowid', id)
@@ -145,6 +177,18 @@ const RUNNING_COLUMNS = {
   reason: 'null',
   error: 'null',
   nextAtMs: 'null',
+}
+const STEP_COLUMNS = {
+  name: 'name',
+  kind: 'kind',
+  state: 'state',
+  run: 'run',
+  atMs: 'at',
+  durationMs: 'duration_ms',
+  value: 'value',
+  questionId: 'question_id',
+  wakeAtMs: 'wake_at',
+  byMessage: 'by_message',
 }
 const REPLY_COLUMNS = {
   id: 'id',

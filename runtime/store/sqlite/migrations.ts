@@ -8,6 +8,7 @@ import type { WritableDb } from './open.ts'
 /** Each brings a file of that version to the next one. Before version 2 nothing was published. */
 const MIGRATIONS: ReadonlyMap<number, (db: Pick<WritableDb, 'exec' | 'prepare'>) => void> = new Map([
   [2, fromVersion2],
+  [3, fromVersion3],
 ])
 
 /**
@@ -31,11 +32,13 @@ export function makeTables(db: WritableDb): void {
   }
   db.exec(WIRE_TABLES + STATE_TABLES + OWN_TABLES)
   db.exec(
-    `insert into nanoclaw_runtime (id, version, epoch, checkpoint_seq)
-     values (1, ${OWN_VERSION}, 0, ${Number.MIN_SAFE_INTEGER})
+    `insert into nanoclaw_runtime (id, version, epoch, checkpoint_seq, scope)
+     values (1, ${OWN_VERSION}, 0, ${Number.MIN_SAFE_INTEGER}, ${SCOPE})
      on conflict (id) do update set version = excluded.version where version <> excluded.version`,
   )
 }
+
+const SCOPE = 'lower(hex(randomblob(8)))'
 
 /** undefined: the file has none of the runtime's tables. */
 function versionOf(db: WritableDb): number | undefined {
@@ -60,4 +63,10 @@ function fromVersion2(db: Pick<WritableDb, 'exec' | 'prepare'>): void {
   db.exec('alter table nanoclaw_runtime rename column mark_id to checkpoint_id')
   db.exec('alter table nanoclaw_open rename to nanoclaw_unfinished')
   db.exec("update nanoclaw_run set outcome = 'rejected' where outcome = 'refused'")
+}
+
+/** Steps came with version 4; their table is made with all others. */
+function fromVersion3(db: Pick<WritableDb, 'exec'>): void {
+  db.exec("alter table nanoclaw_runtime add column scope text not null default ''")
+  db.exec(`update nanoclaw_runtime set scope = ${SCOPE}`)
 }

@@ -6,7 +6,7 @@ import { LONG_TOOL, RUNNING } from '../../protocol/schema.ts'
 import type { WritableDb } from './open.ts'
 
 /** Ends that the handler is not charged for. */
-const UNCHARGED = `('interrupted', 'cancelled')`
+const UNCHARGED = `('interrupted', 'cancelled', 'suspended')`
 /**
  * The death of a process counts against a message only where it is certain whose it was: an outcome of the
  * first kind is given in no other case, and a run that the runtime did not live to end was alone in its
@@ -28,13 +28,46 @@ export interface Left {
 
 export type Statements = Readonly<Record<keyof typeof TEXTS, Statement>>
 
+/** Made of texts once; carries its names as a type. */
+export type StatementTexts<Name extends string> = { readonly [K in Name]?: never }
+
 /** Each is made when it is used first: a folder in which nothing happens needs six of them. */
 export function prepareOutbox(db: WritableDb): Statements {
-  return Object.create(LAZY, { [DB]: { value: db } })
+  return prepared(db, PREPARED)
+}
+
+const DB = Symbol('db')
+
+/** Statements by name, for `prepared`; `plucked` give values, the others rows. */
+export function statements<Name extends string>(
+  texts: Readonly<Record<Name, string>>,
+  plucked: readonly NoInfer<Name>[],
+): StatementTexts<Name> {
+  const properties = Object.entries<string>(texts).map(([name, sql]) => [
+    name,
+    {
+      get(this: { readonly [DB]: WritableDb }) {
+        const statement = this[DB].prepare(sql)
+        const value = plucked.includes(name as Name) ? statement.pluck() : statement
+        Object.defineProperty(this, name, { value })
+        return value
+      },
+    },
+  ])
+  return Object.defineProperties({}, Object.fromEntries(properties))
+}
+
+/** On this file, each made when it is used first. */
+export function prepared<Name extends string>(
+  db: WritableDb,
+  made: StatementTexts<Name>,
+): Readonly<Record<Name, Statement>> {
+  return Object.create(made, { [DB]: { value: db } })
 }
 
 const TEXTS = {
   epoch: 'select epoch from nanoclaw_runtime where id = 1',
+  scope: 'select scope from nanoclaw_runtime where id = 1',
   raiseEpoch: 'update nanoclaw_runtime set epoch = epoch + 1 where id = 1 returning epoch',
   checkpoint: 'select checkpoint_seq as seq, checkpoint_id as id from nanoclaw_runtime where id = 1',
   setCheckpoint: 'update nanoclaw_runtime set checkpoint_seq = ?, checkpoint_id = ? where id = 1',
@@ -84,12 +117,16 @@ const TEXTS = {
       thread_id, content)
     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (id) do nothing`,
   /** Whether another run of the message is on record that has replied. */
-  hasReplied: `select 1 from nanoclaw_run where message_id = ? and run <> ? and outcome = 'replied'`,
+  hasReplied: `select 1 from nanoclaw_run where message_id = ? and run <> ? and outcome in ('replied', 'suspended')`,
+  hasAck: 'select 1 from processing_ack where message_id = ?',
 
   reject: `insert into processing_ack (message_id, status, status_changed) values (?, ?, ?)
     on conflict (message_id) do nothing`,
   rejectRaw: `insert into processing_ack (message_id, status, status_changed)
     values (iif(?, cast(? as text), ?), 'failed', ?) on conflict (message_id) do nothing`,
+  /** A row for what happens to a message without a process. */
+  ownRun: `insert into nanoclaw_run (message_id, run, attempt, epoch, function, alone, started_at, ended_at, outcome, reason)
+    select :id, coalesce(max(run), 0) + 1, 0, :epoch, '', 0, :nowMs, :nowMs, :outcome, :reason from nanoclaw_run where message_id = :id`,
   rejectedRun: `insert into nanoclaw_run (message_id, run, attempt, epoch, function, alone, started_at, ended_at, outcome,
       reason, error)
     select :id, coalesce(max(run), 0) + 1, 0, :epoch, '', 0, :nowMs, :nowMs, 'rejected', :reason, :detail
@@ -114,23 +151,29 @@ const TEXTS = {
       min(iif(r.reason = 'retry_after', r.ended_at, null)) as turnedAwaySinceMs,
       coalesce(sum(${DEATH}), 0) as crashes,
       coalesce(sum(r.outcome = 'interrupted'), 0) > 0 as interrupted,
+      max(w.wake_at) as wakeAtMs, coalesce(max(w.ready), 0) as woken,
+      (select s.function from nanoclaw_step s where s.message_id = j.value and s.function <> '' limit 1) as begunBy,
       max(r.next_at) as nextAtMs, max(r.next_at - r.ended_at) as waitMs
     from json_each(?) j
       left join processing_ack a on a.message_id = j.value
       left join nanoclaw_run r on r.message_id = j.value
+      left join nanoclaw_waiting w on w.message_id = j.value
     group by j.value having a.message_id is not null or r.run is not null`,
   ackPlace: 'select rowid from processing_ack where message_id = ?',
   endedBetween: `select message_id from processing_ack a where rowid between ? and ? and a.${HAS_ENDED}`,
+  /** What waits is found when its wait has ended. */
   unfinished: `select j.value from json_each(?) j
-    where not exists (select 1 from processing_ack a where a.message_id = j.value and a.${HAS_ENDED}) limit ?`,
+    where not exists (select 1 from processing_ack a where a.message_id = j.value and a.${HAS_ENDED})
+      and not exists (
+        select 1 from nanoclaw_waiting w where w.message_id = j.value and w.ready = 0 and w.wake_at > ?) limit ?`,
   unacknowledged: `select j.value from json_each(?) j
     where not exists (select 1 from processing_ack a where a.message_id = j.value)`,
   seqOf: 'select seq from messages_out where id = ?',
 } as const
 
-const DB = Symbol('db')
-const PLUCKED = new Set([
+const PREPARED = statements(TEXTS, [
   'epoch',
+  'scope',
   'raiseEpoch',
   'listed',
   'maxSeq',
@@ -144,19 +187,3 @@ const PLUCKED = new Set([
   'ackPlace',
   'endedBetween',
 ])
-
-const LAZY = Object.defineProperties(
-  {},
-  Object.fromEntries(
-    Object.entries(TEXTS).map(([name, sql]) => [
-      name,
-      {
-        get(this: Statements & { readonly [DB]: WritableDb }) {
-          const value = PLUCKED.has(name) ? this[DB].prepare(sql).pluck() : this[DB].prepare(sql)
-          Object.defineProperty(this, name, { value })
-          return value
-        },
-      },
-    ]),
-  ),
-)

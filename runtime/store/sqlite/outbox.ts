@@ -6,6 +6,7 @@
 
 import { type Backoff, backoffMs, jitterMs } from '../../protocol/backoff.ts'
 import type {
+  AnswerResult,
   Checkpoint,
   Claim,
   CommitBatch,
@@ -16,11 +17,14 @@ import type {
   WaitingPlace,
 } from '../../protocol/commit-batch.ts'
 import { NanoclawError } from '../../protocol/errors.ts'
-import type { Reply } from '../../protocol/outcome.ts'
+import type { Reply, Said } from '../../protocol/outcome.ts'
 import { replyId, replyIdAgain } from '../../protocol/reply-id.ts'
+import type { Journal } from '../../protocol/steps.ts'
 import { isoTime, sqliteTime } from '../../protocol/time.ts'
+import type { WaitQueries } from '../../protocol/waits.ts'
 import type { Recovery, RetentionQueries, Store } from '../store.ts'
 import { after, Claims, type HeldClaim } from './claims.ts'
+import { JournalTables } from './journal.ts'
 import { makeTables } from './migrations.ts'
 import { openWritable, type WritableDb } from './open.ts'
 import { type Left, prepareOutbox, type Statements } from './outbox-sql.ts'
@@ -28,7 +32,18 @@ import { OutboundRetention } from './retention-queries.ts'
 import { Unanswered, type Written } from './unanswered.ts'
 
 /** Called at places inside of an open transaction: see failpoints.ts. */
-type Reach = (point: 'in-claim' | 'in-finish-after-reply' | 'in-finish-before-commit' | 'in-recovery') => void
+type Reach = (
+  point:
+    | 'in-step'
+    | 'in-suspend'
+    | 'in-close'
+    | 'in-answer'
+    | 'in-wake'
+    | 'in-claim'
+    | 'in-finish-after-reply'
+    | 'in-finish-before-commit'
+    | 'in-recovery',
+) => void
 
 /** A row of messages_out that is written beside the replies of a run. */
 export interface OutboundMessage {
@@ -46,6 +61,7 @@ interface Past {
 export class Outbox implements Store {
   readonly #db: WritableDb
   readonly #sql: Statements
+  readonly #journal: JournalTables
   readonly #reach: Reach | undefined
   #claims = new Claims()
   #unanswered = new Unanswered()
@@ -63,6 +79,7 @@ export class Outbox implements Store {
     try {
       this.#db.transaction(() => makeTables(this.#db)).immediate()
       this.#sql = prepareOutbox(this.#db)
+      this.#journal = new JournalTables(this.#db)
     } catch (error) {
       if (this.#db !== file) this.#db.close()
       throw error
@@ -106,6 +123,7 @@ export class Outbox implements Store {
           else this.#sql.setAck.run(id, 'failed', isoTime(nowMs))
           if (poison) quarantined.push(id)
         }
+        if (quarantined.length > 0) this.#journal.close(quarantined)
         this.#sql.clearBatches.run()
         // What is left belongs to a runner that is gone: it wrote claims, and no record of its runs.
         this.#sql.dropForeignClaims.run()
@@ -116,7 +134,8 @@ export class Outbox implements Store {
           unfinished: this.#sql.listed.all() as string[],
         }
         this.#reach?.('in-recovery')
-        return { epoch: this.#epoch, checkpoint, interrupted: left.length, quarantined }
+        const scope = this.#sql.scope.get() as string
+        return { epoch: this.#epoch, scope, checkpoint, interrupted: left.length, quarantined }
       })
       .immediate()
   }
@@ -128,24 +147,42 @@ export class Outbox implements Store {
    * @throws NanoclawError `fenced`; SqliteError, see classifyWrite
    */
   commit(batch: CommitBatch, messages: readonly OutboundMessage[] = []): CommitResult {
-    const { nowMs, results, rejections, claims, longestRunMs, checkpoint } = batch
+    const { nowMs, steps, results, rejections, claims, withdrawn, longestRunMs, checkpoint } = batch
     const stamps = { nowMs, iso: isoTime(nowMs), sqlite: sqliteTime(nowMs) }
-    let written: (Written & CommitResult) | undefined
+    let written: Written | undefined
     const write = () => {
       this.#checkEpoch()
       this.#settle()
       this.#takeBack()
       this.#seq = Math.ceil(Math.max((this.#sql.maxSeq.get() as number | null) ?? 0, batch.inboundSeq))
-      const fresh = results.filter((result) => !this.#unanswered.endOf(result))
+      const before = this.#unanswered
+      const fresh = results.filter((result) => !before.endOf(result))
       const held = fresh.map((result) => this.#claims.of(result))
+      for (const step of steps) {
+        // Its work is done, also where the host has taken the claim away.
+        const claim = this.#claims.of(step)
+        if (claim) this.#journal.keep(step, claim.claim.functionName, nowMs)
+      }
+      if (steps.length > 0) this.#reach?.('in-step')
       const lost = this.#finish(fresh, held, stamps)
-      for (const result of results) if (this.#unanswered.endOf(result)?.lost) lost.add(result.id)
+      const waiting = this.#suspend(batch, fresh, held, lost, stamps)
+      for (const result of results) {
+        const end = before.endOf(result)
+        if (end?.lost) lost.add(result.id)
+        if (end?.wakeAtMs !== undefined) waiting.set(result.id, end.wakeAtMs)
+      }
+      if (waiting.size > 0) this.#reach?.('in-suspend')
+      const { answered, unused } = this.#answer(batch.answers, stamps)
+      if (answered.length > 0) this.#reach?.('in-answer')
+      if (withdrawn.length > 0) this.#withdraw(withdrawn, nowMs)
       if (results.length > 0) this.#reach?.('in-finish-after-reply')
       if (results.length === 0 || fresh.length > 0)
         for (const { id, inReplyTo, reply } of messages)
           if (inReplyTo === null || !lost.has(inReplyTo)) this.#insert(id, inReplyTo, reply, stamps)
-      for (const rejection of rejections) this.#reject(rejection, stamps)
-      const refused = this.#claim(claims, stamps)
+      const over = rejections.flatMap((each) => (this.#reject(each, stamps) ? each.id : []))
+      if (over.length > 0) this.#journal.close(over)
+      const { refused, journals } = this.#claim(claims, stamps)
+      if (this.#reach && [...journals.values()].some(({ waits }) => waits.length > 0)) this.#reach('in-wake')
       const begun = this.#claims.plan(claims, refused, nowMs)
       for (const { batch, functionName, worker, alone, runs } of begun)
         this.#sql.beginBatch.run(batch, functionName, worker, alone ? 1 : 0, nowMs, JSON.stringify(runs))
@@ -153,15 +190,18 @@ export class Outbox implements Store {
       if (longestRunMs !== undefined) this.#sql.tell.run({ limitMs: longestRunMs, at: stamps.iso })
       if (checkpoint) this.#setCheckpoint(checkpoint)
       if (results.length > 0) this.#reach?.('in-finish-before-commit')
-      written = { results, fresh, held, lost, refused, begun }
+      const { answers } = batch
+      const answer = { lost, refused, journals, waiting, answered, unused }
+      written = { results, answers, fresh, held, begun, answer }
       return written
     }
     try {
-      const { fresh, held, lost, refused, begun } = this.#db.transaction(write).immediate()
+      const { fresh, held, begun, answer } = this.#db.transaction(write).immediate()
       this.#unanswered.clear()
       this.#claims.ended(fresh, held)
+      this.#claims.answered(answer.answered)
       this.#claims.begun(begun)
-      return { lost, refused }
+      return answer
     } catch (error) {
       if (written) this.#unanswered.failed(written)
       throw error
@@ -171,16 +211,16 @@ export class Outbox implements Store {
   history(ids: readonly string[]): Map<string, History> {
     const rows = this.#sql.history.all(JSON.stringify(ids)) as (Numbers<History> & { id: string })[]
     return new Map(
-      rows.map(({ id, done, interrupted, ...counts }) => [
+      rows.map(({ id, done, interrupted, woken, ...counts }) => [
         id,
-        { ...counts, done: done === 1, interrupted: interrupted === 1 },
+        { ...counts, done: done === 1, interrupted: interrupted === 1, woken: woken === 1 },
       ]),
     )
   }
 
-  unfinished(ids: readonly string[], limit: number): string[] {
+  unfinished(ids: readonly string[], limit: number, nowMs: number): string[] {
     const left = ids.length < NEIGHBOURS_FROM ? ids : this.#withoutNeighbours(ids)
-    return left.length === 0 ? [] : (this.#sql.unfinished.all(JSON.stringify(left), limit) as string[])
+    return left.length === 0 ? [] : (this.#sql.unfinished.all(JSON.stringify(left), nowMs, limit) as string[])
   }
 
   /**
@@ -213,6 +253,10 @@ export class Outbox implements Store {
     return this.#sql.seqOf.get(id) as number | undefined
   }
 
+  get waits(): WaitQueries {
+    return this.#journal
+  }
+
   get retention(): RetentionQueries {
     return new OutboundRetention(this.#db, () => {
       this.#checkEpoch()
@@ -235,14 +279,17 @@ export class Outbox implements Store {
 
   /** Whether a commit that has failed is on disk shows in what it was to change, until the next write. */
   #settle(): void {
-    const written = this.#unanswered.settle(({ fresh, held, begun }) => {
+    const written = this.#unanswered.settle(({ fresh, held, begun, answers, answer }) => {
       if (begun[0]) return this.#sql.hasBatch.get(begun[0].batch) !== undefined
       // What changes nothing may be written twice.
       const ended = fresh.find((_, n) => held[n])
-      return ended !== undefined && this.#sql.isRunning.get(ended.id, ended.run) === undefined
+      if (ended) return this.#sql.isRunning.get(ended.id, ended.run) === undefined
+      const answered = answers.find(({ id }) => !answer.unused.has(id))
+      return answered !== undefined && this.#sql.hasAck.get(answered.id) !== undefined
     })
     if (!written) return
     this.#claims.ended(written.fresh, written.held)
+    this.#claims.answered(written.answer.answered)
     this.#claims.passed(written.begun)
   }
 
@@ -264,14 +311,41 @@ export class Outbox implements Store {
     this.#endRuns(results, held, lost, stamps)
     for (const { id, run, next } of results) {
       const ours = !lost.has(id)
-      if (ours && next.type === 'completed')
-        for (let index = 0; index < next.replies.length; index++)
-          this.#reply(replyId(id, index), id, run, next.replies[index]!, stamps)
+      if (ours && next.type === 'completed') this.#say(id, run, next, stamps)
     }
     const { over, struck } = after(results, held)
     for (const batch of over) this.#sql.endBatch.run(batch)
     for (const [batch, ids] of struck) this.#sql.strike.run(JSON.stringify(ids), batch)
     return lost
+  }
+
+  /** Messages whose handlers wait, and when each wakes; the waits of those that have ended are closed. */
+  #suspend(
+    batch: CommitBatch,
+    results: readonly RunResult[],
+    held: readonly (HeldClaim | undefined)[],
+    lost: ReadonlySet<string>,
+    stamps: Stamps,
+  ): Map<string, number> {
+    const waiting = new Map<string, number>()
+    const over: string[] = []
+    results.forEach((result, n) => {
+      const { id, run, next } = result
+      const claim = held[n]
+      if (!claim || lost.has(id)) return
+      if (next.type === 'waiting') {
+        this.#say(id, run, next, stamps)
+        const replies = (next.from ?? 0) + next.replies.length
+        waiting.set(id, this.#journal.suspend(result, next, replies, claim, batch))
+      } else if (run > 1 && (next.type === 'completed' || next.type === 'failed')) over.push(id)
+    })
+    if (over.length > 0 && this.#journal.close(over) > 0) this.#reach?.('in-close')
+    return waiting
+  }
+
+  #say(id: string, run: number, { replies, from = 0 }: Said, stamps: Stamps): void {
+    for (let index = 0; index < replies.length; index++)
+      this.#reply(replyId(id, from + index), id, run, replies[index]!, stamps)
   }
 
   #endClaims(
@@ -283,7 +357,7 @@ export class Outbox implements Store {
     const ended = { completed: [] as string[], failed: [] as string[], released: [] as string[] }
     results.forEach(({ id, next: { type } }, n) => {
       if (!held[n]) lost.add(id)
-      else ended[type === 'retry' ? 'released' : type].push(id)
+      else ended[type === 'completed' || type === 'failed' ? type : 'released'].push(id)
     })
     for (const [status, ids] of Object.entries(ended)) {
       if (ids.length === 0) continue
@@ -365,13 +439,13 @@ export class Outbox implements Store {
     return changes === 1
   }
 
-  /**
-   * Returns the messages whose claim was refused; one with runs on record comes again when its record has
-   * been read.
-   */
-  #claim(claims: readonly Claim[], { iso }: Stamps): Set<string> {
+  /** A claim that is refused and has runs on record comes again when its record has been read. */
+  #claim(
+    claims: readonly Claim[],
+    { iso, nowMs }: Stamps,
+  ): { refused: Set<string>; journals: ReadonlyMap<string, Journal> } {
     const refused = new Set<string>()
-    if (claims.length === 0) return refused
+    if (claims.length === 0) return { refused, journals: new Map() }
     const runs = claims.map(({ id, run }) => `${JSON.stringify(id)}:${run}`)
     addMissing(
       refused,
@@ -384,16 +458,54 @@ export class Outbox implements Store {
       this.#sql.listAgain.run(JSON.stringify(again))
       this.#sql.stopWaiting.run(JSON.stringify(again))
     }
-    return refused
+    return {
+      refused,
+      journals: this.#journal.claimed(
+        claims.filter(({ id }) => !refused.has(id)),
+        nowMs,
+      ),
+    }
   }
 
-  #reject({ id, rawId, reason, detail, ack = 'failed' }: Rejection, { iso, nowMs }: Stamps): void {
-    if (rawId === null) return
+  /** One that has an ack has answered before. */
+  #answer(
+    answers: readonly AnswerResult[],
+    { iso, nowMs }: Stamps,
+  ): { readonly answered: string[]; readonly unused: ReadonlySet<string> } {
+    const { answers: before } = this.#unanswered
+    const [answered, unused] = [[...before.answered], new Set(before.unused)]
+    for (const answer of answers) {
+      if (before.ids.has(answer.id)) continue
+      const { id, questionId, otherwise } = answer
+      if (otherwise === 'unused' && !this.#journal.isOpen(questionId)) {
+        unused.add(id)
+        continue
+      }
+      if (this.#sql.reject.run(id, 'completed', iso).changes === 0) continue
+      const woken = this.#journal.answer(answer, nowMs)
+      if (woken !== undefined) answered.push(woken)
+      const outcome = woken === undefined ? 'late-answer' : 'answered'
+      const reason = answer.value === null ? 'unknown_option' : null
+      this.#sql.ownRun.run({ id, epoch: this.#epoch, nowMs, outcome, reason })
+    }
+    return { answered, unused }
+  }
+
+  /** They stay on record as cancelled. */
+  #withdraw(ids: readonly string[], nowMs: number): void {
+    const cancelled = { epoch: this.#epoch, nowMs, outcome: 'cancelled', reason: 'host_cancelled' }
+    for (const id of this.#journal.withdraw(ids)) this.#sql.ownRun.run({ id, ...cancelled })
+  }
+
+  /** False: nothing was written. */
+  #reject({ id, rawId, reason, detail, ack = 'failed' }: Rejection, { iso, nowMs }: Stamps): boolean {
+    if (rawId === null) return false
     const { changes } = rawId
       ? this.#sql.rejectRaw.run(rawId.isText ? 1 : 0, rawId.bytes, rawId.bytes, iso)
       : this.#sql.reject.run(id, ack, iso)
     if (changes === 1 && ack === 'failed')
       this.#sql.rejectedRun.run({ id, epoch: this.#epoch, nowMs, reason, detail })
+    return changes === 1
   }
 
   #setCheckpoint({ seq, id, unfinished }: Checkpoint): void {

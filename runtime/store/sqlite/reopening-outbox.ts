@@ -5,6 +5,7 @@
 
 import Database from 'better-sqlite3'
 import type { CommitBatch, CommitResult, History, WaitingPlace } from '../../protocol/commit-batch.ts'
+import type { WaitQueries } from '../../protocol/waits.ts'
 import type { Recovery, RetentionQueries, Store } from '../store.ts'
 import { classifyWrite, isDoubtful, OutboundUnreadable } from './classify.ts'
 import { fileAt, identityAt, isAt, openWritable, type WritableDb } from './open.ts'
@@ -27,6 +28,15 @@ export class ReopeningOutbox implements Store {
   /** The disk has failed under it. */
   #doubted = false
   #closed = false
+  readonly waits: WaitQueries = {
+    holding: (afterId, limit) => this.#read(({ waits }) => waits.holding(afterId, limit)),
+    due: (after, nowMs, limit) => this.#read(({ waits }) => waits.due(after, nowMs, limit)),
+    ready: (afterId, limit) => this.#read(({ waits }) => waits.ready(afterId, limit)),
+    nextAtMs: (afterMs) => this.#read(({ waits }) => waits.nextAtMs(afterMs)),
+    questions: (ids) => this.#read(({ waits }) => waits.questions(ids)),
+    openAt: (addresses) => this.#read(({ waits }) => waits.openAt(addresses)),
+    asksText: () => this.#read(({ waits }) => waits.asksText()),
+  }
   readonly retention: RetentionQueries = {
     endedAfter: (place, limit) => this.#use(({ retention }) => retention.endedAfter(place, limit)),
     repliesTo: (ids) => this.#use(({ retention }) => retention.repliesTo(ids)),
@@ -76,8 +86,8 @@ export class ReopeningOutbox implements Store {
   }
 
   /** @throws as history */
-  unfinished(ids: readonly string[], limit: number): readonly string[] {
-    return this.#read((outbox) => outbox.unfinished(ids, limit))
+  unfinished(ids: readonly string[], limit: number, nowMs: number): readonly string[] {
+    return this.#read((outbox) => outbox.unfinished(ids, limit, nowMs))
   }
 
   /** See Outbox. */

@@ -54,6 +54,9 @@ export class OutboundRetention implements RetentionQueries {
           .prepare('delete from nanoclaw_run where message_id in (select value from json_each(?))')
           .run(messages)
         this.#db
+          .prepare('delete from nanoclaw_step where message_id in (select value from json_each(?))')
+          .run(messages)
+        this.#db
           .prepare(
             `delete from processing_ack where message_id in (select value from json_each(?))
              and ${HAS_ENDED}`,
