@@ -43,6 +43,8 @@ const FILES =
 const known = new Map<string, string>()
 const waitEnds = new Map<string, string>()
 const trace = new Trace(tracePath, (id) => books?.about(id))
+/** Messages whose handlers have started since these starts were compared with the record. */
+const unjudged = new Set<string>()
 let books: Books | undefined
 let ackWatermark = 0
 let replyWatermark = 0
@@ -77,7 +79,9 @@ async function look({ life, started }: Question, deeper?: Deeper): Promise<Repor
   const outbound = see(join(workspace, 'outbound.db'), mkdtempSync(join(scratch, 'out-')))
   try {
     books = new Books(inbound.db, outbound.db, violations)
-    checkNews(books, violations)
+    // While a runtime lives, trace and record are read at two moments, and a process that dies between them
+    // takes starts off the record.
+    checkNews(books, violations, life !== undefined)
     checkEpoch(books.epoch(), started, violations)
     if (life !== undefined) checkOrphans(life, violations)
     if (deeper) {
@@ -106,7 +110,7 @@ async function look({ life, started }: Question, deeper?: Deeper): Promise<Repor
  * Rows up to the watermarks have been judged. An ack there is final, so it stays, and no later one gets a
  * number below it: numbers of claims that are given up come again.
  */
-function checkNews(books: Books, violations: Violation[]): void {
+function checkNews(books: Books, violations: Violation[], hasEnded: boolean): void {
   const acks = books.acksAfter(ackWatermark)
   books.checkAcks(acks, known)
   const open = acks.findIndex(({ id }) => !known.has(id))
@@ -115,7 +119,11 @@ function checkNews(books: Books, violations: Violation[]): void {
   books.checkWaits()
   // What is on disk now has been done before, so the trace has it already.
   const steps = books.steps()
-  books.checkStarts(trace.readOn(violations), trace)
+  for (const id of trace.readOn(violations)) unjudged.add(id)
+  if (hasEnded) {
+    books.checkStarts(unjudged, trace)
+    unjudged.clear()
+  }
   trace.addKept(steps)
 }
 
